@@ -1,0 +1,105 @@
+"""The artifact folder, read: what training left for the archiver."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from archiver.errors import Problem, SpecError, problems_of
+from archiver.spec import DOTTED_NAME, MODEL_NAME
+from archiver.tasks import Section, TaskName
+
+DESCRIPTION = "artifact.json"
+PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+WEIGHTS_SUFFIX = {"safetensors": ".safetensors", "torchscript": ".pt", "torch-export": ".pt2", "huggingface": ""}
+
+# What libraries unpickle on loading; `.pt` is let through for TorchScript alone.
+PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}
+
+
+class Architecture(Section):
+    factory: str = Field(pattern=DOTTED_NAME)
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Description(Section):
+    """artifact.json, schema 1."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=MODEL_NAME)
+    task: TaskName
+    format: Literal["safetensors", "torchscript", "torch-export", "huggingface"]
+    weights: str = Field(pattern=PLAIN_NAME)
+    architecture: Architecture | None
+    labels: list[str]
+    preprocessing: dict[str, Any]
+    sample: str = Field(pattern=PLAIN_NAME)
+    metrics: dict[str, Any]
+    training: dict[str, Any]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """files: what goes into an archive, by its path inside the artifact; `artifact.json` itself is not among them.
+
+    sample: the file name of a request body to verify and warm up with.
+    """
+
+    folder: Path
+    description: Description
+    files: dict[str, Path]
+
+
+def read(folder: Path) -> Artifact:
+    """Read and check an artifact folder; SpecError with everything that is wrong with it."""
+    file = folder / DESCRIPTION
+    try:
+        description = Description.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise SpecError(str(file), problems_of(error, Description)) from None
+    except (OSError, ValueError) as error:
+        raise SpecError(str(file), [Problem("the file", f"cannot be read as JSON: {error}")]) from None
+    files, problems = collect(folder, description)
+    if description.format == "safetensors" and description.architecture is None:
+        problems.append(Problem("architecture", "missing: the safetensors format needs {factory, arguments}"))
+    if description.task != "policy" and not description.labels:
+        problems.append(Problem("labels", f"wanted a name for each class of {description.task}; got none"))
+    if problems:
+        raise SpecError(str(file), problems)
+    return Artifact(folder, description, files)
+
+
+def collect(folder: Path, description: Description) -> tuple[dict[str, Path], list[Problem]]:
+    """The files of the weights and the sample, and what is wrong with them."""
+    problems = []
+    files = {}
+    for key, name in (("weights", description.weights), ("sample", description.sample)):
+        path = folder / name
+        if path.is_file():
+            files[name] = path
+        elif path.is_dir() and key == "weights" and description.format == "huggingface":
+            files |= {file.relative_to(folder).as_posix(): file for file in path.rglob("*") if file.is_file()}
+        else:
+            problems.append(Problem(key, f"{name!r} is not in {folder}"))
+    if Path(description.weights).suffix != WEIGHTS_SUFFIX[description.format]:
+        wanted = WEIGHTS_SUFFIX[description.format] or "a folder"
+        problems.append(Problem("weights", f"wanted {wanted} for {description.format}; got {description.weights!r}"))
+    for name, path in files.items():
+        if not path.resolve().is_relative_to(folder.resolve()):
+            problems.append(Problem(name, "is a link that leads out of the artifact's folder"))
+        elif is_pickle(name, path.open("rb").read(2), description.format):
+            problems.append(Problem(name, "is a pickle, which runs code when it is loaded; use safetensors"))
+    return files, problems
+
+
+def is_pickle(name: str, start: bytes, weights_format: str) -> bool:
+    """By name, or by its first two bytes: the PROTO opcode and a version from 2 to 5."""
+    suffix = Path(name).suffix.lower()
+    by_name = suffix in PICKLES and not (suffix == ".pt" and weights_format == "torchscript")
+    return by_name or (len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5)

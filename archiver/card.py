@@ -1,0 +1,83 @@
+"""The model card: what `GET /models/{model}?customized=true` returns, and what an archive's files are checked against."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from archiver import __version__
+from archiver.package import Package
+from archiver.spec import MODEL_NAME
+from archiver.tasks import TASKS, Section, TaskName
+
+SCHEMA = 1
+
+
+class Card(Section):
+    """card.json, schema 1.
+
+    input: content types of a raw body, the field of a form or JSON object, and parameters with their defaults.
+    sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
+    """
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=MODEL_NAME)
+    version: str
+    task: TaskName
+    labels: list[str]
+    input: dict[str, Any]
+    answer: dict[str, Any]
+    preprocessing: dict[str, Any]
+    limits: dict[str, Any]
+    options: dict[str, Any]
+    metrics: dict[str, Any]
+    training: dict[str, Any]
+    format: str
+    sha256: dict[str, str]
+    versions: dict[str, str]
+
+
+def make(package: Package, digests: dict[str, str]) -> dict[str, Any]:
+    """The card of `package`. digests: by group, as digest.groups gives them."""
+    task = TASKS[package.task]
+    description = package.artifact.description
+    return {
+        "schema": SCHEMA,
+        "name": package.spec.name,
+        "version": package.spec.version,
+        "task": package.task,
+        "labels": package.labels,
+        "input": {
+            "content_types": list(task.content_types),
+            "field": task.field,
+            "accept": list(task.accept),
+            "parameters": parameters(task.options, package.options),
+        },
+        "answer": task.answer,
+        "preprocessing": package.preprocessing,
+        "limits": package.limits,
+        "options": package.options,
+        "metrics": description.metrics,
+        "training": description.training,
+        "format": description.format,
+        "sha256": digests,
+        "versions": {**description.versions, "archiver": __version__},
+    }
+
+
+def parameters(section: type[Section], options: dict[str, Any]) -> dict[str, Any]:
+    """The options a request can set for itself, with their type and this model's default."""
+    return {
+        name: {
+            "type": kind_of(field.annotation),
+            "default": options.get(name, field.default),
+            "description": field.description,
+        }
+        for name, field in section.model_fields.items()
+    }
+
+
+def kind_of(annotation: Any) -> str:
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    return kinds[next(kind for kind in (annotation, *get_args(annotation)) if kind in kinds)]

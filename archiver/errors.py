@@ -1,0 +1,100 @@
+"""What can be wrong with a spec, an artifact or an archive, told all at once.
+
+ArchiverError
+├── SpecError           a spec, or the artifact it names, cannot be packed as it is
+└── VerificationError   an archive is not what it should be, or does not answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """where: a key path such as `batch.size`, or a file; what: what was wanted and what was got."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class ArchiverError(Exception):
+    """The message is one block for people to read: what was looked at, then one line for each problem."""
+
+    def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
+        self.subject = subject
+        self.problems = list(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__("\n".join([f"{subject}: {count}", *(f"  {problem}" for problem in self.problems)]))
+
+
+class SpecError(ArchiverError):
+    pass
+
+
+class VerificationError(ArchiverError):
+    pass
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:
+    """One problem for each of pydantic's errors, with the nearest known key for each unknown one.
+
+    model: what was validated. prefix: key path of that model in its file.
+    """
+    problems = []
+    for detail in error.errors():
+        path = key_path(detail["loc"], prefix)
+        if detail["type"] == "extra_forbidden":
+            known = known_keys(model, detail["loc"][:-1])
+            problems.append(Problem(path, f"unknown key{nearest(str(detail['loc'][-1]), known)}"))
+        elif detail["type"] == "missing":
+            problems.append(Problem(path, "missing"))
+        else:
+            wanted = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            got = repr(detail["input"])
+            problems.append(Problem(path or "the file", f"wanted {wanted}; got {shortened(got)}"))
+    return problems
+
+
+def nearest(key: str, known: Sequence[str]) -> str:
+    """` - did you mean 'x'?`, or the known keys where none is near."""
+    close = get_close_matches(key, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}" if known else "; none is known"
+
+
+def unknown_keys(values: Mapping[str, Any], known: Sequence[str], prefix: str) -> list[Problem]:
+    return [Problem(f"{prefix}.{key}", f"unknown key{nearest(key, known)}") for key in values if key not in known]
+
+
+def known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys of the section of `model` at `location`."""
+    for step in location:
+        field = model.model_fields.get(str(step)) if isinstance(step, str) else None
+        sections = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        inner = [kind for kind in sections if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not inner:
+            return []
+        model = inner[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def key_path(location: Sequence[str | int], prefix: str = "") -> str:
+    """`("batch", "size")` → `batch.size`, `("labels", 3)` → `labels[3]`."""
+    path = prefix
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

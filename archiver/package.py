@@ -1,0 +1,169 @@
+"""A package: spec and artifact brought together and found consistent; everything an archive is made of."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from archiver.artifact import Artifact
+from archiver.artifact import read as read_artifact
+from archiver.errors import Problem, SpecError, problems_of, unknown_keys
+from archiver.spec import Spec
+from archiver.spec import read as read_spec
+from archiver.tasks import TASKS, Section, TaskName
+
+# Names at an archive's root that are not the user's to take.
+TAKEN = {"handlers", "entry", "artifact", "ts"}
+
+
+@dataclass(frozen=True)
+class Package:
+    """file_name: of the archive, without suffix: the spec's, so that two versions of one model can share a store.
+
+    code: python files to pack at the archive's root, by their path there.
+    """
+
+    file_name: str
+    spec: Spec
+    artifact: Artifact
+    task: TaskName
+    labels: list[str]
+    preprocessing: dict[str, Any]
+    limits: dict[str, Any]
+    options: dict[str, Any]
+    handler: str
+    code: dict[str, Path]
+
+
+def resolve(path: Path, artifacts: Path) -> Package:
+    """Read the spec at `path` and its artifact; SpecError with all that is wrong with both, at once."""
+    values = read_spec(path)
+    problems: list[Problem] = []
+    spec: Spec | None = None
+    artifact: Artifact | None = None
+    try:
+        spec = Spec.model_validate(values)
+    except ValidationError as error:
+        problems += problems_of(error, Spec)
+    name = values.get("artifact") or values["name"]
+    if isinstance(name, str):
+        artifact = attempt(lambda: find_artifact(name, path, artifacts), problems)
+    declared = values.get("task")
+    task = artifact.description.task if artifact else declared if isinstance(declared, str) else None
+    settings: dict[str, dict[str, Any]] = {"limits": {}, "options": {}}
+    if task in TASKS:
+        for key, section in (("limits", TASKS[task].limits), ("options", TASKS[task].options)):
+            free = key == "options" and values.get("handler") is not None
+            settings[key] = read_section(values.get(key) or {}, section, key, free, problems)
+    if artifact and declared in TASKS and declared != task:
+        problems.append(Problem("task", f"{declared!r} in the spec; the artifact {artifact.folder} is for {task!r}"))
+    labels = read_labels(values.get("labels"), path, artifact, problems)
+    preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
+    code = collect_code(values.get("code"), path, problems)
+    if spec and spec.handler and not ships(spec.handler, code):
+        problems.append(Problem("handler", f"{spec.handler!r} is in none of the files named in `code`"))
+    if problems or spec is None or artifact is None or task is None:
+        raise SpecError(str(path), problems)
+    handler = spec.handler or TASKS[task].handler
+    return Package(
+        path.stem, spec, artifact, task, labels, preprocessing, settings["limits"], settings["options"], handler, code
+    )
+
+
+def attempt(read: Callable[[], Artifact], problems: list[Problem]) -> Artifact | None:
+    """The artifact, or None and its problems among the others."""
+    try:
+        return read()
+    except SpecError as error:
+        problems += [Problem(f"artifact: {error.subject}: {problem.where}", problem.what) for problem in error.problems]
+        return None
+
+
+def find_artifact(name: str, spec: Path, artifacts: Path) -> Artifact:
+    for folder in (artifacts / name, spec.parent / name):
+        if (folder / "artifact.json").is_file():
+            return read_artifact(folder)
+    raise SpecError(name, [Problem("not found", f"no {artifacts / name}; `python -m train {name}` makes it")])
+
+
+def read_section(
+    values: Any, section: type[Section], key: str, free: bool, problems: list[Problem]
+) -> dict[str, Any]:
+    """The checked values with the defaults. free: keys the section does not know are handed on as they are."""
+    if not isinstance(values, dict):
+        return {}  # the spec's own check has said so
+    extra = {name: value for name, value in values.items() if free and name not in section.model_fields}
+    known = {name: value for name, value in values.items() if name not in extra}
+    try:
+        return section.model_validate(known).model_dump(exclude_none=True) | extra
+    except ValidationError as error:
+        problems += problems_of(error, section, key)
+        return {}
+
+
+def read_labels(given: Any, spec: Path, artifact: Artifact | None, problems: list[Problem]) -> list[str]:
+    """The spec's labels, from its list or file, or the artifact's; as many as the artifact has."""
+    labels = given
+    if isinstance(given, str):
+        file = spec.parent / given
+        try:
+            text = file.read_text(encoding="utf-8")
+            labels = json.loads(text) if file.suffix == ".json" else text.splitlines()
+        except (OSError, ValueError) as error:
+            problems.append(Problem("labels", f"{given!r} cannot be read: {error}"))
+            return []
+        if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+            problems.append(Problem("labels", f"{given!r}: wanted a name on each line, or a JSON list of strings"))
+            return []
+    trained = artifact.description.labels if artifact else []
+    if not isinstance(labels, list):
+        return trained
+    if trained and len(labels) != len(trained):
+        problems.append(Problem("labels", f"wanted {len(trained)}, as many as the artifact has; got {len(labels)}"))
+    return labels
+
+
+def merge_preprocessing(given: Any, artifact: Artifact | None, problems: list[Problem]) -> dict[str, Any]:
+    trained = artifact.description.preprocessing if artifact else {}
+    if not isinstance(given, dict) or artifact is None:
+        return trained
+    problems += unknown_keys(given, list(trained), "preprocessing")
+    return {**trained, **given}
+
+
+def collect_code(given: Any, spec: Path, problems: list[Problem]) -> dict[str, Path]:
+    """The python files of `code`, by their path in the archive: `x.py` and packages go to its root."""
+    code: dict[str, Path] = {}
+    entries = given if isinstance(given, list) and all(isinstance(entry, str) for entry in given) else []
+    # Modules at an archive's root come before installed ones: a datasets.py there would break every library that
+    # imports the real one.
+    installed = TAKEN | set(sys.stdlib_module_names) | set(packages_distributions()) if entries else set()
+    for index, entry in enumerate(entries):
+        where, path = f"code[{index}]", (spec.parent / entry).resolve()
+        if path.stem in installed:
+            problems.append(Problem(where, f"the name {path.stem!r} is taken by an installed or packed module"))
+        elif path.suffix == ".py" and path.is_file():
+            code[path.name] = path
+        elif (path / "__init__.py").is_file():
+            code |= {f"{path.name}/{name}": file for name, file in python_files(path).items()}
+        else:
+            problems.append(Problem(where, f"wanted a .py file or a package with __init__.py; got {entry!r}"))
+    return code
+
+
+def python_files(folder: Path) -> dict[str, Path]:
+    """A package's modules by their path inside it; caches and tests stay behind."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*.py") if path.is_file()}
+    return {name.as_posix(): path for name, path in files.items() if not {"__pycache__", "tests"} & set(name.parts)}
+
+
+def ships(handler: str, code: dict[str, Path]) -> bool:
+    module = handler.rpartition(".")[0].replace(".", "/")
+    return f"{module}.py" in code or f"{module}/__init__.py" in code

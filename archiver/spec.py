@@ -1,0 +1,119 @@
+"""A spec: one YAML file for each model, holding only what differs from the defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, PlainValidator
+
+from archiver.errors import Problem, SpecError, nearest
+from archiver.tasks import Section, TaskName
+
+SPECS = Path(__file__).parent / "specs"
+
+# What TorchServe takes as a model's name, less what it refuses in an archive's address: two dots in a row.
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
+DOTTED_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
+
+
+def not_a_number(value: Any) -> Any:
+    if isinstance(value, (int, float)):
+        raise ValueError('a quoted string, as in "1.0" (unquoted, YAML takes 1.10 for 1.1)')
+    return value
+
+
+def list_or_file(value: Any) -> list[str] | str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        for index, label in enumerate(value):
+            if not isinstance(label, str):
+                hint = " (YAML takes an unquoted no for false)" if label is False else ""
+                raise ValueError(f"strings: quote number {index}, {label!r}{hint}")
+        return value
+    raise ValueError("a list of strings, or the name of a .txt or .json file")
+
+
+class Batch(Section):
+    size: int = Field(8, ge=1, le=1024, description="most requests in one batch")
+    # From 1: TorchServe takes 0 for its own default, 100 ms.
+    delay_ms: int = Field(3, ge=1, le=60_000, description="longest wait for a batch to fill")
+
+
+class Timeouts(Section):
+    response_s: int = Field(30, ge=1, description="after which a worker that has not answered is killed and restarted")
+    startup_s: int = Field(600, ge=1, description="for loading the model and warming it up")
+
+
+class Spec(Section):
+    """The keys of a spec. `limits` and `options` depend on the task: see tasks.py.
+
+    There is no key for pip requirements: what a handler imports is what the server has installed and locked.
+    """
+
+    name: str = Field(pattern=MODEL_NAME, description="of the model; by default the spec's file name")
+    version: Annotated[str, BeforeValidator(not_a_number)] = Field(
+        "1.0", pattern=r"^\d+(\.\d+)*$", description="of the model"
+    )
+    task: TaskName | None = Field(None, description="must agree with the artifact's")
+    artifact: str | None = Field(
+        None, min_length=1, description="a folder: in the artifacts folder, or beside the spec; by default the name"
+    )
+    labels: Annotated[list[str] | str | None, PlainValidator(list_or_file)] = Field(
+        None, description="instead of the artifact's: a list, or a file with one a line or a JSON list"
+    )
+    preprocessing: dict[str, Any] = Field(default_factory=dict, description="differences over the artifact's")
+    workers: int = Field(1, ge=1, le=64, description="processes that serve the model")
+    threads: int = Field(1, ge=0, description="of torch in each worker; 0 leaves torch's own choice")
+    batch: Batch = Batch()
+    timeouts: Timeouts = Timeouts()
+    limits: dict[str, Any] = Field(default_factory=dict, description="on one request; defaults by task")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the handler; defaults by task")
+    handler: str | None = Field(
+        None, pattern=DOTTED_NAME, description="a class of your own, in `code`, instead of the task's"
+    )
+    code: list[str] = Field(
+        default_factory=list, description="python files or packages to pack beside handlers/, paths relative to the spec"
+    )
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """YAML as pyyaml reads it, but a key written twice is an error and not a silent choice of the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def names() -> list[str]:
+    """The specs that come with the project."""
+    return sorted(path.relative_to(SPECS).with_suffix("").as_posix() for path in SPECS.rglob("*.yaml"))
+
+
+def find(spec: str) -> Path:
+    """The file of a spec, given by name or as a path to a .yaml file; SpecError when there is none."""
+    path = Path(spec) if spec.endswith((".yaml", ".yml")) else SPECS / f"{spec}.yaml"
+    if not path.is_file():
+        what = "no such file" if path.suffix == ".yml" or "/" in spec else f"no such spec{nearest(spec, names())}"
+        raise SpecError(spec, [Problem(str(path) if spec.endswith((".yaml", ".yml")) else spec, what)])
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The keys and values of a spec file, not yet checked; SpecError when it is not a YAML mapping."""
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except UnicodeDecodeError as error:
+        raise SpecError(str(path), [Problem("the file", f"is not UTF-8: {error.reason}")]) from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "the file"
+        raise SpecError(str(path), [Problem(line, f"is not YAML: {error.problem}")]) from None
+    if values is not None and (not isinstance(values, dict) or not all(isinstance(key, str) for key in values)):
+        raise SpecError(str(path), [Problem("the file", "wanted keys and values, as in `version: \"1.0\"`")])
+    return {"name": path.stem, **(values or {})}

@@ -1,0 +1,36 @@
+"""The artifact inside an archive: weights, labels, preprocessing and a sample, as training described them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+@dataclass(frozen=True)
+class Artifact:
+    name: str
+    task: str
+    format: str
+    weights: Path
+    architecture: dict[str, Any] | None
+    labels: list[str]
+    preprocessing: dict[str, Any]
+    sample: Path
+
+    @classmethod
+    def read(cls, folder: Path) -> Artifact:
+        """Read `folder`/artifact.json."""
+        fields = orjson.loads((folder / "artifact.json").read_bytes())
+        return cls(
+            name=fields["name"],
+            task=fields["task"],
+            format=fields["format"],
+            weights=folder / fields["weights"],
+            architecture=fields["architecture"],
+            labels=fields["labels"],
+            preprocessing=fields["preprocessing"],
+            sample=folder / fields["sample"],
+        )

@@ -1,0 +1,1 @@
+"""Architectures of our own, named by `architecture.factory` in an artifact and built without their weights."""

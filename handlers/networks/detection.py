@@ -1,0 +1,70 @@
+"""A small one-stage detector: SSDLite heads on a feature pyramid over MobileNetV2."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import mobilenet_v2
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.ssdlite import SSDLiteHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+
+# Layers of MobileNetV2's `features` that end the strides 8, 16 and 32, and their channels.
+_LEVELS = {"6": 32, "13": 96, "18": 1280}
+# Sides of the default boxes, relative to the image, per level; the last closes the geometric series.
+_SCALES = [0.15, 0.27, 0.48, 0.85]
+
+
+class AntialiasedTransform(GeneralizedRCNNTransform):
+    """torchvision's normalisation and resize to a fixed size, with a low-pass filter before it shrinks an image.
+
+    Without one, a photograph of ten megapixels would reach a small network as every tenth of its pixels.
+    """
+
+    def resize(
+        self, image: Tensor, target: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """Resize a normalised image (3, H, W), and the target's boxes with it, to `fixed_size` (width, height)."""
+        width, height = self.fixed_size
+        resized = F.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0]
+        if target is not None:
+            boxes = resize_boxes(target["boxes"], list(image.shape[-2:]), list(resized.shape[-2:]))
+            target = {**target, "boxes": boxes}
+        return resized, target
+
+
+def mobilenet_v2_ssd(num_classes: int, image_size: int = 224, channels: int = 128) -> SSD:
+    """SSD (Liu et al. 2016) with SSDLite heads (Sandler et al. 2018) on a feature pyramid (Lin et al. 2017).
+
+    It follows torchvision's detection contract: a list of images (3, H, W) in [0, 1] of any sizes → a list of dicts
+    with boxes, labels and scores. No weights are fetched.
+
+    num_classes: with the background, which is class 0.
+    image_size: the side of the square every image is resized to, a multiple of 32.
+    channels: of every level of the pyramid.
+    """
+    pyramid = BackboneWithFPN(
+        mobilenet_v2().features,
+        return_layers={layer: layer for layer in _LEVELS},
+        in_channels_list=list(_LEVELS.values()),
+        out_channels=channels,
+        extra_blocks=_NoExtraLevels(),
+        norm_layer=nn.BatchNorm2d,
+    )
+    anchors = DefaultBoxGenerator([[1.6]] * len(_LEVELS), scales=_SCALES)
+    head = SSDLiteHead(
+        [channels] * len(_LEVELS),
+        anchors.num_anchors_per_location(),
+        num_classes,
+        partial(nn.BatchNorm2d, momentum=0.03),
+    )
+    size = (image_size, image_size)
+    network = SSD(pyramid, anchors, size, num_classes, head=head, detections_per_img=100)
+    network.transform = AntialiasedTransform(
+        image_size, image_size, network.transform.image_mean, network.transform.image_std, 1, size
+    )
+    return network

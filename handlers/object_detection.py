@@ -1,0 +1,83 @@
+"""Object detection: a picture in, boxes with labels and scores out, in the picture's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from handlers.accept import negotiate
+from handlers.answer import JSON, PNG, Answer, to_json
+from handlers.base import Handler
+from handlers.errors import InternalError
+from handlers.image import MAX_PIXELS, decode_image
+from handlers.loader import channels_last
+from handlers.overlay import draw_boxes
+from handlers.payload import Kind, Payload
+
+
+@dataclass(frozen=True)
+class Scene:
+    """image: uint8 (3, height, width), as it was sent."""
+
+    image: Tensor
+    score_threshold: float
+    max_detections: int
+
+
+class ObjectDetection(Handler[Scene, dict[str, Tensor]]):
+    """For models with torchvision's detection contract: a list of pictures of any sizes in, a list of dicts out."""
+
+    kind = Kind.MEDIA
+
+    def load(self) -> None:
+        super().load()
+        self.model = channels_last(self.model)
+        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.score_threshold = float(self.options.get("score_threshold", 0.5))
+        self.max_detections = int(self.options.get("max_detections", 100))
+
+    def decode(self, payload: Payload) -> Scene:
+        return Scene(
+            decode_image(payload, self.max_pixels),
+            payload.number("score_threshold", self.score_threshold, 0.0, 1.0),
+            payload.integer("max_detections", self.max_detections, 1, 1000),
+        )
+
+    def predict(self, items: Sequence[Scene]) -> Sequence[dict[str, Tensor]]:
+        """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each picture, best first, on the CPU."""
+        images = [item.image.to(self.device, non_blocking=True).to(torch.float32).div_(255) for item in items]
+        outputs: list[dict[str, Tensor]] = self.model(images)
+        return [self.select(item, output) for item, output in zip(items, outputs, strict=True)]
+
+    def select(self, item: Scene, output: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Detections at or above the request's threshold, best first, at most as many as it wants."""
+        scores = output["scores"]
+        order = scores.argsort(descending=True, stable=True)
+        order = order[scores[order] >= item.score_threshold][: item.max_detections]
+        return {name: values[order].cpu() for name, values in output.items()}
+
+    def detections(self, output: dict[str, Tensor]) -> list[dict[str, Any]]:
+        boxes_N4, scores = output["boxes"], output["scores"]
+        if not (torch.isfinite(boxes_N4).all() and torch.isfinite(scores).all()):
+            raise InternalError("the model's output for this input is not finite")
+        rows = zip(boxes_N4.tolist(), output["labels"].tolist(), scores.tolist(), strict=True)
+        return [{"box": box, "label": self.labels[i], "score": score, "index": i} for box, i, score in rows]
+
+    def encode(self, item: Scene, output: dict[str, Tensor], accept: str) -> Answer:
+        found = self.detections(output)
+        if negotiate(accept, (JSON, PNG)) == PNG:
+            captions = [f"{d['label']} {d['score']:.2f}" for d in found]
+            picture = self.picture(item, output)
+            return Answer(draw_boxes(picture, output["boxes"], [d["index"] for d in found], captions), PNG)
+        return Answer(to_json(self.body(item, output, found)))
+
+    def picture(self, item: Scene, output: dict[str, Tensor]) -> Tensor:
+        """What boxes are drawn over."""
+        return item.image
+
+    def body(self, item: Scene, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"detections": found}

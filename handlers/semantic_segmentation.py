@@ -1,0 +1,80 @@
+"""Semantic segmentation: a picture in, one mask per class out, in the picture's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from handlers.accept import negotiate
+from handlers.answer import JSON, PNG, Answer, to_json
+from handlers.base import Handler
+from handlers.errors import InternalError
+from handlers.image import MAX_PIXELS, decode_image, to_png
+from handlers.image_transform import ImageTransform
+from handlers.loader import channels_last
+from handlers.overlay import draw_label_map
+from handlers.payload import Kind, Payload
+from handlers.rle import encode_mask
+
+RENDERINGS = ("overlay", "label-map")
+
+
+@dataclass(frozen=True)
+class View:
+    """image: uint8 (3, height, width) as it was sent; small: the same at the model's size. render: of a PNG."""
+
+    image: Tensor
+    small: Tensor
+    render: str
+
+
+class SemanticSegmentation(Handler[View, NDArray[np.uint8]]):
+    """labels[0] is the background: it has no segment of its own in the answer."""
+
+    kind = Kind.MEDIA
+
+    def load(self) -> None:
+        super().load()
+        if len(self.labels) > 256:
+            raise ValueError(f"{len(self.labels)} classes do not fit into an 8-bit label map")
+        self.model = channels_last(self.model)
+        self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
+        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.min_area = int(self.options.get("min_area", 1))
+
+    def decode(self, payload: Payload) -> View:
+        render = payload.choice("render", "overlay", RENDERINGS)
+        image = decode_image(payload, self.max_pixels)
+        return View(image, self.transform.geometry(image), render)
+
+    def predict(self, items: Sequence[View]) -> Sequence[NDArray[np.uint8]]:
+        """A label map (height, width) of class indices for each picture, at its own size."""
+        batch_NCHW = torch.stack([item.small for item in items]).to(self.device, non_blocking=True)
+        batch_NCHW = self.transform.normalise(batch_NCHW).contiguous(memory_format=torch.channels_last)
+        output = self.model(batch_NCHW)
+        logits_NCHW = (output["out"] if isinstance(output, dict) else output).float()
+        return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
+
+    def label_map(self, item: View, logits_CHW: Tensor) -> NDArray[np.uint8]:
+        if not torch.isfinite(logits_CHW).all():
+            raise InternalError("the model's output for this input is not finite")
+        size = list(item.image.shape[1:])
+        full_CHW = F.interpolate(logits_CHW[None], size, mode="bilinear", align_corners=False)[0]
+        return full_CHW.argmax(dim=0).to(torch.uint8).cpu().numpy()
+
+    def encode(self, item: View, output: NDArray[np.uint8], accept: str) -> Answer:
+        if negotiate(accept, (JSON, PNG)) == PNG:
+            return Answer(to_png(output) if item.render == "label-map" else draw_label_map(item.image, output), PNG)
+        areas = np.bincount(output.ravel(), minlength=len(self.labels))
+        segments = [
+            {"label": self.labels[i], "index": i, "rle": encode_mask(output == i), "area": int(areas[i])}
+            for i in range(1, len(self.labels))
+            if areas[i] >= self.min_area
+        ]
+        return Answer(to_json({"size": list(output.shape), "segments": segments}))

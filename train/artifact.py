@@ -1,0 +1,93 @@
+"""The artifact folder: what training hands to the archiver."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+Task = Literal[
+    "image-classification",
+    "object-detection",
+    "instance-segmentation",
+    "semantic-segmentation",
+    "audio-classification",
+    "text-classification",
+    "policy",
+]
+Format = Literal["safetensors", "torchscript", "torch-export", "huggingface"]
+
+
+@dataclass
+class Artifact:
+    """A folder with weights, a sample input and `artifact.json`; written whole or not at all.
+
+    architecture: {"factory": dotted callable, "arguments": {...}}, for the safetensors format only. The factory is
+        called with the arguments and must build the module without fetching weights.
+    preprocessing: what the task's handler needs to turn a request into the model's input.
+    metrics: measured on held-out data. training: how it came to be (data, seed, epochs, seconds).
+    """
+
+    name: str
+    task: Task
+    format: Format
+    labels: list[str] = field(default_factory=list)
+    architecture: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def write(
+        self, folder: Path, weights: dict[str, Tensor] | Path, sample: Path, extras: list[Path] | None = None
+    ) -> Path:
+        """Write the artifact to `folder`, replacing what was there.
+
+        weights: a state dict (safetensors) or the path of an exported file or Hugging Face folder.
+        sample: one real input, the request body the archive is verified and warmed up with.
+        extras: further files for people to look at (plots, tables); they are not archived.
+        """
+        staging = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        if isinstance(weights, dict):
+            weights_name = "weights.safetensors"
+            save_file(
+                {key: value.detach().cpu().contiguous() for key, value in weights.items()}, staging / weights_name
+            )
+        elif weights.is_dir():
+            weights_name = "weights"
+            shutil.copytree(weights, staging / weights_name)
+        else:
+            weights_name = f"weights{weights.suffix}"
+            shutil.copyfile(weights, staging / weights_name)
+        sample_name = f"sample{sample.suffix}"
+        shutil.copyfile(sample, staging / sample_name)
+        for extra in extras or []:
+            (staging / "extras").mkdir(exist_ok=True)
+            shutil.copyfile(extra, staging / "extras" / extra.name)
+        description = {
+            "schema": 1,
+            "name": self.name,
+            "task": self.task,
+            "format": self.format,
+            "weights": weights_name,
+            "architecture": self.architecture,
+            "labels": self.labels,
+            "preprocessing": self.preprocessing,
+            "sample": sample_name,
+            "metrics": self.metrics,
+            "training": self.training,
+            "versions": {"python": platform.python_version(), **{p: version(p) for p in ("torch", "torchvision")}},
+        }
+        text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
+        (staging / "artifact.json").write_text(text + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.rename(folder)
+        return folder

@@ -1,0 +1,46 @@
+"""The photographs that scikit-image and scikit-learn install, as backgrounds and as samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+Photograph = NDArray[np.uint8]
+
+# Only what lies in the wheels: skimage.data's other pictures are downloaded. Pictures of coins, clocks and the like
+# are left out, since they show the very shapes that are drawn over them.
+_PHOTOGRAPHS: dict[str, Callable[[], Photograph]] = {
+    "astronaut": skimage.data.astronaut,
+    "brick": skimage.data.brick,
+    "camera": skimage.data.camera,
+    "chelsea": skimage.data.chelsea,
+    "china": lambda: load_sample_image("china.jpg"),
+    "coffee": skimage.data.coffee,
+    "flower": lambda: load_sample_image("flower.jpg"),
+    "grass": skimage.data.grass,
+    "gravel": skimage.data.gravel,
+    "hubble": skimage.data.hubble_deep_field,
+    "ihc": skimage.data.immunohistochemistry,
+    "moon": skimage.data.moon,
+    "motorcycle": lambda: skimage.data.stereo_motorcycle()[0],
+    "page": skimage.data.page,
+    "rocket": skimage.data.rocket,
+}
+
+TRAINING = ("brick", "chelsea", "china", "coffee", "grass", "hubble", "ihc", "moon", "motorcycle", "page")
+HELD_OUT = ("astronaut", "camera", "flower", "gravel", "rocket")
+
+
+@cache
+def photograph(name: str) -> Photograph:
+    """The photograph in RGB, uint8 (H, W, 3), read-only. Raises KeyError for a name that is not among them."""
+    pixels = _PHOTOGRAPHS[name]()
+    image_HWC = np.ascontiguousarray(Image.fromarray(pixels).convert("RGB"))
+    image_HWC.setflags(write=False)
+    return image_HWC
