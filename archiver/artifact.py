@@ -18,6 +18,17 @@ PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 WEIGHTS_SUFFIX = {"safetensors": ".safetensors", "torchscript": ".pt", "torch-export": ".pt2", "huggingface": ""}
 
+# By the suffix of a sample, the content type it is sent with; the handlers warm up with the same.
+SAMPLE_TYPES = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".txt": "text/plain",
+    ".json": "application/json",
+}
+
 # What libraries unpickle on loading; `.pt` is let through for TorchScript alone.
 PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}
 
@@ -90,10 +101,12 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
     if Path(description.weights).suffix != WEIGHTS_SUFFIX[description.format]:
         wanted = WEIGHTS_SUFFIX[description.format] or "a folder"
         problems.append(Problem("weights", f"wanted {wanted} for {description.format}; got {description.weights!r}"))
+    if Path(description.sample).suffix not in SAMPLE_TYPES:
+        problems.append(Problem("sample", f"wanted one of {', '.join(SAMPLE_TYPES)}; got {description.sample!r}"))
     for name, path in files.items():
         if not path.resolve().is_relative_to(folder.resolve()):
             problems.append(Problem(name, "is a link that leads out of the artifact's folder"))
-        elif is_pickle(name, path.open("rb").read(2), description.format):
+        elif is_pickle(name, start_of(path), description.format):
             problems.append(Problem(name, "is a pickle, which runs code when it is loaded; use safetensors"))
     return files, problems
 
@@ -103,3 +116,8 @@ def is_pickle(name: str, start: bytes, weights_format: str) -> bool:
     suffix = Path(name).suffix.lower()
     by_name = suffix in PICKLES and not (suffix == ".pt" and weights_format == "torchscript")
     return by_name or (len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5)
+
+
+def start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(2)

@@ -1,8 +1,8 @@
-"""The model card: what `GET /models/{model}?customized=true` returns, and what an archive's files are checked against."""
+"""The model card: what `GET /models/{model}?customized=true` returns, and what archived files are checked against."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ SCHEMA = 1
 class Card(Section):
     """card.json, schema 1.
 
-    input: content types of a raw body, the field of a form or JSON object, and parameters with their defaults.
+    input: content types of a raw body, the field of a form or JSON object, and what a request can set.
     sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
     """
 
@@ -52,7 +52,7 @@ def make(package: Package, digests: dict[str, str]) -> dict[str, Any]:
             "content_types": list(task.content_types),
             "field": task.field,
             "accept": list(task.accept),
-            "parameters": parameters(task.options, package.options),
+            "parameters": task.parameters,
         },
         "answer": task.answer,
         "preprocessing": package.preprocessing,
@@ -64,20 +64,3 @@ def make(package: Package, digests: dict[str, str]) -> dict[str, Any]:
         "sha256": digests,
         "versions": {**description.versions, "archiver": __version__},
     }
-
-
-def parameters(section: type[Section], options: dict[str, Any]) -> dict[str, Any]:
-    """The options a request can set for itself, with their type and this model's default."""
-    return {
-        name: {
-            "type": kind_of(field.annotation),
-            "default": options.get(name, field.default),
-            "description": field.description,
-        }
-        for name, field in section.model_fields.items()
-    }
-
-
-def kind_of(annotation: Any) -> str:
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    return kinds[next(kind for kind in (annotation, *get_args(annotation)) if kind in kinds)]

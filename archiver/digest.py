@@ -36,7 +36,7 @@ def groups(digests: Mapping[str, str], weights: str) -> dict[str, str]:
         "weights": digests[weights] if weights in digests else tree(within(f"{weights}/")),
         "artifact": tree(within("artifact/")),
         "handlers": tree(within("handlers/") | only(digests, ("entry.py",))),
-        "configuration": tree(only(digests, ("model-config.yaml", "MAR-INF/MANIFEST.json"))),
+        "configuration": tree(within("MAR-INF/") | only(digests, ("model-config.yaml",))),
         "code": tree(code),
     }
 

@@ -69,7 +69,9 @@ def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = ""
 def nearest(key: str, known: Sequence[str]) -> str:
     """` - did you mean 'x'?`, or the known keys where none is near."""
     close = get_close_matches(key, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}" if known else "; none is known"
+    return (
+        f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}" if known else "; none is known"
+    )
 
 
 def unknown_keys(values: Mapping[str, Any], known: Sequence[str], prefix: str) -> list[Problem]:

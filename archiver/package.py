@@ -56,9 +56,9 @@ def resolve(path: Path, artifacts: Path) -> Package:
     if isinstance(name, str):
         artifact = attempt(lambda: find_artifact(name, path, artifacts), problems)
     declared = values.get("task")
-    task = artifact.description.task if artifact else declared if isinstance(declared, str) else None
+    task = artifact.description.task if artifact else next((name for name in TASKS if name == declared), None)
     settings: dict[str, dict[str, Any]] = {"limits": {}, "options": {}}
-    if task in TASKS:
+    if task:
         for key, section in (("limits", TASKS[task].limits), ("options", TASKS[task].options)):
             free = key == "options" and values.get("handler") is not None
             settings[key] = read_section(values.get(key) or {}, section, key, free, problems)
@@ -93,9 +93,7 @@ def find_artifact(name: str, spec: Path, artifacts: Path) -> Artifact:
     raise SpecError(name, [Problem("not found", f"no {artifacts / name}; `python -m train {name}` makes it")])
 
 
-def read_section(
-    values: Any, section: type[Section], key: str, free: bool, problems: list[Problem]
-) -> dict[str, Any]:
+def read_section(values: Any, section: type[Section], key: str, free: bool, problems: list[Problem]) -> dict[str, Any]:
     """The checked values with the defaults. free: keys the section does not know are handed on as they are."""
     if not isinstance(values, dict):
         return {}  # the spec's own check has said so

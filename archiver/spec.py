@@ -37,14 +37,16 @@ def list_or_file(value: Any) -> list[str] | str | None:
 
 
 class Batch(Section):
-    size: int = Field(8, ge=1, le=1024, description="most requests in one batch")
+    size: int = Field(default=8, ge=1, le=1024, description="most requests in one batch")
     # From 1: TorchServe takes 0 for its own default, 100 ms.
-    delay_ms: int = Field(3, ge=1, le=60_000, description="longest wait for a batch to fill")
+    delay_ms: int = Field(default=3, ge=1, le=60_000, description="longest wait for a batch to fill")
 
 
 class Timeouts(Section):
-    response_s: int = Field(30, ge=1, description="after which a worker that has not answered is killed and restarted")
-    startup_s: int = Field(600, ge=1, description="for loading the model and warming it up")
+    response_s: int = Field(
+        default=30, ge=1, description="after which a worker that has not answered is killed and restarted"
+    )
+    startup_s: int = Field(default=600, ge=1, description="for loading the model and warming it up")
 
 
 class Spec(Section):
@@ -55,27 +57,30 @@ class Spec(Section):
 
     name: str = Field(pattern=MODEL_NAME, description="of the model; by default the spec's file name")
     version: Annotated[str, BeforeValidator(not_a_number)] = Field(
-        "1.0", pattern=r"^\d+(\.\d+)*$", description="of the model"
+        default="1.0", pattern=r"^\d+(\.\d+)*$", description="of the model"
     )
-    task: TaskName | None = Field(None, description="must agree with the artifact's")
+    task: TaskName | None = Field(default=None, description="must agree with the artifact's")
     artifact: str | None = Field(
-        None, min_length=1, description="a folder: in the artifacts folder, or beside the spec; by default the name"
+        default=None,
+        min_length=1,
+        description="a folder: in the artifacts folder, or beside the spec; by default the name",
     )
     labels: Annotated[list[str] | str | None, PlainValidator(list_or_file)] = Field(
-        None, description="instead of the artifact's: a list, or a file with one a line or a JSON list"
+        default=None, description="instead of the artifact's: a list, or a file with one a line or a JSON list"
     )
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="differences over the artifact's")
-    workers: int = Field(1, ge=1, le=64, description="processes that serve the model")
-    threads: int = Field(1, ge=0, description="of torch in each worker; 0 leaves torch's own choice")
+    workers: int = Field(default=1, ge=1, le=64, description="processes that serve the model")
+    threads: int = Field(default=1, ge=0, description="of torch in each worker; 0 leaves torch's own choice")
     batch: Batch = Batch()
     timeouts: Timeouts = Timeouts()
     limits: dict[str, Any] = Field(default_factory=dict, description="on one request; defaults by task")
     options: dict[str, Any] = Field(default_factory=dict, description="of the handler; defaults by task")
     handler: str | None = Field(
-        None, pattern=DOTTED_NAME, description="a class of your own, in `code`, instead of the task's"
+        default=None, pattern=DOTTED_NAME, description="a class of your own, in `code`, instead of the task's"
     )
     code: list[str] = Field(
-        default_factory=list, description="python files or packages to pack beside handlers/, paths relative to the spec"
+        default_factory=list,
+        description="python files or packages to pack beside handlers/, paths relative to the spec",
     )
 
 
@@ -115,5 +120,5 @@ def read(path: Path) -> dict[str, Any]:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "the file"
         raise SpecError(str(path), [Problem(line, f"is not YAML: {error.problem}")]) from None
     if values is not None and (not isinstance(values, dict) or not all(isinstance(key, str) for key in values)):
-        raise SpecError(str(path), [Problem("the file", "wanted keys and values, as in `version: \"1.0\"`")])
+        raise SpecError(str(path), [Problem("the file", 'wanted keys and values, as in `version: "1.0"`')])
     return {"name": path.stem, **(values or {})}

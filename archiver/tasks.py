@@ -31,48 +31,49 @@ class Section(BaseModel):
 
 
 class ImageLimits(Section):
-    max_bytes: Count = Field(16 * MEBIBYTE, description="of the encoded picture or the JSON body")
-    max_pixels: Count = Field(40_000_000, description="width × height, read before anything is decompressed")
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded picture or the JSON body")
+    max_pixels: Count = Field(default=40_000_000, description="width × height, read before anything is decompressed")
 
 
 class AudioLimits(Section):
-    max_bytes: Count = Field(16 * MEBIBYTE, description="of the encoded recording or the JSON body")
-    max_seconds: Positive = Field(60.0, description="of the decoded recording")
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
+    max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
 
 
 class TextLimits(Section):
-    max_bytes: Count = Field(MEBIBYTE, description="of the text or the JSON body")
-    max_characters: Count = Field(100_000, description="of one text")
+    max_bytes: Count = Field(default=MEBIBYTE, description="of the text or the JSON body")
+    max_characters: Count = Field(default=100_000, description="of one text")
 
 
 class TensorLimits(Section):
     """The number of elements needs no limit of its own: the observation's shape fixes it."""
 
-    max_bytes: Count = Field(MEBIBYTE, description="of the JSON body")
+    max_bytes: Count = Field(default=MEBIBYTE, description="of the JSON body")
 
 
 class ClassificationOptions(Section):
-    top_k: Count = Field(5, description="classes in an answer, best first")
+    top_k: Count = Field(default=5, description="classes in an answer, best first")
 
 
 class DetectionOptions(Section):
-    score_threshold: Fraction = Field(0.5, description="detections below it are left out")
-    max_detections: Count = Field(100, description="in one answer, best first")
+    score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
+    max_detections: Count = Field(default=100, description="in one answer, best first")
 
 
 class SegmentationOptions(Section):
-    min_area: Count = Field(1, description="pixels; smaller segments are left out")
+    min_area: Count = Field(default=1, description="pixels; smaller segments are left out")
 
 
 class PolicyOptions(Section):
-    deterministic: bool = Field(True, description="the most probable action, not a drawn one")
+    deterministic: bool = Field(default=True, description="the most probable action, not a drawn one")
 
 
 @dataclass(frozen=True)
 class Task:
-    """handler: its class in the packed `handlers` folder. content_types: of a raw body. field: of a form or JSON object.
+    """handler: its class in the packed `handlers` folder.
 
-    accept: the media types an answer can have, the default first. answer: its shape, for readers of the model card.
+    For readers of the model card: content_types of a raw body; field of a form or JSON object that holds the data;
+    accept, the media types an answer can have, the default first; parameters a request can set; answer, its shape.
     """
 
     handler: str
@@ -81,80 +82,92 @@ class Task:
     content_types: tuple[str, ...]
     field: str
     accept: tuple[str, ...]
+    parameters: dict[str, str]
     answer: dict[str, Any]
 
 
-JSON = ("application/json",)
-JSON_OR_PNG = ("application/json", "image/png")
-IMAGES = ("image/jpeg", "image/png", "image/webp", "application/json")
-RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", "application/json")
-CLASSES = {"predictions": [{"label": "string", "probability": "0 to 1", "index": "integer"}]}
-RUN_LENGTHS = {"size": ["height", "width"], "counts": "string"}
-DETECTION = {"box": ["x1", "y1", "x2", "y2"], "label": "string", "score": "0 to 1", "index": "integer"}
-SEGMENT = {"label": "string", "index": "integer", "rle": RUN_LENGTHS, "area": "pixels"}
+JSON = "application/json"
+PNG = "image/png"
+IMAGES = ("image/jpeg", PNG, "image/webp", JSON)
+RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", JSON)
+
+TOP_K = {"top_k": "integer: classes in the answer"}
+THRESHOLDS = {"score_threshold": "number from 0 to 1", "max_detections": "integer"}
+
+CLASSES = {"predictions": [{"label": "string", "probability": "number", "index": "integer"}]}
+DETECTION = {"box": ["x1", "y1", "x2", "y2"], "label": "string", "score": "number", "index": "integer"}
+MASK = {"rle": {"size": ["height", "width"], "counts": "string"}, "area": "integer"}
+ACTION = {"action": "integer or numbers", "probabilities": "numbers, for discrete actions", "value": "number"}
 
 TASKS: dict[TaskName, Task] = {
     "image-classification": Task(
-        "handlers.image_classification.ImageClassification",
-        ImageLimits,
-        ClassificationOptions,
-        IMAGES,
-        "image",
-        JSON,
-        CLASSES,
+        handler="handlers.image_classification.ImageClassification",
+        limits=ImageLimits,
+        options=ClassificationOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON,),
+        parameters=TOP_K,
+        answer=CLASSES,
     ),
     "object-detection": Task(
-        "handlers.object_detection.ObjectDetection",
-        ImageLimits,
-        DetectionOptions,
-        IMAGES,
-        "image",
-        JSON_OR_PNG,
-        {"detections": [DETECTION]},
+        handler="handlers.object_detection.ObjectDetection",
+        limits=ImageLimits,
+        options=DetectionOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON, PNG),
+        parameters=THRESHOLDS,
+        answer={"detections": [DETECTION]},
     ),
     "instance-segmentation": Task(
-        "handlers.instance_segmentation.InstanceSegmentation",
-        ImageLimits,
-        DetectionOptions,
-        IMAGES,
-        "image",
-        JSON_OR_PNG,
-        {"size": ["height", "width"], "segments": [{**DETECTION, **SEGMENT}]},
+        handler="handlers.instance_segmentation.InstanceSegmentation",
+        limits=ImageLimits,
+        options=DetectionOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON, PNG),
+        parameters=THRESHOLDS,
+        answer={"size": ["height", "width"], "segments": [{**DETECTION, **MASK}]},
     ),
     "semantic-segmentation": Task(
-        "handlers.semantic_segmentation.SemanticSegmentation",
-        ImageLimits,
-        SegmentationOptions,
-        IMAGES,
-        "image",
-        JSON_OR_PNG,
-        {"size": ["height", "width"], "segments": [SEGMENT]},
+        handler="handlers.semantic_segmentation.SemanticSegmentation",
+        limits=ImageLimits,
+        options=SegmentationOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON, PNG),
+        parameters={"render": "string: overlay or label-map, of a PNG"},
+        answer={"size": ["height", "width"], "segments": [{"label": "string", "index": "integer", **MASK}]},
     ),
     "audio-classification": Task(
-        "handlers.audio_classification.AudioClassification",
-        AudioLimits,
-        ClassificationOptions,
-        RECORDINGS,
-        "audio",
-        JSON,
-        CLASSES,
+        handler="handlers.audio_classification.AudioClassification",
+        limits=AudioLimits,
+        options=ClassificationOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON,),
+        parameters={**TOP_K, "sample_rate": "integer: Hz, of a JSON list of samples"},
+        answer=CLASSES,
     ),
     "text-classification": Task(
-        "handlers.text_classification.TextClassification",
-        TextLimits,
-        ClassificationOptions,
-        ("text/plain", "application/json"),
-        "text",
-        JSON,
-        CLASSES,
+        handler="handlers.text_classification.TextClassification",
+        limits=TextLimits,
+        options=ClassificationOptions,
+        content_types=("text/plain", JSON),
+        field="text",
+        accept=(JSON,),
+        parameters=TOP_K,
+        answer=CLASSES,
     ),
     "policy": Task(
-        "handlers.policy.Policy",
-        TensorLimits,
-        PolicyOptions,
-        ("application/json",),
-        "data",
-        JSON,
-        {"action": "integer or numbers", "probabilities": "of discrete actions", "value": "number"},
+        handler="handlers.policy.Policy",
+        limits=TensorLimits,
+        options=PolicyOptions,
+        content_types=(JSON,),
+        field="data",
+        accept=(JSON,),
+        parameters={"deterministic": "boolean", "seed": "integer, of a drawn action"},
+        answer=ACTION,
     ),
 }

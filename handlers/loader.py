@@ -22,7 +22,7 @@ def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
         case "safetensors":
             model = from_safetensors(artifact)
         case "torchscript":
-            model = torch.jit.load(artifact.weights, map_location=device)
+            return torch.jit.load(artifact.weights, map_location=device).eval()
         case "torch-export":
             return from_export(artifact, device)
         case "huggingface":

@@ -36,6 +36,9 @@ class ObjectDetection(Handler[Scene, dict[str, Tensor]]):
     def load(self) -> None:
         super().load()
         self.model = channels_last(self.model)
+        # torchvision pads pictures of different sizes to one, and what is padded changes features near the edges and
+        # with them the answer. Only a model that resizes all pictures to one size can take them mixed.
+        self.mixes_sizes = getattr(getattr(self.model, "transform", None), "fixed_size", None) is not None
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
         self.score_threshold = float(self.options.get("score_threshold", 0.5))
         self.max_detections = int(self.options.get("max_detections", 100))
@@ -49,9 +52,18 @@ class ObjectDetection(Handler[Scene, dict[str, Tensor]]):
 
     def predict(self, items: Sequence[Scene]) -> Sequence[dict[str, Tensor]]:
         """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each picture, best first, on the CPU."""
-        images = [item.image.to(self.device, non_blocking=True).to(torch.float32).div_(255) for item in items]
-        outputs: list[dict[str, Tensor]] = self.model(images)
-        return [self.select(item, output) for item, output in zip(items, outputs, strict=True)]
+        groups: dict[torch.Size, list[int]] = {}
+        for index, item in enumerate(items):
+            groups.setdefault(torch.Size() if self.mixes_sizes else item.image.shape, []).append(index)
+        outputs: dict[int, dict[str, Tensor]] = {}
+        for indices in groups.values():
+            outputs.update(zip(indices, self.detect([items[i].image for i in indices]), strict=True))
+        return [self.select(item, outputs[index]) for index, item in enumerate(items)]
+
+    def detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        outputs = self.model([image.to(self.device, non_blocking=True).to(torch.float32).div_(255) for image in images])
+        # A scripted torchvision detector returns (losses, detections).
+        return outputs[1] if isinstance(outputs, tuple) else outputs
 
     def select(self, item: Scene, output: dict[str, Tensor]) -> dict[str, Tensor]:
         """Detections at or above the request's threshold, best first, at most as many as it wants."""

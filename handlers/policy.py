@@ -47,7 +47,8 @@ class Policy(Handler[Observation, tuple[NDArray[np.float32], ...]]):
         if not isinstance(payload.data, list):
             raise InvalidInput("the data is no list of numbers")
         try:
-            values = np.array(payload.data, dtype=np.float32)
+            with np.errstate(over="ignore"):  # what overflows becomes infinite, and that is refused below
+                values = np.array(payload.data, dtype=np.float32)
         except (TypeError, ValueError, OverflowError):
             raise InvalidInput("the observation is ragged or holds something other than numbers") from None
         if values.shape != self.shape:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
 
-from train.photographs import Photograph, photograph
+from train.photographs import HELD_OUT, TRAINING, Photograph, photograph
 from train.shapes import SHAPES, area, coverage, outline, place, texture
 
 # At least this part of every shape shows; one that would lie further outside, or cover another further, is left out.
@@ -127,3 +133,54 @@ def _photograph_again(canvas_HWC: NDArray[np.float32], rng: Generator) -> NDArra
         image.save(buffer, "JPEG", quality=int(rng.integers(30, 95)))
         image = Image.open(buffer)
     return np.array(image)
+
+
+class ShapePictures(Dataset[tuple[tv_tensors.Image, dict[str, Tensor]]]):
+    """Composed pictures of random sizes, made when they are asked for; index `i` of a split and seed is always the same.
+
+    An item is (image uint8 (3, H, W), {"boxes": (N, 4), "labels": (N,), "mask": label map (H, W)}) in tv_tensors, so
+    that torchvision's transforms move them together.
+
+    split: "training" or "held-out", which share no photograph. Pictures held out are larger, up to 640 pixels.
+    """
+
+    def __init__(self, split: Literal["training", "held-out"], length: int, seed: int = 0) -> None:
+        self.photographs, sides = (TRAINING, (192, 321)) if split == "training" else (HELD_OUT, (240, 641))
+        self.sides = sides
+        self.key = (("training", "held-out").index(split), seed)
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, dict[str, Tensor]]:
+        if not 0 <= index < self.length:
+            raise IndexError(f"index is {index}; wanted 0 to {self.length - 1}")
+        rng = np.random.default_rng([*self.key, index])
+        height, width = (int(side) for side in rng.integers(*self.sides, 2))
+        return as_tensors(compose(rng, self.photographs, (height, width)))
+
+
+def as_tensors(picture: Picture) -> tuple[tv_tensors.Image, dict[str, Tensor]]:
+    """The picture as a dataset item."""
+    height, width = picture.label_map_HW.shape
+    boxes = tv_tensors.BoundingBoxes(
+        torch.from_numpy(picture.boxes),
+        format=tv_tensors.BoundingBoxFormat.XYXY,
+        canvas_size=(height, width),
+    )
+    target = {
+        "boxes": boxes,
+        "labels": torch.from_numpy(picture.labels),
+        "mask": tv_tensors.Mask(torch.from_numpy(picture.label_map_HW)),
+    }
+    return tv_tensors.Image(torch.from_numpy(picture.image_HWC).permute(2, 0, 1)), target
+
+
+def write_sample(path: Path) -> None:
+    """Write a picture with three shapes or more, of 480 × 360 pixels over a photograph held out, as a JPEG."""
+    rng = np.random.default_rng(360)
+    picture = compose(rng, HELD_OUT, (360, 480))
+    while len(picture.labels) < 3:
+        picture = compose(rng, HELD_OUT, (360, 480))
+    Image.fromarray(picture.image_HWC).save(path, quality=92)

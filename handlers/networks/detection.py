@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
@@ -14,9 +12,9 @@ from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 # Layers of MobileNetV2's `features` that end the strides 8, 16 and 32, and their channels.
-_LEVELS = {"6": 32, "13": 96, "18": 1280}
-# Sides of the default boxes, relative to the image, per level; the last closes the geometric series.
-_SCALES = [0.15, 0.27, 0.48, 0.85]
+_LAYERS = {"6": 32, "13": 96, "18": 1280}
+# Sides of the default boxes, relative to the image, at the strides 8, 16, 32 and 64; the last closes the series.
+_SCALES = [0.14, 0.22, 0.36, 0.58, 0.9]
 
 
 class AntialiasedTransform(GeneralizedRCNNTransform):
@@ -25,9 +23,7 @@ class AntialiasedTransform(GeneralizedRCNNTransform):
     Without one, a photograph of ten megapixels would reach a small network as every tenth of its pixels.
     """
 
-    def resize(
-        self, image: Tensor, target: dict[str, Tensor] | None = None
-    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+    def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
         """Resize a normalised image (3, H, W), and the target's boxes with it, to `fixed_size` (width, height)."""
         width, height = self.fixed_size
         resized = F.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0]
@@ -49,19 +45,14 @@ def mobilenet_v2_ssd(num_classes: int, image_size: int = 224, channels: int = 12
     """
     pyramid = BackboneWithFPN(
         mobilenet_v2().features,
-        return_layers={layer: layer for layer in _LEVELS},
-        in_channels_list=list(_LEVELS.values()),
+        return_layers={layer: layer for layer in _LAYERS},
+        in_channels_list=list(_LAYERS.values()),
         out_channels=channels,
-        extra_blocks=_NoExtraLevels(),
         norm_layer=nn.BatchNorm2d,
     )
-    anchors = DefaultBoxGenerator([[1.6]] * len(_LEVELS), scales=_SCALES)
-    head = SSDLiteHead(
-        [channels] * len(_LEVELS),
-        anchors.num_anchors_per_location(),
-        num_classes,
-        partial(nn.BatchNorm2d, momentum=0.03),
-    )
+    levels = len(_SCALES) - 1
+    anchors = DefaultBoxGenerator([[1.6]] * levels, scales=_SCALES)
+    head = SSDLiteHead([channels] * levels, anchors.num_anchors_per_location(), num_classes, nn.BatchNorm2d)
     size = (image_size, image_size)
     network = SSD(pyramid, anchors, size, num_classes, head=head, detections_per_img=100)
     network.transform = AntialiasedTransform(

@@ -1,0 +1,156 @@
+"""`python -m archiver build|verify|list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from archiver import spec, store
+from archiver.archive import Archive, build
+from archiver.errors import ArchiverError
+from archiver.package import Package, resolve
+from archiver.verify import verify
+
+HANDLERS = Path(__file__).parents[1] / "handlers"
+SHA256_PREFIX = 12
+UNWRAPPED = 160  # columns, where the output is a file or a pipe
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Pack a trained model, its handler and a spec into an archive that TorchServe serves.",
+)
+console = Console(highlight=False)
+
+Store = Annotated[Path, typer.Option("--store", help="The folder of finished archives.")]
+
+
+@app.command("build")
+def build_command(
+    specs: Annotated[
+        list[str], typer.Argument(metavar="NAME|SPEC.yaml …", help=f"Any of {', '.join(spec.names())}, or YAML files.")
+    ],
+    artifacts: Annotated[Path, typer.Option(help="The folder that holds artifact folders.")] = Path("artifacts"),
+    model_store: Store = Path("model_store"),
+    check: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Load each archive and answer its sample.")
+    ] = True,
+) -> None:
+    """Build an archive for each spec. The same artifact and spec give the same bytes.
+
+    Every spec is checked before the first archive is built. Exit status: 2 for a wrong spec or artifact, 1 for an
+    archive that does not pass its verification; an older archive of that name then stays in the store.
+    """
+    packages, errors = [], []
+    for given in dict.fromkeys(specs):
+        try:
+            packages.append(resolve(spec.find(given), artifacts))
+        except ArchiverError as error:
+            errors.append(error)
+    exit_with(errors, 2)
+    with progress() as bar:
+        task = bar.add_task("", total=len(packages))
+        for package in packages:
+            bar.update(task, description=f"{package.file_name}.mar")
+            try:
+                build_one(package, model_store, check)
+            except ArchiverError as error:
+                errors.append(error)
+            bar.advance(task)
+    exit_with(errors, 1)
+
+
+def build_one(package: Package, model_store: Path, check: bool) -> None:
+    seconds = 0.0
+
+    def timed(path: Path) -> None:
+        nonlocal seconds
+        started = perf_counter()
+        verify(path)
+        seconds = perf_counter() - started
+
+    archive = build(package, HANDLERS, model_store, timed if check else None)
+    console.print(line(archive) + (f"  verified in {seconds:.1f} s" if check else "  not verified"))
+
+
+@app.command("verify")
+def verify_command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.mar …", help="Archives to check and run.")],
+) -> None:
+    """Check each archive's form and digests, load it as a worker would, and let it answer its sample.
+
+    Exit status: 1 when any of them fails. The archives' code runs: verify only what you would serve.
+    """
+    errors = []
+    with progress() as bar:
+        task = bar.add_task("", total=len(files))
+        for file in files:
+            bar.update(task, description=file.name)
+            try:
+                result = verify(file)
+                console.print(
+                    f"{file.name}  loads in {result.load_s:.1f} s, answers in {result.answer_s * 1000:.0f} ms"
+                )
+            except ArchiverError as error:
+                errors.append(error)
+            bar.advance(task)
+    exit_with(errors, 1)
+
+
+@app.command("list")
+def list_command(model_store: Store = Path("model_store")) -> None:
+    """List the archives of the store: what each holds, how good it is, and what it was built with."""
+    table = Table("file", "name", "version", "task", "MB", "SHA-256", "main metric", "built with", box=SIMPLE)
+    entries = store.entries(model_store)
+    for entry in entries:
+        size, digest = f"{entry.size / 1e6:.1f}", entry.sha256[:SHA256_PREFIX]
+        if entry.card is None:
+            table.add_row(entry.path.name, "", "", "", size, digest, entry.problem, "", style="red")
+            continue
+        card = entry.card
+        versions = "\n".join(f"{name} {version}" for name, version in card.versions.items())
+        table.add_row(
+            entry.path.name, card.name, card.version, card.task, size, digest, store.main_metric(card.metrics), versions
+        )
+    if not entries:
+        console.print(f"no archives in {model_store}; `python -m archiver build NAME` makes one")
+    elif console.is_terminal:
+        console.print(table)
+    else:
+        console.print(table, width=UNWRAPPED)
+
+
+def line(archive: Archive) -> str:
+    return f"{archive.path.name}  {archive.size / 1e6:.1f} MB  sha256 {archive.sha256[:SHA256_PREFIX]}"
+
+
+def progress() -> Progress:
+    """A bar below the printed lines, gone when the work is done."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)
+
+
+def exit_with(errors: list[ArchiverError], status: int) -> None:
+    """Print the errors, one block each, and end; nothing where there are none."""
+    for error in errors:
+        typer.echo(f"archiver: {error}", err=True)
+    if errors:
+        raise typer.Exit(status)
+
+
+if __name__ == "__main__":
+    app()

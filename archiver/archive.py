@@ -1,0 +1,122 @@
+"""A package as the files of an archive, and the archive in its store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from archiver import __version__, card, mar
+from archiver.artifact import DESCRIPTION
+from archiver.digest import groups, sha256
+from archiver.errors import Problem, SpecError
+from archiver.package import Package, python_files
+
+ENTRY = "entry.py"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """size: bytes. sha256: of the whole file."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+def build(package: Package, handlers: Path, store: Path, check: Callable[[Path], None] | None = None) -> Archive:
+    """Write `store`/<spec's file name>.mar and return it; an archive of that name stays until the new one is whole.
+
+    handlers: the folder to pack. check: called with the finished archive before it takes its place in the store.
+
+    Raises SpecError when the handler is not in `handlers`, and what `check` raises.
+    """
+    content = members(package, handlers)
+    store.mkdir(parents=True, exist_ok=True)
+    path = store / f"{package.file_name}.mar"
+    # Hidden, so that a server told to load all of its store does not take it for a model.
+    partial = store / f".{path.name}.partial"
+    try:
+        mar.write(partial, content)
+        if check:
+            check(partial)
+        digest = sha256(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Archive(path, path.stat().st_size, digest)
+
+
+def members(package: Package, handlers: Path) -> dict[str, bytes | Path]:
+    """The archive's files, by name; the model card comes last, as it holds the digests of the others."""
+    modules = python_files(handlers) if (handlers / ENTRY).is_file() else {}
+    module, _, _ = package.handler.partition(".")[2].rpartition(".")
+    if package.spec.handler is None and f"{module.replace('.', '/')}.py" not in modules:
+        raise SpecError(str(handlers), [Problem(package.handler, f"is not there, or there is no {ENTRY}")])
+    content: dict[str, bytes | Path] = {
+        ENTRY: handlers / ENTRY,
+        mar.MANIFEST: to_json(manifest(package)),
+        mar.CONFIGURATION: to_yaml(configuration(package)),
+        f"artifact/{DESCRIPTION}": to_json(description(package)),
+        **{f"artifact/{name}": path for name, path in package.artifact.files.items()},
+        **{f"handlers/{name}": path for name, path in modules.items()},
+        **package.code,
+    }
+    digests = {name: sha256(value) for name, value in content.items()}
+    weights = f"artifact/{package.artifact.description.weights}"
+    content[mar.CARD] = to_json(card.make(package, groups(digests, weights)))
+    return content
+
+
+def manifest(package: Package) -> dict[str, Any]:
+    """TorchServe's manifest; it warns where createdOn is missing, and a real time would make every build differ."""
+    return {
+        "createdOn": "01/01/1980 00:00:00",
+        "runtime": "python",
+        "model": {
+            "modelName": package.spec.name,
+            "handler": ENTRY,
+            "modelVersion": package.spec.version,
+            "configFile": mar.CONFIGURATION,
+        },
+        "archiverVersion": __version__,
+    }
+
+
+def configuration(package: Package) -> dict[str, Any]:
+    """model-config.yaml: TorchServe's own keys, and one block for the handler."""
+    spec = package.spec
+    return {
+        # Both: TorchServe ignores minWorkers where maxWorkers is missing.
+        "minWorkers": spec.workers,
+        "maxWorkers": spec.workers,
+        "batchSize": spec.batch.size,
+        "maxBatchDelay": spec.batch.delay_ms,
+        "responseTimeout": spec.timeouts.response_s,
+        "startupTimeout": spec.timeouts.startup_s,
+        "handler": {
+            "class": package.handler,
+            "threads": spec.threads,
+            "limits": package.limits,
+            "options": package.options,
+        },
+    }
+
+
+def description(package: Package) -> dict[str, Any]:
+    """The artifact's own description, with the spec's differences in it: the handler reads one file."""
+    values = package.artifact.description.model_dump(by_alias=True)
+    return {**values, "labels": package.labels, "preprocessing": package.preprocessing}
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def to_yaml(value: dict[str, Any]) -> bytes:
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text.encode()

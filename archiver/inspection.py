@@ -1,0 +1,136 @@
+"""What can be checked about an archive without running it: its form, its manifest, and every file's digest."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from archiver.artifact import DESCRIPTION, Description, is_pickle
+from archiver.card import Card
+from archiver.digest import groups
+from archiver.errors import Problem, VerificationError, problems_of
+from archiver.mar import CARD, CONFIGURATION, MANIFEST, Mar
+from archiver.spec import DOTTED_NAME, MODEL_NAME
+from archiver.tasks import Section
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+class ManifestModel(Section):
+    name: str = Field(alias="modelName", pattern=MODEL_NAME)
+    version: str = Field(alias="modelVersion", pattern=r"^\d+(\.\d+)*$")
+    handler: Literal["entry.py"]
+    configuration: Literal["model-config.yaml"] = Field(alias="configFile")
+
+
+class Manifest(Section):
+    """The keys that TorchServe 0.12 reads and this archiver writes."""
+
+    created_on: str = Field(alias="createdOn")
+    runtime: Literal["python"]
+    model: ManifestModel
+    archiver_version: str = Field(alias="archiverVersion")
+
+
+class HandlerConfiguration(Section):
+    class_: str = Field(alias="class", pattern=DOTTED_NAME)
+    threads: int = Field(ge=0)
+    limits: dict[str, Any]
+    options: dict[str, Any]
+
+
+class Configuration(Section):
+    """model-config.yaml; TorchServe takes an integer of another type, or a delay of 0, for its own default."""
+
+    min_workers: int = Field(alias="minWorkers", ge=1)
+    max_workers: int = Field(alias="maxWorkers", ge=1)
+    batch_size: int = Field(alias="batchSize", ge=1)
+    max_batch_delay: int = Field(alias="maxBatchDelay", ge=1)
+    response_timeout: int = Field(alias="responseTimeout", ge=1)
+    startup_timeout: int = Field(alias="startupTimeout", ge=1)
+    handler: HandlerConfiguration
+
+
+@dataclass(frozen=True)
+class Contents:
+    """An archive's own files, read and found consistent with each other."""
+
+    manifest: Manifest
+    configuration: Configuration
+    card: Card
+    artifact: Description
+
+
+def inspect(mar: Mar) -> Contents:
+    """Read and check all of an archive; VerificationError with everything that is wrong."""
+    problems: list[Problem] = []
+    manifest = read(mar, MANIFEST, Manifest, problems)
+    configuration = read(mar, CONFIGURATION, Configuration, problems)
+    card = read(mar, CARD, Card, problems)
+    artifact = read(mar, f"artifact/{DESCRIPTION}", Description, problems)
+    if "entry.py" not in mar.names:
+        problems.append(Problem("entry.py", "missing"))
+    if manifest is None or configuration is None or card is None or artifact is None or problems:
+        raise VerificationError(str(mar.path), problems)
+    problems += [
+        Problem(CARD, f"{name} is {ours!r}; in {file} it is {theirs!r}")
+        for name, ours, file, theirs in (
+            ("name", card.name, MANIFEST, manifest.model.name),
+            ("version", card.version, MANIFEST, manifest.model.version),
+            ("task", card.task, f"artifact/{DESCRIPTION}", artifact.task),
+            ("labels", card.labels, f"artifact/{DESCRIPTION}", artifact.labels),
+            ("preprocessing", card.preprocessing, f"artifact/{DESCRIPTION}", artifact.preprocessing),
+        )
+        if ours != theirs
+    ]
+    found = groups(mar.digests(), f"artifact/{artifact.weights}")
+    problems += [
+        Problem(name, f"SHA-256 is {found.get(name)}; the model card says {digest}")
+        for name, digest in card.sha256.items()
+        if found.get(name) != digest
+    ]
+    problems += [Problem(name, "no SHA-256 in the model card") for name in sorted(found.keys() - card.sha256.keys())]
+    problems += pickles(mar, artifact)
+    if problems:
+        raise VerificationError(str(mar.path), problems)
+    return Contents(manifest, configuration, card, artifact)
+
+
+def read(mar: Mar, name: str, model: type[SectionType], problems: list[Problem]) -> SectionType | None:
+    if name not in mar.names:
+        problems.append(Problem(name, "missing"))
+        return None
+    try:
+        return model.model_validate(mar.mapping(name))
+    except ValidationError as error:
+        problems += [Problem(f"{name}: {problem.where}", problem.what) for problem in problems_of(error, model)]
+    except VerificationError as error:
+        problems += error.problems
+    return None
+
+
+def pickles(mar: Mar, artifact: Description) -> list[Problem]:
+    """Files that would be unpickled; a .pt must be a TorchScript archive, which a plain torch.save is not."""
+    problems = []
+    for name in mar.names:
+        with mar.zip.open(name) as file:
+            start = file.read(2)
+        if is_pickle(name, start, artifact.format):
+            problems.append(Problem(name, "is a pickle, which runs code when it is loaded"))
+        elif Path(name).suffix == ".pt" and not is_torchscript(mar.read(name)):
+            problems.append(Problem(name, "is not TorchScript"))
+    return problems
+
+
+def is_torchscript(content: bytes) -> bool:
+    """TorchScript keeps its code and constants beside the data; torch.save writes the data alone."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False

@@ -1,0 +1,139 @@
+"""Verification: an archive is loaded as a worker would and answers its sample, alone and beside a broken request."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archiver import answers
+from archiver.artifact import SAMPLE_TYPES
+from archiver.errors import Problem, VerificationError
+from archiver.inspection import Contents, inspect
+from archiver.mar import Mar
+
+WORKER = Path(__file__).with_name("worker.py")
+LOG_CHARACTERS = 2000
+
+ALONE, BATCH, CARD = "the sample alone", "the sample beside an empty request", "describe"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """load_s: seconds to load the model and warm it up. answer_s: seconds for one answer after that."""
+
+    load_s: float
+    answer_s: float
+
+
+def verify(path: Path) -> Verification:
+    """Check all of an archive and run it; VerificationError with everything that is wrong.
+
+    The archive's code runs with this user's rights: verify only what you would serve.
+    """
+    with Mar(path) as mar, tempfile.TemporaryDirectory(prefix="archiver-") as temporary:
+        contents = inspect(mar)
+        folder = Path(temporary, "model")
+        mar.extract(folder)
+        report = run_worker(path, folder, Path(temporary), contents)
+    problems = check(report["batches"], contents)
+    if problems:
+        raise VerificationError(str(path), problems)
+    return Verification(report["load_s"], report["batches"][ALONE]["seconds"])
+
+
+def requests(folder: Path, contents: Contents) -> dict[str, list[dict[str, Any]]]:
+    """The batches to send. Every class is asked for, so that a class without a label shows."""
+    sample = folder / "artifact" / contents.artifact.sample
+    content_type = SAMPLE_TYPES[sample.suffix]
+    data = base64.b64encode(sample.read_bytes()).decode()
+    fields = {"body": data}
+    if contents.card.labels and answers.FORMS[contents.card.task] is answers.Classes:
+        fields["top_k"] = base64.b64encode(str(len(contents.card.labels)).encode()).decode()
+    headers = {"Content-Type": content_type}
+    whole = {"fields": fields, "content_type": content_type, "headers": headers}
+    broken = {"fields": {"body": ""}, "content_type": content_type, "headers": headers}
+    describe = {"fields": {}, "content_type": "", "headers": {"describe": "True"}}
+    return {ALONE: [whole], BATCH: [whole, broken], CARD: [describe]}
+
+
+def run_worker(path: Path, folder: Path, temporary: Path, contents: Contents) -> dict[str, Any]:
+    """The worker's report; VerificationError when it fails, dies or takes longer than the archive allows itself."""
+    batches = requests(folder, contents)
+    job = {
+        "name": contents.card.name,
+        "folder": str(folder),
+        "handler": contents.manifest.model.handler,
+        "batch_size": contents.configuration.batch_size,
+        "batches": batches,
+    }
+    job_file, report_file, log_file = (temporary / name for name in ("job.json", "report.json", "log.txt"))
+    job_file.write_text(json.dumps(job), encoding="utf-8")
+    # An archive brings all it needs: no hub, and no cache of one.
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(temporary / "no-hub"),
+        "TORCH_HOME": str(temporary / "no-hub"),
+    }
+    timeout = contents.configuration.startup_timeout + len(batches) * contents.configuration.response_timeout
+    with log_file.open("wb") as log:
+        try:
+            status = subprocess.run(
+                [sys.executable, "-I", "-B", str(WORKER), str(job_file), str(report_file)],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise VerificationError(str(path), [Problem("the worker", f"not done after {timeout} s")]) from None
+    output = log_file.read_text(encoding="utf-8", errors="replace").strip()
+    if not report_file.is_file():
+        what = f"died with status {status}; its last output:\n{output[-LOG_CHARACTERS:]}"
+        raise VerificationError(str(path), [Problem("the worker", what)])
+    report: dict[str, Any] = json.loads(report_file.read_text(encoding="utf-8"))
+    if "error" in report:
+        raise VerificationError(str(path), [Problem(report["stage"], f"failed:\n{report['error'].strip()}")])
+    return report
+
+
+def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Problem]:
+    """What is wrong with the worker's answers."""
+    card = contents.card
+    problems = []
+    for name in (ALONE, BATCH):
+        answer = batches[name]["answers"][0]
+        body = decode(answer)
+        if answer["status"] != 200:
+            problems.append(Problem(name, f"wanted status 200; got {answer['status']}: {body}"))
+        elif answer["content_type"] != "application/json":
+            problems.append(Problem(name, f"wanted application/json; got {answer['content_type']}"))
+        else:
+            problems += answers.check(card.task, body, card.labels, name)
+    broken = batches[BATCH]["answers"][1]
+    problems += answers.check_error(broken["status"], decode(broken), f"{BATCH}, the empty one")
+    described = decode(batches[CARD]["answers"][0])
+    if not isinstance(described, dict) or (described.get("name"), described.get("version")) != (
+        card.name,
+        card.version,
+    ):
+        problems.append(Problem(CARD, f"wanted the model card of {card.name} {card.version}"))
+    return problems
+
+
+def decode(answer: dict[str, Any]) -> Any:
+    """An answer's body as JSON; a text that says so where it is none, which no check takes for an answer."""
+    try:
+        return json.loads(base64.b64decode(answer["body"]))
+    except ValueError:
+        return "not JSON"

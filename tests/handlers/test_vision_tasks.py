@@ -1,0 +1,171 @@
+"""Image classification, detection and segmentation: the same answers as the model called in Python."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from sklearn.datasets import load_sample_image
+from torchvision.transforms.functional import pil_to_tensor
+
+from tests.handlers.worker import Worker
+
+PICTURES = [
+    Image.fromarray(load_sample_image("china.jpg")).resize((320, 214)),
+    Image.fromarray(load_sample_image("flower.jpg")).resize((200, 260)),
+    Image.fromarray(load_sample_image("china.jpg")).crop((100, 100, 163, 199)),
+]
+TENSORS = [pil_to_tensor(picture) for picture in PICTURES]
+
+
+def png(image: Image.Image) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return {"body": buffer.getvalue(), "content-type": b"image/png"}
+
+
+ROWS = [png(picture) for picture in PICTURES]
+BROKEN = {"body": ROWS[0]["body"][:400], "content-type": b"image/png"}
+
+
+@pytest.fixture(scope="module")
+def load(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Worker]:
+    workers: dict[str, Worker] = {}
+
+    def get(name: str) -> Worker:
+        if name not in workers:
+            workers[name] = Worker(tiny_archive(name), tmp_path_factory.mktemp(name))
+        return workers[name]
+
+    return get
+
+
+@torch.inference_mode()
+def test_image_classification_equals_the_model(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-image")
+    for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
+        expected = worker.handler.model(worker.handler.transform(tensor)[None]).softmax(1)[0]
+        by_index = {p["index"]: p["probability"] for p in answer["predictions"]}
+        np.testing.assert_allclose([by_index[i] for i in range(3)], expected.numpy(), atol=1e-5)
+        assert [p["label"] for p in answer["predictions"]] == [
+            worker.handler.labels[i] for i in expected.argsort(descending=True)
+        ]
+
+
+def test_top_k_is_the_callers(load: Callable[[str], Worker]) -> None:
+    [answer] = load("tiny-image").json({**ROWS[0], "top_k": b"1"})
+    assert len(answer["predictions"]) == 1
+    status, _, body = load("tiny-image").answer([{**ROWS[0], "top_k": b"9"}])[0]
+    assert (status, orjson.loads(body)["type"]) == (422, "InvalidInput")
+
+
+@pytest.mark.parametrize("name", ["tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic"])
+def test_a_batch_equals_its_items_alone_and_a_broken_one_fails_alone(load: Callable[[str], Worker], name: str) -> None:
+    worker = load(name)
+    alone = [worker.json(row)[0] for row in ROWS]
+    answers = worker.answer([ROWS[0], BROKEN, ROWS[1], ROWS[2]])
+    status, _, body = answers.pop(1)
+    assert (status, orjson.loads(body)["type"]) == (400, "MalformedInput")
+    for (code, _, answer), single in zip(answers, alone, strict=True):
+        assert code == 200
+        assert_close(orjson.loads(answer), single)
+
+
+def assert_close(got: Any, wanted: Any) -> None:
+    """Equal structure and text, numbers to float tolerance."""
+    if isinstance(wanted, dict):
+        assert got.keys() == wanted.keys()
+        for key in wanted:
+            if key == "rle":
+                assert overlap(got[key], wanted[key]) > 0.99
+            elif key != "area":
+                assert_close(got[key], wanted[key])
+    elif isinstance(wanted, list):
+        assert len(got) == len(wanted)
+        for one, other in zip(got, wanted, strict=True):
+            assert_close(one, other)
+    elif isinstance(wanted, float):
+        assert got == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+    else:
+        assert got == wanted
+
+
+def overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """Masks of a random model sit at its decision boundary, where rounding moves single pixels."""
+    return float(coco_mask.iou([one], [other], [0])[0, 0]) if coco_mask.area(other) else 1.0
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("name", "key"), [("tiny-detection", "detections"), ("tiny-instance", "segments")])
+def test_detections_equal_the_model(load: Callable[[str], Worker], name: str, key: str) -> None:
+    worker = load(name)
+    for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
+        [expected] = worker.handler.model([tensor / 255])
+        order = expected["scores"].argsort(descending=True, stable=True)[:5]
+        found = answer[key]
+        assert len(found) == len(order) > 0
+        np.testing.assert_allclose([d["box"] for d in found], expected["boxes"][order].numpy(), rtol=1e-3, atol=0.1)
+        np.testing.assert_allclose([d["score"] for d in found], expected["scores"][order].numpy(), atol=1e-4)
+        assert [d["index"] for d in found] == expected["labels"][order].tolist()
+        height, width = tensor.shape[1:]
+        boxes = np.array([d["box"] for d in found])
+        assert boxes.min() >= 0
+        assert (boxes[:, [0, 2]] <= width + 1e-3).all()
+        assert (boxes[:, [1, 3]] <= height + 1e-3).all()
+
+
+@torch.inference_mode()
+def test_instance_masks_are_coco_rle_at_the_pictures_size(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-instance")
+    [answer] = worker.json(ROWS[0])
+    [expected] = worker.handler.model([TENSORS[0] / 255])
+    assert answer["size"] == [214, 320]
+    for segment in answer["segments"]:
+        matches = [
+            (expected["masks"][i, 0] >= 0.5).numpy()
+            for i in range(len(expected["scores"]))
+            if np.allclose(expected["boxes"][i].numpy(), segment["box"], atol=0.1)
+        ]
+        mask = coco_mask.decode(segment["rle"]).astype(bool)
+        assert mask.sum() == segment["area"]
+        assert any((mask == match).mean() > 0.999 for match in matches)
+
+
+@torch.inference_mode()
+def test_segments_equal_the_model(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-semantic")
+    for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
+        logits = worker.handler.model(worker.handler.transform(tensor)[None])["out"]
+        size = tensor.shape[1:]
+        expected = torch.nn.functional.interpolate(logits, size, mode="bilinear").argmax(1)[0].numpy()
+        assert answer["size"] == list(size)
+        decoded = np.zeros(size, int)
+        for segment in answer["segments"]:
+            decoded[coco_mask.decode(segment["rle"]).astype(bool)] = segment["index"]
+        assert (decoded == expected).mean() > 0.999
+
+
+def test_pictures_on_request(load: Callable[[str], Worker]) -> None:
+    for name in ("tiny-detection", "tiny-instance", "tiny-semantic"):
+        [(status, content_type, body)] = load(name).answer([ROWS[0]], [{"accept": "image/png"}])
+        assert (status, content_type) == (200, "image/png")
+        assert Image.open(io.BytesIO(body)).size == (320, 214)
+
+
+def test_the_label_map_is_the_answer_as_a_picture(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-semantic")
+    [answer] = worker.json(ROWS[0])
+    [(_, _, body)] = worker.answer([{**ROWS[0], "accept": b"image/png", "render": b"label-map"}])
+    label_map = np.asarray(Image.open(io.BytesIO(body)))
+    for segment in answer["segments"]:
+        assert np.array_equal(coco_mask.decode(segment["rle"]).astype(bool), label_map == segment["index"])
+
+
+def test_classification_has_no_picture_to_give(load: Callable[[str], Worker]) -> None:
+    assert load("tiny-image").answer([{**ROWS[0], "accept": b"image/png"}])[0][0] == 406
