@@ -46,8 +46,9 @@ def build_command(
 ) -> None:
     """Build an archive for each spec. The same artifact and spec give the same bytes.
 
-    Every spec is checked before the first archive is built. Exit status: 2 for a wrong spec or artifact, 1 for an
-    archive that does not pass its verification; an older archive of that name then stays in the store.
+    Every spec is checked before the first archive is built.
+
+    Exit status 2: a wrong spec or artifact. 1: an archive that fails its verification; an older one then stays.
     """
     packages, errors = [], []
     for given in dict.fromkeys(specs):
@@ -87,7 +88,7 @@ def verify_command(
 ) -> None:
     """Check each archive's form and digests, load it as a worker would, and let it answer its sample.
 
-    Exit status: 1 when any of them fails. The archives' code runs: verify only what you would serve.
+    Exit status 1: one of them fails. The archives' code runs here: verify only what you would serve.
     """
     errors = []
     with progress() as bar:
@@ -120,12 +121,9 @@ def list_command(model_store: Store = Path("model_store")) -> None:
         table.add_row(
             entry.path.name, card.name, card.version, card.task, size, digest, store.main_metric(card.metrics), versions
         )
-    if not entries:
-        console.print(f"no archives in {model_store}; `python -m archiver build NAME` makes one")
-    elif console.is_terminal:
-        console.print(table)
-    else:
-        console.print(table, width=UNWRAPPED)
+    if not console.is_terminal:
+        console.width = UNWRAPPED
+    console.print(table if entries else f"no archives in {model_store}; `python -m archiver build NAME` makes one")
 
 
 def line(archive: Archive) -> str:

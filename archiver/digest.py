@@ -32,13 +32,13 @@ def groups(digests: Mapping[str, str], weights: str) -> dict[str, str]:
     own = ("artifact/", "handlers/", "MAR-INF/")
     flat = ("entry.py", "model-config.yaml", "card.json")
     code = {name: value for name, value in digests.items() if not name.startswith(own) and name not in flat}
-    return {
+    pinned = {
         "weights": digests[weights] if weights in digests else tree(within(f"{weights}/")),
         "artifact": tree(within("artifact/")),
         "handlers": tree(within("handlers/") | only(digests, ("entry.py",))),
         "configuration": tree(within("MAR-INF/") | only(digests, ("model-config.yaml",))),
-        "code": tree(code),
     }
+    return {**pinned, "code": tree(code)} if code else pinned
 
 
 def only(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

@@ -88,11 +88,11 @@ class UniqueKeyLoader(yaml.SafeLoader):
     """YAML as pyyaml reads it, but a key written twice is an error and not a silent choice of the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        seen: list[Any] = []  # a key may be a list, which no set holds
         for key, _ in node.value:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
-            seen.add(key.value)
+            seen.append(key.value)
         return super().construct_mapping(node, deep)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.base import Handler
+from handlers.freezing import freeze
 from handlers.image import MAX_PIXELS, decode_image
 from handlers.image_transform import ImageTransform
 from handlers.loader import channels_last
@@ -33,8 +34,8 @@ class ImageClassification(Handler[Picture, NDArray[np.float32]]):
 
     def load(self) -> None:
         super().load()
-        self.model = channels_last(self.model)
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
+        self.model = freeze(channels_last(self.model), self.transform.example(self.device))
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
         self.top_k = int(self.options.get("top_k", 5))
 

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from sklearn.datasets import load_sample_image
 from torchvision.transforms.functional import pil_to_tensor
 
+from handlers.loader import from_safetensors
 from tests.handlers.worker import Worker
 
 PICTURES = [
@@ -46,11 +47,17 @@ def load(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     return get
 
 
+def eager(worker: Worker) -> torch.nn.Module:
+    """The model as torchvision builds it: not frozen, not in another memory order."""
+    return from_safetensors(worker.handler.artifact).eval()
+
+
 @torch.inference_mode()
 def test_image_classification_equals_the_model(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-image")
+    model = eager(worker)
     for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
-        expected = worker.handler.model(worker.handler.transform(tensor)[None]).softmax(1)[0]
+        expected = model(worker.handler.transform(tensor)[None]).softmax(1)[0]
         by_index = {p["index"]: p["probability"] for p in answer["predictions"]}
         np.testing.assert_allclose([by_index[i] for i in range(3)], expected.numpy(), atol=1e-5)
         assert [p["label"] for p in answer["predictions"]] == [
@@ -140,8 +147,9 @@ def test_instance_masks_are_coco_rle_at_the_pictures_size(load: Callable[[str], 
 @torch.inference_mode()
 def test_segments_equal_the_model(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-semantic")
+    model = eager(worker)
     for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
-        logits = worker.handler.model(worker.handler.transform(tensor)[None])["out"]
+        logits = model(worker.handler.transform(tensor)[None])["out"]
         size = tensor.shape[1:]
         expected = torch.nn.functional.interpolate(logits, size, mode="bilinear").argmax(1)[0].numpy()
         assert answer["size"] == list(size)

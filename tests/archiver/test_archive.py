@@ -1,0 +1,176 @@
+import hashlib
+import json
+import os
+import stat
+import time
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from archiver.archive import build, members
+from archiver.errors import SpecError, VerificationError
+from archiver.mar import Mar
+from archiver.package import resolve
+from tests.archiver.worlds import World
+
+
+def built(world: World) -> Path:
+    return build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path
+
+
+def test_same_inputs_same_bytes(tmp_path: Path) -> None:
+    """In another place, at another time, written in another order, with other permissions and times of the files."""
+    first = World(tmp_path / "first")
+    one = built(first)
+    time.sleep(2.1)  # a zip's times go in steps of two seconds
+    mask = os.umask(0o077)
+    try:
+        second = World(tmp_path / "another" / "second")
+        for path in sorted(second.handlers.rglob("*"), reverse=True):
+            os.utime(path, (10**9, 10**9))
+        (second.handlers / "entry.py").chmod(0o755)
+        two = built(second)
+    finally:
+        os.umask(mask)
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_another_input_other_bytes(world: World) -> None:
+    before = built(world).read_bytes()
+    world.spec(options={"top_k": 2})
+    assert built(world).read_bytes() != before
+
+
+def test_layout(world: World) -> None:
+    (world.spec_file.parent / "mine.py").write_text("class Mine: ...\n")
+    world.spec(code=["mine.py"])
+    with zipfile.ZipFile(built(world)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [
+            "MAR-INF/MANIFEST.json",
+            "artifact/artifact.json",
+            "artifact/sample.png",
+            "artifact/weights.safetensors",
+            "card.json",
+            "entry.py",
+            "handlers/__init__.py",
+            "handlers/entry.py",
+            "handlers/image_classification.py",
+            "mine.py",
+            "model-config.yaml",
+        ]
+        for entry in archive.infolist():
+            assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+            assert entry.external_attr >> 16 == stat.S_IFREG | 0o644
+            assert entry.compress_type == zipfile.ZIP_STORED
+            # TorchServe unpacks from a stream, where Java reads a stored entry only if its sizes come before it.
+            assert not entry.flag_bits & 0x08
+
+
+def class_file(name: str) -> bytes:
+    """A compiled class of the installed TorchServe; the names of its fields and the strings it compares with are in it."""
+    package = find_spec("ts")
+    assert package is not None
+    assert package.origin is not None
+    with zipfile.ZipFile(Path(package.origin).parent / "frontend" / "model-server.jar") as jar:
+        return jar.read(f"org/pytorch/serve/archive/model/{name}.class")
+
+
+def test_torchserve_knows_every_key_of_the_manifest(world: World) -> None:
+    with Mar(built(world)) as mar:
+        manifest = mar.mapping("MAR-INF/MANIFEST.json")
+    assert manifest["model"] == {
+        "modelName": "model",
+        "modelVersion": "1.0",
+        "handler": "entry.py",
+        "configFile": "model-config.yaml",
+    }
+    for key in manifest:
+        assert key.encode() in class_file("Manifest")
+    for key in manifest["model"]:
+        assert key.encode() in class_file("Manifest$Model")
+    assert manifest["runtime"].encode() in class_file("Manifest$RuntimeType")
+
+
+def test_torchserve_knows_every_key_of_the_configuration_but_the_handlers_block(world: World) -> None:
+    with Mar(built(world)) as mar:
+        configuration = mar.mapping("model-config.yaml")
+    for key, value in configuration.items():
+        if key != "handler":
+            assert key.encode() in class_file("ModelConfig")
+            assert type(value) is int
+
+
+def test_configuration_sets_every_key_torchserve_would_guess(world: World) -> None:
+    world.spec(
+        workers=2, threads=3, batch={"size": 4, "delay_ms": 7}, timeouts={"response_s": 9}, limits={"max_pixels": 5}
+    )
+    with zipfile.ZipFile(built(world)) as archive:
+        configuration = yaml.safe_load(archive.read("model-config.yaml"))
+    assert configuration == {
+        "minWorkers": 2,
+        "maxWorkers": 2,
+        "batchSize": 4,
+        "maxBatchDelay": 7,
+        "responseTimeout": 9,
+        "startupTimeout": 600,
+        "handler": {
+            "class": "handlers.image_classification.ImageClassification",
+            "threads": 3,
+            "limits": {"max_bytes": 16 * 2**20, "max_pixels": 5},
+            "options": {"top_k": 5},
+        },
+    }
+
+
+def test_differences_reach_the_artifact_and_the_card(world: World) -> None:
+    world.spec(labels=["a", "b", "c"], preprocessing={"resize": 48})
+    with Mar(built(world)) as mar:
+        for name in ("artifact/artifact.json", "card.json"):
+            values = mar.mapping(name)
+            assert (values["labels"], values["preprocessing"]["resize"]) == (["a", "b", "c"], 48)
+
+
+def test_card_digests_are_sha256(world: World) -> None:
+    with Mar(built(world)) as mar:
+        card = mar.mapping("card.json")
+        weights = mar.read("artifact/weights.safetensors")
+        listing = "".join(
+            f"{hashlib.sha256(mar.read(name)).hexdigest()}  {name}\n"
+            for name in ("entry.py", "handlers/__init__.py", "handlers/entry.py", "handlers/image_classification.py")
+        )
+    assert card["sha256"]["weights"] == hashlib.sha256(weights).hexdigest()
+    assert card["sha256"]["handlers"] == hashlib.sha256(listing.encode()).hexdigest()
+
+
+def test_card_is_json_of_the_artifact_and_the_spec(world: World) -> None:
+    content = members(resolve(world.spec_file, world.artifacts), world.handlers)["card.json"]
+    assert isinstance(content, bytes)
+    card = json.loads(content)
+    assert card["schema"] == 1
+    assert card["metrics"] == {"top1": 0.75}
+    assert card["versions"]["torch"] == "2.11.0"
+    assert "image/jpeg" in card["input"]["content_types"]
+
+
+def test_a_task_without_its_handler(world: World) -> None:
+    (world.handlers / "image_classification.py").unlink()
+    with pytest.raises(SpecError, match=r"handlers.image_classification.ImageClassification: is not there"):
+        built(world)
+
+
+def test_a_failed_check_leaves_the_old_archive_and_nothing_else(world: World) -> None:
+    old = built(world).read_bytes()
+    world.spec(options={"top_k": 1})
+
+    def refuse(path: Path) -> None:
+        assert path.name.startswith(".")
+        raise VerificationError(str(path), [])
+
+    with pytest.raises(VerificationError):
+        build(resolve(world.spec_file, world.artifacts), world.handlers, world.store, refuse)
+    assert [path.name for path in world.store.iterdir()] == ["model.mar"]
+    assert (world.store / "model.mar").read_bytes() == old

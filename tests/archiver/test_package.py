@@ -1,0 +1,174 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archiver.errors import SpecError
+from archiver.package import Package, resolve
+from tests.archiver.worlds import LABELS, World
+
+
+def problems(world: World, **differences: Any) -> str:
+    with pytest.raises(SpecError) as caught:
+        resolve(world.spec(**differences), world.artifacts)
+    return str(caught.value)
+
+
+def package(world: World, **differences: Any) -> Package:
+    return resolve(world.spec(**differences), world.artifacts)
+
+
+def test_an_empty_spec_takes_everything_from_the_artifact(world: World) -> None:
+    made = package(world)
+    assert (made.spec.name, made.spec.version, made.task) == ("model", "1.0", "image-classification")
+    assert made.labels == LABELS
+    assert made.preprocessing == {"resize": 32, "crop": None}
+    assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 40_000_000}
+    assert made.options == {"top_k": 5}
+    assert sorted(made.artifact.files) == ["sample.png", "weights.safetensors"]
+
+
+def test_all_errors_at_once(world: World) -> None:
+    text = problems(
+        world,
+        version=1.1,
+        task="policy",
+        wokers=2,
+        threads=-1,
+        batch={"size": "eight", "delay": 4},
+        timeouts={"response_s": 0},
+        limits={"max_pixel": 5},
+        options={"top_k": 0, "score_threshold": 0.5},
+        labels=["a"],
+        preprocessing={"resise": 3},
+        handler="mine.Handler",
+        code=["nowhere.py"],
+    )
+    lines = text.splitlines()
+    assert lines[0] == f"{world.spec_file}: {len(lines) - 1} problems"
+    for expected in (
+        'version: wanted a quoted string, as in "1.0" (unquoted, YAML takes 1.10 for 1.1); got 1.1',
+        "task: 'policy' in the spec; the artifact",
+        "wokers: unknown key; did you mean 'workers'?",
+        "threads: wanted greater than or equal to 0; got -1",
+        "batch.size: wanted a valid integer; got 'eight'",
+        "batch.delay: unknown key; did you mean 'delay_ms'?",
+        "timeouts.response_s: wanted greater than or equal to 1; got 0",
+        "limits.max_pixel: unknown key; did you mean 'max_pixels'?",
+        "options.top_k: wanted greater than or equal to 1; got 0",
+        "labels: wanted 3, as many as the artifact has; got 1",
+        "preprocessing.resise: unknown key; did you mean 'resize'?",
+        "handler: 'mine.Handler' is in none of the files named in `code`",
+        "code[0]: wanted a .py file or a package with __init__.py; got 'nowhere.py'",
+    ):
+        assert any(line.strip().startswith(expected) for line in lines), f"{expected}\n not in\n{text}"
+
+
+def test_options_of_another_task_are_refused(world: World) -> None:
+    assert "options.score_threshold: unknown key; known are top_k" in problems(world, options={"score_threshold": 0.5})
+
+
+def test_a_missing_artifact_names_the_command_that_makes_it(world: World) -> None:
+    text = problems(world, artifact="elsewhere", threads="1")
+    assert "`python -m train elsewhere` makes it" in text
+    assert "threads: wanted a valid integer; got '1'" in text
+
+
+def test_an_artifact_beside_the_spec(world: World) -> None:
+    world.artifact.rename(world.spec_file.parent / "mine")
+    assert package(world, artifact="mine").labels == LABELS
+
+
+def test_two_versions_of_a_model_have_two_files(world: World) -> None:
+    world.spec_file = world.spec_file.with_name("model-v2.yaml")
+    made = package(world, name="model", version="2.0")
+    assert (made.file_name, made.spec.name, made.spec.version) == ("model-v2", "model", "2.0")
+
+
+@pytest.mark.parametrize(("file", "text"), [("l.txt", "a\nb\nc\n"), ("l.json", '["a", "b", "c"]')])
+def test_labels_from_a_file(world: World, file: str, text: str) -> None:
+    (world.spec_file.parent / file).write_text(text)
+    assert package(world, labels=file).labels == ["a", "b", "c"]
+
+
+def test_labels_that_yaml_reads_as_booleans(world: World) -> None:
+    assert "YAML takes an unquoted no for false" in problems(world, labels=["en", False, "de"])
+
+
+@pytest.mark.parametrize("text", ["{}", '["a", 1, "c"]', "["])
+def test_a_label_file_that_is_none(world: World, text: str) -> None:
+    (world.spec_file.parent / "l.json").write_text(text)
+    assert "labels: 'l.json'" in problems(world, labels="l.json")
+
+
+def test_preprocessing_differences(world: World) -> None:
+    assert package(world, preprocessing={"crop": [24, 24]}).preprocessing == {"resize": 32, "crop": [24, 24]}
+
+
+def test_a_handler_of_the_users_own_brings_its_own_options(world: World) -> None:
+    mine = world.spec_file.parent / "mine"
+    (mine / "tests").mkdir(parents=True)
+    for name in ("__init__.py", "handler.py", "tests/test_handler.py"):
+        (mine / name).write_text("")
+    made = package(world, handler="mine.handler.Mine", code=["mine"], options={"colour": "red", "top_k": 2})
+    assert sorted(made.code) == ["mine/__init__.py", "mine/handler.py"]
+    assert made.options == {"top_k": 2, "colour": "red"}
+
+
+@pytest.mark.parametrize("name", ["json", "torch", "handlers", "entry", "yaml"])
+def test_code_must_not_hide_an_installed_module(world: World, name: str) -> None:
+    (world.spec_file.parent / f"{name}.py").write_text("")
+    assert f"code[0]: the name {name!r} is taken" in problems(world, code=[f"{name}.py"])
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", ".hidden", ".."])
+def test_an_artifact_reaches_only_into_its_folder(world: World, name: str) -> None:
+    world.describe(sample=name)
+    assert "sample: wanted" in problems(world).replace("artifact.json: ", "")
+
+
+def test_a_link_out_of_the_artifact_is_refused(world: World, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (world.artifact / "sample.png").unlink()
+    (world.artifact / "sample.png").symlink_to(tmp_path / "secret.png")
+    assert "is a link that leads out" in problems(world)
+
+
+def test_pickles_are_refused_by_name_and_by_content(world: World) -> None:
+    folder = world.artifact / "weights"
+    folder.mkdir()
+    (folder / "training_args.bin").write_bytes(b"PK\x03\x04")
+    (folder / "config.json").write_bytes(b"\x80\x04\x95")
+    world.describe(format="huggingface", weights="weights", architecture=None)
+    text = problems(world)
+    assert "weights/training_args.bin: is a pickle" in text
+    assert "weights/config.json: is a pickle" in text
+
+
+def test_an_artifact_of_another_schema(world: World) -> None:
+    world.describe(schema=2, extra=1)
+    text = problems(world)
+    assert "schema: wanted 1; got 2" in text
+    assert "extra: unknown key" in text
+
+
+def test_an_artifact_without_its_files(world: World) -> None:
+    (world.artifact / "weights.safetensors").unlink()
+    world.describe(sample="sample.gif", architecture=None, labels=[])
+    text = problems(world)
+    for expected in ("weights: 'weights.safetensors' is not in", "sample: wanted one of", "architecture:", "labels:"):
+        assert expected in text
+
+
+def test_the_artifact_that_training_writes_is_read(tmp_path: Path) -> None:
+    from train.artifact import Artifact
+
+    (tmp_path / "x.json").write_text("[0.0]")
+    (tmp_path / "x.pt2").write_bytes(b"PK")
+    folder = Artifact(name="written", task="policy", format="torch-export").write(
+        tmp_path / "artifacts" / "written", tmp_path / "x.pt2", tmp_path / "x.json"
+    )
+    (tmp_path / "written.yaml").write_text("")
+    made = resolve(tmp_path / "written.yaml", tmp_path / "artifacts")
+    assert made.artifact.description.versions == json.loads((folder / "artifact.json").read_text())["versions"]

@@ -1,0 +1,67 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+from archiver import spec
+from archiver.errors import SpecError
+from archiver.spec import Spec
+
+
+@pytest.mark.parametrize("name", ["m", "shapes-detection", "v1.2_a", "A0"])
+def test_names_torchserve_takes(name: str) -> None:
+    assert Spec.model_validate({"name": name}).name == name
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "a..b", ".hidden", "-x", "a b", "ä", "a\n"])
+def test_names_torchserve_refuses(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        Spec.model_validate({"name": name})
+
+
+def test_defaults_leave_torchserve_no_choice() -> None:
+    read = Spec.model_validate({"name": "m"})
+    assert (read.batch.size, read.timeouts.response_s, read.timeouts.startup_s) == (8, 30, 600)
+    assert 1 <= read.batch.delay_ms <= 5
+
+
+def test_every_shipped_spec_is_valid_and_found_by_name() -> None:
+    assert {"imagenet", "shapes-detection", "shapes-segmentation", "spoken-digits", "language-id", "cartpole"} <= set(
+        spec.names()
+    )
+    for name in spec.names():
+        assert Spec.model_validate(spec.read(spec.find(name))).name == Path(name).name
+
+
+def test_an_unknown_name_gets_the_nearest_one() -> None:
+    with pytest.raises(SpecError, match=r"did you mean 'imagenet'\?"):
+        spec.find("imagnet")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batch: {size: 1}\nbatch: {size: 2}\n", "line 2: is not YAML: key 'batch' is there twice"),
+        ("- a\n", "wanted keys and values"),
+        ("1: a\n", "wanted keys and values"),
+        ("a: [\n", "is not YAML"),
+        ("[a, b]: c\n", "wanted keys and values|is not YAML"),
+        ("handler: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+    ],
+)
+def test_what_is_no_spec(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=message):
+        spec.read(path)
+
+
+def test_archiver_imports_neither_torch_nor_its_neighbours() -> None:
+    folder = Path(spec.__file__).parent
+    for path in folder.glob("*.py"):
+        top_level = ast.parse(path.read_text()).body
+        modules = {alias.name for node in top_level if isinstance(node, ast.Import) for alias in node.names}
+        modules |= {node.module or "" for node in top_level if isinstance(node, ast.ImportFrom)}
+        assert not {"torch", "ts", "handlers", "train", "client", "deploy"} & {
+            name.partition(".")[0] for name in modules
+        }

@@ -1,0 +1,59 @@
+"""The rules between folders, read off the code's own imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+FOLDERS = {"handlers", "archiver", "train", "client", "deploy", "scripts", "tests"}
+SHARED_WITH_TRAINING = ("handlers.image_transform", "handlers.networks", "handlers.audio_features")
+ALLOWED = {
+    "handlers": set(),
+    "archiver": set(),
+    "client": set(),
+    "train": {"handlers"},
+    "deploy": {"client"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of all modules a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_a_folder_imports_only_what_it_may(folder: str) -> None:
+    files = sorted((PROJECT / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        ours = {name for name in imports(path) if name.split(".")[0] in FOLDERS - {folder}}
+        assert {name.split(".")[0] for name in ours} <= ALLOWED[folder], path
+        if folder == "train":
+            assert all(f"{name}.".startswith(tuple(f"{s}." for s in SHARED_WITH_TRAINING)) for name in ours), path
+
+
+def test_serving_imports_no_training_library() -> None:
+    training = {"lightning", "torchmetrics", "gymnasium", "sklearn", "skimage", "matplotlib", "tensorboard", "django"}
+    for folder in ("handlers", "client", "deploy", "archiver"):
+        for path in (PROJECT / folder).rglob("*.py"):
+            assert not {name.split(".")[0] for name in imports(path)} & training, path
+
+
+def test_nothing_unpickles() -> None:
+    for folder in ("handlers", "archiver", "train", "client", "deploy"):
+        for path in (PROJECT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            assert not imports(path) & {"pickle", "cloudpickle", "dill", "joblib"}, path
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                    assert {"weights_only": "True"}.items() <= {
+                        (k.arg, ast.unparse(k.value)) for k in node.keywords
+                    }, path
