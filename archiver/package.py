@@ -60,20 +60,29 @@ def resolve(path: Path, artifacts: Path) -> Package:
     settings: dict[str, dict[str, Any]] = {"limits": {}, "options": {}}
     if task:
         for key, section in (("limits", TASKS[task].limits), ("options", TASKS[task].options)):
-            free = key == "options" and values.get("handler") is not None
+            free = key == "options" and values.get("handler") is not None  # the class knows more
             settings[key] = read_section(values.get(key) or {}, section, key, free, problems)
     if artifact and declared in TASKS and declared != task:
         problems.append(Problem("task", f"{declared!r} in the spec; the artifact {artifact.folder} is for {task!r}"))
     labels = read_labels(values.get("labels"), path, artifact, problems)
     preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
     code = collect_code(values.get("code"), path, problems)
-    if spec and spec.handler and not ships(spec.handler, code):
-        problems.append(Problem("handler", f"{spec.handler!r} is in none of the files named in `code`"))
+    handler = values.get("handler")
+    if isinstance(handler, str) and not ships(handler, code):
+        problems.append(Problem("handler", f"{handler!r} is in none of the files named in `code`"))
     if problems or spec is None or artifact is None or task is None:
         raise SpecError(str(path), problems)
-    handler = spec.handler or TASKS[task].handler
     return Package(
-        path.stem, spec, artifact, task, labels, preprocessing, settings["limits"], settings["options"], handler, code
+        file_name=path.stem,
+        spec=spec,
+        artifact=artifact,
+        task=task,
+        labels=labels,
+        preprocessing=preprocessing,
+        limits=settings["limits"],
+        options=settings["options"],
+        handler=spec.handler or TASKS[task].handler,
+        code=code,
     )
 
 

@@ -71,7 +71,7 @@ def test_layout(world: World) -> None:
 
 
 def class_file(name: str) -> bytes:
-    """A compiled class of the installed TorchServe; the names of its fields and the strings it compares with are in it."""
+    """A compiled class of the installed TorchServe; it holds the names of fields and the strings compared with."""
     package = find_spec("ts")
     assert package is not None
     assert package.origin is not None

@@ -1,0 +1,103 @@
+from typing import Any
+
+import pytest
+
+from archiver.answers import check, check_error
+from archiver.tasks import TaskName
+
+LABELS = ["a", "b"]
+RLE = {"size": [2, 3], "counts": "06"}
+
+GOOD: list[tuple[TaskName, dict[str, Any]]] = [
+    (
+        "image-classification",
+        {
+            "predictions": [
+                {"label": "b", "probability": 0.75, "index": 1},
+                {"label": "a", "probability": 0.25, "index": 0},
+            ]
+        },
+    ),
+    ("text-classification", {"predictions": [{"label": "b", "probability": 0.75, "index": 1}], "truncated": True}),
+    ("object-detection", {"detections": [{"box": [0, 1.5, 2, 3], "label": "b", "score": 0.5, "index": 1}]}),
+    ("object-detection", {"detections": []}),
+    (
+        "semantic-segmentation",
+        {"size": [2, 3], "segments": [{"label": "b", "index": 1, "rle": RLE, "area": 6}]},
+    ),
+    (
+        "instance-segmentation",
+        {
+            "size": [2, 3],
+            "segments": [{"box": [0, 0, 3, 2], "label": "b", "score": 1.0, "index": 1, "rle": RLE, "area": 6}],
+        },
+    ),
+    ("policy", {"action": 1, "probabilities": [0.25, 0.75], "value": -3.5}),
+    ("policy", {"action": [0.5, -0.5], "value": 0.0}),
+]
+
+BAD: list[tuple[TaskName, Any, str]] = [
+    ("image-classification", {"predictions": []}, "at least 1 item"),
+    ("image-classification", "not JSON", "got 'not JSON'"),
+    ("image-classification", {"predictions": [{"label": "a", "probability": 1.5, "index": 0}]}, "probability"),
+    (
+        "image-classification",
+        {"predictions": [{"label": "a", "probability": 0.5, "index": 1}]},
+        "index 1 is no label 'a'",
+    ),
+    (
+        "image-classification",
+        {"predictions": [{"label": "c", "probability": 0.5, "index": 2}]},
+        "index 2 is no label 'c'",
+    ),
+    (
+        "audio-classification",
+        {
+            "predictions": [
+                {"label": "a", "probability": 0.5, "index": 0},
+                {"label": "b", "probability": 0.3, "index": 1},
+            ]
+        },
+        "sum to 0.8000, not to 1",
+    ),
+    (
+        "audio-classification",
+        {
+            "predictions": [
+                {"label": "a", "probability": 0.25, "index": 0},
+                {"label": "b", "probability": 0.75, "index": 1},
+            ]
+        },
+        "order",
+    ),
+    ("object-detection", {"detections": [{"box": [0, 1, 2], "label": "b", "score": 0.5, "index": 1}]}, "box"),
+    (
+        "object-detection",
+        {"detections": [{"box": [0, 1, 2, float("nan")], "label": "b", "score": 0.5, "index": 1}]},
+        "box",
+    ),
+    ("semantic-segmentation", {"size": [2], "segments": []}, "size"),
+    ("instance-segmentation", {"size": [2, 3], "segments": [{"label": "b", "index": 1, "rle": RLE, "area": 6}]}, "box"),
+    ("policy", {"action": 1, "probabilities": [0.5, 0.4], "value": 0.0}, "sum to 0.9"),
+    ("policy", {"action": 0.5, "value": 0.0}, "action"),
+]
+
+
+@pytest.mark.parametrize(("task", "body"), GOOD)
+def test_answers_in_their_form(task: TaskName, body: dict[str, Any]) -> None:
+    assert check(task, body, LABELS, "sample") == []
+
+
+@pytest.mark.parametrize(("task", "body", "message"), BAD)
+def test_answers_out_of_form(task: TaskName, body: Any, message: str) -> None:
+    assert message in " ".join(str(problem) for problem in check(task, body, LABELS, "sample"))
+
+
+def test_error_bodies() -> None:
+    body = {"code": 400, "type": "MalformedInput", "message": "empty"}
+    assert check_error(400, body, "x") == []
+    assert check_error(422, body, "x") != []
+    assert check_error(200, body, "x") != []
+    assert check_error(500, {**body, "code": 500}, "x") != []
+    assert check_error(400, {**body, "more": 1}, "x") != []
+    assert check_error(400, "not JSON", "x") != []

@@ -1,0 +1,84 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.archiver.worlds import World
+
+PROJECT = Path(__file__).parents[2]
+
+
+def archiver(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "archiver", *map(str, arguments)],
+        cwd=PROJECT,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_build_and_list(world: World) -> None:
+    done = archiver("build", world.spec_file, "--artifacts", world.artifacts, "--store", world.store, "--no-verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "model.mar  0." in done.stdout
+    assert "not verified" in done.stdout
+    (world.store / "alien.mar").write_text("no zip")
+    listed = archiver("list", "--store", world.store)
+    assert listed.returncode == 0
+    for expected in (
+        "model",
+        "1.0",
+        "image-classification",
+        "top1 0.75",
+        "torch 2.11.0",
+        "alien.mar",
+        "cannot be read",
+    ):
+        assert expected in listed.stdout
+
+
+def test_a_verification_that_fails_leaves_no_archive(world: World) -> None:
+    """The world's weights are no weights."""
+    done = archiver("build", world.spec_file, "--artifacts", world.artifacts, "--store", world.store)
+    assert done.returncode == 1
+    assert "model.mar" in done.stderr
+    assert "initialize: failed" in done.stderr
+    assert list(world.store.iterdir()) == []
+
+
+def test_errors_of_every_spec_in_one_run(world: World) -> None:
+    world.spec(workers=0)
+    done = archiver("build", world.spec_file, "no-such", "--artifacts", world.artifacts, "--store", world.store)
+    assert done.returncode == 2
+    assert "workers: wanted greater than or equal to 1; got 0" in done.stderr
+    assert "no-such: no such spec" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not world.store.exists()
+
+
+def test_verify_of_a_missing_file(tmp_path: Path) -> None:
+    done = archiver("verify", tmp_path / "none.mar")
+    assert done.returncode == 1
+    assert "cannot be read as a zip" in done.stderr
+
+
+def test_an_empty_store(tmp_path: Path) -> None:
+    done = archiver("list", "--store", tmp_path)
+    assert (done.returncode, "no archives in" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["build"], ["verify"], ["list"]])
+def test_help(arguments: list[str]) -> None:
+    done = archiver(*arguments, "--help")
+    assert done.returncode == 0
+    assert "Usage: python -m archiver" in done.stdout
+
+
+def test_no_command_imports_torch() -> None:
+    program = "import sys, archiver.__main__; sys.exit(bool({'torch', 'ts', 'handlers', 'train'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=False).returncode == 0

@@ -1,0 +1,182 @@
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from archiver.archive import build
+from archiver.errors import VerificationError
+from archiver.mar import Mar, is_unsafe
+from archiver.package import resolve
+from archiver.verify import verify
+from tests.archiver.worlds import HANDLER, World
+
+
+def built(world: World) -> Path:
+    return build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path
+
+
+def rewritten(path: Path, changes: dict[str, bytes | None]) -> Path:
+    """The archive with other contents under some names, or without them."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    for name, value in changes.items():
+        content.pop(name, None)
+        if value is not None:
+            content[name] = value
+    target = path.with_name("changed.mar")
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, value in content.items():
+            archive.writestr(name, value)
+    return target
+
+
+def failure(path: Path) -> str:
+    with pytest.raises(VerificationError) as caught:
+        verify(path)
+    return str(caught.value)
+
+
+def test_a_good_archive(world: World) -> None:
+    result = verify(built(world))
+    assert result.load_s > 0
+    assert result.answer_s > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("artifact/weights.safetensors", "weights"),
+        ("artifact/sample.png", "artifact"),
+        ("entry.py", "handlers"),
+        ("handlers/extra.py", "handlers"),
+        ("handlers/image_classification.py", "handlers"),
+        ("datasets.py", "code"),
+        ("MAR-INF/more.txt", "configuration"),
+    ],
+)
+def test_tampering_shows_in_the_digests(world: World, name: str, group: str) -> None:
+    assert f"{group}: " in failure(rewritten(built(world), {name: b"tampered"}))
+
+
+def test_a_damaged_byte_shows(world: World) -> None:
+    path = built(world)
+    data = bytearray(path.read_bytes())
+    data[data.index(bytes(range(1, 200))) + 50] ^= 0xFF
+    path.write_bytes(data)
+    assert "CRC" in failure(path)
+
+
+@pytest.mark.parametrize("name", ["../evil.py", "/evil.py", "a/../../evil.py", "a\\..\\evil.py", "C:/evil.py"])
+def test_paths_out_of_the_archive(world: World, name: str) -> None:
+    assert is_unsafe(name)
+    assert f"{name}: leads out" in failure(rewritten(built(world), {name: b""}))
+
+
+def test_links_and_repeated_names(world: World) -> None:
+    path = built(world)
+    with zipfile.ZipFile(path, "a") as archive:
+        link = zipfile.ZipInfo("link")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("entry.py", "")
+    text = failure(path)
+    assert "link: is a link" in text
+    assert "entry.py: is there twice" in text
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "message"),
+    [
+        ("MAR-INF/MANIFEST.json", "runtime", "LSP", "runtime: wanted 'python'; got 'LSP'"),
+        ("MAR-INF/MANIFEST.json", "serializedFile", "x", "serializedFile: unknown key"),
+        ("model-config.yaml", "maxBatchDelay", 0, "maxBatchDelay: wanted greater than or equal to 1; got 0"),
+        ("model-config.yaml", "batchSize", "8", "batchSize: wanted a valid integer; got '8'"),
+        ("card.json", "schema", 9, "schema: wanted 1; got 9"),
+        ("card.json", "version", "9.9", "version is '9.9'; in MAR-INF/MANIFEST.json it is '1.0'"),
+        ("card.json", "labels", ["dark"], "labels is ['dark']"),
+    ],
+)
+def test_inconsistent_files(world: World, file: str, key: str, value: object, message: str) -> None:
+    path = built(world)
+    with Mar(path) as mar:
+        values = mar.mapping(file)
+    assert message in failure(rewritten(path, {file: json.dumps({**values, key: value}).encode()}))
+
+
+@pytest.mark.parametrize(
+    "name", ["MAR-INF/MANIFEST.json", "card.json", "model-config.yaml", "entry.py", "artifact/artifact.json"]
+)
+def test_missing_files(world: World, name: str) -> None:
+    assert f"{name}: missing" in failure(rewritten(built(world), {name: None}))
+
+
+def test_what_is_no_zip(tmp_path: Path) -> None:
+    (tmp_path / "x.mar").write_text("hello")
+    assert "cannot be read as a zip" in failure(tmp_path / "x.mar")
+    assert "cannot be read as a zip" in failure(tmp_path / "missing.mar")
+
+
+def test_a_pickle_inside(world: World) -> None:
+    assert "artifact/optimizer.pth: is a pickle" in failure(rewritten(built(world), {"artifact/optimizer.pth": b"PK"}))
+
+
+def test_a_saved_module_is_not_torchscript(world: World) -> None:
+    saved = io.BytesIO()
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.writestr("weights/data.pkl", b"")
+    (world.artifact / "weights.pt").write_bytes(saved.getvalue())
+    world.describe(format="torchscript", weights="weights.pt", architecture=None)
+    assert "artifact/weights.pt: is not TorchScript" in failure(built(world))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "def __init__(self, context):",
+            "def __init__(self, context):\n        import no_such_module",
+            "no_such_module",
+        ),
+        ('if not row["body"]:', "import os\n        os._exit(3)\n        if False:", "died with status 3"),
+        ('if not row["body"]:', "if not row[\"body\"]:\n            raise ValueError('whole batch')", "whole batch"),
+        ("for index, row in enumerate(rows)]", "for index, row in enumerate(rows)][:1]", "a list of 1 for 2 requests"),
+        ('if not row["body"]:', "if False:", "wanted a status from 400 to 499"),
+        ("return [json.dumps(self.card).encode()]", "return [b'{}']", "wanted the model card of model 1.0"),
+    ],
+)
+def test_handlers_that_fail(world: World, old: str, new: str, message: str) -> None:
+    assert old in HANDLER
+    world.handler(HANDLER.replace(old, new))
+    assert message in failure(built(world))
+
+
+def test_a_class_without_a_label(world: World) -> None:
+    world.describe(labels=["dark", "bright"])
+    assert "probabilities of all 2 classes sum to 0.8000, not to 1" in failure(built(world))
+
+
+def test_a_handler_that_hangs(world: World) -> None:
+    world.handler("import time\n" + HANDLER.replace("        folder =", "        time.sleep(600)\n        folder ="))
+    world.spec(timeouts={"startup_s": 1, "response_s": 1})
+    assert "the worker: not done after 4 s" in failure(built(world))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiny-image",
+        "tiny-detection",
+        "tiny-instance",
+        "tiny-semantic",
+        "tiny-audio",
+        "tiny-text",
+        "tiny-policy",
+        "tiny-torque",
+    ],
+)
+def test_every_task_with_the_real_handlers(tiny_archive: Callable[[str], Path], name: str) -> None:
+    assert verify(tiny_archive(name)).load_s > 0
