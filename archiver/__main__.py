@@ -20,7 +20,7 @@ from archiver.verify import verify
 
 HANDLERS = Path(__file__).parents[1] / "handlers"
 SHA256_PREFIX = 12
-UNWRAPPED = 160  # columns, where the output is a file or a pipe
+UNWRAPPED = 200  # columns, where the output is a file or a pipe
 
 app = typer.Typer(
     add_completion=False,
@@ -50,7 +50,8 @@ def build_command(
 
     Exit status 2: a wrong spec or artifact. 1: an archive that fails its verification; an older one then stays.
     """
-    packages, errors = [], []
+    packages: list[Package] = []
+    errors: list[Exception] = []
     for given in dict.fromkeys(specs):
         try:
             packages.append(resolve(spec.find(given), artifacts))
@@ -63,7 +64,7 @@ def build_command(
             bar.update(task, description=f"{package.file_name}.mar")
             try:
                 build_one(package, model_store, check)
-            except ArchiverError as error:
+            except (ArchiverError, OSError) as error:
                 errors.append(error)
             bar.advance(task)
     exit_with(errors, 1)
@@ -79,7 +80,7 @@ def build_one(package: Package, model_store: Path, check: bool) -> None:
         seconds = perf_counter() - started
 
     archive = build(package, HANDLERS, model_store, timed if check else None)
-    console.print(line(archive) + (f"  verified in {seconds:.1f} s" if check else "  not verified"))
+    console.print(line(archive) + (f"  verified in {seconds:.1f} s" if check else "  not verified"), soft_wrap=True)
 
 
 @app.command("verify")
@@ -90,7 +91,7 @@ def verify_command(
 
     Exit status 1: one of them fails. The archives' code runs here: verify only what you would serve.
     """
-    errors = []
+    errors: list[Exception] = []
     with progress() as bar:
         task = bar.add_task("", total=len(files))
         for file in files:
@@ -100,7 +101,7 @@ def verify_command(
                 console.print(
                     f"{file.name}  loads in {result.load_s:.1f} s, answers in {result.answer_s * 1000:.0f} ms"
                 )
-            except ArchiverError as error:
+            except (ArchiverError, OSError) as error:
                 errors.append(error)
             bar.advance(task)
     exit_with(errors, 1)
@@ -117,7 +118,7 @@ def list_command(model_store: Store = Path("model_store")) -> None:
             table.add_row(entry.path.name, "", "", "", size, digest, entry.problem, "", style="red")
             continue
         card = entry.card
-        versions = "\n".join(f"{name} {version}" for name, version in card.versions.items())
+        versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
         table.add_row(
             entry.path.name, card.name, card.version, card.task, size, digest, store.main_metric(card.metrics), versions
         )
@@ -139,10 +140,10 @@ def progress() -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def exit_with(errors: list[ArchiverError], status: int) -> None:
+def exit_with(errors: list[Exception], status: int) -> None:
     """Print the errors, one block each, and end; nothing where there are none."""
     for error in errors:
         typer.echo(f"archiver: {error}", err=True)

@@ -13,7 +13,7 @@ import yaml
 from archiver import __version__, card, mar
 from archiver.artifact import DESCRIPTION
 from archiver.digest import groups, sha256
-from archiver.errors import Problem, SpecError
+from archiver.errors import Problem, SpecError, VerificationError
 from archiver.package import Package, python_files
 
 ENTRY = "entry.py"
@@ -43,7 +43,10 @@ def build(package: Package, handlers: Path, store: Path, check: Callable[[Path],
     try:
         mar.write(partial, content)
         if check:
-            check(partial)
+            try:
+                check(partial)
+            except VerificationError as error:
+                raise VerificationError(str(path), error.problems) from None
         digest = sha256(partial)
         partial.replace(path)
     finally:

@@ -71,7 +71,7 @@ def read(folder: Path) -> Artifact:
     """Read and check an artifact folder; SpecError with everything that is wrong with it."""
     file = folder / DESCRIPTION
     try:
-        description = Description.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        description = Description.model_validate(json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse))
     except ValidationError as error:
         raise SpecError(str(file), problems_of(error, Description)) from None
     except (OSError, ValueError) as error:
@@ -84,6 +84,10 @@ def read(folder: Path) -> Artifact:
     if problems:
         raise SpecError(str(file), problems)
     return Artifact(folder, description, files)
+
+
+def refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def collect(folder: Path, description: Description) -> tuple[dict[str, Path], list[Problem]]:

@@ -62,8 +62,13 @@ def resolve(path: Path, artifacts: Path) -> Package:
         for key, section in (("limits", TASKS[task].limits), ("options", TASKS[task].options)):
             free = key == "options" and values.get("handler") is not None  # the class knows more
             settings[key] = read_section(values.get(key) or {}, section, key, free, problems)
-    if artifact and declared in TASKS and declared != task:
+    if artifact and isinstance(declared, str) and declared != task:
         problems.append(Problem("task", f"{declared!r} in the spec; the artifact {artifact.folder} is for {task!r}"))
+    for key in ("limits", "options", "preprocessing"):
+        try:
+            json.dumps(values.get(key), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            problems.append(Problem(key, f"holds what JSON cannot: {error}"))
     labels = read_labels(values.get("labels"), path, artifact, problems)
     preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
     code = collect_code(values.get("code"), path, problems)

@@ -84,14 +84,20 @@ class Spec(Section):
     )
 
 
+KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
+
+
 class UniqueKeyLoader(yaml.SafeLoader):
-    """YAML as pyyaml reads it, but a key written twice is an error and not a silent choice of the last."""
+    """YAML as pyyaml reads it, with two more errors: a key that is there twice, of which the last would win, and a key
+    that is no string, which JSON could not hold."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: list[Any] = []  # a key may be a list, which no set holds
         for key, _ in node.value:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
+            if key.tag not in KEY_TAGS:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is no string", key.start_mark)
             seen.append(key.value)
         return super().construct_mapping(node, deep)
 
@@ -103,10 +109,11 @@ def names() -> list[str]:
 
 def find(spec: str) -> Path:
     """The file of a spec, given by name or as a path to a .yaml file; SpecError when there is none."""
-    path = Path(spec) if spec.endswith((".yaml", ".yml")) else SPECS / f"{spec}.yaml"
+    is_path = spec.endswith((".yaml", ".yml"))
+    path = Path(spec) if is_path else SPECS / f"{spec}.yaml"
     if not path.is_file():
-        what = "no such file" if path.suffix == ".yml" or "/" in spec else f"no such spec{nearest(spec, names())}"
-        raise SpecError(spec, [Problem(str(path) if spec.endswith((".yaml", ".yml")) else spec, what)])
+        what = "no such file" if is_path else f"no spec of that name{nearest(spec, names())}"
+        raise SpecError(spec, [Problem("the spec", what)])
     return path
 
 
@@ -119,6 +126,6 @@ def read(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "the file"
         raise SpecError(str(path), [Problem(line, f"is not YAML: {error.problem}")]) from None
-    if values is not None and (not isinstance(values, dict) or not all(isinstance(key, str) for key in values)):
+    if values is not None and not isinstance(values, dict):
         raise SpecError(str(path), [Problem("the file", 'wanted keys and values, as in `version: "1.0"`')])
     return {"name": path.stem, **(values or {})}

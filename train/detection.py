@@ -62,7 +62,9 @@ class Detector(LightningModule):
         return loss
 
     def test_step(self, batch: list[Item], index: int) -> None:
-        self.average_precision.update(self.network([image / 255 for image, _ in batch]), [target for _, target in batch])
+        self.average_precision.update(
+            self.network([image / 255 for image, _ in batch]), [target for _, target in batch]
+        )
 
     def on_test_epoch_end(self) -> None:
         found = self.average_precision.compute()

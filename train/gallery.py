@@ -50,4 +50,19 @@ def boxes_gallery(network: nn.Module, pictures: ShapePictures, labels: list[str]
 @torch.inference_mode()
 def masks_gallery(network: nn.Module, transform: ImageTransform, pictures: ShapePictures, path: Path) -> None:
     """Write the first ten pictures as a PNG: rows of five with the predicted classes above the true ones."""
-    raise NotImplementedError
+    device = next(network.parameters()).device
+    predicted, true = [], []
+    for index in range(min(_COUNT // 2, len(pictures))):
+        image, target = pictures[index]
+        plain = image.as_subclass(Tensor)
+        logits_NCHW = network(transform(plain)[None].to(device))["out"]
+        full_NCHW = F.interpolate(logits_NCHW, plain.shape[-2:], mode="bilinear", align_corners=False)
+        predicted.append(_tinted(plain, full_NCHW[0].argmax(dim=0).cpu()))
+        true.append(_tinted(plain, target["mask"].as_subclass(Tensor)))
+    rows = [tiles[start : start + 5] for start in range(0, len(predicted), 5) for tiles in (predicted, true)]
+    _write([tile for row in rows for tile in row], path)
+
+
+def _tinted(image_CHW: Tensor, label_map_HW: Tensor) -> Tensor:
+    masks_NHW = torch.stack([label_map_HW == index for index in range(1, len(_COLOURS))])
+    return _fit(draw_segmentation_masks(image_CHW, masks_NHW, alpha=0.6, colors=_COLOURS[1:]))

@@ -37,7 +37,9 @@ def _regular(corners: int) -> NDArray[np.float64]:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def place(points: NDArray[np.float64], centre: tuple[float, float], radius: float, rng: Generator) -> NDArray[np.float64]:
+def place(
+    points: NDArray[np.float64], centre: tuple[float, float], radius: float, rng: Generator
+) -> NDArray[np.float64]:
     """Stretch (aspect ratio up to 4:3 either way), rotate and move an outline; `radius` in pixels is the longer half."""
     aspect = np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
     stretch = np.array([aspect, 1.0]) / max(aspect, 1.0)
@@ -86,5 +88,8 @@ def texture(size: tuple[int, int], away_from: NDArray[np.float32], rng: Generato
         mix = ((along % period > period / 2) ^ (across % period > period / 2)).astype(np.float32)
     else:
         coarse = rng.integers(0, 256, (max(2, height // 6), max(2, width // 6)), dtype=np.uint8)
-        mix = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+        mix = (
+            np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
+            / 255
+        )
     return np.asarray(first + (second - first) * mix[..., None], dtype=np.float32)

@@ -46,7 +46,7 @@ def test_a_verification_that_fails_leaves_no_archive(world: World) -> None:
     """The world's weights are no weights."""
     done = archiver("build", world.spec_file, "--artifacts", world.artifacts, "--store", world.store)
     assert done.returncode == 1
-    assert "model.mar" in done.stderr
+    assert f"archiver: {world.store / 'model.mar'}: 1 problem" in done.stderr
     assert "initialize: failed" in done.stderr
     assert list(world.store.iterdir()) == []
 
@@ -56,9 +56,17 @@ def test_errors_of_every_spec_in_one_run(world: World) -> None:
     done = archiver("build", world.spec_file, "no-such", "--artifacts", world.artifacts, "--store", world.store)
     assert done.returncode == 2
     assert "workers: wanted greater than or equal to 1; got 0" in done.stderr
-    assert "no-such: no such spec" in done.stderr
+    assert "the spec: no spec of that name" in done.stderr
     assert "Traceback" not in done.stderr
     assert not world.store.exists()
+
+
+def test_a_store_that_cannot_be_written(world: World) -> None:
+    world.store.write_text("a file")
+    done = archiver("build", world.spec_file, "--artifacts", world.artifacts, "--store", world.store, "--no-verify")
+    assert done.returncode == 1
+    assert "archiver: [Errno 17] File exists" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_verify_of_a_missing_file(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from archiver.errors import SpecError
 from archiver.package import Package, resolve
+from archiver.spec import Spec
 from tests.archiver.worlds import LABELS, World
 
 
@@ -144,6 +148,26 @@ def test_pickles_are_refused_by_name_and_by_content(world: World) -> None:
     text = problems(world)
     assert "weights/training_args.bin: is a pickle" in text
     assert "weights/config.json: is a pickle" in text
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("model"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from([*Spec.model_fields, "unknown"]), VALUES, max_size=4))
+def test_whatever_a_spec_holds_the_error_is_a_spec_error(world: World, values: dict[str, Any]) -> None:
+    with suppress(SpecError):
+        resolve(world.spec(**values), world.artifacts)
+
+
+def test_values_json_cannot_hold(world: World) -> None:
+    assert "preprocessing: holds what JSON cannot" in problems(world, preprocessing={"resize": float("nan")})
+    world.describe(metrics={"top1": float("nan")})
+    assert "NaN is no JSON number" in problems(world)
 
 
 def test_an_artifact_of_another_schema(world: World) -> None:

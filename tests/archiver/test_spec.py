@@ -43,9 +43,10 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
     [
         ("batch: {size: 1}\nbatch: {size: 2}\n", "line 2: is not YAML: key 'batch' is there twice"),
         ("- a\n", "wanted keys and values"),
-        ("1: a\n", "wanted keys and values"),
+        ("1: a\n", "key '1' is no string"),
+        ("options: {no: 1}\n", "line 1: is not YAML: key 'no' is no string"),
         ("a: [\n", "is not YAML"),
-        ("[a, b]: c\n", "wanted keys and values|is not YAML"),
+        ("[a, b]: c\n", "is no string"),
         ("handler: !!python/object/apply:os.getcwd []\n", "is not YAML"),
     ],
 )

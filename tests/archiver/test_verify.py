@@ -169,13 +169,13 @@ def test_a_handler_that_hangs(world: World) -> None:
     "name",
     [
         "tiny-image",
-        "tiny-detection",
         "tiny-instance",
-        "tiny-semantic",
-        "tiny-audio",
-        "tiny-text",
-        "tiny-policy",
-        "tiny-torque",
+        pytest.param("tiny-detection", marks=pytest.mark.slow),
+        pytest.param("tiny-semantic", marks=pytest.mark.slow),
+        pytest.param("tiny-audio", marks=pytest.mark.slow),
+        pytest.param("tiny-text", marks=pytest.mark.slow),
+        pytest.param("tiny-policy", marks=pytest.mark.slow),
+        pytest.param("tiny-torque", marks=pytest.mark.slow),
     ],
 )
 def test_every_task_with_the_real_handlers(tiny_archive: Callable[[str], Path], name: str) -> None:

@@ -1,0 +1,101 @@
+"""The keys TorchServe asks for: read from the file it writes, renewed when they have expired."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+from typing import Literal, TypeVar
+
+from client.errors import INVALID_KEY, RequestError, Unauthorized
+from client.exchange import exchange, session
+from client.server import Server
+
+T = TypeVar("T")
+KeyName = Literal["inference", "management"]
+TIMEOUT = 10.0  # seconds for a new key
+READS = 20
+PAUSE = 0.05  # seconds between two reads of a file that the server is writing
+
+
+class Credentials:
+    """The keys of one server; may be shared between threads. No key is ever part of a repr or an error."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._keys: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Credentials({str(self._server.key_file)!r})"
+
+    def authorised(self, name: KeyName, attempt: Callable[[str | None], T]) -> T:
+        """What `attempt` returns for the current key, or for a new one where the server refuses the current one.
+
+        Three attempts: with the key in memory, with the one in the file, which may have expired as well, and with the
+        one that is then asked for.
+        """
+        bearer = self.bearer(name)
+        for _ in range(2):
+            try:
+                return attempt(bearer)
+            except Unauthorized as error:
+                if error.type != INVALID_KEY:
+                    raise
+            bearer = self.renew(name, bearer)
+        return attempt(bearer)
+
+    def bearer(self, name: KeyName) -> str | None:
+        """The value of an Authorization header, or None where the server has no key file."""
+        if self._server.key_file is None:
+            return None
+        if not self._keys:
+            self._keys = read(self._server.key_file)
+        return f"Bearer {self._keys[name]}"
+
+    def renew(self, name: KeyName, refused: str | None) -> str:
+        """The value to try after the server has refused the value `refused`: what another process has got meanwhile,
+        or a new key. Raises Unauthorized where there is none.
+        """
+        path = self._server.key_file
+        if path is None:
+            raise Unauthorized(
+                401, "NoKey", "the server asks for a key and no key file is known; set TORCHSERVE_KEY_FILE"
+            )
+        keys = read(path)
+        if f"Bearer {keys[name]}" == refused:
+            keys = self._ask(path, name, refused)
+        self._keys = keys
+        return f"Bearer {keys[name]}"
+
+    def _ask(self, path: Path, name: KeyName, refused: str) -> dict[str, str]:
+        # A new key ends the one before it: callers take turns, so that two of them do not end each other's.
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            keys = read(path)
+            if f"Bearer {keys[name]}" != refused:
+                return keys
+            headers = {"Authorization": f"Bearer {keys['API']}"}
+            url = f"{self._server.management}/token"
+            try:
+                with session() as own:
+                    exchange(own, "GET", url, query={"type": name}, headers=headers, timeout=TIMEOUT)
+            except RequestError:
+                raise Unauthorized(
+                    401, "NoKey", f"{self._server.management} refuses the API key of {path}: is it another server's?"
+                ) from None
+            return read(path)
+
+
+def read(path: Path) -> dict[str, str]:
+    """inference, management and API → key. The server writes over the file, so a half-written one is read again."""
+    for _ in range(READS):
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            return {name: str(entries[name]["key"]) for name in ("inference", "management", "API")}
+        except OSError as error:
+            raise Unauthorized(401, "NoKey", f"cannot read the key file {path}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            sleep(PAUSE)
+    raise Unauthorized(401, "NoKey", f"{path} is no key file: wanted inference, management and API, each with a key")

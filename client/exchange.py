@@ -1,0 +1,97 @@
+"""One HTTP request and its answer: the deadline, and errors as exceptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import requests
+from urllib3.exceptions import ReadTimeoutError
+
+from client.answer import Answer
+from client.errors import ClientError, deadline_exceeded, error_for, over_request_size, unreachable
+
+CHUNK = 1 << 16  # bytes
+CONNECT = 5.0  # seconds
+
+
+def session(connections: int = 32) -> requests.Session:
+    """connections: how many are kept alive, so how many threads can share the session without waiting."""
+    made = requests.Session()
+    made.trust_env = False  # a proxy or a .netrc of the environment must not see or replace the server's key
+    adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=connections)
+    made.mount("http://", adapter)
+    made.mount("https://", adapter)
+    return made
+
+
+def segment(name: str) -> str:
+    """A model's name or version as one segment of a path.
+
+    TorchServe's management takes every request with "/token" anywhere in it for a request of a new key, so the name
+    of a model called "tokenizer" must not start with its own first letter.
+    """
+    quoted = quote(name, safe="")
+    return f"%74{quoted[1:]}" if quoted.startswith("token") else quoted
+
+
+def exchange(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    timeout: float,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **body: Any,
+) -> Answer:
+    """Send one request; raises the ClientError of an error answer, DeadlineExceeded after `timeout` seconds, or
+    Unreachable.
+
+    url: with its path quoted; it is sent as it is. body: `data` and `files` as requests takes them.
+    """
+    end = monotonic() + timeout
+    prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers or {}), **body))
+    prepared.url = f"{url}?{urlencode(query)}" if query else url  # requests would undo the quoting of `segment`
+    try:
+        with session.send(
+            prepared, timeout=(min(CONNECT, timeout), timeout), stream=True, allow_redirects=False
+        ) as response:
+            chunks = []
+            for chunk in response.iter_content(CHUNK):
+                chunks.append(chunk)
+                if monotonic() > end:
+                    raise deadline_exceeded(timeout)
+    except requests.Timeout:
+        raise deadline_exceeded(timeout) from None
+    except requests.RequestException as error:
+        if any(isinstance(cause, ReadTimeoutError) for cause in error.args):
+            raise deadline_exceeded(timeout) from None
+        raise unreachable(f"{url}: {reason(error)}") from None
+    content = b"".join(chunks)
+    if response.status_code >= 300:
+        raise error_of(response, content)
+    return Answer(response.headers.get("Content-Type", "").partition(";")[0].strip().lower(), content)
+
+
+def reason(error: BaseException) -> str:
+    """The innermost cause: "[Errno 111] Connection refused" instead of the layers around it."""
+    for inner in (getattr(error, "reason", None), *error.args):
+        if isinstance(inner, BaseException):
+            return reason(inner)
+    return str(error).rpartition(": ")[2] or type(error).__name__
+
+
+def error_of(response: requests.Response, content: bytes) -> ClientError:
+    """The exception of an error answer; one without TorchServe's JSON body is told by its status."""
+    try:
+        value = json.loads(content)
+        return error_for(response.status_code, str(value["type"]), str(value["message"]))
+    except (ValueError, KeyError, TypeError):
+        text = content[:200].decode("utf-8", "replace").strip()
+        if response.status_code == 413 and not text:
+            return over_request_size()
+        return error_for(response.status_code, "", text or response.reason or "the server gave no reason")

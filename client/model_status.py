@@ -1,0 +1,67 @@
+"""What a server says about a version of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """archive: as it was named when the model's default version was registered."""
+
+    name: str
+    archive: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    """status: READY once the worker has loaded the model, UNLOADING otherwise. memory: bytes."""
+
+    id: str
+    status: str
+    pid: int
+    memory: int
+    gpu: bool
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """max_batch_delay: milliseconds. pending: requests in the queue. card: the model card, where it was asked for."""
+
+    name: str
+    version: str
+    archive: str
+    min_workers: int
+    max_workers: int
+    batch_size: int
+    max_batch_delay: int
+    pending: int
+    workers: tuple[Worker, ...]
+    card: Mapping[str, Any] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether all the workers it should have at least, and one at least, have loaded the model."""
+        loaded = sum(worker.status == "READY" for worker in self.workers)
+        return loaded >= max(1, self.min_workers)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """One element of TorchServe's description of a model."""
+        return cls(
+            name=value["modelName"],
+            version=value["modelVersion"],
+            archive=value["modelUrl"],
+            min_workers=value["minWorkers"],
+            max_workers=value["maxWorkers"],
+            batch_size=value["batchSize"],
+            max_batch_delay=value["maxBatchDelay"],
+            pending=value["jobQueueStatus"]["pendingRequests"],
+            workers=tuple(
+                Worker(worker["id"], worker["status"], worker["pid"], worker["memoryUsage"], worker["gpu"])
+                for worker in value["workers"]
+            ),
+            card=value.get("customizedMetadata"),
+        )

@@ -1,0 +1,88 @@
+"""Predictions over REST."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from client.answer import Answer
+from client.credentials import Credentials, KeyName
+from client.exchange import exchange, segment, session
+from client.payload import Parameters, Payload, encode, texts
+from client.server import Server
+
+TIMEOUT = 30.0  # seconds
+
+
+class RestConnection:
+    """Kept-alive connections to a server, with its keys. May be shared between threads; close it, or use `with`."""
+
+    def __init__(self, server: Server | None = None, *, timeout: float = TIMEOUT) -> None:
+        """server: the one `scripts/serve` started where None. timeout: of a call that names none, in seconds."""
+        self.server = server or Server.find()
+        self.timeout = timeout
+        self._credentials = Credentials(self.server)
+        self._session = session()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        key: KeyName,
+        *,
+        timeout: float | None = None,
+        headers: dict[str, str] | None = None,
+        **request: Any,
+    ) -> Answer:
+        """One authorised exchange; a refused key is renewed once."""
+        url = (self.server.inference if key == "inference" else self.server.management) + path
+
+        def attempt(bearer: str | None) -> Answer:
+            sent = (headers or {}) | ({"Authorization": bearer} if bearer else {})
+            return exchange(self._session, method, url, timeout=timeout or self.timeout, headers=sent, **request)
+
+        return self._credentials.authorised(key, attempt)
+
+
+class RestClient(RestConnection):
+    """A server's models, asked over REST."""
+
+    def predict(
+        self,
+        model: str,
+        payload: Payload,
+        *,
+        content_type: str | None = None,
+        accept: str | None = None,
+        version: str | None = None,
+        parameters: Parameters | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """One answer of a model; raises ClientError.
+
+        payload: as `client.payload.encode` takes it. content_type: of the payload, where it is not what its first
+        bytes or its suffix say. accept: media type wanted. version: the default one where None. parameters: of the
+        task, such as top_k. timeout: seconds.
+        """
+        body, media_type = encode(payload, content_type)
+        path = f"/predictions/{segment(model)}" + (f"/{segment(version)}" if version else "")
+        headers = {"Accept": accept or "*/*"}
+        fields = texts(parameters)
+        if fields:
+            # TorchServe drops the query string of /predictions; a form is its way to carry parameters.
+            request: dict[str, Any] = {"files": {"data": ("data", body, media_type)}, "data": fields}
+        else:
+            headers["Content-Type"] = media_type
+            request = {"data": body}
+        return self._send("POST", path, "inference", timeout=timeout, headers=headers, **request)

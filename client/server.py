@@ -1,0 +1,47 @@
+"""Where a server listens, and the file with its keys."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.errors import unreachable
+
+SERVER_FILE = Path(__file__).parents[1] / ".run" / "server.json"
+
+
+@dataclass(frozen=True)
+class Server:
+    """inference, management: base URLs. grpc, grpc_management: host:port. key_file: None where no key is asked for."""
+
+    inference: str = "http://127.0.0.1:8080"
+    management: str = "http://127.0.0.1:8081"
+    grpc: str = "127.0.0.1:7070"
+    grpc_management: str = "127.0.0.1:7071"
+    key_file: Path | None = None
+
+    @classmethod
+    def find(cls) -> Server:
+        """The server that `scripts/serve` started from this checkout.
+
+        TORCHSERVE_SERVER_FILE names another server.json, TORCHSERVE_KEY_FILE another key_file.json. With a key file
+        alone, the server is looked for on TorchServe's default ports. Raises Unreachable when no server is running.
+        """
+        path = Path(os.environ.get("TORCHSERVE_SERVER_FILE", SERVER_FILE))
+        key_file = os.environ.get("TORCHSERVE_KEY_FILE")
+        try:
+            described = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise unreachable(f"{path} is not JSON: {error}") from None
+        except FileNotFoundError:
+            if key_file:
+                return cls(key_file=Path(key_file))
+            raise unreachable(f"no server is running: {path} does not exist") from None
+        try:
+            addresses = {name: described[name] for name in ("inference", "management", "grpc", "grpc_management")}
+        except (KeyError, TypeError):
+            raise unreachable(f"{path}: wanted inference, management, grpc and grpc_management") from None
+        key_file = key_file or described.get("key_file")
+        return cls(**addresses, key_file=Path(key_file) if key_file else None)

@@ -1,0 +1,1 @@
+"""Generated from client/protos/ by scripts/generate-stubs."""

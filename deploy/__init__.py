@@ -1,0 +1,1 @@
+"""Start TorchServe, see that every model answers, stop it without a trace."""

