@@ -12,7 +12,7 @@ from archiver.package import resolve
 from tests.tiny_artifacts import TINY
 
 PROJECT = Path(__file__).parent.parent
-SPEC = {
+SPEC: dict[str, dict[str, object]] = {
     "tiny-detection": {"options": {"score_threshold": 0.0, "max_detections": 5}},
     "tiny-instance": {
         "options": {"score_threshold": 0.0, "max_detections": 5},

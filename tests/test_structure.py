@@ -54,6 +54,6 @@ def test_nothing_unpickles() -> None:
             assert not imports(path) & {"pickle", "cloudpickle", "dill", "joblib"}, path
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-                    assert {"weights_only": "True"}.items() <= {
-                        (k.arg, ast.unparse(k.value)) for k in node.keywords
-                    }, path
+                    assert {"weights_only": "True"}.items() <= {(k.arg, ast.unparse(k.value)) for k in node.keywords}, (
+                        path
+                    )

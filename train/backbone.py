@@ -22,7 +22,7 @@ def load_imagenet(features: nn.Module, frozen: int) -> None:
 
 
 def keep_statistics(features: nn.Module) -> None:
-    """Put the batch-norm layers into eval mode: a short fine-tuning cannot estimate better statistics than ImageNet's."""
+    """Put the batch-norm layers into eval mode: a short fine-tuning has no better statistics than ImageNet's."""
     for module in features.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()

@@ -58,7 +58,7 @@ def state_dict(weights: WeightsEnum) -> dict[str, Tensor]:
 
 
 def check_hash(path: Path) -> None:
-    """Compare a file with the first digits of its SHA-256, which torchvision writes into its name: `name-0123abcd.pth`."""
+    """Compare a file with the first digits of its SHA-256, written into its name, `name-0123abcd.pth`."""
     wanted = path.stem.rpartition("-")[2]
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

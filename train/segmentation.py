@@ -97,7 +97,7 @@ class Segmenter(LightningModule):
 
 
 def dice_loss(logits_NCHW: Tensor, masks_NHW: Tensor) -> Tensor:
-    """One minus the soft Dice coefficient, averaged over classes (Milletari et al. 2016): small classes count as much."""
+    """One minus the soft Dice coefficient, averaged over classes, however small (Milletari et al. 2016)."""
     probabilities = logits_NCHW.softmax(dim=1)
     truth = F.one_hot(masks_NHW, logits_NCHW.shape[1]).permute(0, 3, 1, 2)
     overlap = (probabilities * truth).sum(dim=(0, 2, 3))

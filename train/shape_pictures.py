@@ -1,4 +1,4 @@
-"""Composed pictures: textured shapes over photographs, occluding one another, unevenly lit, blurred, noisy, compressed."""
+"""Composed pictures: textured shapes over photographs, occluded, unevenly lit, blurred, noisy, compressed."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _photograph_again(canvas_HWC: NDArray[np.float32], rng: Generator) -> NDArra
 
 
 class ShapePictures(Dataset[tuple[tv_tensors.Image, dict[str, Tensor]]]):
-    """Composed pictures of random sizes, made when they are asked for; index `i` of a split and seed is always the same.
+    """Composed pictures of random sizes, made when asked for; index `i` of a split and seed is always the same.
 
     An item is (image uint8 (3, H, W), {"boxes": (N, 4), "labels": (N,), "mask": label map (H, W)}) in tv_tensors, so
     that torchvision's transforms move them together.
@@ -145,8 +145,8 @@ class ShapePictures(Dataset[tuple[tv_tensors.Image, dict[str, Tensor]]]):
     """
 
     def __init__(self, split: Literal["training", "held-out"], length: int, seed: int = 0) -> None:
-        self.photographs, sides = (TRAINING, (192, 321)) if split == "training" else (HELD_OUT, (240, 641))
-        self.sides = sides
+        self.photographs: tuple[str, ...] = TRAINING if split == "training" else HELD_OUT
+        self.sides = (192, 321) if split == "training" else (240, 641)
         self.key = (("training", "held-out").index(split), seed)
         self.length = length
 

@@ -40,7 +40,7 @@ def _regular(corners: int) -> NDArray[np.float64]:
 def place(
     points: NDArray[np.float64], centre: tuple[float, float], radius: float, rng: Generator
 ) -> NDArray[np.float64]:
-    """Stretch (aspect ratio up to 4:3 either way), rotate and move an outline; `radius` in pixels is the longer half."""
+    """Stretch (aspect ratio up to 4:3 either way), rotate and move an outline; `radius`: its longer half in pixels."""
     aspect = np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
     stretch = np.array([aspect, 1.0]) / max(aspect, 1.0)
     angle = rng.uniform(0, 2 * np.pi)
@@ -61,7 +61,7 @@ def coverage(points: NDArray[np.float64], box: tuple[int, int, int, int]) -> NDA
     # PIL addresses the centres of pixels, outlines are in coordinates where pixel 0 spans [0, 1).
     vertices = (points - (x1, y1)) * _SUPERSAMPLING - 0.5
     ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in vertices], fill=255)
-    return np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float32) / 255
+    return np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float32) / np.float32(255)
 
 
 def texture(size: tuple[int, int], away_from: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:

@@ -20,8 +20,8 @@ class Discrete(nn.Module):
 def perceptron(inputs: int, hidden: int, outputs: int, gain: float) -> nn.Sequential:
     """Two hidden layers with tanh. Orthogonal weights; a small last gain lets a policy start near uniform (Andrychowicz
     et al. 2021, "What matters in on-policy reinforcement learning")."""
-    layers = [nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, outputs)]
-    for layer, scale in ((layers[0], 2**0.5), (layers[2], 2**0.5), (layers[4], gain)):
+    first, second, last = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, outputs)
+    for layer, scale in ((first, 2**0.5), (second, 2**0.5), (last, gain)):
         nn.init.orthogonal_(layer.weight, scale)
         nn.init.zeros_(layer.bias)
-    return nn.Sequential(*layers)
+    return nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), last)

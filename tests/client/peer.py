@@ -119,7 +119,7 @@ def handler_for(peer: Peer) -> type[BaseHTTPRequestHandler]:
                 return self.refuse()
             return self.predict(parts.path, body) if wanted == "inference" else self.manage(parts.path, query)
 
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
         def refuse(self) -> None:
             self.reply(400, json.dumps({"code": 400, "type": "InvalidKeyException", "message": REFUSED}).encode())
@@ -178,17 +178,19 @@ def authorise(peer: Peer, name: str, context: Any) -> None:
         context.abort(grpc.StatusCode.PERMISSION_DENIED, REFUSED)
 
 
+ARCHIVE = "org.pytorch.serve.archive.model"
+NO_WORKER = 'Model "x" has no worker to serve inference request.'
 STATUS_OF = {
-    "not-found": (grpc.StatusCode.INTERNAL, "Model not found: x\norg.pytorch.serve.archive.model.ModelNotFoundException"),
-    "no-worker": (grpc.StatusCode.INTERNAL, 'Model "x" has no worker to serve inference request.\nInternalServerException.()'),
+    "not-found": (grpc.StatusCode.INTERNAL, f"Model not found: x\n{ARCHIVE}.ModelNotFoundException"),
+    "no-worker": (grpc.StatusCode.INTERNAL, f"{NO_WORKER}\nInternalServerException.()"),
     "died": (grpc.StatusCode.INTERNAL, "Worker died.\norg.pytorch.serve.http.InternalServerException"),
     "failed": (grpc.StatusCode.UNAVAILABLE, "Prediction\nfailed\norg.pytorch.serve.http.InternalServerException"),
     "memory": (grpc.StatusCode.RESOURCE_EXHAUSTED, "no memory\norg.pytorch.serve.http.InternalServerException"),
     "too-large": (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max"),
     "reset": (grpc.StatusCode.CANCELLED, "Received RST_STREAM with error code 8"),
-    "forbidden": (grpc.StatusCode.PERMISSION_DENIED, "Model API disabled\norg.pytorch.serve.archive.model.ModelException"),
+    "forbidden": (grpc.StatusCode.PERMISSION_DENIED, f"Model API disabled\n{ARCHIVE}.ModelException"),
     "unknown": (grpc.StatusCode.UNKNOWN, ""),
-}  # fmt: skip
+}
 
 
 class Inference(inference_pb2_grpc.InferenceAPIsServiceServicer):

@@ -92,9 +92,9 @@ def test_a_key_refused_for_good(peer: Peer, make: type[RestClient]) -> None:
 
 @BOTH
 def test_a_server_that_asks_for_a_key_nobody_knows(peer: Peer, make: type[RestClient]) -> None:
-    with make(dataclasses.replace(peer.server, key_file=None)) as client:
-        with pytest.raises(Unauthorized, match="no key file is known"):
-            client.predict("echo", "x")
+    keyless = dataclasses.replace(peer.server, key_file=None)
+    with make(keyless) as client, pytest.raises(Unauthorized, match="no key file is known"):
+        client.predict("echo", "x")
 
 
 def test_no_key_file_no_header(peer: Peer) -> None:

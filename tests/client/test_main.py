@@ -116,8 +116,14 @@ def test_an_error_answer(protocol: list[str]) -> None:
 @pytest.mark.usefixtures("server_file")
 @pytest.mark.parametrize(
     "arguments",
-    [("echo",), ("echo", "x", "--param", "k"), ("echo", "x", "--param", "body=1"), ("echo", "x", "--timeout", "0"), ("echo", "x", "--nothing")],
-)  # fmt: skip
+    [
+        ("echo",),
+        ("echo", "x", "--param", "k"),
+        ("echo", "x", "--param", "body=1"),
+        ("echo", "x", "--timeout", "0"),
+        ("echo", "x", "--nothing"),
+    ],
+)
 def test_a_wrong_call(arguments: tuple[str, ...]) -> None:
     done = predict(*arguments)
     assert (done.returncode, done.stdout) == (2, b"")
@@ -142,7 +148,8 @@ def test_no_server(server_file: Path, protocol: list[str]) -> None:
 
 @pytest.mark.usefixtures("server_file")
 def test_it_starts_without_heavy_libraries() -> None:
-    code = "import sys, client.__main__; print([m for m in ('torch', 'numpy', 'transformers', 'orjson') if m in sys.modules])"
+    heavy = "{'torch', 'numpy', 'transformers', 'orjson'}"
+    code = f"import sys, client.__main__; print(sorted({heavy} & set(sys.modules)))"
     python = PREDICT.parents[1] / ".venv" / "bin" / "python"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=PREDICT.parents[1], check=True)
     assert done.stdout == "[]\n"

@@ -25,7 +25,7 @@ from client import (
     Unreachable,
     UnsupportedMedia,
 )
-from tests.client.peer import STATUS_OF, Peer
+from tests.client.peer import NO_WORKER, STATUS_OF, Peer
 
 Client = RestClient | GrpcClient
 Make = Callable[..., Client]
@@ -121,7 +121,7 @@ def test_rest_errors_without_a_body_of_torchserve(peer: Peer) -> None:
     ("model", "kind", "code", "type_", "message"),
     [
         ("not-found", NotFound, 404, "ModelNotFoundException", "Model not found: x"),
-        ("no-worker", Unavailable, 503, "ServiceUnavailableException", 'Model "x" has no worker to serve inference request.'),
+        ("no-worker", Unavailable, 503, "ServiceUnavailableException", NO_WORKER),
         ("died", ServerError, 500, "InternalServerException", "Worker died."),
         ("failed", Unavailable, 503, "InternalServerException", "Prediction\nfailed"),
         ("memory", OutOfMemory, 507, "InternalServerException", "no memory"),
