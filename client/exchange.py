@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import requests
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from client.answer import Answer
 from client.errors import ClientError, deadline_exceeded, error_for, over_request_size, unreachable
@@ -61,15 +61,14 @@ def exchange(
             prepared, timeout=(min(CONNECT, timeout), timeout), stream=True, allow_redirects=False
         ) as response:
             chunks = []
-            for chunk in response.iter_content(CHUNK):
+            # read1 hands over what has come; iter_content would wait for a full chunk, whatever the deadline.
+            while chunk := response.raw.read1(CHUNK, decode_content=True):
                 chunks.append(chunk)
                 if monotonic() > end:
                     raise deadline_exceeded(timeout)
-    except requests.Timeout:
+    except (requests.Timeout, ReadTimeoutError):
         raise deadline_exceeded(timeout) from None
-    except requests.RequestException as error:
-        if any(isinstance(cause, ReadTimeoutError) for cause in error.args):
-            raise deadline_exceeded(timeout) from None
+    except (requests.RequestException, HTTPError) as error:
         raise unreachable(f"{url}: {reason(error)}") from None
     content = b"".join(chunks)
     if response.status_code >= 300:
