@@ -39,13 +39,17 @@ def object_detection(folder: Path) -> Path:
     factory = "torchvision.models.detection.ssdlite320_mobilenet_v3_large"
     arguments = {**NO_WEIGHTS, "num_classes": 3, "detections_per_img": 10}
     model = torchvision.models.detection.ssdlite320_mobilenet_v3_large(**arguments)
+    weights = settled(model)
+    for name, weight in weights.items():
+        if name.startswith("head.classification_head") and weight.shape[2:] == (1, 1):
+            weight *= 0.1  # scores of 1.0 would be ties, ordered by rounding
     return Artifact(
         name="tiny-detection",
         task="object-detection",
         format="safetensors",
         labels=["__background__", "circle", "square"],
         architecture={"factory": factory, "arguments": arguments},
-    ).write(folder, settled(model), picture(folder))
+    ).write(folder, weights, picture(folder))
 
 
 def instance_segmentation(folder: Path) -> Path:

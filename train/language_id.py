@@ -1,4 +1,4 @@
-"""`system: language-id`: which language a text is in, by a small transformer over its bytes."""
+"""`system: language-id`: which language a text is in, by a small transformer over its subwords."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import (
-    ByT5Tokenizer,
     DataCollatorWithPadding,
     ModernBertConfig,
     ModernBertForSequenceClassification,
+    PreTrainedTokenizerFast,
     Trainer,
     TrainingArguments,
     set_seed,
@@ -30,25 +30,27 @@ from transformers import (
 from train.artifact import Artifact
 from train.experiment import Experiment
 from train.message_catalogues import Sentence, sentences
+from train.subwords import as_pretrained, learn_subwords
 
 # Languages with enough translated sentences; of pairs that differ in a few words only (nb and nn, hr and sr and bs, id
 # and ms) at most one is in.
 LANGUAGES = "ar bg cs da de el en es et fa fi fr he hi hu id it ja ko lt lv nl pl pt ro ru sl sv th tr uk vi zh"
 MINIMUM_LETTERS = 16
 TEST_SHARE = 0.15
-VOCABULARY = 384  # ByT5's: 3 special tokens, 256 bytes, the rest unused
 
 
 class Excerpts(Dataset[dict[str, list[int]]]):
     """Training texts made anew for every index: a sentence, or some run together, cut to at most `length` bytes, at
     times in other letter case. Languages are equally frequent, however many sentences each has."""
 
-    def __init__(self, texts: dict[int, list[str]], count: int, length: int, seed: int) -> None:
+    def __init__(
+        self, texts: dict[int, list[str]], tokenizer: PreTrainedTokenizerFast, count: int, length: int, seed: int
+    ) -> None:
         self.texts = texts
         self.count = count
         self.length = length
         self.seed = seed
-        self.tokenizer = ByT5Tokenizer()
+        self.tokenizer = tokenizer
 
     def __len__(self) -> int:
         return self.count
@@ -75,17 +77,20 @@ def excerpt(text: str, length: int, chance: random.Random) -> str:
 
 
 class LanguageId(Experiment):
-    """train_bytes: length of training texts. max_length: bytes the served model reads, and an end mark.
+    """train_bytes: length of training texts. max_length: subwords the served model reads.
 
-    hidden, layers: of the transformer. Attention is local, `window` bytes wide, as a few letters tell a language.
+    vocabulary: number of subwords; dropout: see `learn_subwords`. hidden, layers: of the transformer. Attention is
+    local, `window` subwords wide: a few words tell a language.
     """
 
     languages: tuple[str, ...] = tuple(LANGUAGES.split())
-    steps: int = 700
+    steps: int = 1000
     batch_size: int = 64
     learning_rate: float = 3e-3
+    vocabulary: int = 8000
+    dropout: float = 0.2
     hidden: int = 128
-    layers: int = 2
+    layers: int = 1
     window: int = 16
     train_bytes: int = 64
     max_length: int = 256
@@ -97,9 +102,11 @@ class LanguageId(Experiment):
         texts: dict[int, list[str]] = defaultdict(list)
         for sentence in training:
             texts[self.languages.index(sentence.language)].append(sentence.text)
-        excerpts = Excerpts(dict(texts), self.steps * self.batch_size, self.train_bytes, self.seed)
+        subwords = learn_subwords((sentence.text for sentence in training), self.vocabulary, self.dropout)
+        tokenizer = as_pretrained(subwords, self.max_length)
+        excerpts = Excerpts(dict(texts), tokenizer, self.steps * self.batch_size, self.train_bytes, self.seed)
         print(f"{self.name}: {len(training)} sentences in {len(self.languages)} languages, {len(held_out)} held out")
-        model = self.network()
+        model = self.network(len(tokenizer))
         with TemporaryDirectory() as temporary:
             arguments = TrainingArguments(
                 output_dir=f"{temporary}/trainer",
@@ -118,16 +125,18 @@ class LanguageId(Experiment):
                 dataloader_num_workers=1,
                 dataloader_prefetch_factor=8,
             )
-            collator = DataCollatorWithPadding(excerpts.tokenizer)
+            collator = DataCollatorWithPadding(tokenizer)
             Trainer(model, arguments, train_dataset=excerpts, data_collator=collator).train()
             model = model.cpu().eval()
-            found = classify(model, [sentence.text for sentence in held_out], self.max_length)
+            subwords.model.dropout = None
+            tokenizer = as_pretrained(subwords, self.max_length)
+            found = classify(model, tokenizer, [sentence.text for sentence in held_out])
             truth = [self.languages.index(sentence.language) for sentence in held_out]
             metrics = self.scores(truth, found)
             print(f"{self.name}: macro F1 {metrics['macro F1']}, accuracy {metrics['accuracy']} on unseen sentences")
             weights = Path(temporary, "weights")
             model.save_pretrained(weights)
-            excerpts.tokenizer.save_pretrained(weights)
+            tokenizer.save_pretrained(weights)
             sample = Path(temporary, "sample.txt")
             sample.write_text(max((s.text for s in held_out if s.language == "fr"), key=len)[:120], encoding="utf-8")
             confusion = Path(temporary, "confusion.png")
@@ -147,11 +156,11 @@ class LanguageId(Experiment):
                 },
             ).write(folder, weights, sample, [confusion])
 
-    def network(self) -> ModernBertForSequenceClassification:
+    def network(self, vocabulary: int) -> ModernBertForSequenceClassification:
         labels = dict(enumerate(self.languages))
         return ModernBertForSequenceClassification(
             ModernBertConfig(
-                vocab_size=VOCABULARY,
+                vocab_size=vocabulary,
                 hidden_size=self.hidden,
                 intermediate_size=2 * self.hidden,
                 num_hidden_layers=self.layers,
@@ -161,8 +170,8 @@ class LanguageId(Experiment):
                 layer_types=["sliding_attention"] * self.layers,
                 classifier_pooling="mean",
                 pad_token_id=0,
-                eos_token_id=1,
-                sep_token_id=1,
+                eos_token_id=None,
+                sep_token_id=None,
                 bos_token_id=None,
                 cls_token_id=None,
                 embedding_dropout=0.1,
@@ -199,16 +208,15 @@ def split(found: Sequence[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
 
 
 @torch.inference_mode()
-def classify(model: ModernBertForSequenceClassification, texts: list[str], max_length: int) -> list[int]:
+def classify(
+    model: ModernBertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, texts: list[str]
+) -> list[int]:
     """The most probable class of each text; texts of like length share a batch."""
-    tokenizer = ByT5Tokenizer()
     order = sorted(range(len(texts)), key=lambda index: len(texts[index].encode()))
     found = [0] * len(texts)
     for start in range(0, len(order), 128):
         chosen = order[start : start + 128]
-        batch = tokenizer(
-            [texts[i] for i in chosen], padding=True, truncation=True, max_length=max_length, return_tensors="pt"
-        )
+        batch = tokenizer([texts[i] for i in chosen], padding=True, truncation=True, return_tensors="pt")
         logits: Tensor = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         for index, label in zip(chosen, logits.argmax(dim=1).tolist(), strict=True):
             found[index] = label

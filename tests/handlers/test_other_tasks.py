@@ -1,6 +1,5 @@
 """Audio, text and policies: the same answers as the model called in Python."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,11 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-import soundfile
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.handlers.worker import Worker
-
-RATE = 16_000
+from tests.inputs import OBSERVATIONS, RATE, TEXTS, noise, recording
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +27,7 @@ def load(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
 
 
 def wav(samples: np.ndarray) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, RATE, format="WAV", subtype="FLOAT")
-    return {"body": buffer.getvalue(), "content-type": b"audio/wav"}
-
-
-def noise(seconds: float, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 0.1, int(seconds * RATE)).astype(np.float32)
+    return {"body": recording(samples), "content-type": b"audio/wav"}
 
 
 @torch.inference_mode()
@@ -79,9 +70,6 @@ def test_recordings_of_different_lengths_share_a_batch(load: Callable[[str], Wor
             assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
 
 
-TEXTS = ["Where is the station?", "Ja", "Où se trouve la gare, s'il vous plaît ? 🚉"]
-
-
 @torch.inference_mode()
 def test_texts_equal_the_model_alone_and_padded(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-text")
@@ -113,9 +101,8 @@ def test_odd_texts(load: Callable[[str], Worker], body: bytes, status: int) -> N
 @torch.inference_mode()
 def test_a_discrete_policy_equals_the_model(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-policy")
-    observations = np.random.default_rng(0).uniform(-0.4, 0.4, (3, 4)).astype(np.float32)
-    logits, values = worker.handler.model(torch.from_numpy(observations))
-    for row, answer in enumerate(worker.json(*({"body": orjson.dumps(o.tolist())} for o in observations))):
+    logits, values = worker.handler.model(torch.from_numpy(OBSERVATIONS))
+    for row, answer in enumerate(worker.json(*({"body": orjson.dumps(o.tolist())} for o in OBSERVATIONS))):
         np.testing.assert_allclose(answer["probabilities"], logits[row].softmax(0).numpy(), atol=1e-6)
         assert answer["value"] == pytest.approx(values[row].item(), abs=1e-6)
         assert answer["action"] == int(logits[row].argmax())

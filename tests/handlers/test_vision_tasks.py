@@ -11,27 +11,15 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
-from sklearn.datasets import load_sample_image
 from torchvision.transforms.functional import pil_to_tensor
 
 from handlers.loader import from_safetensors
+from tests.closeness import assert_close
 from tests.handlers.worker import Worker
+from tests.inputs import PICTURES, encoded
 
-PICTURES = [
-    Image.fromarray(load_sample_image("china.jpg")).resize((320, 214)),
-    Image.fromarray(load_sample_image("flower.jpg")).resize((200, 260)),
-    Image.fromarray(load_sample_image("china.jpg")).crop((100, 100, 163, 199)),
-]
 TENSORS = [pil_to_tensor(picture) for picture in PICTURES]
-
-
-def png(image: Image.Image) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return {"body": buffer.getvalue(), "content-type": b"image/png"}
-
-
-ROWS = [png(picture) for picture in PICTURES]
+ROWS: list[dict[str, Any]] = [{"body": encoded(picture), "content-type": b"image/png"} for picture in PICTURES]
 BROKEN = {"body": ROWS[0]["body"][:400], "content-type": b"image/png"}
 
 
@@ -82,30 +70,6 @@ def test_a_batch_equals_its_items_alone_and_a_broken_one_fails_alone(load: Calla
     for (code, _, answer), single in zip(answers, alone, strict=True):
         assert code == 200
         assert_close(orjson.loads(answer), single)
-
-
-def assert_close(got: Any, wanted: Any) -> None:
-    """Equal structure and text, numbers to float tolerance."""
-    if isinstance(wanted, dict):
-        assert got.keys() == wanted.keys()
-        for key in wanted:
-            if key == "rle":
-                assert overlap(got[key], wanted[key]) > 0.99
-            elif key != "area":
-                assert_close(got[key], wanted[key])
-    elif isinstance(wanted, list):
-        assert len(got) == len(wanted)
-        for one, other in zip(got, wanted, strict=True):
-            assert_close(one, other)
-    elif isinstance(wanted, float):
-        assert got == pytest.approx(wanted, rel=1e-3, abs=1e-3)
-    else:
-        assert got == wanted
-
-
-def overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
-    """Masks of a random model sit at its decision boundary, where rounding moves single pixels."""
-    return float(coco_mask.iou([one], [other], [0])[0, 0]) if coco_mask.area(other) else 1.0
 
 
 @torch.inference_mode()

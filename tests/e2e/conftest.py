@@ -1,0 +1,69 @@
+"""One real TorchServe for the whole test run, with a tiny model of every task."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from client import GrpcClient, GrpcManagement, RestClient, RestManagement
+from client.management import Management
+from deploy.ports import HOST, Ports
+from deploy.readiness import wait_ready
+from deploy.torchserve import TorchServe
+from tests.tiny_artifacts import TINY
+
+Predict = RestClient | GrpcClient
+
+
+def free_ports() -> Ports:
+    """Five ports nobody listens on."""
+    sockets = [socket.socket() for _ in range(5)]
+    for each in sockets:
+        each.bind((HOST, 0))
+    numbers = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return Ports(*numbers)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def torchserve(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServe]:
+    """The running server; at the end no worker may have died, whatever the tests sent."""
+    archives = [tiny_archive(name) for name in TINY]
+    store = archives[0].parent
+    with TorchServe(store, [path.name for path in archives], tmp_path_factory.mktemp("run"), free_ports()) as server:
+        wait_ready(server.run, archives)
+        before = workers_of(server)
+        yield server
+        assert workers_of(server) == before, "a worker died during the tests"
+
+
+def workers_of(server: TorchServe) -> dict[str, list[int]]:
+    """Model → process ids of its workers."""
+    with RestManagement(server.server) as management:
+        return {name: sorted(worker.pid for worker in management.describe(name).workers) for name in TINY}
+
+
+@pytest.fixture(scope="session", params=["REST", "gRPC"])
+def client(request: pytest.FixtureRequest, torchserve: TorchServe) -> Iterator[Predict]:
+    with (RestClient if request.param == "REST" else GrpcClient)(torchserve.server) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def rest(torchserve: TorchServe) -> Iterator[RestClient]:
+    with RestClient(torchserve.server) as made:
+        yield made
+
+
+@pytest.fixture(scope="session", params=["REST", "gRPC"])
+def management(request: pytest.FixtureRequest, torchserve: TorchServe) -> Iterator[Management]:
+    with (RestManagement if request.param == "REST" else GrpcManagement)(torchserve.server) as made:
+        yield made

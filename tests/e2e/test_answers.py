@@ -1,0 +1,134 @@
+"""Every task over both protocols: what the server answers equals the model called in Python."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from pycocotools import mask as coco_mask
+from safetensors.torch import load_file
+from torch import nn
+from torchvision.transforms.functional import pil_to_tensor
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from tests import tiny_networks
+from tests.e2e.conftest import Predict
+from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded, noise, recording
+from tests.tiny_artifacts import NO_WEIGHTS, TRANSFORM
+
+MODELS = torchvision.models
+TENSORS = [pil_to_tensor(picture) for picture in PICTURES]
+pytestmark = pytest.mark.usefixtures("no_gradients")
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Any:
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture
+def artifact(tiny_archive: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Name of a tiny model → the artifact folder its archive was built from."""
+    return lambda name: tiny_archive(name).parents[1] / name / "artifact"
+
+
+def weights_in(model: nn.Module, artifact: Path) -> nn.Module:
+    model.load_state_dict(load_file(artifact / "weights.safetensors"))
+    return model.eval()
+
+
+def by_index(answer: dict[str, Any]) -> list[float]:
+    return [p["probability"] for p in sorted(answer["predictions"], key=lambda p: p["index"])]
+
+
+def test_image_classification(client: Predict, artifact: Callable[[str], Path]) -> None:
+    model = weights_in(MODELS.mobilenet_v2(num_classes=3, width_mult=0.25), artifact("tiny-image"))
+    for picture, tensor in zip(PICTURES, TENSORS, strict=True):
+        answer = client.predict("tiny-image", encoded(picture)).json()
+        expected = model(TRANSFORM(tensor)[None]).softmax(1)[0]
+        np.testing.assert_allclose(by_index(answer), expected.numpy(), atol=1e-5)
+        labels = [["cat", "dog", "bird"][i] for i in expected.argsort(descending=True)]
+        assert [p["label"] for p in answer["predictions"]] == labels
+
+
+def test_object_detection(client: Predict, artifact: Callable[[str], Path]) -> None:
+    network = MODELS.detection.ssdlite320_mobilenet_v3_large
+    model = weights_in(network(**NO_WEIGHTS, num_classes=3, detections_per_img=10), artifact("tiny-detection"))
+    model.score_thresh = 0.0  # type: ignore[assignment] # as the spec's option
+    for picture, tensor in zip(PICTURES, TENSORS, strict=True):
+        found = client.predict("tiny-detection", encoded(picture)).json()["detections"]
+        [expected] = model([tensor / 255])
+        assert len(found) == 5  # max_detections of the spec
+        np.testing.assert_allclose([d["score"] for d in found], expected["scores"][:5].numpy(), atol=1e-4)
+        np.testing.assert_allclose([d["box"] for d in found], expected["boxes"][:5].numpy(), rtol=1e-3, atol=0.1)
+        assert [d["index"] for d in found] == expected["labels"][:5].tolist()
+
+
+def test_instance_segmentation(client: Predict, artifact: Callable[[str], Path]) -> None:
+    model = weights_in(tiny_networks.mask_rcnn(3), artifact("tiny-instance"))
+    answer = client.predict("tiny-instance", encoded(PICTURES[0])).json()
+    [expected] = model([TENSORS[0] / 255])
+    assert answer["size"] == [214, 320]
+    scores = [segment["score"] for segment in answer["segments"]]
+    np.testing.assert_allclose(scores, expected["scores"][: len(scores)].numpy(), atol=1e-4)
+    for index, segment in enumerate(answer["segments"]):
+        mask = coco_mask.decode(segment["rle"]).astype(bool)
+        assert mask.sum() == segment["area"]
+        assert (mask == (expected["masks"][index, 0] >= 0.5).numpy()).mean() > 0.999
+
+
+def test_semantic_segmentation(client: Predict, artifact: Callable[[str], Path]) -> None:
+    network = MODELS.segmentation.lraspp_mobilenet_v3_large
+    model = weights_in(network(**NO_WEIGHTS, num_classes=3), artifact("tiny-semantic"))
+    for picture, tensor in zip(PICTURES, TENSORS, strict=True):
+        answer = client.predict("tiny-semantic", encoded(picture)).json()
+        logits = model(TRANSFORM(tensor)[None])["out"]
+        expected = nn.functional.interpolate(logits, tensor.shape[1:], mode="bilinear").argmax(1)[0].numpy()
+        found = np.zeros_like(expected)
+        for segment in answer["segments"]:
+            found[coco_mask.decode(segment["rle"]).astype(bool)] = segment["index"]
+        assert (found == expected).mean() > 0.999
+
+
+def test_audio_classification(client: Predict, artifact: Callable[[str], Path]) -> None:
+    model = torch.jit.load(artifact("tiny-audio") / "weights.pt")
+    samples = noise(0.5, 0)
+    answer = client.predict("tiny-audio", recording(samples)).json()
+    expected = model(torch.from_numpy(samples)[None]).softmax(1)[0]
+    np.testing.assert_allclose(by_index(answer), expected.numpy(), atol=1e-5)
+
+
+def test_text_classification(client: Predict, artifact: Callable[[str], Path]) -> None:
+    folder = artifact("tiny-text") / "weights"
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
+    for text in TEXTS:
+        answer = client.predict("tiny-text", text).json()
+        expected = model(**tokenizer(text, return_tensors="pt")).logits.softmax(1)[0]
+        np.testing.assert_allclose(by_index(answer), expected.numpy(), atol=1e-5)
+
+
+def test_a_discrete_policy(client: Predict, artifact: Callable[[str], Path]) -> None:
+    model = torch.export.load(artifact("tiny-policy") / "weights.pt2").module()
+    logits, values = model(torch.from_numpy(OBSERVATIONS))
+    for row, observation in enumerate(OBSERVATIONS):
+        answer = client.predict("tiny-policy", {"data": observation.tolist()}).json()
+        np.testing.assert_allclose(answer["probabilities"], logits[row].softmax(0).numpy(), atol=1e-6)
+        assert answer["value"] == pytest.approx(values[row].item(), abs=1e-6)
+        assert answer["action"] == int(logits[row].argmax())
+
+
+def test_a_continuous_policy(client: Predict, artifact: Callable[[str], Path]) -> None:
+    model = torch.export.load(artifact("tiny-torque") / "weights.pt2").module()
+    observation = [0.9, -0.9, 7.0]
+    mean, std, value = model(torch.tensor([observation]))
+    answer = client.predict("tiny-torque", json.dumps(observation), content_type="application/json").json()
+    np.testing.assert_allclose(answer["mean"], mean[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(answer["std"], std[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(answer["action"], mean[0].clamp(-0.25, 0.25).numpy(), atol=1e-6)
+    assert answer["value"] == pytest.approx(value.item(), abs=1e-5)

@@ -1,0 +1,111 @@
+"""Registering, scaling and removing models of a running server, its model cards, keys and metrics."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from client import ClientError, Conflict, NotFound, RestClient, RestManagement, ServerError, Unauthorized
+from client.management import Management
+from deploy.torchserve import TorchServe, state_of
+from tests.e2e.conftest import Predict
+from tests.inputs import PICTURES, encoded
+
+PNG = encoded(PICTURES[2])
+
+
+def test_cards(management: Management) -> None:
+    status = management.describe("tiny-image", card=True)
+    assert status.ready
+    card = status.card or {}
+    assert (card["task"], card["labels"], card["metrics"]) == (
+        "image-classification",
+        ["cat", "dog", "bird"],
+        {"accuracy": 0.33},
+    )
+    assert len(card["sha256"]["weights"]) == 64
+    assert card["runtime"]["device"]
+
+
+def test_the_life_of_a_model(management: Management, rest: RestClient, torchserve: TorchServe) -> None:
+    """A copy of an archive under another name: registered, asked, scaled, removed."""
+    assert "copy" not in [model.name for model in management.list_models()]
+    management.register("tiny-image.mar", name="copy", initial_workers=1)
+    try:
+        assert management.is_ready("copy")
+        assert rest.predict("copy", PNG).json() == rest.predict("tiny-image", PNG).json()
+        # Over gRPC, TorchServe ends this call without saying why.
+        with pytest.raises(Conflict if isinstance(management, RestManagement) else ServerError):
+            management.register("tiny-image.mar", name="copy")
+        management.scale("copy", 2)
+        assert len(management.describe("copy").workers) == 2
+        management.scale("copy", 1)
+    finally:
+        management.unregister("copy")
+    with pytest.raises(NotFound):
+        management.describe("copy")
+
+
+@pytest.mark.parametrize("archive", ["http://127.0.0.1:9/evil.mar", "file:///etc/passwd", "../evil.mar", "missing.mar"])
+def test_archives_come_from_the_store_alone(management: Management, archive: str, tmp_path: Path) -> None:
+    with pytest.raises(ClientError) as raised:
+        management.register(archive, name="evil")
+    assert 400 <= raised.value.code < 500
+
+
+def test_an_archive_elsewhere_on_this_machine(
+    management: Management, tiny_archive: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = shutil.copy(tiny_archive("tiny-image"), tmp_path / "elsewhere.mar")
+    with pytest.raises(ClientError) as raised:
+        management.register(f"file://{path}", name="elsewhere")
+    assert 400 <= raised.value.code < 500
+
+
+def test_without_a_key(client: Predict, torchserve: TorchServe) -> None:
+    keyless = dataclasses.replace(torchserve.server, key_file=None)
+    with type(client)(keyless) as stranger, pytest.raises(Unauthorized):
+        stranger.predict("tiny-image", PNG)
+
+
+def test_the_inference_key_opens_no_management(torchserve: TorchServe, rest: RestClient) -> None:
+    headers = {"Authorization": rest._credentials.bearer("inference") or ""}
+    answer = requests.get(f"{torchserve.server.management}/models", headers=headers, timeout=10)
+    assert answer.status_code in (400, 401, 403)
+
+
+def test_a_key_that_is_no_longer_valid_is_renewed(client: Predict, torchserve: TorchServe) -> None:
+    """Another process asks for a new key, which ends the one this client holds."""
+    client.predict("tiny-image", PNG)
+    with RestManagement(torchserve.server) as other:
+        other._credentials.renew("inference", other._credentials.bearer("inference"))
+    client.predict("tiny-image", PNG)
+
+
+def test_the_key_file_is_the_owners_alone(torchserve: TorchServe) -> None:
+    key_file = torchserve.server.key_file
+    assert key_file is not None
+    assert key_file.stat().st_mode & 0o077 == 0
+
+
+def test_metrics(torchserve: TorchServe, rest: RestClient) -> None:
+    """Stage histograms of a model, in seconds, that count this request."""
+    rest.predict("tiny-image", PNG)
+    state = state_of(torchserve.run) or {}
+    text = requests.get(f"{state['metrics']}/metrics", timeout=10).text
+    for stage in ("DecodeTime", "InferenceTime", "EncodeTime", "BatchSize"):
+        [count] = [line for line in text.splitlines() if line.startswith(f'{stage}_count{{ModelName="tiny-image"')]
+        assert float(count.rpartition(" ")[2]) > 0
+    assert 'ts_inference_requests_total{model_name="tiny-image"' in text
+
+
+def test_it_listens_on_loopback_alone(torchserve: TorchServe) -> None:
+    process = psutil.Process(int((state_of(torchserve.run) or {})["pid"]))
+    family = [process, *process.children(recursive=True)]
+    addresses = {c.laddr.ip for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert addresses

@@ -1,0 +1,36 @@
+"""A subword tokenizer learned from texts: byte-level byte-pair encoding (Sennrich et al. 2016), for any script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+PADDING = "[PAD]"
+
+
+def learn_subwords(texts: Iterable[str], vocabulary: int, dropout: float = 0.0) -> Tokenizer:
+    """The `vocabulary` most useful subwords of `texts`; letter case is dropped, nothing else is lost.
+
+    dropout: the share of merges left out at random each time a text is split, which shows a model rarer splits of the
+    same words (BPE-dropout, Provilkov et al. 2020). Set `.model.dropout = None` when training is over.
+    """
+    tokenizer = Tokenizer(models.BPE(dropout=dropout or None))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=[PADDING],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def as_pretrained(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
+    """The tokenizer as transformers loads and saves it; max_length in tokens."""
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PADDING, model_max_length=max_length)
