@@ -15,7 +15,8 @@ def load_imagenet(features: nn.Module, frozen: int) -> None:
     """
     prefix = "features."
     published = state_dict(MobileNet_V2_Weights.IMAGENET1K_V1)
-    features.load_state_dict({k.removeprefix(prefix): v for k, v in published.items() if k.startswith(prefix)})
+    wanted = features.state_dict()
+    features.load_state_dict({name: published[prefix + name] for name in wanted})
     for index, layer in enumerate(features.children()):
         if index < frozen:
             layer.requires_grad_(False)

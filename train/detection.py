@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +23,7 @@ from train.experiment import Experiment
 from train.gallery import boxes_gallery
 from train.shape_pictures import ShapePictures, write_sample
 from train.shapes import SHAPES
-from train.trainer import trainer, training_precision
+from train.trainer import LOADERS, trainer, training_precision
 
 Item = tuple[Tensor, dict[str, Tensor]]
 LABELS = ["__background__", *SHAPES]
@@ -134,6 +133,4 @@ class Detection(Experiment):
             ).write(folder, network.state_dict(), sample, [gallery])
 
     def loader(self, pictures: ShapePictures) -> DataLoader[Item]:
-        return DataLoader(
-            pictures, self.batch_size, num_workers=min(8, os.cpu_count() or 1), collate_fn=list, pin_memory=False
-        )
+        return DataLoader(pictures, self.batch_size, num_workers=LOADERS, collate_fn=list, pin_memory=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +26,7 @@ from train.experiment import Experiment
 from train.gallery import masks_gallery
 from train.shape_pictures import ShapePictures, write_sample
 from train.shapes import SHAPES
-from train.trainer import trainer, training_precision
+from train.trainer import LOADERS, trainer, training_precision
 
 LABELS = ["background", *SHAPES]
 
@@ -108,10 +107,10 @@ def dice_loss(logits_NCHW: Tensor, masks_NHW: Tensor) -> Tensor:
 class Segmentation(Experiment):
     """As Detection: steps of `batch_size` new pictures each; `pictures` are held out, the same for every seed."""
 
-    steps: int = 220
+    steps: int = 240
     batch_size: int = 16
-    learning_rate: float = 3e-3
-    backbone_rate: float = 0.2
+    learning_rate: float = 6e-3
+    backbone_rate: float = 0.3
     frozen_layers: int = 4
     image_size: int = 224
     pictures: int = 200
@@ -127,13 +126,12 @@ class Segmentation(Experiment):
 
         print(f"{self.name}: training on {self.steps * self.batch_size} composed pictures")
         pictures = ShapePictures("training", self.steps * self.batch_size, self.seed)
-        workers = min(8, os.cpu_count() or 1)
-        loader = DataLoader(SegmentationPictures(pictures, transform), self.batch_size, num_workers=workers)
+        loader = DataLoader(SegmentationPictures(pictures, transform), self.batch_size, num_workers=LOADERS)
         trainer(training_precision(), max_steps=self.steps).fit(module, loader)
         trained = time.monotonic()
         print(f"{self.name}: testing on {self.pictures} held-out pictures")
         held_out = ShapePictures("held-out", self.pictures)
-        trainer().test(module, DataLoader(FullSize(held_out, transform), 1, num_workers=workers), verbose=False)
+        trainer().test(module, DataLoader(FullSize(held_out, transform), 1, num_workers=LOADERS), verbose=False)
         print(f"{self.name}: {module.scores}")
 
         with TemporaryDirectory() as temporary:

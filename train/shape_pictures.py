@@ -68,7 +68,7 @@ def compose(rng: Generator, photographs: tuple[str, ...], size: tuple[int, int])
 
 
 def background(source: Photograph, size: tuple[int, int], rng: Generator) -> NDArray[np.float32]:
-    """A random part of a photograph, at least a third of its sides, mirrored or not, brighter or darker."""
+    """A random part of a photograph, at least a third of its sides, mirrored or not, in other light and colours."""
     height, width = size
     full_height, full_width = source.shape[:2]
     scale = min(full_height / height, full_width / width) * rng.uniform(1 / 3, 1)
@@ -76,7 +76,7 @@ def background(source: Photograph, size: tuple[int, int], rng: Generator) -> NDA
     top = rng.uniform(0, full_height - height * scale)
     box = (left, top, left + width * scale, top + height * scale)
     part = Image.fromarray(source).resize((width, height), Image.Resampling.BILINEAR, box=box)
-    part_HWC = np.asarray(part, np.float32) * np.float32(rng.uniform(0.6, 1.2))
+    part_HWC = np.asarray(part, np.float32)[..., rng.permutation(3)] * rng.uniform(0.6, 1.2, 3).astype(np.float32)
     return np.ascontiguousarray(part_HWC[:, ::-1] if rng.random() < 0.5 else part_HWC)
 
 

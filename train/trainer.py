@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
 Precision = Literal["bf16-mixed", "32-true"]
+# Processes that prepare batches; the training loop keeps a core.
+LOADERS = min(8, max(1, (os.cpu_count() or 1) - 1))
 
 
 def training_precision() -> Precision:
