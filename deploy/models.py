@@ -60,8 +60,8 @@ class Model:
         """Whether the archive is there and no older than what goes into it."""
         if not self.archive.is_file():
             return False
-        if not self.is_trained():
-            return True  # it cannot be built again short of training, so it serves as it is
+        if not self.is_trained() or not self.spec.is_file():
+            return True  # what it was made of is not here, so it serves as it is
         inputs = [self.spec, self.description, *(PROJECT / "handlers").rglob("*.py")]
         return self.archive.stat().st_mtime >= max(path.stat().st_mtime for path in inputs)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -54,25 +56,26 @@ def rows(server: Server, names: Sequence[str]) -> list[Row]:
 
 
 def print_models(console: Console, server: Server, ready: Mapping[str, float], process: psutil.Process) -> None:
-    table = Table(title=f"Serving at {server.inference} (REST) and {server.grpc} (gRPC)", title_justify="left")
-    for column in ("model", "version", "task", "workers", "device", "memory", "ready after"):
-        table.add_column(column, justify="right" if column in ("workers", "memory", "ready after") else "left")
+    console.print(f"Serving at {server.inference} (REST) and {server.grpc} (gRPC)", style="bold", highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("model", "version", "task", "workers", "memory", "ready"):
+        table.add_column(column, justify="right" if column in ("memory", "ready") else "left", no_wrap=True)
     for row in rows(server, list(ready)):
-        memory = f"{row.memory / 2**20:.0f} MiB"
-        seconds = f"{ready[row.name]:.0f} s"
-        table.add_row(row.name, row.version, row.task, str(row.workers), row.device, memory, seconds)
-    table.add_section()
-    table.add_row("(server)", "", "TorchServe", "", "", f"{memory_of([process.pid]) / 2**20:.0f} MiB", "")
+        memory, seconds = f"{row.memory / 2**20:.0f} MiB", f"{ready[row.name]:.0f} s"
+        table.add_row(row.name, row.version, row.task, f"{row.workers} × {row.device}", memory, seconds)
+    table.add_row("(server)", "", "TorchServe", "", f"{memory_of([process.pid]) / 2**20:.0f} MiB", "")
     console.print(table)
 
 
 def print_calls(console: Console, server: Server, samples: Mapping[str, Path], folder: Path) -> None:
     """One REST and one gRPC call for each model; the key stays in its file."""
-    read = "import json; print(json.load(open('{}'))['inference']['key'])"
-    keys = shortened(server.key_file, folder) if server.key_file else ""
-    lines = [f"KEY=$(python3 -c {shlex.quote(read.format(keys))})", ""]
+    lines = []
+    if server.key_file:
+        keys = json.dumps(str(below(server.key_file, folder)))
+        read = f'import json; print(json.load(open({keys}))["inference"]["key"])'
+        lines += [f"KEY=$(python3 -c {shlex.quote(read)})", ""]
     for name, sample in samples.items():
-        path = shortened(sample, folder)
+        path = shlex.quote(str(below(sample, folder)))
         header = f"-H 'Content-Type: {BY_SUFFIX[sample.suffix]}'"
         auth = '-H "Authorization: Bearer $KEY"'
         lines.append(f"curl {auth} {header} --data-binary @{path} {server.inference}/predictions/{name}")
@@ -82,6 +85,6 @@ def print_calls(console: Console, server: Server, samples: Mapping[str, Path], f
     console.print("\n".join(f"  {line}" for line in lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def shortened(path: Path, folder: Path) -> str:
+def below(path: Path, folder: Path) -> Path:
     """Relative to the folder the user stands in, where it lies below it."""
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else shlex.quote(str(path))
+    return path.relative_to(folder) if path.is_relative_to(folder) else path

@@ -26,7 +26,7 @@ class Payload:
     """data: bytes of an encoded file, text, or (nested) lists of numbers.
 
     content_type: of the bytes, lower case and without parameters; "" where the sender did not say.
-    parameters: what came beside the data: query string, form fields, further keys of the JSON object.
+    parameters: what came beside the data: form fields, entries of the input map, further keys of the JSON object.
     """
 
     data: bytes | str | list[Any]

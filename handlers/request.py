@@ -60,7 +60,7 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], kind: Kind, max_by
     lower = {str(name).lower(): value for name, value in headers.items()}
     named = [key for key in DATA_KEYS if key in row]
     if "body" in named and named != ["body"] and not row["body"]:
-        named.remove("body")  # an empty body beside a query string or input map that carries the data
+        named.remove("body")  # an empty body beside an input map that carries the data
     if not named:
         raise no_input(row, text_of(lower.get("content-type", "")))
     if len(named) > 1:

@@ -22,10 +22,12 @@ def train(
     """Train EXPERIMENT and write OUTPUT/<its name>, ready for `python -m archiver build`."""
     try:
         configuration = load(experiment, overrides)
+        configuration.run(output / configuration.name)
     except (ExperimentError, ValidationError) as error:
         typer.echo(f"train: {error}", err=True)
         raise typer.Exit(2) from None
-    configuration.run(output / configuration.name)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 # system → the configuration class that runs it; imported only when asked for, each drags in its own libraries.
 SYSTEMS = {
     "pretrained": "train.pretrained:Pretrained",
+    "huggingface": "train.huggingface:HuggingFace",
     "detection": "train.detection:Detection",
     "segmentation": "train.segmentation:Segmentation",
     "spoken-digits": "train.spoken_digits:SpokenDigits",

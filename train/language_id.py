@@ -22,14 +22,17 @@ from transformers import (
     ModernBertConfig,
     ModernBertForSequenceClassification,
     PreTrainedTokenizerFast,
+    PrinterCallback,
     Trainer,
     TrainingArguments,
     set_seed,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from train.artifact import Artifact
 from train.experiment import Experiment
 from train.message_catalogues import Sentence, sentences
+from train.progress import StepProgress
 from train.subwords import as_pretrained, learn_subwords
 
 # Languages with enough translated sentences; of pairs that differ in a few words only (nb and nn, hr and sr and bs, id
@@ -121,12 +124,17 @@ class LanguageId(Experiment):
                 seed=self.seed,
                 save_strategy="no",
                 report_to="none",
-                logging_strategy="no",
+                logging_steps=25,
+                disable_tqdm=True,
+                dataloader_pin_memory=torch.cuda.is_available(),
                 dataloader_num_workers=1,
                 dataloader_prefetch_factor=8,
             )
             collator = DataCollatorWithPadding(tokenizer)
-            Trainer(model, arguments, train_dataset=excerpts, data_collator=collator).train()
+            trainer = Trainer(model, arguments, train_dataset=excerpts, data_collator=collator)
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(StepProgress(self.name))
+            trainer.train()
             model = model.cpu().eval()
             subwords.model.dropout = None
             tokenizer = as_pretrained(subwords, self.max_length)
@@ -135,10 +143,13 @@ class LanguageId(Experiment):
             metrics = self.scores(truth, found)
             print(f"{self.name}: macro F1 {metrics['macro F1']}, accuracy {metrics['accuracy']} on unseen sentences")
             weights = Path(temporary, "weights")
+            disable_progress_bar()
             model.save_pretrained(weights)
             tokenizer.save_pretrained(weights)
             sample = Path(temporary, "sample.txt")
-            sample.write_text(max((s.text for s in held_out if s.language == "fr"), key=len)[:120], encoding="utf-8")
+            language = "fr" if "fr" in self.languages else self.languages[0]
+            text = max((s.text for s in held_out if s.language == language), key=len)
+            sample.write_text(text[:120], encoding="utf-8")
             confusion = Path(temporary, "confusion.png")
             plot(truth, found, list(self.languages), confusion)
             Artifact(

@@ -16,13 +16,13 @@ from gymnasium.spaces import Box
 from gymnasium.spaces import Discrete as DiscreteSpace
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
 from handlers.networks.actor_critic import Discrete
 from train.artifact import Artifact
 from train.experiment import Experiment
+from train.progress import progress
 
 UNBOUNDED = 1e30
 
@@ -274,9 +274,3 @@ def plot(returns: list[tuple[int, float]], path: Path, environment: str) -> None
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[info]}"), TimeRemainingColumn()
-    )

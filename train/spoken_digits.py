@@ -55,7 +55,7 @@ class SpokenDigits(Experiment):
     takes: int = 4
     held_out_takes: int = 3
     seconds: float = 1.0
-    steps: int = 600
+    steps: int = 450
     batch_size: int = 64
     learning_rate: float = 4e-3
 

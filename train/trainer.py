@@ -28,7 +28,8 @@ def training_precision() -> Precision:
 def trainer(precision: Precision = "32-true", **options: Any) -> Trainer:
     """A Trainer on one device that shows its progress and writes nothing; `options` are Trainer's own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*", module="lightning")
+    for message in (".*does not have many workers.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message, module="lightning")
     return Trainer(
         accelerator="auto",
         devices=1,

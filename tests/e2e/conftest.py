@@ -1,6 +1,5 @@
 """One real TorchServe for the whole test run, with a tiny model of every task."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,23 +7,12 @@ import pytest
 
 from client import GrpcClient, GrpcManagement, RestClient, RestManagement
 from client.management import Management
-from deploy.ports import HOST, Ports
 from deploy.readiness import wait_ready
 from deploy.torchserve import TorchServe
+from tests.ports import free_ports
 from tests.tiny_artifacts import TINY
 
 Predict = RestClient | GrpcClient
-
-
-def free_ports() -> Ports:
-    """Five ports nobody listens on."""
-    sockets = [socket.socket() for _ in range(5)]
-    for each in sockets:
-        each.bind((HOST, 0))
-    numbers = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return Ports(*numbers)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

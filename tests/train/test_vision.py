@@ -1,0 +1,33 @@
+"""Detection and segmentation: a few steps of the real thing, and the parts with a definition."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from train.experiment import load
+from train.segmentation import dice_loss
+
+
+def test_dice_of_a_perfect_and_of_a_wrong_answer() -> None:
+    masks = torch.tensor([[[0, 0, 1], [1, 2, 2]]])
+    right = 50.0 * F.one_hot(masks, 3).permute(0, 3, 1, 2).float()
+    assert dice_loss(right, masks).item() == pytest.approx(0.0, abs=1e-4)
+    wrong = right.roll(1, dims=1)
+    assert dice_loss(wrong, masks).item() > 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("experiment", "metric", "labels"), [("shapes-detection", "mAP@.50", 6), ("shapes-segmentation", "mean IoU", 6)]
+)
+def test_a_short_training_learns_and_exports(experiment: str, metric: str, labels: int, tmp_path: Path) -> None:
+    """Twelve steps: the score is far above chance's zero, far below the demo's."""
+    load(experiment, ["steps=12", "batch_size=4", "pictures=8"]).run(tmp_path / experiment)
+    description = json.loads((tmp_path / experiment / "artifact.json").read_text())
+    assert len(description["labels"]) == labels
+    assert 0.0 <= description["metrics"][metric] <= 1.0
+    assert (tmp_path / experiment / "sample.jpg").stat().st_size > 5_000
+    assert (tmp_path / experiment / "extras" / "held-out.png").stat().st_size > 10_000
