@@ -28,7 +28,10 @@ class Worker:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """max_batch_delay: milliseconds. pending: requests in the queue. card: the model card, where it was asked for."""
+    """max_batch_delay: milliseconds. pending: requests in the queue; remaining: how many more it takes.
+
+    card: the model card, where it was asked for.
+    """
 
     name: str
     version: str
@@ -38,6 +41,7 @@ class ModelStatus:
     batch_size: int
     max_batch_delay: int
     pending: int
+    remaining: int
     workers: tuple[Worker, ...]
     card: Mapping[str, Any] | None = None
 
@@ -59,6 +63,7 @@ class ModelStatus:
             batch_size=value["batchSize"],
             max_batch_delay=value["maxBatchDelay"],
             pending=value["jobQueueStatus"]["pendingRequests"],
+            remaining=value["jobQueueStatus"]["remainingCapacity"],
             workers=tuple(
                 Worker(worker["id"], worker["status"], worker["pid"], worker["memoryUsage"], worker["gpu"])
                 for worker in value["workers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -16,9 +17,12 @@ PNG = "image/png"
 
 @dataclass(frozen=True)
 class Answer:
+    """classes: labels of what the model found, counted for the monitoring of its predictions."""
+
     body: bytes
     content_type: str = JSON
     status: int = 200
+    classes: Sequence[str] = ()
 
     @property
     def phrase(self) -> str:

@@ -60,14 +60,15 @@ class AudioClassification(Handler[Recording, NDArray[np.float32]]):
 
     def encode(self, item: Recording, output: NDArray[np.float32], accept: str) -> Answer:
         negotiate(accept, (JSON,))
-        body: dict[str, Any] = {"predictions": rank(item.weights @ output, self.labels, item.top_k)}
+        ranked = rank(item.weights @ output, self.labels, item.top_k)
+        body: dict[str, Any] = {"predictions": ranked}
         if len(output) > 1:
             seconds = self.window / self.sample_rate
             body["windows"] = [
                 {"start": i * seconds / 2, "end": i * seconds / 2 + seconds, **rank(row, self.labels, 1)[0]}
                 for i, row in enumerate(output)
             ]
-        return Answer(to_json(body))
+        return Answer(to_json(body), classes=[ranked[0]["label"]])
 
 
 def split(waveform: Tensor, window: int) -> Tensor:

@@ -93,7 +93,7 @@ class Handler(ABC, Generic[Item, Output]):
         """Answer a batch: as many bodies as rows; status and content type are set on the context, item by item."""
         if context.get_request_header(0, "describe") == "True" and not rows[0]:
             return [self.describe()]
-        metrics = StageMetrics(context)
+        metrics = StageMetrics(context, self.card["version"])
         headers = [context.get_all_request_header(index) for index in range(len(rows))]
         slots = list((self.pool.map if self.pool else map)(self.open, rows, headers))
         metrics.end("DecodeTime")
@@ -103,7 +103,7 @@ class Handler(ABC, Generic[Item, Output]):
         metrics.end("InferenceTime")
         answers = [self.close(slot, [next(outputs) for _ in slot.items or []], context) for slot in slots]
         metrics.end("EncodeTime")
-        metrics.emit(len(rows))
+        metrics.emit(answers)
         for index, answer in enumerate(answers):
             context.set_response_content_type(index, answer.content_type)
             if answer.status != 200:
@@ -145,10 +145,12 @@ class Handler(ABC, Generic[Item, Output]):
             logger.exception("encoding failed in an unforeseen way")
             return error_answer(InternalError("the output could not be encoded; the cause is in the server's log"))
         bodies = [answer.body for answer in answers]
+        classes = [label for answer in answers for label in answer.classes]
         if request.dialect == "v1":
-            return Answer(v1_body(bodies))
+            return Answer(v1_body(bodies), classes=classes)
         if request.dialect == "v2":
-            return Answer(v2_body(bodies, context.model_name, self.card["version"], request.id))
+            body = v2_body(bodies, context.model_name, self.card["version"], request.id)
+            return Answer(body, classes=classes)
         return answers[0]
 
     def describe(self) -> bytes:

@@ -51,4 +51,5 @@ class ImageClassification(Handler[Picture, NDArray[np.float32]]):
 
     def encode(self, item: Picture, output: NDArray[np.float32], accept: str) -> Answer:
         negotiate(accept, (JSON,))
-        return Answer(to_json({"predictions": rank(output, self.labels, item.top_k)}))
+        ranked = rank(output, self.labels, item.top_k)
+        return Answer(to_json({"predictions": ranked}), classes=[ranked[0]["label"]])

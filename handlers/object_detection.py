@@ -81,11 +81,13 @@ class ObjectDetection(Handler[Scene, dict[str, Tensor]]):
 
     def encode(self, item: Scene, output: dict[str, Tensor], accept: str) -> Answer:
         found = self.detections(output)
+        classes = [d["label"] for d in found]
         if negotiate(accept, (JSON, PNG)) == PNG:
             captions = [f"{d['label']} {d['score']:.2f}" for d in found]
             picture = self.picture(item, output)
-            return Answer(draw_boxes(picture, output["boxes"], [d["index"] for d in found], captions), PNG)
-        return Answer(to_json(self.body(item, output, found)))
+            drawn = draw_boxes(picture, output["boxes"], [d["index"] for d in found], captions)
+            return Answer(drawn, PNG, classes=classes)
+        return Answer(to_json(self.body(item, output, found)), classes=classes)
 
     def picture(self, item: Scene, output: dict[str, Tensor]) -> Tensor:
         """What boxes are drawn over."""

@@ -72,7 +72,8 @@ class Policy(Handler[Observation, tuple[NDArray[np.float32], ...]]):
             raise InternalError("the model's output for this input is not finite")
         random = np.random.default_rng(item.seed)
         answer = self.discrete if self.action["kind"] == "discrete" else self.continuous
-        return Answer(to_json(answer(item, output, random)))
+        body = answer(item, output, random)
+        return Answer(to_json(body), classes=[body["label"]] if "label" in body else [])
 
     def discrete(
         self, item: Observation, output: tuple[NDArray[np.float32], ...], random: np.random.Generator

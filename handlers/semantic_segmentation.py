@@ -69,12 +69,13 @@ class SemanticSegmentation(Handler[View, NDArray[np.uint8]]):
         return full_CHW.argmax(dim=0).to(torch.uint8).cpu().numpy()
 
     def encode(self, item: View, output: NDArray[np.uint8], accept: str) -> Answer:
-        if negotiate(accept, (JSON, PNG)) == PNG:
-            return Answer(to_png(output) if item.render == "label-map" else draw_label_map(item.image, output), PNG)
         areas = np.bincount(output.ravel(), minlength=len(self.labels))
+        found = [i for i in range(1, len(self.labels)) if areas[i] >= self.min_area]
+        classes = [self.labels[i] for i in found]
+        if negotiate(accept, (JSON, PNG)) == PNG:
+            drawn = to_png(output) if item.render == "label-map" else draw_label_map(item.image, output)
+            return Answer(drawn, PNG, classes=classes)
         segments = [
-            {"label": self.labels[i], "index": i, "rle": encode_mask(output == i), "area": int(areas[i])}
-            for i in range(1, len(self.labels))
-            if areas[i] >= self.min_area
+            {"label": self.labels[i], "index": i, "rle": encode_mask(output == i), "area": int(areas[i])} for i in found
         ]
-        return Answer(to_json({"size": list(output.shape), "segments": segments}))
+        return Answer(to_json({"size": list(output.shape), "segments": segments}), classes=classes)

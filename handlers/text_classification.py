@@ -65,7 +65,8 @@ class TextClassification(Handler[Text, NDArray[np.float32]]):
 
     def encode(self, item: Text, output: NDArray[np.float32], accept: str) -> Answer:
         negotiate(accept, (JSON,))
-        body: dict[str, Any] = {"predictions": rank(output, self.labels, item.top_k)}
+        ranked = rank(output, self.labels, item.top_k)
+        body: dict[str, Any] = {"predictions": ranked}
         if item.truncated:
             body["truncated"] = True
-        return Answer(to_json(body))
+        return Answer(to_json(body), classes=[ranked[0]["label"]])

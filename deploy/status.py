@@ -1,0 +1,177 @@
+"""True readiness and what TorchServe does not export, over HTTP: /readyz for an edge, /metrics for Prometheus."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from client import ClientError, RestManagement, Server
+from client.model_status import ModelStatus
+
+POLL = 2.0
+MODEL = ("model", "version")
+
+
+class Status:
+    """What is known of a server's models; one thread looks again every POLL seconds.
+
+    ready: every model has answered its warm-up request (the caller says so by `admit`), all its workers are up, and
+    the server is not about to end (`refuse`).
+    """
+
+    def __init__(self, server: Server, store: Path, names: Sequence[str]) -> None:
+        """names: of the models that must be ready; more may be registered later."""
+        self.server = server
+        self.store = store
+        self.names = set(names)
+        self.admitted = False
+        self.models: list[ModelStatus] = []
+        self.defaults: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+        self.pids: dict[tuple[str, str], set[int]] = {}
+        self.restarts: dict[tuple[str, str], int] = {}
+        self.ended = threading.Event()
+        self.lock = threading.Lock()
+
+    def admit(self) -> None:
+        self.admitted = True
+
+    def refuse(self) -> None:
+        """From now on /readyz says 503, so that an edge sends nothing more."""
+        self.admitted = False
+
+    @property
+    def ready(self) -> bool:
+        up = {status.name for status in self.models if status.ready}
+        return self.admitted and self.names <= up
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for a worker."""
+        return sum(status.pending for status in self.models)
+
+    def look(self) -> None:
+        """Ask the server once; a server that does not answer has no models."""
+        try:
+            with RestManagement(self.server, timeout=POLL * 2) as management:
+                names = [model.name for model in management.list_models()]
+                found = [version for name in names for version in management.versions(name)]
+                defaults = {name: management.describe(name).version for name in names}
+        except ClientError:
+            found, defaults = [], {}
+        with self.lock:
+            for status in found:
+                self.count_restarts(status)
+            self.models, self.defaults = found, defaults
+
+    def count_restarts(self, status: ModelStatus) -> None:
+        """A worker with a new process id is a new one: more of them than the model has grown by were restarted."""
+        key = (status.name, status.version)
+        now = {worker.pid for worker in status.workers if worker.pid > 0}
+        before = self.pids.get(key, now)
+        self.restarts[key] = self.restarts.get(key, 0) + min(len(now - before), len(before - now))
+        if now:
+            self.pids[key] = now
+
+    def watch(self) -> None:
+        while not self.ended.wait(POLL):
+            self.look()
+
+    def digest(self, archive: str) -> str:
+        """SHA-256 of an archive of the store; read once."""
+        if archive not in self.digests:
+            path = self.store / Path(archive).name
+            if not path.is_file():
+                return ""
+            with path.open("rb") as file:
+                self.digests[archive] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self.digests[archive]
+
+    def collect(self) -> Iterable[Metric]:
+        """For prometheus_client's registry."""
+        with self.lock:
+            models, restarts = list(self.models), dict(self.restarts)
+        yield GaugeMetricFamily("bundle_ready", "1 while every model answers.", value=float(self.ready))
+        workers = GaugeMetricFamily("bundle_model_workers", "Workers by state.", labels=[*MODEL, "state"])
+        queue = GaugeMetricFamily("bundle_model_queue_pending", "Requests that wait for a worker.", labels=MODEL)
+        room = GaugeMetricFamily("bundle_model_queue_capacity", "Requests that may wait.", labels=MODEL)
+        again = CounterMetricFamily("bundle_worker_restarts", "Workers that were started again.", labels=MODEL)
+        info = GaugeMetricFamily("bundle_model_info", "1 for each version.", labels=[*MODEL, "default", "sha256"])
+        for status in models:
+            key = (status.name, status.version)
+            for state in ("READY", "LOADING", "UNLOADING"):
+                number = sum(worker.status == state for worker in status.workers)
+                workers.add_metric([*key, state.lower()], number)
+            queue.add_metric(key, status.pending)
+            room.add_metric(key, status.pending + status.remaining)
+            again.add_metric(key, restarts.get(key, 0))
+            default = str(self.defaults.get(status.name) == status.version).lower()
+            info.add_metric([*key, default, self.digest(status.archive)], 1)
+        yield from (workers, queue, room, again, info)
+
+
+class StatusServer:
+    """The HTTP side of a Status, in threads of its own; `stop` ends them."""
+
+    def __init__(self, status: Status, host: str, port: int) -> None:
+        registry = CollectorRegistry()
+        registry.register(status)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/readyz":
+                    code, text = (200, b"ready\n") if status.ready else (503, b"not ready\n")
+                    self.reply(code, text, "text/plain")
+                elif self.path == "/metrics":
+                    self.reply(200, generate_latest(registry), "text/plain; version=0.0.4; charset=utf-8")
+                else:
+                    self.reply(404, b"there are /readyz and /metrics\n", "text/plain")
+
+            def reply(self, code: int, body: bytes, content_type: str) -> None:
+                self.send_response(code)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return  # a line every second and caller says nothing
+
+        self.status = status
+        self.http = ThreadingHTTPServer((host, port), Handler)
+        self.threads = [
+            threading.Thread(target=self.http.serve_forever, daemon=True),
+            threading.Thread(target=status.watch, daemon=True),
+        ]
+
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self.status.ended.set()
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def drain(status: Status, seconds: float, quiet: float) -> None:
+    """Refuse readiness, then wait until nothing waits for a worker any more, at most `seconds`.
+
+    quiet: seconds to wait first, in which the edge notices, and again at the end, in which the last batches are
+    answered.
+    """
+    status.refuse()
+    end = time.monotonic() + seconds
+    time.sleep(quiet)
+    status.look()
+    while status.pending and time.monotonic() < end:
+        time.sleep(0.2)
+        status.look()
+    time.sleep(min(quiet, max(0.0, end - time.monotonic())))
