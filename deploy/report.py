@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -57,7 +56,7 @@ def rows(server: Server, names: Sequence[str]) -> list[Row]:
 
 def print_models(console: Console, server: Server, ready: Mapping[str, float], process: psutil.Process) -> None:
     console.print(f"Serving at {server.inference} (REST) and {server.grpc} (gRPC)", style="bold", highlight=False)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("model", "version", "task", "workers", "memory", "ready"):
         table.add_column(column, justify="right" if column in ("memory", "ready") else "left", no_wrap=True)
     for row in rows(server, list(ready)):
