@@ -33,6 +33,7 @@ def test_a_model_is_described(peer: Peer, make: Make) -> None:
         batch_size=8,
         max_batch_delay=4,
         pending=2,
+        remaining=98,
         workers=(Worker("9000", "READY", 11, 1024, False), Worker("9001", "UNLOADING", 12, 0, False)),
     )
 
@@ -56,7 +57,7 @@ def test_ready_means_that_enough_workers_have_loaded_the_model(peer: Peer, make:
 )
 def test_readiness(min_workers: int, states: list[str], ready: bool) -> None:
     workers = tuple(Worker(str(number), state, 1, 0, False) for number, state in enumerate(states))
-    assert ModelStatus("m", "1.0", "m.mar", min_workers, 4, 1, 1, 0, workers).ready is ready
+    assert ModelStatus("m", "1.0", "m.mar", min_workers, 4, 1, 1, 0, 100, workers).ready is ready
 
 
 @BOTH

@@ -1,0 +1,51 @@
+"""A self-made TLS certificate, for an edge that nobody has given one."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from deploy.edge_clients import write_private
+
+CERTIFICATE, KEY = "tls.crt", "tls.key"
+DAYS = 825  # what browsers accept at most of a certificate that no authority has signed
+
+
+def ensure(folder: Path, names: list[str]) -> None:
+    """tls.crt and tls.key in `folder`; made for `names` (host names or addresses) where either is missing."""
+    if (folder / CERTIFICATE).exists() and (folder / KEY).exists():
+        return
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .add_extension(x509.SubjectAlternativeName([general_name(name) for name in names]), critical=False)
+        # It is its own authority, so that clients can be given this file and nothing else.
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(folder / KEY, private.decode())
+    (folder / CERTIFICATE).write_bytes(certificate.public_bytes(Encoding.PEM))
+
+
+def general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -1,0 +1,73 @@
+"""Who may call through the edge: a YAML file of names, keys and rates."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from deploy.errors import DeployError
+
+HEADER = """# Who may call through the edge. key: sent as "Authorization: Bearer KEY".
+# requests_per_second, burst: what an edge takes from this client; above it there is 429.
+# admin: may also register, scale and remove models.
+"""
+
+
+class Client(BaseModel):
+    """One caller. burst: how many requests may come at once; the bucket fills again at requests_per_second."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: Annotated[str, Field(min_length=20, repr=False)]
+    requests_per_second: Annotated[int, Field(ge=1)] = 200
+    burst: Annotated[int, Field(ge=1)] = 400
+    admin: bool = False
+
+
+class Clients(BaseModel):
+    """All callers by name; the name stands in logs, the key never does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clients: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")], Client], Field(min_length=1)]
+
+    @field_validator("clients")
+    @classmethod
+    def keys_differ(cls, value: dict[str, Client]) -> dict[str, Client]:
+        if len({client.key for client in value.values()}) < len(value):
+            raise ValueError("two clients have the same key")
+        return value
+
+
+def read(path: Path) -> dict[str, Client]:
+    """The clients of a file; DeployError with everything that is wrong with it, no key among it."""
+    try:
+        return Clients.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).clients
+    except yaml.YAMLError as error:
+        raise DeployError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise DeployError(f"{path}: {wrong}") from None
+
+
+def ensure(path: Path) -> dict[str, Client]:
+    """The clients of a file; where it is missing it is made, with a caller "default" and an "admin"."""
+    if not path.exists():
+        made = {
+            "default": {"key": secrets.token_urlsafe(32)},
+            "admin": {"key": secrets.token_urlsafe(32), "admin": True},
+        }
+        write_private(path, HEADER + yaml.safe_dump({"clients": made}, sort_keys=False))
+    return read(path)
+
+
+def write_private(path: Path, text: str) -> None:
+    """A file that nobody but its owner could ever read, not even while it is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
