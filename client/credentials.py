@@ -79,7 +79,7 @@ class Credentials:
             headers = {"Authorization": f"Bearer {keys['API']}"}
             url = f"{self._server.management}/token"
             try:
-                with session() as own:
+                with session(ca_file=self._server.ca_file) as own:
                     exchange(own, "GET", url, query={"type": name}, headers=headers, timeout=TIMEOUT)
             except RequestError:
                 raise Unauthorized(

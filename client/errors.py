@@ -10,7 +10,8 @@ ClientError
 │   ├── Conflict         409  the version is registered already
 │   ├── TooLarge         413
 │   ├── UnsupportedMedia 415
-│   └── InvalidInput     422  readable, but not what the model takes
+│   ├── InvalidInput     422  readable, but not what the model takes
+│   └── TooManyRequests  429  more than this caller may send
 └── ServerError          5xx  the server is at fault
     ├── NotOffered       501
     ├── Unavailable      503  no worker, or its queue is full
@@ -75,6 +76,10 @@ class InvalidInput(RequestError):
     pass
 
 
+class TooManyRequests(RequestError):
+    pass
+
+
 class ServerError(ClientError):
     pass
 
@@ -111,6 +116,7 @@ BY_CODE: dict[int, type[ClientError]] = {
     413: TooLarge,
     415: UnsupportedMedia,
     422: InvalidInput,
+    429: TooManyRequests,
     501: NotOffered,
     503: Unavailable,
     504: DeadlineExceeded,

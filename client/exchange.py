@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,10 +19,14 @@ CHUNK = 1 << 16  # bytes
 CONNECT = 5.0  # seconds
 
 
-def session(connections: int = 32) -> requests.Session:
-    """connections: how many are kept alive, so how many threads can share the session without waiting."""
+def session(connections: int = 32, ca_file: Path | None = None) -> requests.Session:
+    """connections: how many are kept alive, so how many threads can share the session without waiting.
+
+    ca_file: certificates to trust instead of the system's.
+    """
     made = requests.Session()
     made.trust_env = False  # a proxy or a .netrc of the environment must not see or replace the server's key
+    made.verify = str(ca_file) if ca_file else True
     adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=connections)
     made.mount("http://", adapter)
     made.mount("https://", adapter)

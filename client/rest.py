@@ -22,7 +22,7 @@ class RestConnection:
         self.server = server or Server.find()
         self.timeout = timeout
         self._credentials = Credentials(self.server)
-        self._session = session()
+        self._session = session(ca_file=self.server.ca_file)
 
     def close(self) -> None:
         self._session.close()

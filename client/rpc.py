@@ -41,7 +41,7 @@ class GrpcConnection:
         self.timeout = timeout
         self._credentials = Credentials(self.server)
         address = self.server.grpc if self.key == "inference" else self.server.grpc_management
-        self._channel = grpc.insecure_channel(address, options=OPTIONS)
+        self._channel = channel(address, self.server)
 
     def close(self) -> None:
         self._channel.close()
@@ -65,6 +65,12 @@ class GrpcConnection:
                 raise from_rpc(error, seconds) from None
 
         return self._credentials.authorised(self.key, attempt)
+
+
+def channel(address: str, server: Server) -> grpc.Channel:
+    if server.ca_file is None:
+        return grpc.insecure_channel(address, options=OPTIONS)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(server.ca_file.read_bytes()), options=OPTIONS)
 
 
 def metadata(bearer: str | None) -> list[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
@@ -34,6 +36,8 @@ CODE_BY_STATUS = {
 DESCRIPTION = re.compile(r"(.*)\n(?:[\w$]+\.)*([\w$]+)(?:\.\(\))?", re.DOTALL)
 RESET = "RST_STREAM"  # how TorchServe refuses a message over its max_request_size
 NO_WORKER = "has no worker to serve"
+# The trailer in which an edge passes on the error that a model answered with; its own errors are in the details.
+CARRIED = "bundle-error"
 REFUSED_KEY = "Token Authorization failed"
 
 
@@ -41,6 +45,10 @@ def from_rpc(error: Any, timeout: float) -> ClientError:
     """error: a grpc.RpcError of a call. timeout: that call's, in seconds."""
     status: grpc.StatusCode = error.code()
     details = error.details() or ""
+    carried = dict(error.trailing_metadata() or ()).get(CARRIED)
+    if carried or details.startswith('{"code":'):
+        body = json.loads(unquote(carried) if carried else details)
+        return error_for(body["code"], body["type"], body["message"])
     described = DESCRIPTION.fullmatch(details)
     message, type = described.groups() if described else (details, "")
     if status is grpc.StatusCode.DEADLINE_EXCEEDED and not type:

@@ -14,20 +14,26 @@ SERVER_FILE = Path(__file__).parents[1] / ".run" / "server.json"
 
 @dataclass(frozen=True)
 class Server:
-    """inference, management: base URLs. grpc, grpc_management: host:port. key_file: None where no key is asked for."""
+    """inference, management: base URLs. grpc, grpc_management: host:port.
+
+    key_file: None where no key is asked for. ca_file: the certificates to trust, PEM, where gRPC is encrypted and REST
+    is https; None is gRPC in plain text, and the system's certificates for https.
+    """
 
     inference: str = "http://127.0.0.1:8080"
     management: str = "http://127.0.0.1:8081"
     grpc: str = "127.0.0.1:7070"
     grpc_management: str = "127.0.0.1:7071"
     key_file: Path | None = None
+    ca_file: Path | None = None
 
     @classmethod
     def find(cls) -> Server:
         """The server that `scripts/serve` started from this checkout.
 
-        TORCHSERVE_SERVER_FILE names another server.json, TORCHSERVE_KEY_FILE another key_file.json. With a key file
-        alone, the server is looked for on TorchServe's default ports. Raises Unreachable when no server is running.
+        TORCHSERVE_SERVER_FILE names another server.json, TORCHSERVE_KEY_FILE another key_file.json, TORCHSERVE_CA_FILE
+        other certificates. With a key file alone, the server is looked for on TorchServe's default ports. Raises
+        Unreachable when no server is running.
         """
         path = Path(os.environ.get("TORCHSERVE_SERVER_FILE", SERVER_FILE))
         key_file = os.environ.get("TORCHSERVE_KEY_FILE")
@@ -44,4 +50,9 @@ class Server:
         except (KeyError, TypeError):
             raise unreachable(f"{path}: wanted inference, management, grpc and grpc_management") from None
         key_file = key_file or described.get("key_file")
-        return cls(**addresses, key_file=Path(key_file) if key_file else None)
+        ca_file = os.environ.get("TORCHSERVE_CA_FILE") or described.get("ca_file")
+        return cls(
+            **addresses,
+            key_file=Path(key_file) if key_file else None,
+            ca_file=Path(ca_file) if ca_file else None,
+        )

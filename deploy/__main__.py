@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal, NoReturn
 
+import requests
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -17,15 +18,19 @@ from rich.table import Table
 
 from client import ClientError
 from deploy.configuration import PROJECT
+from deploy.container import serve as serve_in_container
+from deploy.edge import keep as keep_edge
+from deploy.edge import start as start_edge
 from deploy.errors import DeployError
 from deploy.models import BUILDING, TRAINING, Model, choose
-from deploy.ports import Ports
+from deploy.ports import HOST, Ports
 from deploy.readiness import sample_of, tail, wait_ready
 from deploy.report import print_calls, print_models
-from deploy.torchserve import TorchServe, running, stop
+from deploy.torchserve import TorchServe, called, running, stop
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
+YEAR = 365 * 24 * 60  # minutes
 RUN = Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
 
 
@@ -41,6 +46,12 @@ def serve(
         Literal["demo", "hub"],
         typer.Option(help="demo: trained here. hub: pretrained weights, fetched from their hubs."),
     ] = "demo",
+    edge: Annotated[
+        bool,
+        typer.Option(
+            "--edge", help="Put the edge before it: TLS, a key and a rate for each caller, REST and gRPC on one port."
+        ),
+    ] = False,
     port_offset: Annotated[int, typer.Option(help="Added to every port, for a second server on one machine.")] = 0,
 ) -> None:
     """Make the archives that are missing, start TorchServe and wait until every model has answered a request."""
@@ -51,11 +62,17 @@ def serve(
         process = running(RUN)
         if process:
             raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
-        ports.check_free()
+        ports.check_free(edge)
         make(chosen)
-        server = TorchServe(chosen[0].store, [model.archive.name for model in chosen], RUN, ports)
+        server = TorchServe(
+            chosen[0].store,
+            [model.archive.name for model in chosen],
+            RUN,
+            ports,
+            token_minutes=YEAR if edge else None,  # the edge is given the key once
+        )
         try:
-            start(server, chosen)
+            start(server, chosen, edge)
             if detach:
                 console.print("./scripts/stop ends it; its logs are in .run/logs")
                 return
@@ -80,6 +97,40 @@ def stop_command() -> None:
     console.print("stopped" if stop(RUN) else "no server is running")
 
 
+@app.command("run")
+def run_command(
+    store: Annotated[Path, typer.Option(help="Every archive in it is served.")] = PROJECT / "model_store",
+    host: Annotated[str, typer.Option(help="Where all ports listen: a network of the edge's alone.")] = HOST,
+    grace: Annotated[float, typer.Option(help="Seconds that draining may take.")] = 20.0,
+) -> None:
+    """Serve a folder of archives in the foreground, as a container's first process: drains on SIGTERM."""
+    try:
+        serve_in_container(store, RUN, host, grace)
+    except (DeployError, ClientError) as error:
+        typer.echo(f"run: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("keep-edge", hidden=True)
+def keep_edge_command(models: list[str], run: Annotated[Path, typer.Option()]) -> None:
+    """What `serve --edge` leaves running beside TorchServe."""
+    try:
+        keep_edge(run, models)
+    except DeployError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("healthy", hidden=True)
+def healthy_command() -> None:
+    """A container's health check: exit 0 while every model answers."""
+    try:
+        ready = requests.get(f"http://{HOST}:{Ports().status}/readyz", timeout=4).ok
+    except requests.RequestException:
+        ready = False
+    raise typer.Exit(0 if ready else 1)
+
+
 def make(models: list[Model]) -> None:
     """Train and build what is missing, saying first what there is to do and how long it takes."""
     todo = [model for model in models if not model.is_current()]
@@ -96,7 +147,7 @@ def make(models: list[Model]) -> None:
         console.print(f"{model.name}: {time.monotonic() - started:.0f} s; " + (f"next {left}" if left else "the last"))
 
 
-def start(server: TorchServe, models: list[Model]) -> None:
+def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
     server.start()
     states: dict[str, str] = {}
     began = time.monotonic()
@@ -115,7 +166,11 @@ def start(server: TorchServe, models: list[Model]) -> None:
         raise DeployError("the server ended right after its models had answered")
     print_models(console, server.server, ready, process)
     samples = {model.name: sample_of(model.archive, RUN / "samples") for model in models}
-    print_calls(console, server.server, samples, Path.cwd())
+    if with_edge:
+        start_edge(RUN, server.ports, list(ready))
+        console.print(f"The edge takes REST and gRPC at https://localhost:{server.ports.edge}", style="bold")
+        console.print("Its callers and their keys are in secrets/clients.yaml")
+    print_calls(console, called(RUN), samples, Path.cwd())
 
 
 def follow() -> NoReturn:

@@ -17,15 +17,27 @@ def read(path: Path = TEMPLATE) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def render(store: Path, ports: Ports) -> dict[str, str]:
-    """The settings of one server."""
+def render(
+    store: Path, ports: Ports, host: str = HOST, tokens: bool = True, token_minutes: int | None = None
+) -> dict[str, str]:
+    """The settings of one server.
+
+    host: where it listens; anything but loopback must be a network that only the edge and the monitoring are in.
+    tokens: whether TorchServe asks for keys; where an edge does, servers with keys of their own could not stand in for
+    one another. token_minutes: how long a key is valid, where not as long as the committed file says.
+    """
+    settings = read()
     return {
-        **read(),
-        "inference_address": f"http://{HOST}:{ports.inference}",
-        "management_address": f"http://{HOST}:{ports.management}",
-        "metrics_address": f"http://{HOST}:{ports.metrics}",
+        **settings,
+        "token_expiration_min": str(token_minutes or settings["token_expiration_min"]),
+        "inference_address": f"http://{host}:{ports.inference}",
+        "management_address": f"http://{host}:{ports.management}",
+        "metrics_address": f"http://{host}:{ports.metrics}",
+        "grpc_inference_address": host,
         "grpc_inference_port": str(ports.grpc),
+        "grpc_management_address": host,
         "grpc_management_port": str(ports.grpc_management),
+        "disable_token_authorization": str(not tokens).lower(),
         "metrics_config": str(PROJECT / "deploy" / "metrics.yaml"),
         "allowed_urls": f"file://{store}/.*",
     }

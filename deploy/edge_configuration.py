@@ -182,7 +182,6 @@ def edge_listener(
         "local_reply_config": local_replies(),
         "route_config": {
             "name": "edge",
-            "request_headers_to_remove": ["authorization"],
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes(clients, upstream)}],
         },
         "http_filters": filters(clients),
@@ -292,7 +291,8 @@ def routes(clients: Mapping[str, Client], upstream: Upstream) -> list[dict[str, 
                     "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
                 }
             ]
-            made["request_headers_to_remove"] = []
+        else:
+            made["request_headers_to_remove"] = ["authorization"]  # a caller's key is the edge's affair alone
         return made
 
     package = "/org.pytorch.serve.grpc"
@@ -320,12 +320,12 @@ def local_replies() -> dict[str, Any]:
     def body(type: str) -> dict[str, Any]:
         return {"json_format": {"code": "%RESPONSE_CODE%", "type": type, "message": "%LOCAL_REPLY_BODY%"}}
 
-    def status(code: int) -> dict[str, Any]:
+    def status(code: int, operator: str) -> dict[str, Any]:
         value = {"default_value": code, "runtime_key": "unused"}
-        return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+        return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
-    mappers = [{"filter": status(code), "body_format_override": body(name)} for code, name in NAMES.items()]
-    return {"mappers": mappers, "body_format": body("EdgeError")}
+    mappers = [{"filter": status(code, "EQ"), "body_format_override": body(name)} for code, name in NAMES.items()]
+    return {"mappers": [*mappers, {"filter": status(400, "GE"), "body_format_override": body("EdgeError")}]}
 
 
 def access_log() -> dict[str, Any]:

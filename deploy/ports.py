@@ -1,4 +1,4 @@
-"""The five ports of a server."""
+"""The ports of a server, its status and its edge."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import psutil
 from deploy.errors import DeployError
 
 HOST = "127.0.0.1"
+EDGE = ("status", "edge", "edge_stats")
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class Ports:
     metrics: int = 8082
     grpc: int = 7070
     grpc_management: int = 7071
+    status: int = 9100
+    edge: int = 8443
+    edge_stats: int = 9902
 
     @classmethod
     def shifted(cls, offset: int) -> Ports:
@@ -26,10 +30,12 @@ class Ports:
         usual = cls()
         return cls(*(getattr(usual, field.name) + offset for field in fields(cls)))
 
-    def check_free(self) -> None:
-        """DeployError naming the first port in use, and by whom where that can be seen."""
+    def check_free(self, edge: bool = False) -> None:
+        """DeployError naming the first port in use, and by whom where that can be seen. edge: the edge's as well."""
         for field in fields(self):
             port = getattr(self, field.name)
+            if field.name in EDGE and not edge:
+                continue
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:

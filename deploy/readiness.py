@@ -36,11 +36,15 @@ def manifest_of(archive: Path) -> dict[str, Any]:
 
 
 def wait_ready(
-    run: Path, archives: Sequence[Path], tell: Callable[[str, str], None] = lambda name, state: None
+    run: Path,
+    archives: Sequence[Path],
+    tell: Callable[[str, str], None] = lambda name, state: None,
+    give_up: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """Wait until every archive's model has answered its sample; the seconds from now to each one's answer.
 
-    tell: called with (model, state) when a state changes: "loading", "warming up", "ready".
+    tell: called with (model, state) when a state changes: "loading", "warming up", "ready". give_up: asked now and
+    then; once it says so, the wait ends with what is ready by then.
 
     Raises DeployError when the server ends, a model fails to load (with the end of its log) or a warm-up is refused.
     """
@@ -51,7 +55,7 @@ def wait_ready(
         tell(name, "loading")
     server = server_of(run)
     with RestManagement(server) as management, RestClient(server) as client:
-        while waiting:
+        while waiting and not give_up():
             check_alive(run)
             for name, archive in list(waiting.items()):
                 check_loads(run, name)

@@ -73,11 +73,12 @@ def print_calls(console: Console, server: Server, samples: Mapping[str, Path], f
         keys = json.dumps(str(below(server.key_file, folder)))
         read = f'import json; print(json.load(open({keys}))["inference"]["key"])'
         lines += [f"KEY=$(python3 -c {shlex.quote(read)})", ""]
+    trust = f"--cacert {shlex.quote(str(below(server.ca_file, folder)))} " if server.ca_file else ""
     for name, sample in samples.items():
         path = shlex.quote(str(below(sample, folder)))
         header = f"-H 'Content-Type: {BY_SUFFIX[sample.suffix]}'"
         auth = '-H "Authorization: Bearer $KEY"'
-        lines.append(f"curl {auth} {header} --data-binary @{path} {server.inference}/predictions/{name}")
+        lines.append(f"curl {trust}{auth} {header} --data-binary @{path} {server.inference}/predictions/{name}")
         lines.append(f"./scripts/predict {name} {path} --grpc")
     console.print("Call them:", style="bold")
     # Plain and unwrapped, so that a line can be copied whole.

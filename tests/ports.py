@@ -1,13 +1,14 @@
 """Ports for the servers of tests."""
 
 import socket
+from dataclasses import fields
 
 from deploy.ports import HOST, Ports
 
 
 def free_ports() -> Ports:
-    """Five ports nobody listens on."""
-    sockets = [socket.socket() for _ in range(5)]
+    """Ports nobody listens on."""
+    sockets = [socket.socket() for _ in range(len(fields(Ports)))]
     for each in sockets:
         each.bind((HOST, 0))
     numbers = [each.getsockname()[1] for each in sockets]

@@ -1,0 +1,54 @@
+"""The server as a container's first process: serves every archive of a store, drains on SIGTERM, exits 0."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+from client import RestManagement
+from deploy.errors import DeployError
+from deploy.gpu import scale_to_gpus
+from deploy.ports import Ports
+from deploy.readiness import manifest_of, tail, wait_ready
+from deploy.status import Status, StatusServer, drain
+from deploy.torchserve import TorchServe, running
+
+QUIET = 3.0  # seconds: three of the edge's health checks
+
+
+def serve(store: Path, run: Path, host: str, grace: float) -> None:
+    """Serve until SIGTERM or SIGINT. Raises DeployError where the server ends by itself or a model fails.
+
+    host: where everything listens, the status included. grace: seconds that draining may take; the container's own
+    grace period must be longer.
+    """
+    archives = sorted(store.glob("*.mar"))
+    if not archives:
+        raise DeployError(f"no archives in {store}; mount a folder with .mar files there")
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    ports = Ports()
+    torchserve = TorchServe(store, [path.name for path in archives], run, ports, host=host, tokens=False, console=True)
+    with torchserve:
+        names = [str(manifest_of(path)["modelName"]) for path in archives]
+        status = Status(torchserve.server, store, names)
+        server = StatusServer(status, host, ports.status)
+        server.start()
+        try:
+            wait_ready(run, archives, lambda name, state: print(f"{name}: {state}", flush=True), asked.is_set)
+            if not asked.is_set():
+                with RestManagement(torchserve.server) as management:
+                    scale_to_gpus(management, names)
+                status.look()
+                status.admit()
+                print("ready", flush=True)
+            while not asked.wait(1.0):
+                if running(run) is None:
+                    raise DeployError(f"the server ended by itself:\n{tail(run / 'logs' / 'server.log')}")
+            print("draining", flush=True)
+            drain(status, grace, QUIET)
+        finally:
+            server.stop()
+    print("stopped", flush=True)
