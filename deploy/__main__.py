@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 from types import FrameType
@@ -21,8 +22,9 @@ from deploy.configuration import PROJECT
 from deploy.container import serve as serve_in_container
 from deploy.edge import keep as keep_edge
 from deploy.edge import start as start_edge
+from deploy.edge_files import write as write_edge_files
 from deploy.errors import DeployError
-from deploy.models import BUILDING, TRAINING, Model, choose
+from deploy.models import BUILDING, TRAINING, Model, choose, make_missing
 from deploy.ports import HOST, Ports
 from deploy.readiness import sample_of, tail, wait_ready
 from deploy.report import print_calls, print_models
@@ -30,6 +32,7 @@ from deploy.torchserve import TorchServe, called, running, stop
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
+ARTIFACTS = Path(tempfile.gettempdir(), "artifacts")
 YEAR = 365 * 24 * 60  # minutes
 RUN = Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
 
@@ -108,6 +111,34 @@ def run_command(
         serve_in_container(store, RUN, host, grace)
     except (DeployError, ClientError) as error:
         typer.echo(f"run: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("make")
+def make_command(
+    store: Annotated[Path, typer.Option(help="Where the archives go; those that are there stay.")],
+    artifacts: Annotated[Path, typer.Option(help="Where the trained models go.")] = ARTIFACTS,
+) -> None:
+    """Train and pack the demo models that are missing in a store."""
+    try:
+        make_missing(store, artifacts)
+    except DeployError as error:
+        typer.echo(f"make: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("configure")
+def configure_command(
+    secrets: Annotated[Path, typer.Option(help="clients.yaml, tls.crt, tls.key, grafana-password.")],
+    edge: Annotated[Path, typer.Option(help="What Envoy reads.")],
+    grafana: Annotated[Path, typer.Option(help="What Grafana reads.")],
+    names: Annotated[str, typer.Option(envvar="EDGE_NAMES", help="Hosts in a self-made certificate.")] = "localhost",
+) -> None:
+    """Make the secrets a stack of containers lacks and write its edge's configuration."""
+    try:
+        write_edge_files(secrets, edge, grafana, names.split(","))
+    except DeployError as error:
+        typer.echo(f"configure: {error}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -62,26 +62,30 @@ class Listeners:
 
 
 def configuration(
-    clients: Mapping[str, Client], upstream: Upstream, listeners: Listeners, certificate: Path, key: Path
+    clients: Mapping[str, Client],
+    upstream: Upstream,
+    listeners: Listeners,
+    certificate: Path,
+    key: Path,
+    grafana: str | None = None,
 ) -> dict[str, Any]:
-    """The whole configuration, as Envoy reads it from YAML or JSON."""
+    """The whole configuration, as Envoy reads it from YAML or JSON. grafana: its host, where it is served as well."""
     clusters = [
         cluster("rest", upstream, upstream.rest),
         cluster("grpc", upstream, upstream.grpc, http2=True),
         cluster("management", upstream, upstream.management),
         cluster("grpc_management", upstream, upstream.grpc_management, http2=True),
-        {
-            "name": "admin",
-            "load_assignment": {
-                "cluster_name": "admin",
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(listeners.admin)}}}}]}],
-            },
-        },
+        plain_cluster("admin", {"pipe": {"path": str(listeners.admin)}}),
     ]
+    if grafana:
+        clusters.append(plain_cluster("grafana", socket_address(grafana, 3000)))
     return {
         "admin": {"address": {"pipe": {"path": str(listeners.admin), "mode": 0o600}}},
         "static_resources": {
-            "listeners": [edge_listener(clients, upstream, listeners, certificate, key), stats_listener(listeners)],
+            "listeners": [
+                edge_listener(clients, upstream, listeners, certificate, key, bool(grafana)),
+                stats_listener(listeners),
+            ],
             "clusters": clusters,
         },
         "overload_manager": {
@@ -96,6 +100,16 @@ def configuration(
                 }
             ]
         },
+    }
+
+
+def plain_cluster(name: str, address: dict[str, Any]) -> dict[str, Any]:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    return {
+        "name": name,
+        "type": "STATIC" if "pipe" in address else "STRICT_DNS",
+        "connect_timeout": "2s",
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
     }
 
 
@@ -146,7 +160,12 @@ def cluster(name: str, upstream: Upstream, port: int, http2: bool = False) -> di
 
 
 def edge_listener(
-    clients: Mapping[str, Client], upstream: Upstream, listeners: Listeners, certificate: Path, key: Path
+    clients: Mapping[str, Client],
+    upstream: Upstream,
+    listeners: Listeners,
+    certificate: Path,
+    key: Path,
+    grafana: bool,
 ) -> dict[str, Any]:
     tls = {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -182,7 +201,7 @@ def edge_listener(
         "local_reply_config": local_replies(),
         "route_config": {
             "name": "edge",
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes(clients, upstream)}],
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes(clients, upstream, grafana)}],
         },
         "http_filters": filters(clients),
     }
@@ -251,7 +270,7 @@ def named(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {"name": f"envoy.filters.http.{name}", "typed_config": {"@type": f"{TYPE}.{kind}", **fields}}
 
 
-def routes(clients: Mapping[str, Client], upstream: Upstream) -> list[dict[str, Any]]:
+def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> list[dict[str, Any]]:
     admins = [name for name, client in clients.items() if client.admin]
     # A prediction changes nothing, so one that a dying or overloaded server did not answer goes to another.
     retry = {
@@ -297,6 +316,7 @@ def routes(clients: Mapping[str, Client], upstream: Upstream) -> list[dict[str, 
 
     package = "/org.pytorch.serve.grpc"
     return [
+        *([grafana_route()] if grafana else []),
         route({"prefix": f"{package}.inference.InferenceAPIsService/"}, "grpc"),
         route({"prefix": f"{package}.management.ManagementAPIsService/"}, "grpc_management", admin=True),
         route({"prefix": "/predictions/"}, "rest"),
@@ -312,6 +332,18 @@ def routes(clients: Mapping[str, Client], upstream: Upstream) -> list[dict[str, 
             },
         },
     ]
+
+
+def grafana_route() -> dict[str, Any]:
+    """Grafana asks for a password of its own, in a form: browsers have no key to send."""
+    off = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True, "config": {}}
+    return {
+        "match": {"prefix": "/grafana"},
+        "route": {"cluster": "grafana", "timeout": "60s", "upgrade_configs": [{"upgrade_type": "websocket"}]},
+        "typed_per_filter_config": {
+            f"envoy.filters.http.{name}": off for name in ("api_key_auth", "local_ratelimit", "lua")
+        },
+    }
 
 
 def local_replies() -> dict[str, Any]:

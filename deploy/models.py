@@ -75,6 +75,16 @@ class Model:
         run("archiver", "build", str(self.spec), "--artifacts", str(self.artifacts), "--store", str(self.store))
 
 
+def make_missing(store: Path, artifacts: Path) -> None:
+    """Train and build the demo models that have no archive in `store`. Raises DeployError."""
+    for name in DEMO:
+        if (store / f"{name}.mar").is_file():
+            continue
+        model = Model(name)
+        run("train", str(model.experiment), "--output", str(artifacts))
+        run("archiver", "build", str(model.spec), "--artifacts", str(artifacts), "--store", str(store))
+
+
 def run(module: str, *arguments: str) -> None:
     process = subprocess.run([sys.executable, "-m", module, *arguments], cwd=PROJECT, check=False)
     if process.returncode:

@@ -1,0 +1,52 @@
+"""The files of a stack of containers: keys, certificate and Grafana's password, made once; the edge's, made anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from deploy import certificate, edge_clients, edge_configuration
+from deploy.edge_clients import write_private
+from deploy.edge_configuration import Listeners, Upstream
+from deploy.ports import Ports
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container whose networks decide who reaches it
+ENVOY_USER, GRAFANA_USER = 101, 472  # as their images have them
+
+
+def write(kept: Path, edge: Path, grafana: Path, names: list[str]) -> None:
+    """Run as root: each file is given to the one user that reads it.
+
+    kept: the user's folder; what is there stays, what is missing is made and belongs to the folder's owner. edge,
+    grafana: volumes of those containers, written over. names: of the certificate.
+    """
+    clients = edge_clients.ensure(kept / "clients.yaml")
+    certificate.ensure(kept, names)
+    password = kept / "grafana-password"
+    if not password.exists():
+        write_private(password, secrets.token_urlsafe(24))
+    owner = kept.stat()
+    for path in (kept / "clients.yaml", kept / certificate.CERTIFICATE, kept / certificate.KEY, password):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    ports = Ports()
+    upstream = Upstream(
+        "server", ports.inference, ports.grpc, ports.management, ports.grpc_management, ports.status, {}
+    )
+    listeners = Listeners(EVERYWHERE, ports.edge, EVERYWHERE, ports.edge_stats, Path("/tmp/envoy.sock"))  # noqa: S108
+    files = (edge / certificate.CERTIFICATE, edge / certificate.KEY)
+    made = edge_configuration.configuration(clients, upstream, listeners, *files, grafana="grafana")
+    for file in files:
+        shutil.copyfile(kept / file.name, file)
+    write_private(edge / "envoy.json", json.dumps(made))
+    shutil.copyfile(password, grafana / "password")
+    give([edge, *edge.iterdir()], ENVOY_USER)
+    give([grafana, *grafana.iterdir()], GRAFANA_USER)
+
+
+def give(paths: list[Path], user: int) -> None:
+    for path in paths:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+        os.chown(path, user, user)
