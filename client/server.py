@@ -32,7 +32,7 @@ class Server:
         """The server that `scripts/serve` started from this checkout.
 
         TORCHSERVE_SERVER_FILE names another server.json, TORCHSERVE_KEY_FILE another key_file.json, TORCHSERVE_CA_FILE
-        other certificates. With a key file alone, the server is looked for on TorchServe's default ports. Raises
+        other certificates; paths in the file are relative to its folder. With a key file alone, the server is looked for on TorchServe's default ports. Raises
         Unreachable when no server is running.
         """
         path = Path(os.environ.get("TORCHSERVE_SERVER_FILE", SERVER_FILE))
@@ -53,6 +53,6 @@ class Server:
         ca_file = os.environ.get("TORCHSERVE_CA_FILE") or described.get("ca_file")
         return cls(
             **addresses,
-            key_file=Path(key_file) if key_file else None,
-            ca_file=Path(ca_file) if ca_file else None,
+            key_file=path.parent / key_file if key_file else None,
+            ca_file=path.parent / ca_file if ca_file else None,
         )

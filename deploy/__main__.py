@@ -133,10 +133,11 @@ def configure_command(
     edge: Annotated[Path, typer.Option(help="What Envoy reads.")],
     grafana: Annotated[Path, typer.Option(help="What Grafana reads.")],
     names: Annotated[str, typer.Option(envvar="EDGE_NAMES", help="Hosts in a self-made certificate.")] = "localhost",
+    port: Annotated[int, typer.Option(envvar="EDGE_PORT", help="Of the edge, as callers see it.")] = Ports().edge,
 ) -> None:
     """Make the secrets a stack of containers lacks and write its edge's configuration."""
     try:
-        write_edge_files(secrets, edge, grafana, names.split(","))
+        write_edge_files(secrets, edge, grafana, names.split(","), port)
     except DeployError as error:
         typer.echo(f"configure: {error}", err=True)
         raise typer.Exit(1) from None

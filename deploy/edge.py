@@ -17,7 +17,7 @@ import requests
 
 from deploy import certificate, edge_clients, edge_configuration
 from deploy.configuration import PROJECT
-from deploy.edge_clients import Client, write_private
+from deploy.edge_clients import write_private
 from deploy.edge_configuration import Listeners, Upstream
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
@@ -66,7 +66,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    write_private(run / "edge_keys.json", json.dumps(client_keys(clients)))
+    write_private(run / "edge_keys.json", json.dumps(edge_clients.key_file(clients)))
     described = {
         **state,
         **dict.fromkeys(("inference", "management"), f"https://{HOST}:{ports.edge}"),
@@ -113,13 +113,6 @@ def keep(run: Path, models: Sequence[str]) -> None:
         process.terminate()
         process.wait()
         server.stop()
-
-
-def client_keys(clients: dict[str, Client]) -> dict[str, dict[str, str]]:
-    """The file our own client reads: a caller's key for predictions, an admin's for management."""
-    callers = sorted(clients.values(), key=lambda client: client.admin)
-    caller, admin = callers[0].key, callers[-1].key
-    return {"inference": {"key": caller}, "management": {"key": admin}, "API": {"key": admin}}
 
 
 def wait_ready(run: Path, ports: Ports, keeper: psutil.Popen, ca_file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,13 @@ def ensure(path: Path) -> dict[str, Client]:
         }
         write_private(path, HEADER + yaml.safe_dump({"clients": made}, sort_keys=False))
     return read(path)
+
+
+def key_file(clients: Mapping[str, Client]) -> dict[str, dict[str, str]]:
+    """The keys as our own client reads them: a caller's for predictions, an admin's for management."""
+    callers = sorted(clients.values(), key=lambda client: client.admin)
+    caller, admin = callers[0].key, callers[-1].key
+    return {"inference": {"key": caller}, "management": {"key": admin}, "API": {"key": admin}}
 
 
 def write_private(path: Path, text: str) -> None:

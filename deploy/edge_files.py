@@ -17,21 +17,31 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container whose networks decide 
 ENVOY_USER, GRAFANA_USER = 101, 472  # as their images have them
 
 
-def write(kept: Path, edge: Path, grafana: Path, names: list[str]) -> None:
+def write(kept: Path, edge: Path, grafana: Path, names: list[str], published: int) -> None:
     """Run as root: each file is given to the one user that reads it.
 
     kept: the user's folder; what is there stays, what is missing is made and belongs to the folder's owner. edge,
-    grafana: volumes of those containers, written over. names: of the certificate.
+    grafana: volumes of those containers, written over. names: of the certificate. published: the edge's port on the
+    host, for the server.json with which our client finds the stack.
     """
     clients = edge_clients.ensure(kept / "clients.yaml")
     certificate.ensure(kept, names)
     password = kept / "grafana-password"
     if not password.exists():
         write_private(password, secrets.token_urlsafe(24))
-    owner = kept.stat()
-    for path in (kept / "clients.yaml", kept / certificate.CERTIFICATE, kept / certificate.KEY, password):
-        os.chown(path, owner.st_uid, owner.st_gid)
     ports = Ports()
+    write_private(kept / "keys.json", json.dumps(edge_clients.key_file(clients)))
+    address = f"{names[0]}:{published}"
+    described = {
+        **dict.fromkeys(("inference", "management"), f"https://{address}"),
+        **dict.fromkeys(("grpc", "grpc_management"), address),
+        "key_file": "keys.json",
+        "ca_file": certificate.CERTIFICATE,
+    }
+    (kept / "server.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    owner = kept.stat()
+    for path in kept.iterdir():
+        os.chown(path, owner.st_uid, owner.st_gid)
     upstream = Upstream(
         "server", ports.inference, ports.grpc, ports.management, ports.grpc_management, ports.status, {}
     )

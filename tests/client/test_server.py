@@ -1,11 +1,12 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from client import Server, Unreachable
 
-ADDRESSES = {
+ADDRESSES: dict[str, Any] = {
     "inference": "http://127.0.0.1:1",
     "management": "http://127.0.0.1:2",
     "grpc": "127.0.0.1:3",
