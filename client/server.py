@@ -32,8 +32,8 @@ class Server:
         """The server that `scripts/serve` started from this checkout.
 
         TORCHSERVE_SERVER_FILE names another server.json, TORCHSERVE_KEY_FILE another key_file.json, TORCHSERVE_CA_FILE
-        other certificates; paths in the file are relative to its folder. With a key file alone, the server is looked for on TorchServe's default ports. Raises
-        Unreachable when no server is running.
+        other certificates; paths inside a server.json are relative to its folder. With a key file alone, the server is
+        looked for on TorchServe's default ports. Raises Unreachable when no server is running.
         """
         path = Path(os.environ.get("TORCHSERVE_SERVER_FILE", SERVER_FILE))
         key_file = os.environ.get("TORCHSERVE_KEY_FILE")

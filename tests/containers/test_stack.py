@@ -1,0 +1,248 @@
+"""The stack on a real Docker engine: answers through the edge, refusals at it, and what happens when servers go."""
+
+import dataclasses
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from client import (
+    ClientError,
+    Forbidden,
+    GrpcClient,
+    GrpcManagement,
+    InvalidInput,
+    RestClient,
+    RestManagement,
+    Server,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+)
+from client.payload import Payload
+from tests.closeness import assert_close
+from tests.containers.stack import PORT, Stack
+from tests.inputs import PICTURES, encoded, noise, recording
+from tests.tiny_artifacts import TINY
+
+PICTURE = encoded(PICTURES[0])
+INPUTS: dict[str, Payload] = {
+    **dict.fromkeys(("tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic"), PICTURE),
+    "tiny-audio": recording(noise(0.5, 0)),
+    "tiny-text": "Where is the station?",
+    "tiny-policy": {"data": [0.1, 0.2, 0.3, 0.4]},
+    "tiny-torque": {"data": [0.1, 0.2, 0.3]},
+}
+
+
+@pytest.mark.parametrize("model", TINY)
+def test_every_model_over_rest_and_grpc(rest: RestClient, grpc: GrpcClient, model: str) -> None:
+    assert_close(grpc.predict(model, INPUTS[model]).json(), rest.predict(model, INPUTS[model]).json())
+
+
+@pytest.mark.parametrize("make", [RestClient, GrpcClient])
+def test_a_model_s_error_is_an_error_on_both_protocols(server: Server, make: type[RestClient | GrpcClient]) -> None:
+    with make(server) as client, pytest.raises(InvalidInput, match=r"shape \[2\]; wanted \[4\]"):
+        client.predict("tiny-policy", {"data": [1, 2]})
+
+
+def test_the_grpc_status_of_a_model_s_error(stack: Stack, server: Server) -> None:
+    """For callers without our client."""
+    import grpc
+
+    from client.rpc import channel, metadata, request_of
+    from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
+
+    with channel(server.grpc, server) as made, pytest.raises(grpc.RpcError) as raised:
+        InferenceAPIsServiceStub(made).Predictions(
+            request_of("tiny-policy", "ä", None, None, None, None),
+            metadata=metadata(f"Bearer {stack.key('inference')}"),
+        )
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "content type 'text/plain'" in raised.value.details()
+
+
+@pytest.mark.parametrize("make", [RestClient, GrpcClient])
+def test_without_a_key_and_with_a_wrong_one(
+    server: Server, make: type[RestClient | GrpcClient], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "keys.json"
+    wrong.write_text(json.dumps({name: {"key": "wrong"} for name in ("inference", "management", "API")}))
+    for key_file in (None, wrong):
+        stranger = dataclasses.replace(server, key_file=key_file)
+        with make(stranger) as client, pytest.raises(Unauthorized):
+            client.predict("tiny-policy", INPUTS["tiny-policy"])
+
+
+@pytest.mark.parametrize("make", [RestManagement, GrpcManagement])
+def test_management_is_for_admins(
+    stack: Stack, server: Server, make: type[RestManagement | GrpcManagement], tmp_path: Path
+) -> None:
+    with make(server) as admin:
+        assert {model.name for model in admin.list_models()} == set(TINY)
+    caller = tmp_path / "keys.json"
+    caller.write_text(
+        json.dumps({name: {"key": stack.key("inference")} for name in ("inference", "management", "API")})
+    )
+    with make(dataclasses.replace(server, key_file=caller)) as client, pytest.raises(Forbidden):
+        client.list_models()
+
+
+@pytest.mark.parametrize("make", [RestClient, GrpcClient])
+def test_a_body_that_is_too_large(server: Server, make: type[RestClient | GrpcClient]) -> None:
+    with make(server) as client, pytest.raises(TooLarge):
+        client.predict("tiny-image", bytes(25 << 20), content_type="image/png")
+
+
+def test_more_than_the_rate(server: Server, rest: RestClient, grpc: GrpcClient) -> None:
+    """The bucket holds 400; the refusals come at once and say so, on both protocols, and it fills again."""
+    counted: Counter[str] = Counter()
+
+    def ask(client: RestClient | GrpcClient) -> None:
+        for _ in range(150):
+            try:
+                client.predict("tiny-policy", INPUTS["tiny-policy"])
+                counted["answered"] += 1
+            except TooManyRequests:
+                counted[type(client).__name__] += 1
+
+    in_threads([lambda: ask(rest)] * 5 + [lambda: ask(grpc)] * 5)
+    assert counted["RestClient"] + counted["GrpcClient"] > 0
+    assert sum(counted.values()) == 1500
+    time.sleep(2)
+    rest.predict("tiny-policy", INPUTS["tiny-policy"])
+
+
+def in_threads(works: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_requests_spread_over_the_servers(stack: Stack, rest: RestClient) -> None:
+    for _ in range(40):
+        rest.predict("tiny-policy", INPUTS["tiny-policy"])
+    lines = stack.compose("logs", "--no-color", "edge").splitlines()
+    records = [json.loads(line.partition("{")[1] + line.partition("{")[2]) for line in lines if '"path"' in line]
+    servers = {r["server"] for r in records if r["path"] == "/predictions/tiny-policy" and r["code"] == 200}
+    assert len({server.partition(":")[0] for server in servers}) == 2
+    assert all(r["request_id"] for r in records)
+    assert {r["client"] for r in records if r["code"] == 200 and r["path"].startswith("/pred")} == {"default"}
+    assert not any(stack.key(name) in line for name in ("inference", "management") for line in lines)
+
+
+def test_a_request_id_comes_back(stack: Stack) -> None:
+    answer = requests.post(
+        f"https://localhost:{PORT}/predictions/tiny-policy",
+        json=[0.1, 0.2, 0.3, 0.4],
+        headers={"Authorization": f"Bearer {stack.key('inference')}"},
+        verify=stack.ca_file,
+        timeout=10,
+    )
+    assert answer.ok
+    assert len(answer.headers["x-request-id"]) == 36
+
+
+def test_what_no_key_opens(stack: Stack) -> None:
+    headers = {"Authorization": f"Bearer {stack.key('management')}"}
+    for path in ("/", "/ping", "/token?type=inference", "/metrics", "/workflows", "/api-description"):
+        answer = requests.get(f"https://localhost:{PORT}{path}", headers=headers, verify=stack.ca_file, timeout=10)
+        assert (answer.status_code, answer.json()["type"]) == (404, "NotFound")
+
+
+def test_only_the_edge_is_published(stack: Stack) -> None:
+    published = {
+        service: stack.run("docker", "port", container).strip()
+        for service in ("server", "prometheus", "edge")
+        for container in stack.containers(service)[:1]
+    }
+    assert published.pop("edge")
+    assert published == {"server": "", "prometheus": ""}
+
+
+def test_the_server_runs_as_nobody_in_particular(stack: Stack) -> None:
+    [container, *_] = stack.containers("server")
+    assert stack.run("docker", "exec", container, "id", "-u").strip() == "10001"
+    inspected = json.loads(stack.run("docker", "inspect", container))[0]
+    assert inspected["HostConfig"]["ReadonlyRootfs"] is True
+    assert inspected["HostConfig"]["CapDrop"] == ["ALL"]
+
+
+def test_prometheus_sees_every_server(stack: Stack) -> None:
+    [container] = stack.containers("prometheus")
+    query = ["promtool", "query", "instant", "http://127.0.0.1:9090", "count(up{job=~'torchserve|status'} == 1)"]
+    end = time.monotonic() + 60
+    while "=> 4" not in (found := stack.run("docker", "exec", container, *query)):
+        assert time.monotonic() < end, found
+        time.sleep(2)
+
+
+class Load:
+    """Requests without a pause from a few threads, until the block ends; what became of each."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.counted: Counter[str] = Counter()
+        self.ended = threading.Event()
+        makes: list[Any] = [RestClient, GrpcClient] * 3
+        self.threads = [threading.Thread(target=self.ask, args=(make,)) for make in makes]
+
+    def ask(self, make: type[RestClient | GrpcClient]) -> None:
+        with make(self.server) as client:
+            while not self.ended.is_set():
+                try:
+                    client.predict("tiny-image", PICTURE)
+                    self.counted["answered"] += 1
+                except ClientError as error:
+                    self.counted[f"{make.__name__}: {error}"] += 1
+                time.sleep(0.05)  # below the caller's rate
+
+    def __enter__(self) -> "Load":
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_sigterm_drains_without_a_failed_request(stack: Stack, server: Server) -> None:
+    [first, *_] = stack.containers("server")
+    with Load(server) as load:
+        time.sleep(2)
+        stack.run("docker", "stop", "-t", "60", first)
+        time.sleep(2)
+    assert stack.run("docker", "inspect", "-f", "{{.State.ExitCode}}", first).strip() == "0"
+    assert list(load.counted) == ["answered"], load.counted
+    assert load.counted["answered"] > 50
+    stack.up(servers=2)
+
+
+def test_a_killed_server_loses_nothing(stack: Stack, server: Server) -> None:
+    """What it had in hand goes to the other one: predictions change nothing, so they can be asked for again."""
+    [first, *_] = stack.containers("server")
+    with Load(server) as load:
+        time.sleep(2)
+        stack.run("docker", "kill", first)
+        time.sleep(5)
+    assert list(load.counted) == ["answered"], load.counted
+    assert load.counted["answered"] > 50
+    stack.up(servers=2)
+
+
+def test_a_restart_keeps_what_is_kept(stack: Stack, rest: RestClient) -> None:
+    key, certificate = stack.key("inference"), Path(stack.ca_file).read_bytes()
+    stack.compose("down")
+    stack.up(servers=1)
+    assert (stack.key("inference"), Path(stack.ca_file).read_bytes()) == (key, certificate)
+    assert rest.predict("tiny-policy", INPUTS["tiny-policy"]).json()["action"] in (0, 1)
