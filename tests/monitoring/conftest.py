@@ -18,15 +18,16 @@ from deploy.readiness import wait_ready
 from deploy.status import Status, StatusServer
 from deploy.torchserve import TorchServe
 from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded
+from tests.monitoring.binary import binary
 from tests.monitoring.edge import Edge
 from tests.monitoring.prometheus import Prometheus
 from tests.ports import free_ports
 
-# A good and a bad input of each model.
-INPUTS: dict[str, tuple[Payload, Payload]] = {
-    "tiny-image": (encoded(PICTURES[0]), encoded(PICTURES[0])[:400]),
-    "tiny-text": (TEXTS[0], "x" * 501),
-    "tiny-policy": ({"data": OBSERVATIONS[0].tolist()}, {"data": [0.1, 0.2, 0.3]}),
+# Model: a good input, a bad one and its code.
+INPUTS: dict[str, tuple[Payload, Payload, int]] = {
+    "tiny-image": (encoded(PICTURES[0]), encoded(PICTURES[0])[:400], 400),
+    "tiny-text": (TEXTS[0], "x" * 501, 413),
+    "tiny-policy": ({"data": OBSERVATIONS[0].tolist()}, {"data": [0.1, 0.2, 0.3]}, 422),
 }
 ROUNDS = 12
 
@@ -39,19 +40,23 @@ class World:
     grpc: GrpcClient
 
     def load(self) -> None:
-        """Good and bad requests, over REST through the edge and over gRPC, a few at a time."""
+        """ROUNDS good and bad requests to each model over each protocol, REST through the edge, a few at a time."""
 
-        def ask(model: str, payload: Payload) -> None:
+        def ask(model: str, payload: Payload, code: int) -> None:
             for client in (self.rest, self.grpc):
                 try:
                     client.predict(model, payload)
                 except ClientError as error:
-                    if error.code >= 500:
+                    if error.code != code:
                         raise
 
         with ThreadPoolExecutor(4) as pool:
             for _ in range(ROUNDS):
-                asked = [pool.submit(ask, model, payload) for model, pair in INPUTS.items() for payload in pair]
+                asked = [
+                    pool.submit(ask, model, payload, code)
+                    for model, (good, bad, code) in INPUTS.items()
+                    for payload in (good, bad)
+                ]
                 for each in asked:
                     each.result()
 
@@ -59,6 +64,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """All of it, after a load; Prometheus has looked at it before, between and after the requests."""
+    binary("prometheus")  # before anything slow
     archives = [tiny_archive(name) for name in INPUTS]
     store, folder = archives[0].parent, tmp_path_factory.mktemp("monitoring")
     status_port, edge_port, admin_port, prometheus_port, _ = dataclasses.astuple(free_ports())

@@ -3,25 +3,16 @@
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.monitoring.binary import binary
 from tests.monitoring.prometheus import COMMITTED
+from tests.monitoring.rules import ALERTS, PATHS, RECORDS
 
-RULES = sorted((COMMITTED / "rules").glob("*.yml"))
 TESTS = sorted((COMMITTED / "tests").glob("*.yml"))
 RUNBOOK = COMMITTED.parents[1] / "docs" / "monitoring.md"
-
-
-def groups() -> list[dict[str, Any]]:
-    return [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
-
-
-ALERTS = {rule["alert"]: rule for group in groups() for rule in group["rules"] if "alert" in rule}
-RECORDS = [rule["record"] for group in groups() for rule in group["rules"] if "record" in rule]
 
 
 def promtool(*arguments: str | Path) -> None:
@@ -34,7 +25,7 @@ def test_configuration() -> None:
 
 
 def test_rules_are_valid() -> None:
-    promtool("check", "rules", "--lint=all", "--lint-fatal", *RULES)
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *PATHS)
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
@@ -63,6 +54,6 @@ def test_an_alert_says_what_to_do(alert: str) -> None:
     assert f"### {alert}\n" in RUNBOOK.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("record", sorted(set(RECORDS)))
+@pytest.mark.parametrize("record", RECORDS)
 def test_names_are_level_metric_operations(record: str) -> None:
     assert re.fullmatch(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+", record)
