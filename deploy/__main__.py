@@ -117,11 +117,12 @@ def run_command(
 @app.command("make")
 def make_command(
     store: Annotated[Path, typer.Option(help="Where the archives go; those that are there stay.")],
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]…", help="All if none is named.")] = None,
     artifacts: Annotated[Path, typer.Option(help="Where the trained models go.")] = ARTIFACTS,
 ) -> None:
     """Train and pack the demo models that are missing in a store."""
     try:
-        make_missing(store, artifacts)
+        make_missing(choose(models or [], "demo"), store, artifacts)
     except DeployError as error:
         typer.echo(f"make: {error}", err=True)
         raise typer.Exit(1) from None

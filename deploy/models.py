@@ -75,12 +75,11 @@ class Model:
         run("archiver", "build", str(self.spec), "--artifacts", str(self.artifacts), "--store", str(self.store))
 
 
-def make_missing(store: Path, artifacts: Path) -> None:
-    """Train and build the demo models that have no archive in `store`. Raises DeployError."""
-    for name in DEMO:
-        if (store / f"{name}.mar").is_file():
+def make_missing(models: list[Model], store: Path, artifacts: Path) -> None:
+    """Train and build those of `models` that have no archive in `store`. Raises DeployError."""
+    for model in models:
+        if (store / model.archive.name).is_file():
             continue
-        model = Model(name)
         run("train", str(model.experiment), "--output", str(artifacts))
         run("archiver", "build", str(model.spec), "--artifacts", str(artifacts), "--store", str(store))
 

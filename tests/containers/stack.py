@@ -31,9 +31,11 @@ class Stack:
         self.secrets = folder / "secrets"
         self.secrets.mkdir()
         override = folder / "override.yaml"
-        override.write_text(
-            json.dumps({"services": {"configure": {"volumes": [f"{self.secrets}:/secrets"]}}}), encoding="utf-8"
-        )
+        services = {
+            "configure": {"volumes": [f"{self.secrets}:/secrets"]},
+            "models": {"entrypoint": ["true"]},  # the store is not to get the demo models as well
+        }
+        override.write_text(json.dumps({"services": services}), encoding="utf-8")
         self.files = ["-f", str(PROJECT / "compose.yaml"), "-f", str(override)]
         self.environment = {
             **os.environ,

@@ -240,6 +240,18 @@ def test_a_killed_server_loses_nothing(stack: Stack, server: Server) -> None:
     stack.up(servers=2)
 
 
+def test_a_missing_archive_is_made_in_a_container(stack: Stack) -> None:
+    """What the stack does for each demo model, with the fastest of them."""
+    made = "torchserve-bundle/trainer:0.1.0"
+    command = "python -m deploy make --store /tmp/models cartpole && python -m archiver list --store /tmp/models"
+    said = stack.run(
+        "docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", "--network", "none",
+        "--entrypoint", "sh", made, "-c", f"mkdir -p /tmp/models && {command}"
+    )  # fmt: skip
+    assert "cartpole" in said
+    assert "500" in said
+
+
 def test_a_restart_keeps_what_is_kept(stack: Stack, rest: RestClient) -> None:
     key, certificate = stack.key("inference"), Path(stack.ca_file).read_bytes()
     stack.compose("down")
