@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from client import ClientError, RestManagement, Server
 from client.model_status import ModelStatus
+from deploy.hardware import Hardware
 
 POLL = 2.0
 MODEL = ("model", "version")
@@ -34,7 +35,7 @@ class Status:
         self.admitted = False
         self.models: list[ModelStatus] = []
         self.defaults: dict[str, str] = {}
-        self.digests: dict[str, str] = {}
+        self.digests: dict[tuple[str, int, int], str] = {}
         self.pids: dict[tuple[str, str], set[int]] = {}
         self.restarts: dict[tuple[str, str], int] = {}
         self.ended = threading.Event()
@@ -85,14 +86,16 @@ class Status:
             self.look()
 
     def digest(self, archive: str) -> str:
-        """SHA-256 of an archive of the store; read once."""
-        if archive not in self.digests:
-            path = self.store / Path(archive).name
-            if not path.is_file():
-                return ""
+        """SHA-256 of an archive of the store; read once for each file that goes by its name."""
+        path = self.store / Path(archive).name
+        if not path.is_file():
+            return ""
+        state = path.stat()
+        key = (path.name, state.st_mtime_ns, state.st_size)
+        if key not in self.digests:
             with path.open("rb") as file:
-                self.digests[archive] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self.digests[archive]
+                self.digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self.digests[key]
 
     def collect(self) -> Iterable[Metric]:
         """For prometheus_client's registry."""
@@ -106,7 +109,7 @@ class Status:
         info = GaugeMetricFamily("bundle_model_info", "1 for each version.", labels=[*MODEL, "default", "sha256"])
         for status in models:
             key = (status.name, status.version)
-            for state in ("READY", "LOADING", "UNLOADING"):
+            for state in ("READY", "UNLOADING"):  # TorchServe has no other: a loading worker is UNLOADING
                 number = sum(worker.status == state for worker in status.workers)
                 workers.add_metric([*key, state.lower()], number)
             queue.add_metric(key, status.pending)
@@ -123,6 +126,7 @@ class StatusServer:
     def __init__(self, status: Status, host: str, port: int) -> None:
         registry = CollectorRegistry()
         registry.register(status)
+        registry.register(Hardware())
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:

@@ -31,6 +31,7 @@ from tests.containers.stack import PORT, Stack
 from tests.inputs import PICTURES, encoded, noise, recording
 from tests.tiny_artifacts import TINY
 
+TEMPORARY = "/tmp:exec,mode=1777"  # noqa: S108 - inside a container of its own
 PICTURE = encoded(PICTURES[0])
 INPUTS: dict[str, Payload] = {
     **dict.fromkeys(("tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic"), PICTURE),
@@ -245,7 +246,7 @@ def test_a_missing_archive_is_made_in_a_container(stack: Stack) -> None:
     made = "torchserve-bundle/trainer:0.1.0"
     command = "python -m deploy make --store /tmp/models cartpole && python -m archiver list --store /tmp/models"
     said = stack.run(
-        "docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", "--network", "none",
+        "docker", "run", "--rm", "--read-only", "--tmpfs", TEMPORARY, "--network", "none",
         "--entrypoint", "sh", made, "-c", f"mkdir -p /tmp/models && {command}"
     )  # fmt: skip
     assert "cartpole" in said

@@ -67,8 +67,9 @@ def world(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     binary("prometheus")  # before anything slow
     archives = [tiny_archive(name) for name in INPUTS]
     store, folder = archives[0].parent, tmp_path_factory.mktemp("monitoring")
-    status_port, edge_port, admin_port, prometheus_port, _ = dataclasses.astuple(free_ports())
+    prometheus_port = free_ports().inference
     ports = free_ports()
+    status_port, edge_port, admin_port = ports.status, ports.edge, ports.edge_stats
     targets = {"torchserve": ports.metrics, "status": status_port, "edge": admin_port}
     with ExitStack() as stack:
         enter = stack.enter_context

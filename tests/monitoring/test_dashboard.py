@@ -24,7 +24,7 @@ ROWS = [
     "Hardware",
 ]
 ONE = {"model": "tiny-policy", "version": "1\\\\.0", "__rate_interval": "40s"}
-SETTLING = 90.0  # TorchServe looks at the hardware once a minute
+SETTLING = 30.0
 
 
 def test_the_file_is_sorted() -> None:

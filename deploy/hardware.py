@@ -1,0 +1,36 @@
+"""The machine a server runs on, for Prometheus: cores, memory, GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psutil
+import pynvml
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+
+class Hardware:
+    """A collector for prometheus_client's registry; utilisation is since the last time it was asked."""
+
+    def __init__(self) -> None:
+        psutil.cpu_percent()
+        try:
+            pynvml.nvmlInit()
+            self.gpus = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        except pynvml.NVMLError:  # no driver, so no GPU
+            self.gpus = []
+
+    def collect(self) -> Iterable[Metric]:
+        memory = psutil.virtual_memory()
+        yield GaugeMetricFamily("bundle_cpu_utilization", "0 to 1, over all cores.", value=psutil.cpu_percent() / 100)
+        yield GaugeMetricFamily("bundle_memory_used_bytes", "Of the machine.", value=memory.total - memory.available)
+        yield GaugeMetricFamily("bundle_memory_utilization", "0 to 1.", value=memory.percent / 100)
+        busy = GaugeMetricFamily("bundle_gpu_utilization", "0 to 1, of the time.", labels=["device"])
+        used = GaugeMetricFamily("bundle_gpu_memory_used_bytes", "By all processes.", labels=["device"])
+        share = GaugeMetricFamily("bundle_gpu_memory_utilization", "0 to 1.", labels=["device"])
+        for index, gpu in enumerate(self.gpus):
+            held = pynvml.nvmlDeviceGetMemoryInfo(gpu)
+            busy.add_metric([str(index)], pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+            used.add_metric([str(index)], held.used)
+            share.add_metric([str(index)], held.used / held.total)
+        yield from (busy, used, share)
