@@ -1,0 +1,121 @@
+"""The edge without containers: Envoy from its wheel before a real TorchServe."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from cryptography import x509
+
+from client import Forbidden, GrpcClient, InvalidInput, RestClient, RestManagement, Server, Unauthorized
+from deploy import certificate, edge, edge_clients
+from deploy.errors import DeployError
+from deploy.readiness import wait_ready
+from deploy.torchserve import TorchServe, called, state_of
+from tests.ports import free_ports
+
+OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
+
+
+@pytest.fixture(scope="module")
+def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The run folder of a server with an edge; both end without a trace."""
+    archive, folder = tiny_archive("tiny-policy"), tmp_path_factory.mktemp("edge")
+    run, ports = folder / "run", free_ports()
+    with TorchServe(archive.parent, [archive.name], run, ports, token_minutes=10_000) as torchserve:
+        wait_ready(run, [archive])
+        edge.start(torchserve.run, ports, ["tiny-policy"], folder / "secrets")
+        keeper = psutil.Process((state_of(run) or {})["edge"]["pid"])
+        family = [keeper, *keeper.children(recursive=True)]
+        assert "envoy" in [process.name() for process in family]
+        yield run
+    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
+    assert [path.name for path in run.iterdir()] == ["logs"]
+
+
+@pytest.fixture
+def server(run: Path) -> Server:
+    return called(run)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("make", [RestClient, GrpcClient])
+def test_answers_and_errors_through_the_edge(server: Server, make: type[RestClient | GrpcClient]) -> None:
+    with make(server) as client:
+        assert client.predict("tiny-policy", OBSERVATION).json()["action"] in (0, 1)
+        with pytest.raises(InvalidInput, match=r"shape \[1\]"):
+            client.predict("tiny-policy", {"data": [1]})
+    with make(dataclasses.replace(server, key_file=None)) as stranger, pytest.raises(Unauthorized):
+        stranger.predict("tiny-policy", OBSERVATION)
+
+
+@pytest.mark.e2e
+def test_management_is_for_admins(server: Server, run: Path, tmp_path: Path) -> None:
+    with RestManagement(server) as admin:
+        assert [model.name for model in admin.list_models()] == ["tiny-policy"]
+    keys = json.loads((run / "edge_keys.json").read_text())
+    caller = tmp_path / "keys.json"
+    caller.write_text(json.dumps(dict.fromkeys(keys, keys["inference"])))
+    with RestManagement(dataclasses.replace(server, key_file=caller)) as client, pytest.raises(Forbidden):
+        client.list_models()
+
+
+@pytest.mark.e2e
+def test_a_caller_cannot_pass_for_another(server: Server, run: Path) -> None:
+    """The header that names the caller is the edge's own, whatever a request says."""
+    keys = json.loads((run / "edge_keys.json").read_text())
+    answer = requests.get(
+        f"{server.management}/models",
+        headers={"Authorization": f"Bearer {keys['inference']['key']}", "x-client": "admin"},
+        verify=str(server.ca_file),
+        timeout=10,
+    )
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "Forbidden"
+
+
+@pytest.mark.e2e
+def test_what_is_secret_is_its_owner_s_alone(run: Path) -> None:
+    secret = [run / "edge_keys.json", run / "envoy.json"]
+    secret += [run.parent / "secrets" / name for name in ("clients.yaml", "tls.key")]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
+
+
+def test_clients_are_made_once(tmp_path: Path) -> None:
+    made = edge_clients.ensure(tmp_path / "clients.yaml")
+    assert edge_clients.ensure(tmp_path / "clients.yaml") == made
+    assert {name: client.admin for name, client in made.items()} == {"default": False, "admin": True}
+    assert made["admin"].key not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clients: {a: {key: short}}", "clients.a.key"),
+        ("clients: {}", "clients"),
+        ("clients: {A B: {key: aaaaaaaaaaaaaaaaaaaaaaaa, rate: 3}}", "clients.A B"),
+        ("clients: {a: {key: aaaaaaaaaaaaaaaaaaaaaaaa}, b: {key: aaaaaaaaaaaaaaaaaaaaaaaa}}", "the same key"),
+        ("clients: [", "is not YAML"),
+        ("", "clients.yaml"),
+    ],
+)
+def test_a_wrong_clients_file(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "clients.yaml"
+    path.write_text(text)
+    with pytest.raises(DeployError) as raised:
+        edge_clients.read(path)
+    assert said in str(raised.value)
+    assert "aaaaaaaa" not in str(raised.value)
+
+
+def test_a_certificate_is_made_once_and_is_for_its_names(tmp_path: Path) -> None:
+    certificate.ensure(tmp_path, ["localhost", "127.0.0.1"])
+    data = (tmp_path / "tls.crt").read_bytes()
+    names = x509.load_pem_x509_certificate(data).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert names.value.get_values_for_type(x509.DNSName) == ["localhost"]
+    assert [str(each) for each in names.value.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
+    certificate.ensure(tmp_path, ["elsewhere"])
+    assert (tmp_path / "tls.crt").read_bytes() == data
