@@ -33,8 +33,12 @@ MEBIBYTE = 1 << 20
 
 @dataclass
 class Slot(Generic[Item]):
-    """One request of the batch on its way: what was asked, and its items or what is wrong with it."""
+    """One request of the batch on its way: what was asked, and its items or what is wrong with it.
 
+    id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none.
+    """
+
+    id: str = "-"
     request: Request | None = None
     items: list[Item] | None = None
     error: RequestError | None = None
@@ -112,7 +116,7 @@ class Handler(ABC, Generic[Item, Output]):
 
     def open(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> Slot[Item]:
         """Parse and decode one request; what is wrong with it stays with it."""
-        slot: Slot[Item] = Slot()
+        slot: Slot[Item] = Slot(request_id(headers))
         try:
             if headers.get("explain") == "True":
                 raise NotOffered("this model offers no explanations")
@@ -121,7 +125,7 @@ class Handler(ABC, Generic[Item, Output]):
         except RequestError as error:
             slot.items, slot.error = None, error
         except Exception:
-            logger.exception("decoding failed in an unforeseen way")
+            logger.exception("decoding of request %s failed in an unforeseen way", slot.id)
             slot.items, slot.error = (
                 None,
                 InternalError("the input could not be read; the cause is in the server's log"),
@@ -140,9 +144,11 @@ class Handler(ABC, Generic[Item, Output]):
                     raise output
                 answers.append(self.encode(item, output, request.accept if request.dialect == "plain" else ""))
         except RequestError as error:
+            if error.code >= 500:
+                logger.error("request %s is answered with %d: %s", slot.id, error.code, error)
             return error_answer(error)
         except Exception:
-            logger.exception("encoding failed in an unforeseen way")
+            logger.exception("encoding for request %s failed in an unforeseen way", slot.id)
             return error_answer(InternalError("the output could not be encoded; the cause is in the server's log"))
         bodies = [answer.body for answer in answers]
         classes = [label for answer in answers for label in answer.classes]
@@ -168,6 +174,12 @@ class Handler(ABC, Generic[Item, Output]):
             for size in sorted({1, 2, self.batch_size}):
                 outputs = list(self.predict([item] * size))
         self.encode(item, outputs[0], "")
+
+
+def request_id(headers: Mapping[str, Any]) -> str:
+    """As the log may hold it: a header is whatever its sender wrote."""
+    found = next((str(value) for name, value in headers.items() if name.lower() == "x-request-id"), "")
+    return found[:64] if found.isascii() and found.isprintable() and found else "-"
 
 
 SAMPLE_TYPES = {

@@ -90,3 +90,16 @@ def test_a_sample_the_model_cannot_answer_fails_the_load(tiny_archive: Callable[
             target.writestr(name, b"[1]" if name.startswith("artifact/sample") else source.read(name))
     with pytest.raises(Exception, match="wanted \\[4\\]"):
         Worker(broken, tmp_path / "unpacked")
+
+
+@pytest.mark.parametrize(("sent", "logged"), [("abc-1", "abc-1"), ("two\nlines", "-"), ("", "-")])
+def test_a_failure_is_logged_with_its_request_s_id(
+    worker: Worker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, sent: str, logged: str
+) -> None:
+    def broken(items: object) -> list[object]:
+        raise ValueError("the model is broken")
+
+    monkeypatch.setattr(worker.handler, "predict", broken)
+    [(status, _, body)] = worker.answer([GOOD], [{"X-Request-Id": sent}])
+    assert (status, orjson.loads(body)["type"]) == (500, "InternalError")
+    assert f"request {logged} is answered with 500" in caplog.text
