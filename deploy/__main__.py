@@ -20,9 +20,9 @@ from rich.table import Table
 from client import ClientError
 from deploy.configuration import PROJECT
 from deploy.container import serve as serve_in_container
-from deploy.edge import keep as keep_edge
-from deploy.edge import start as start_edge
-from deploy.edge_files import write as write_edge_files
+from deploy.edge.files import write as write_edge_files
+from deploy.edge.process import keep as keep_edge
+from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
 from deploy.models import BUILDING, TRAINING, Model, choose, make_missing
 from deploy.ports import HOST, Ports

@@ -11,7 +11,7 @@ import requests
 from cryptography import x509
 
 from client import Forbidden, GrpcClient, InvalidInput, RestClient, RestManagement, Server, Unauthorized
-from deploy import certificate, edge, edge_clients
+from deploy.edge import certificate, clients, process
 from deploy.errors import DeployError
 from deploy.readiness import wait_ready
 from deploy.torchserve import TorchServe, called, state_of
@@ -27,12 +27,12 @@ def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     run, ports = folder / "run", free_ports()
     with TorchServe(archive.parent, [archive.name], run, ports, token_minutes=10_000) as torchserve:
         wait_ready(run, [archive])
-        edge.start(torchserve.run, ports, ["tiny-policy"], folder / "secrets")
+        process.start(torchserve.run, ports, ["tiny-policy"], folder / "secrets")
         keeper = psutil.Process((state_of(run) or {})["edge"]["pid"])
         family = [keeper, *keeper.children(recursive=True)]
-        assert "envoy" in [process.name() for process in family]
+        assert "envoy" in [member.name() for member in family]
         yield run
-    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
+    assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family)
     assert [path.name for path in run.iterdir()] == ["logs"]
 
 
@@ -85,8 +85,8 @@ def test_what_is_secret_is_its_owner_s_alone(run: Path) -> None:
 
 
 def test_clients_are_made_once(tmp_path: Path) -> None:
-    made = edge_clients.ensure(tmp_path / "clients.yaml")
-    assert edge_clients.ensure(tmp_path / "clients.yaml") == made
+    made = clients.ensure(tmp_path / "clients.yaml")
+    assert clients.ensure(tmp_path / "clients.yaml") == made
     assert {name: client.admin for name, client in made.items()} == {"default": False, "admin": True}
     assert made["admin"].key not in repr(made)
 
@@ -106,7 +106,7 @@ def test_a_wrong_clients_file(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "clients.yaml"
     path.write_text(text)
     with pytest.raises(DeployError) as raised:
-        edge_clients.read(path)
+        clients.read(path)
     assert said in str(raised.value)
     assert "aaaaaaaa" not in str(raised.value)
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.edge_clients import write_private
+from deploy.edge.clients import write_private
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 DAYS = 825  # what browsers accept at most of a certificate that no authority has signed

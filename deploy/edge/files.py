@@ -8,9 +8,11 @@ import secrets
 import shutil
 from pathlib import Path
 
-from deploy import certificate, edge_clients, edge_configuration
-from deploy.edge_clients import write_private
-from deploy.edge_configuration import Listeners, Upstream
+from deploy.edge import certificate
+from deploy.edge import clients as callers
+from deploy.edge.clients import write_private
+from deploy.edge.configuration import configuration
+from deploy.edge.network import Listeners, Upstream
 from deploy.ports import Ports
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container whose networks decide who reaches it
@@ -24,13 +26,13 @@ def write(kept: Path, edge: Path, grafana: Path, names: list[str], published: in
     grafana: volumes of those containers, written over. names: of the certificate. published: the edge's port on the
     host, for the server.json with which our client finds the stack.
     """
-    clients = edge_clients.ensure(kept / "clients.yaml")
+    clients = callers.ensure(kept / "clients.yaml")
     certificate.ensure(kept, names)
     password = kept / "grafana-password"
     if not password.exists():
         write_private(password, secrets.token_urlsafe(24))
     ports = Ports()
-    write_private(kept / "keys.json", json.dumps(edge_clients.key_file(clients)))
+    write_private(kept / "keys.json", json.dumps(callers.key_file(clients)))
     address = f"{names[0]}:{published}"
     described = {
         **dict.fromkeys(("inference", "management"), f"https://{address}"),
@@ -47,7 +49,7 @@ def write(kept: Path, edge: Path, grafana: Path, names: list[str], published: in
     )
     listeners = Listeners(EVERYWHERE, ports.edge, EVERYWHERE, ports.edge_stats, Path("/tmp/envoy.sock"))  # noqa: S108
     files = (edge / certificate.CERTIFICATE, edge / certificate.KEY)
-    made = edge_configuration.configuration(clients, upstream, listeners, *files, grafana="grafana")
+    made = configuration(clients, upstream, listeners, *files, grafana="grafana")
     for file in files:
         shutil.copyfile(kept / file.name, file)
     write_private(edge / "envoy.json", json.dumps(made))

@@ -15,10 +15,12 @@ from pathlib import Path
 import psutil
 import requests
 
-from deploy import certificate, edge_clients, edge_configuration
 from deploy.configuration import PROJECT
-from deploy.edge_clients import write_private
-from deploy.edge_configuration import Listeners, Upstream
+from deploy.edge import certificate
+from deploy.edge import clients as callers
+from deploy.edge.clients import write_private
+from deploy.edge.configuration import configuration
+from deploy.edge.network import Listeners, Upstream
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
 from deploy.readiness import tail
@@ -38,7 +40,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
     state = state_of(run)
     if state is None:
         raise DeployError("there is no server to put an edge before")
-    clients = edge_clients.ensure(secrets / "clients.yaml")
+    clients = callers.ensure(secrets / "clients.yaml")
     certificate.ensure(secrets, ["localhost", HOST])
     keys = json.loads(Path(state["key_file"]).read_text(encoding="utf-8"))
     tokens = {"rest": "inference", "grpc": "inference", "management": "management", "grpc_management": "management"}
@@ -52,9 +54,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
         {cluster: str(keys[name]["key"]) for cluster, name in tokens.items()},
     )
     listeners = Listeners(HOST, ports.edge, HOST, ports.edge_stats, run / "envoy.sock")
-    made = edge_configuration.configuration(
-        clients, upstream, listeners, secrets / certificate.CERTIFICATE, secrets / certificate.KEY
-    )
+    made = configuration(clients, upstream, listeners, secrets / certificate.CERTIFICATE, secrets / certificate.KEY)
     write_private(run / "envoy.json", json.dumps(made))
     command = ["-m", "deploy", "keep-edge", "--run", str(run), *models]
     with (run / "logs" / "edge.log").open("wb") as log:
@@ -66,7 +66,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    write_private(run / "edge_keys.json", json.dumps(edge_clients.key_file(clients)))
+    write_private(run / "edge_keys.json", json.dumps(callers.key_file(clients)))
     described = {
         **state,
         **dict.fromkeys(("inference", "management"), f"https://{HOST}:{ports.edge}"),

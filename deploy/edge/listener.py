@@ -1,0 +1,99 @@
+"""Envoy's listeners: the TLS port, and the statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.edge.clients import Client
+from deploy.edge.filters import TYPE, filters, named
+from deploy.edge.limits import BUFFER
+from deploy.edge.network import Listeners, Upstream, socket_address
+from deploy.edge.replies import access_log, local_replies
+from deploy.edge.routes import routes
+
+
+def edge_listener(
+    clients: Mapping[str, Client],
+    upstream: Upstream,
+    listeners: Listeners,
+    certificate: Path,
+    key: Path,
+    grafana: bool,
+) -> dict[str, Any]:
+    tls = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+            "tls_certificates": [
+                {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(key)}}
+            ],
+        },
+    }
+    manager = {
+        "@type": f"{TYPE}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "edge",
+        "codec_type": "AUTO",
+        "server_name": "edge",
+        "use_remote_address": True,
+        "generate_request_id": True,
+        "always_set_request_id_in_response": True,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "http2_protocol_options": {"max_concurrent_streams": 256},
+        "request_headers_timeout": "10s",
+        "request_timeout": "60s",
+        "stream_idle_timeout": "90s",
+        "drain_timeout": "10s",
+        "access_log": [access_log()],
+        "local_reply_config": local_replies(),
+        "route_config": {
+            "name": "edge",
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes(clients, upstream, grafana)}],
+        },
+        "http_filters": filters(clients),
+    }
+    return {
+        "name": "edge",
+        "address": socket_address(listeners.host, listeners.port),
+        "per_connection_buffer_limit_bytes": BUFFER,
+        "filter_chains": [
+            {
+                "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
+                "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
+            }
+        ],
+    }
+
+
+def stats_listener(listeners: Listeners) -> dict[str, Any]:
+    """Envoy's statistics for Prometheus and its liveness, and nothing else of its admin interface."""
+    paths = ("/stats/prometheus", "/ready")
+    manager = {
+        "@type": f"{TYPE}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "stats",
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"path": path}, "route": {"cluster": "admin"}} for path in paths],
+                }
+            ]
+        },
+        "http_filters": [named("router", "http.router.v3.Router")],
+    }
+    return {
+        "name": "stats",
+        "address": socket_address(listeners.stats_host, listeners.stats_port),
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        ],
+    }
