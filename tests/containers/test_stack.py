@@ -184,6 +184,7 @@ def test_prometheus_sees_every_server(stack: Stack) -> None:
     while "=> 4" not in (found := stack.run("docker", "exec", container, *query)):
         assert time.monotonic() < end, found
         time.sleep(2)
+    assert stack.health(container) == "healthy"
 
 
 class Load:
