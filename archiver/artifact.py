@@ -52,6 +52,7 @@ class Description(Section):
     sample: str = Field(pattern=PLAIN_NAME)
     metrics: dict[str, Any]
     training: dict[str, Any]
+    reference: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str]
 
 

@@ -18,6 +18,7 @@ class Card(Section):
     """card.json, schema 1.
 
     input: content types of a raw body, the field of a form or JSON object, and what a request can set.
+    reference: statistics of the predictions on validation data.
     sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
     """
 
@@ -33,6 +34,7 @@ class Card(Section):
     options: dict[str, Any]
     metrics: dict[str, Any]
     training: dict[str, Any]
+    reference: dict[str, Any] = Field(default_factory=dict)
     format: str
     sha256: dict[str, str]
     versions: dict[str, str]
@@ -60,6 +62,7 @@ def make(package: Package, digests: dict[str, str]) -> dict[str, Any]:
         "options": package.options,
         "metrics": description.metrics,
         "training": description.training,
+        "reference": description.reference,
         "format": description.format,
         "sha256": digests,
         "versions": {**description.versions, "archiver": __version__},

@@ -2,28 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from typer.core import TyperGroup
 
-from train.experiment import ExperimentError, load, names
+from train.experiment import Experiment, ExperimentError, Staged, load, names
+from train.run import Run, RunError, is_first_process
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+class Commands(TyperGroup):
+    """What is no command is an experiment: `train cartpole` is `train run cartpole`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Train models: `python -m train EXPERIMENT [key=value …]` does all of it, the commands a stage each.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help=f"{', '.join(names())}, or a YAML file of your own.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Over what the file says.")]
+Of = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or an experiment: its newest run.")]
+Output = Annotated[Path, typer.Option(help="The folder that holds artifact folders.")]
+Runs = Annotated[Path, typer.Option(help="The folder that holds the runs.")]
+RunName = Annotated[str | None, typer.Option("--run", help="The run's name; by default the time.")]
+
+ARTIFACTS = Path("artifacts")
+RUNS = Path("runs")
 
 
 @app.command()
-def train(
-    experiment: Annotated[str, typer.Argument(help=f"One of {', '.join(names())}, or a YAML file of your own.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, over what the file says.")] = None,
-    output: Annotated[Path, typer.Option(help="The folder that holds artifact folders.")] = Path("artifacts"),
+def run(
+    experiment: Name,
+    overrides: Overrides = None,
+    output: Output = ARTIFACTS,
+    runs: Runs = RUNS,
+    name: RunName = None,
 ) -> None:
-    """Train EXPERIMENT and write OUTPUT/<its name>, ready for `python -m archiver build`."""
-    try:
+    """Train EXPERIMENT, test it, and write OUTPUT/<its name>, ready for `python -m archiver build`."""
+    with clear_errors():
         configuration = load(experiment, overrides)
-        configuration.run(output / configuration.name)
-    except (ExperimentError, ValidationError) as error:
+        folder = output / configuration.name
+        if isinstance(configuration, Staged):
+            finish(configuration, Run.create(runs, configuration, name), folder)
+        else:
+            configuration.run(folder)
+
+
+@app.command()
+def fit(experiment: Name, overrides: Overrides = None, runs: Runs = RUNS, name: RunName = None) -> None:
+    """Train EXPERIMENT and stop there: checkpoints and learning curves in a new run."""
+    with clear_errors():
+        configuration = staged(load(experiment, overrides))
+        configuration.fit(Run.create(runs, configuration, name))
+
+
+@app.command()
+def resume(of: Of, output: Output = ARTIFACTS, runs: Runs = RUNS) -> None:
+    """Go on with a run that was interrupted, from its last checkpoint, to the artifact."""
+    with clear_errors():
+        found = Run.find(runs, of)
+        configuration = staged(load(str(found.configuration)))
+        finish(configuration, found, output / configuration.name)
+
+
+@app.command("test")
+def measure(of: Of, overrides: Overrides = None, runs: Runs = RUNS) -> None:
+    """Measure a run's best checkpoint on held-out data: RUN/test.json and RUN/plots."""
+    with clear_errors():
+        found = Run.find(runs, of)
+        staged(load(str(found.configuration), overrides)).test(found)
+
+
+@app.command()
+def export(of: Of, overrides: Overrides = None, output: Output = ARTIFACTS, runs: Runs = RUNS) -> None:
+    """Write a tested run's best checkpoint as an artifact folder."""
+    with clear_errors():
+        found = Run.find(runs, of)
+        configuration = staged(load(str(found.configuration), overrides))
+        configuration.export(found, output / configuration.name)
+
+
+def finish(configuration: Staged, into: Run, folder: Path) -> None:
+    """All stages; after the training only the first process goes on."""
+    configuration.fit(into)
+    if is_first_process():
+        configuration.test(into)
+        configuration.export(into, folder)
+        print(f"{configuration.name}: run {into.folder}, artifact {folder}")
+
+
+def staged(configuration: Experiment) -> Staged:
+    if not isinstance(configuration, Staged):
+        raise ExperimentError(
+            f"system {configuration.system} has no stages: `python -m train {configuration.name}` does all at once"
+        )
+    return configuration
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """What is wrong with an experiment as one message and exit status 2; Ctrl-C as 130."""
+    try:
+        yield
+    except (ExperimentError, RunError, ValidationError) as error:
         typer.echo(f"train: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:

@@ -33,6 +33,7 @@ class Artifact:
         called with the arguments and must build the module without fetching weights.
     preprocessing: what the task's handler needs to turn a request into the model's input.
     metrics: measured on held-out data. training: how it came to be (data, seed, epochs, seconds).
+    reference: statistics of the predictions on validation data, to compare those of production with.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Artifact:
     preprocessing: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
 
     def write(
         self, folder: Path, weights: dict[str, Tensor] | Path, sample: Path, extras: list[Path] | None = None
@@ -84,6 +86,7 @@ class Artifact:
             "sample": sample_name,
             "metrics": self.metrics,
             "training": self.training,
+            "reference": self.reference,
             "versions": {"python": platform.python_version(), **{p: version(p) for p in ("torch", "torchvision")}},
         }
         text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
+
+from train.run import Run
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 
@@ -27,18 +29,42 @@ class ExperimentError(Exception):
     """An experiment that does not exist or whose configuration is wrong; the message says what and where."""
 
 
-class Experiment(BaseModel):
-    """What every system's configuration has; a system adds its own fields, each with a default."""
+class Section(BaseModel):
+    """A part of a configuration: fixed once read, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+class Experiment(Section):
+    """What every system's configuration has; a system adds its own fields, each with a default.
+
+    version: of the configuration's form; a file written for another one is refused.
+    """
+
     name: str
     system: str
+    version: Literal[1] = 1
     seed: int = 0
 
     def run(self, folder: Path) -> None:
         """Train (or convert) and write the artifact to `folder`, with a progress bar on long work."""
         raise TypeError(f"{type(self).__name__} does not define run(folder)")
+
+
+class Staged(Experiment):
+    """An experiment in stages that share a run's folder, so that each can be called, and repeated, alone."""
+
+    def fit(self, run: Run) -> None:
+        """Train, going on from `run.last` where there is one; ends with `run.record("fit", …)`."""
+        raise TypeError(f"{type(self).__name__} does not define fit(run)")
+
+    def test(self, run: Run) -> None:
+        """Measure the best checkpoint on held-out data; plots, and `run.record("test", metrics)`."""
+        raise TypeError(f"{type(self).__name__} does not define test(run)")
+
+    def export(self, run: Run, folder: Path) -> None:
+        """Write the best checkpoint as an artifact to `folder`."""
+        raise TypeError(f"{type(self).__name__} does not define export(run, folder)")
 
 
 def names() -> list[str]:
@@ -55,19 +81,35 @@ def load(experiment: str, overrides: list[str] | None = None) -> Experiment:
     path = Path(experiment) if experiment.endswith((".yaml", ".yml")) else EXPERIMENTS / f"{experiment}.yaml"
     if not path.is_file():
         raise ExperimentError(f"no experiment {experiment!r}; there are {', '.join(names())}")
-    values: dict[str, Any] = {"name": path.stem, **(yaml.safe_load(path.read_text(encoding="utf-8")) or {})}
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ExperimentError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(read, dict):
+        raise ExperimentError(f"{path}: wanted keys and values, as in `seed: 1`")
+    values: dict[str, Any] = {"name": path.stem, **read}
     for override in overrides or []:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ExperimentError(f"an override is key=value, got {override!r}")
-        *parents, leaf = key.split(".")
-        target = values
-        for parent in parents:
-            target = target.setdefault(parent, {})
-        target[leaf] = yaml.safe_load(text)
+        apply(override, values)
     system = values.get("system")
     if system not in SYSTEMS:
         raise ExperimentError(f"{path.name}: system is {system!r}; wanted one of {', '.join(SYSTEMS)}")
     module, _, name = SYSTEMS[system].partition(":")
     configuration: type[Experiment] = getattr(import_module(module), name)
     return configuration.model_validate(values)
+
+
+def apply(override: str, values: dict[str, Any]) -> None:
+    """Write one `key=value` into `values`; the value is read as YAML, so `3` is a number and `[a, b]` a list."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise ExperimentError(f"an override is key=value, got {override!r}")
+    *parents, leaf = key.split(".")
+    target = values
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise ExperimentError(f"override {override!r}: {parent} holds no keys of its own")
+    try:
+        target[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ExperimentError(f"override {override!r}: the value is not YAML; quote it") from None
