@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from archiver import __version__, card, mar
+from archiver import __version__, card, graph, mar
 from archiver.artifact import DESCRIPTION
 from archiver.digest import groups, sha256
 from archiver.errors import Problem, SpecError, VerificationError
@@ -69,9 +69,12 @@ def members(package: Package, handlers: Path) -> dict[str, bytes | Path]:
         **{f"handlers/{name}": path for name, path in modules.items()},
         **package.code,
     }
+    found = graph.write(package, content)
+    if found is not None:
+        content[graph.GRAPH] = found
     digests = {name: sha256(value) for name, value in content.items()}
     weights = f"artifact/{package.artifact.description.weights}"
-    content[mar.CARD] = to_json(card.make(package, groups(digests, weights)))
+    content[mar.CARD] = to_json(card.make(package, groups(digests, weights), found is not None))
     return content
 
 
@@ -93,10 +96,11 @@ def manifest(package: Package) -> dict[str, Any]:
 def configuration(package: Package) -> dict[str, Any]:
     """model-config.yaml: TorchServe's own keys, and one block for the handler."""
     spec = package.spec
+    workers = 1 if spec.workers == "auto" else spec.workers  # the server adds to them once it sees the machine
     return {
         # Both: TorchServe ignores minWorkers where maxWorkers is missing.
-        "minWorkers": spec.workers,
-        "maxWorkers": spec.workers,
+        "minWorkers": workers,
+        "maxWorkers": workers,
         "batchSize": spec.batch.size,
         "maxBatchDelay": spec.batch.delay_ms,
         "responseTimeout": spec.timeouts.response_s,

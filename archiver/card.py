@@ -18,7 +18,7 @@ class Card(Section):
     """card.json, schema 1.
 
     input: content types of a raw body, the field of a form or JSON object, and what a request can set.
-    reference: statistics of the predictions on validation data.
+    reference: statistics of the predictions on validation data. backend: what computes the model on a CPU.
     sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
     """
 
@@ -36,12 +36,14 @@ class Card(Section):
     training: dict[str, Any]
     reference: dict[str, Any] = Field(default_factory=dict)
     format: str
+    backend: str
+    workers: int | Literal["auto"]
     sha256: dict[str, str]
     versions: dict[str, str]
 
 
-def make(package: Package, digests: dict[str, str]) -> dict[str, Any]:
-    """The card of `package`. digests: by group, as digest.groups gives them."""
+def make(package: Package, digests: dict[str, str], graph: bool) -> dict[str, Any]:
+    """The card of `package`. digests: by group, as digest.groups gives them. graph: whether it has an ONNX graph."""
     task = TASKS[package.task]
     description = package.artifact.description
     return {
@@ -64,6 +66,8 @@ def make(package: Package, digests: dict[str, str]) -> dict[str, Any]:
         "training": description.training,
         "reference": description.reference,
         "format": description.format,
+        "backend": "onnxruntime" if graph else "torch",
+        "workers": package.spec.workers,
         "sha256": digests,
         "versions": {**description.versions, "archiver": __version__},
     }

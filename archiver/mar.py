@@ -48,6 +48,17 @@ def write(path: Path, members: Mapping[str, bytes | Path]) -> None:
                         shutil.copyfileobj(source, target, 1 << 20)
 
 
+def stage(folder: Path, members: Mapping[str, bytes | Path]) -> None:
+    """Lay `members` out as the files an archive of them unpacks to."""
+    for name, content in members.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            shutil.copyfile(content, path)
+
+
 class Mar:
     """An archive opened for reading, a context manager.
 

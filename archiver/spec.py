@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, PlainValidator
@@ -15,6 +15,7 @@ SPECS = Path(__file__).parent / "specs"
 
 # What TorchServe takes as a model's name, less what it refuses in an archive's address: two dots in a row.
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
+MAX_WORKERS = 64
 DOTTED_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
 
 
@@ -34,6 +35,12 @@ def list_or_file(value: Any) -> list[str] | str | None:
                 raise ValueError(f"strings: quote number {index}, {label!r}{hint}")
         return value
     raise ValueError("a list of strings, or the name of a .txt or .json file")
+
+
+def count_or_auto(value: Any) -> int | Literal["auto"]:
+    if value == "auto" or (type(value) is int and 1 <= value <= MAX_WORKERS):
+        return value
+    raise ValueError(f"auto, or a number from 1 to {MAX_WORKERS}")
 
 
 class Batch(Section):
@@ -69,8 +76,14 @@ class Spec(Section):
         default=None, description="instead of the artifact's: a list, or a file with one a line or a JSON list"
     )
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="differences over the artifact's")
-    workers: int = Field(default=1, ge=1, le=64, description="processes that serve the model")
+    workers: Annotated[int | Literal["auto"], PlainValidator(count_or_auto)] = Field(
+        default="auto",
+        description="processes that serve the model, on each GPU where there are any; auto: as the machine has cores",
+    )
     threads: int = Field(default=1, ge=0, description="of torch in each worker; 0 leaves torch's own choice")
+    backend: Literal["auto", "torch", "onnxruntime"] = Field(
+        default="auto", description="on a CPU; auto: ONNX Runtime where the model's graph answers the same, else torch"
+    )
     batch: Batch = Batch()
     timeouts: Timeouts = Timeouts()
     limits: dict[str, Any] = Field(default_factory=dict, description="on one request; defaults by task")

@@ -74,6 +74,8 @@ class Task:
 
     For readers of the model card: content_types of a raw body; field of a form or JSON object that holds the data;
     accept, the media types an answer can have, the default first; parameters a request can set; answer, its shape.
+
+    graph: whether the handler can write its model as an ONNX graph.
     """
 
     handler: str
@@ -84,6 +86,7 @@ class Task:
     accept: tuple[str, ...]
     parameters: dict[str, str]
     answer: dict[str, Any]
+    graph: bool = False
 
 
 JSON = "application/json"
@@ -109,6 +112,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON,),
         parameters=TOP_K,
         answer=CLASSES,
+        graph=True,
     ),
     "object-detection": Task(
         handler="handlers.object_detection.ObjectDetection",
@@ -139,6 +143,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON, PNG),
         parameters={"render": "string: overlay or label-map, of a PNG"},
         answer={"size": ["height", "width"], "segments": [{"label": "string", "index": "integer", **MASK}]},
+        graph=True,
     ),
     "audio-classification": Task(
         handler="handlers.audio_classification.AudioClassification",

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,8 @@ from archiver import answers
 from archiver.artifact import SAMPLE_TYPES
 from archiver.errors import Problem, VerificationError
 from archiver.inspection import Contents, inspect
+from archiver.launch import LaunchError, launch
 from archiver.mar import Mar
-
-WORKER = Path(__file__).with_name("worker.py")
-LOG_CHARACTERS = 2000
 
 ALONE, BATCH, CARD = "the sample alone", "the sample beside an empty request", "describe"
 
@@ -73,35 +68,11 @@ def run_worker(path: Path, folder: Path, temporary: Path, contents: Contents) ->
         "batch_size": contents.configuration.batch_size,
         "batches": batches,
     }
-    job_file, report_file, log_file = (temporary / name for name in ("job.json", "report.json", "log.txt"))
-    job_file.write_text(json.dumps(job), encoding="utf-8")
-    # An archive brings all it needs: no hub, and no cache of one.
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(temporary / "no-hub"),
-        "TORCH_HOME": str(temporary / "no-hub"),
-    }
     timeout = contents.configuration.startup_timeout + len(batches) * contents.configuration.response_timeout
-    with log_file.open("wb") as log:
-        try:
-            status = subprocess.run(
-                [sys.executable, "-I", "-B", str(WORKER), str(job_file), str(report_file)],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                timeout=timeout,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise VerificationError(str(path), [Problem("the worker", f"not done after {timeout} s")]) from None
-    output = log_file.read_text(encoding="utf-8", errors="replace").strip()
-    if not report_file.is_file():
-        what = f"died with status {status}; its last output:\n{output[-LOG_CHARACTERS:]}"
-        raise VerificationError(str(path), [Problem("the worker", what)])
-    report: dict[str, Any] = json.loads(report_file.read_text(encoding="utf-8"))
+    try:
+        report = launch(job, temporary, timeout)
+    except LaunchError as error:
+        raise VerificationError(str(path), [Problem("the worker", str(error))]) from None
     if "error" in report:
         raise VerificationError(str(path), [Problem(report["stage"], f"failed:\n{report['error'].strip()}")])
     return report

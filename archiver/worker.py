@@ -34,7 +34,7 @@ def run(job: dict[str, Any], report: dict[str, Any]) -> None:
         job["name"],
         job["folder"],
         job["handler"],
-        0 if torch.cuda.is_available() else None,
+        0 if torch.cuda.is_available() and job.get("device") != "cpu" else None,
         job["batch_size"],
         metrics_cache=metrics,
     )

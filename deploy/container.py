@@ -8,7 +8,7 @@ from pathlib import Path
 
 from client import RestManagement
 from deploy.errors import DeployError
-from deploy.gpu import scale_to_gpus
+from deploy.layout import Machine, scale
 from deploy.ports import Ports
 from deploy.readiness import manifest_of, tail, wait_ready
 from deploy.status import Status, StatusServer, drain
@@ -32,15 +32,15 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
     ports = Ports()
     torchserve = TorchServe(store, [path.name for path in archives], run, ports, host=host, tokens=False, console=True)
     with torchserve:
-        names = [str(manifest_of(path)["modelName"]) for path in archives]
-        status = Status(torchserve.server, store, names)
+        names = {str(manifest_of(path)["modelName"]): path for path in archives}
+        status = Status(torchserve.server, store, list(names))
         server = StatusServer(status, host, ports.status)
         server.start()
         try:
             wait_ready(run, archives, lambda name, state: print(f"{name}: {state}", flush=True), asked.is_set)
             if not asked.is_set():
                 with RestManagement(torchserve.server) as management:
-                    scale_to_gpus(management, names)
+                    scale(management, names, Machine.here())
                 status.look()
                 status.admit()
                 print("ready", flush=True)

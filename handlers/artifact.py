@@ -8,9 +8,14 @@ from typing import Any
 
 import orjson
 
+# The archiver adds it where the model can be written as one.
+GRAPH = "graph.onnx"
+
 
 @dataclass(frozen=True)
 class Artifact:
+    """graph: where the model's ONNX graph is, if the archive has one."""
+
     name: str
     task: str
     format: str
@@ -19,6 +24,7 @@ class Artifact:
     labels: list[str]
     preprocessing: dict[str, Any]
     sample: Path
+    graph: Path
 
     @classmethod
     def read(cls, folder: Path) -> Artifact:
@@ -33,4 +39,5 @@ class Artifact:
             labels=fields["labels"],
             preprocessing=fields["preprocessing"],
             sample=folder / fields["sample"],
+            graph=folder / GRAPH,
         )

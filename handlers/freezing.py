@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +24,8 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
         with torch.no_grad():
             traced = torch.jit.trace(model, example, strict=False, check_trace=False)
             frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-            # Another batch size than the traced one, and other values: a trace bakes in what it has seen.
-            inputs = torch.cat([example.flip(-1), example, example * 0.5]).contiguous(memory_format=torch.channels_last)
-            difference = (logits_of(frozen(inputs)) - logits_of(model(inputs))).abs().max().item()
+            inputs = unlike(example)
+            difference = (frozen(inputs) - model(inputs)).abs().max().item()
     except (RuntimeError, TypeError, ValueError) as error:
         logger.warning("the model cannot be frozen and runs as it is: %s", str(error).splitlines()[0])
         return model
@@ -37,5 +35,7 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
     return frozen
 
 
-def logits_of(output: Any) -> Tensor:
-    return (output["out"] if isinstance(output, dict) else output).float()
+def unlike(example: Tensor) -> Tensor:
+    """A batch of another size than the example and with other values: a trace bakes in what it has seen."""
+    half = example / 2 if example.is_floating_point() else example // 2
+    return torch.cat([example.flip(-1), example, half])

@@ -13,10 +13,10 @@ from torch import Tensor
 from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.base import Handler
-from handlers.freezing import freeze
 from handlers.image import MAX_PIXELS, decode_image
 from handlers.image_transform import ImageTransform
-from handlers.loader import channels_last
+from handlers.loader import load_model
+from handlers.networks.normalised import Normalised
 from handlers.payload import Kind, Payload
 from handlers.ranking import rank
 
@@ -33,11 +33,13 @@ class ImageClassification(Handler[Picture, NDArray[np.float32]]):
     kind = Kind.MEDIA
 
     def load(self) -> None:
-        super().load()
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
-        self.model = freeze(channels_last(self.model), self.transform.example(self.device))
+        self.forward = self.accelerate(self.build, self.transform.example())
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
         self.top_k = int(self.options.get("top_k", 5))
+
+    def build(self) -> Normalised:
+        return Normalised(load_model(self.artifact, self.device), self.transform, probabilities=True).to(self.device)
 
     def decode(self, payload: Payload) -> Picture:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
@@ -46,8 +48,7 @@ class ImageClassification(Handler[Picture, NDArray[np.float32]]):
     def predict(self, items: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
         """Probabilities (classes,) for each picture."""
         batch_NCHW = torch.stack([item.image for item in items]).to(self.device, non_blocking=True)
-        batch_NCHW = self.transform.normalise(batch_NCHW).contiguous(memory_format=torch.channels_last)
-        return list(self.model(batch_NCHW).float().softmax(dim=1).cpu().numpy())
+        return list(self.forward(batch_NCHW).cpu().numpy())
 
     def encode(self, item: Picture, output: NDArray[np.float32], accept: str) -> Answer:
         negotiate(accept, (JSON,))

@@ -59,8 +59,7 @@ class ImageTransform:
         """uint8 (3, H, W) of any size → float32 (3, height, width)."""
         return self.normalise(self.geometry(image_CHW))
 
-    def example(self, device: torch.device) -> Tensor:
-        """A picture of noise as a batch of one, float32 (1, 3, height, width): what a graph is traced with."""
+    def example(self) -> Tensor:
+        """A picture of noise as a batch of one, uint8 (1, 3, height, width): what a graph is traced with."""
         noise = torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        batch_NCHW = self(noise)[None].to(device)
-        return batch_NCHW.contiguous(memory_format=torch.channels_last)
+        return self.geometry(noise)[None]

@@ -15,10 +15,10 @@ from handlers.accept import negotiate
 from handlers.answer import JSON, PNG, Answer, to_json
 from handlers.base import Handler
 from handlers.errors import InternalError
-from handlers.freezing import freeze, logits_of
 from handlers.image import MAX_PIXELS, decode_image, to_png
 from handlers.image_transform import ImageTransform
-from handlers.loader import channels_last
+from handlers.loader import load_model
+from handlers.networks.normalised import Normalised
 from handlers.overlay import draw_label_map
 from handlers.payload import Kind, Payload
 from handlers.rle import encode_mask
@@ -41,13 +41,15 @@ class SemanticSegmentation(Handler[View, NDArray[np.uint8]]):
     kind = Kind.MEDIA
 
     def load(self) -> None:
-        super().load()
         if len(self.labels) > 256:
             raise ValueError(f"{len(self.labels)} classes do not fit into an 8-bit label map")
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
-        self.model = freeze(channels_last(self.model), self.transform.example(self.device))
+        self.forward = self.accelerate(self.build, self.transform.example())
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
         self.min_area = int(self.options.get("min_area", 1))
+
+    def build(self) -> Normalised:
+        return Normalised(load_model(self.artifact, self.device), self.transform).to(self.device)
 
     def decode(self, payload: Payload) -> View:
         render = payload.choice("render", "overlay", RENDERINGS)
@@ -57,8 +59,7 @@ class SemanticSegmentation(Handler[View, NDArray[np.uint8]]):
     def predict(self, items: Sequence[View]) -> Sequence[NDArray[np.uint8]]:
         """A label map (height, width) of class indices for each picture, at its own size."""
         batch_NCHW = torch.stack([item.small for item in items]).to(self.device, non_blocking=True)
-        batch_NCHW = self.transform.normalise(batch_NCHW).contiguous(memory_format=torch.channels_last)
-        logits_NCHW = logits_of(self.model(batch_NCHW))
+        logits_NCHW = self.forward(batch_NCHW)
         return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
 
     def label_map(self, item: View, logits_CHW: Tensor) -> NDArray[np.uint8]:

@@ -55,7 +55,7 @@ def test_errors_of_every_spec_in_one_run(world: World) -> None:
     world.spec(workers=0)
     done = archiver("build", world.spec_file, "no-such", "--artifacts", world.artifacts, "--store", world.store)
     assert done.returncode == 2
-    assert "workers: wanted greater than or equal to 1; got 0" in done.stderr
+    assert "workers: wanted auto, or a number from 1 to 64; got 0" in done.stderr
     assert "the spec: no spec of that name" in done.stderr
     assert "Traceback" not in done.stderr
     assert not world.store.exists()

@@ -1,0 +1,57 @@
+"""The ONNX graph of a model, written by its own handler: the fast form of the weights on a CPU."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from archiver import mar
+from archiver.errors import Problem, SpecError
+from archiver.launch import LaunchError, launch
+from archiver.package import Package
+from archiver.tasks import TASKS
+
+GRAPH = "artifact/graph.onnx"
+
+
+def write(package: Package, content: Mapping[str, bytes | Path]) -> bytes | None:
+    """The graph of the archive that `content` will be; None where it has none, or none that answers the same.
+
+    The handler is loaded as a worker would, told to write its graph, and compares the graph's answers with the model's.
+    SpecError when the spec asks for a graph that cannot be had.
+    """
+    if package.spec.backend == "torch" or (package.spec.backend == "auto" and not has_graph(package)):
+        return None
+    with tempfile.TemporaryDirectory(prefix="archiver-") as temporary:
+        folder = Path(temporary, "model")
+        path = Path(temporary, "graph.onnx")
+        mar.stage(folder, content)
+        configuration = yaml.safe_load((folder / mar.CONFIGURATION).read_text(encoding="utf-8"))
+        configuration["handler"]["export"] = str(path)
+        (folder / mar.CONFIGURATION).write_text(yaml.safe_dump(configuration), encoding="utf-8")
+        (folder / mar.CARD).write_text(f'{{"version": "{package.spec.version}"}}', encoding="utf-8")
+        job = {
+            "name": package.spec.name,
+            "folder": str(folder),
+            "handler": "entry.py",
+            "batch_size": package.spec.batch.size,
+            "device": "cpu",
+            "batches": {},
+        }
+        try:
+            report = launch(job, Path(temporary), package.spec.timeouts.startup_s)
+            reason = report["error"].strip().splitlines()[-1] if "error" in report else "its handler writes none"
+        except LaunchError as error:
+            reason = str(error)
+        if path.is_file():
+            return path.read_bytes()
+    if package.spec.backend == "onnxruntime":
+        raise SpecError(package.spec.name, [Problem("backend", f"the model has no ONNX graph: {reason}")])
+    return None
+
+
+def has_graph(package: Package) -> bool:
+    return package.spec.handler is None and TASKS[package.task].graph

@@ -1,0 +1,68 @@
+"""`./scripts/bench`: how fast ours is beside the bare model, stock TorchServe and its peers, in one run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.comparison import Comparison
+from benchmarks.contenders.bentoml import BentoML, FastBentoML
+from benchmarks.contenders.contender import Contender
+from benchmarks.contenders.litserve import FastLitServe, LitServe
+from benchmarks.contenders.torchserve import Bundle, BundleGrpc, Stock, StockScript
+from benchmarks.in_process import InProcess
+from benchmarks.models import HEAVY, LIGHT
+from benchmarks.plot import plot
+from benchmarks.table import table
+
+OURS: list[type[Contender]] = [Bundle, BundleGrpc]
+STOCK: list[type[Contender]] = [Stock, StockScript]
+PEERS: list[type[Contender]] = [LitServe, FastLitServe, BentoML, FastBentoML]
+MODELS = {model.name: model for model in (LIGHT, HEAVY)}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+
+@app.command()
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(MODELS)}; both if none is named.")] = None,
+    concurrency: Annotated[str, typer.Option(help="Requests at once, a list.")] = "1,8,32",
+    rounds: Annotated[int, typer.Option(help="Each contender is measured once a round.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 6.0,
+    peers: Annotated[bool, typer.Option(help="LitServe and BentoML as well.")] = True,
+    output: Annotated[Path, typer.Option(help="Measurements as JSON, tables and plots.")] = Path("bench"),
+) -> None:
+    """Measure contenders in turns; write OUTPUT/<model>.json, .md and .png. Close other programs first."""
+    processes = len(os.sched_getaffinity(0))
+    output.mkdir(parents=True, exist_ok=True)
+    for name in models or list(MODELS):
+        if name not in MODELS:
+            raise typer.BadParameter(f"{name!r}; there are {', '.join(MODELS)}")
+        classifier = MODELS[name]
+        kinds = [*OURS, *STOCK, *(PEERS if peers else [])]
+        limits = [InProcess(classifier, way, size, processes) for way, size in (("usual", 1), ("fast", 1), ("fast", 4))]
+        contenders = [kind(classifier, processes) for kind in kinds]
+        sizes = [int(size) for size in concurrency.split(",")]
+        comparison = Comparison(classifier, contenders, limits, sizes, rounds, seconds)
+        with console.status("") as status:
+            found, settled = comparison.run(status.update)
+        record = {
+            "measurements": [measurement.to_dict() for measurement in found],
+            "settled": [vars(one) for one in settled],
+        }
+        (output / f"{name}.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        text = table(found, settled)
+        (output / f"{name}.md").write_text(text, encoding="utf-8")
+        plot(found, output / f"{name}.png")
+        console.rule(name)
+        print(text)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,140 @@
+"""Contenders measured in turns, so that what else the machine does meets all of them alike."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.contenders.contender import Contender
+from benchmarks.in_process import InProcess
+from benchmarks.models import Classifier
+from benchmarks.pictures import expected, pictures
+
+TOLERANCE = 0.005  # of a probability, over the eager model's
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One contender at one concurrency in one round. Latencies in milliseconds, cpu_ms: processor time a request.
+
+    concurrency: 0 for what runs in process, without requests. wrong: answers whose class differs from the eager
+    model's, or whose probability does by more than TOLERANCE.
+    """
+
+    model: str
+    name: str
+    concurrency: int
+    round: int
+    throughput: float
+    p50: float = float("nan")
+    p95: float = float("nan")
+    p99: float = float("nan")
+    p999: float = float("nan")
+    errors: int = 0
+    wrong: int = 0
+    cpu_ms: float = float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What does not change from round to round. startup: seconds to the first answer. memory: bytes after the load."""
+
+    model: str
+    name: str
+    startup: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """seconds: of each measurement. warm_up: seconds before it, at the same concurrency."""
+
+    classifier: Classifier
+    contenders: Sequence[Contender]
+    limits: Sequence[InProcess]
+    concurrencies: Sequence[int]
+    rounds: int
+    seconds: float
+    warm_up: float = 1.0
+    # A JIT compiler and allocators settle under load; nobody measures a server's first seconds in production.
+    settle: float = 10.0
+
+    def run(self, tell: Callable[[str], None]) -> tuple[list[Measurement], list[Settled]]:
+        """All measurements; tell: called with what is measured next."""
+        found: list[Measurement] = []
+        settled: list[Settled] = []
+        with contextlib.ExitStack() as stack:
+            for limit in self.limits:
+                tell(f"starting {limit.name}")
+                stack.callback(limit.stop)
+                limit.start()
+            for contender in self.contenders:
+                tell(f"starting {contender.name}")
+                stack.callback(contender.stop)
+                contender.start(pictures()[0])
+                contender.load(pictures(), max(self.concurrencies), self.settle, 0.0)
+                contender.pause()
+            for number in range(self.rounds):
+                for limit in self.limits:
+                    tell(f"round {number + 1} of {self.rounds}: {limit.name}")
+                    limit.throughput(self.warm_up)
+                    throughput = limit.throughput(self.seconds)
+                    found.append(Measurement(self.classifier.name, limit.name, 0, number, throughput))
+                for contender in self.contenders:
+                    contender.resume()
+                    for concurrency in self.concurrencies:
+                        tell(f"round {number + 1} of {self.rounds}: {contender.name}, {concurrency} at once")
+                        found.append(self.measure(contender, concurrency, number))
+                    contender.pause()
+            for contender in self.contenders:
+                settled.append(Settled(self.classifier.name, contender.name, contender.startup, contender.memory()))
+        return found, settled
+
+    def measure(self, contender: Contender, concurrency: int, number: int) -> Measurement:
+        before = contender.cpu_seconds()
+        sample = contender.load(pictures(), concurrency, self.seconds, self.warm_up)
+        spent = contender.cpu_seconds() - before
+        truth = expected(self.classifier)
+
+        def right(index: int, body: bytes) -> bool:
+            label, probability = contender.answer(body)
+            return label == truth[index][0] and abs(probability - truth[index][1]) <= TOLERANCE
+
+        total = sample.throughput * (self.seconds + self.warm_up)
+        return Measurement(
+            self.classifier.name,
+            contender.name,
+            concurrency,
+            number,
+            sample.throughput,
+            sample.percentile(50),
+            sample.percentile(95),
+            sample.percentile(99),
+            sample.percentile(99.9),
+            sample.errors,
+            sample.wrong(right),
+            spent / total * 1000 if total else float("nan"),
+        )
+
+
+def medians(found: Sequence[Measurement]) -> dict[tuple[str, int], dict[str, float]]:
+    """(contender, concurrency) → field → median over the rounds; errors and wrong answers are added up."""
+    groups: dict[tuple[str, int], list[Measurement]] = {}
+    for measurement in found:
+        groups.setdefault((measurement.name, measurement.concurrency), []).append(measurement)
+    return {
+        key: {
+            **{n: median(getattr(m, n) for m in group) for n in ("throughput", "p50", "p95", "p99", "p999", "cpu_ms")},
+            "low": min(m.throughput for m in group),
+            "high": max(m.throughput for m in group),
+            "errors": sum(m.errors for m in group),
+            "wrong": sum(m.wrong for m in group),
+        }
+        for key, group in groups.items()
+    }

@@ -1,0 +1,1 @@
+"""What is measured: each serves the same classifier as its own documentation advises."""

@@ -1,0 +1,48 @@
+"""The fastest form of a model on the worker's device, with the same answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from handlers.freezing import freeze
+from handlers.onnx_graph import OnnxGraph, export
+
+logger = logging.getLogger(__name__)
+
+Function = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """What a worker has to choose from.
+
+    graph: the archive's ONNX graph; it is used on a CPU where it is there. export: a file to write that graph to, when
+    the archive is built. threads: of ONNX Runtime.
+    """
+
+    device: torch.device
+    threads: int
+    graph: Path
+    export: Path | None = None
+
+    def __call__(self, build: Callable[[], nn.Module], example: Tensor, dynamic: Sequence[int] = (0,)) -> Function:
+        """A function of one batch that answers as `build()` does.
+
+        build: makes the module on the worker's device; not called where the graph stands for it, which saves its
+        memory. example: an input of batch size 1 on the CPU. dynamic: dimensions that may differ from the example's.
+
+        On a CPU it is the ONNX graph, or the frozen module where the archive has none; on a GPU the module itself.
+        """
+        if self.export is not None:
+            module = build()
+            export(module, example, dynamic, self.export)
+            return module
+        if self.device.type == "cpu" and self.graph.is_file():
+            return OnnxGraph(self.graph, self.threads)
+        return freeze(build(), example.to(self.device))

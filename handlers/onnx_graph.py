@@ -1,0 +1,79 @@
+"""A model as an ONNX graph: written when its archive is built, run by ONNX Runtime on a CPU.
+
+On one core MobileNetV2 answers 1.3 to 1.6 times as fast as its frozen TorchScript, ResNet-50 1.25 times.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from handlers.freezing import unlike
+
+TOLERANCE = 1e-3
+OPSET = 18
+INPUT, OUTPUT = "input", "output"
+
+
+class GraphError(Exception):
+    """The model cannot be written as a graph, or the graph would answer otherwise; the message says why."""
+
+
+class OnnxGraph:
+    """A graph of one input and one output, on `threads` cores; 0 leaves the number to ONNX Runtime."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A worker waits for its next batch most of the time: threads that spin meanwhile take the other workers' cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        [output] = self.session.run([OUTPUT], {INPUT: np.ascontiguousarray(inputs.numpy())})
+        return torch.from_numpy(output)
+
+
+def export(module: nn.Module, example: Tensor, dynamic: Sequence[int], path: Path) -> None:
+    """Write `module` as a graph and compare its answers with the module's own.
+
+    example: an input of batch size 1. dynamic: which of its dimensions may differ from the example's; 0 is the batch.
+    Raises GraphError, and then there is no file.
+    """
+    axes = {INPUT: {d: f"d{d}" for d in dynamic}, OUTPUT: {0: "d0"}}
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the exporter's age, and every constant of a trace
+            torch.onnx.export(
+                module.eval(),
+                (example,),
+                path,
+                dynamo=False,  # the newer exporter takes a quarter of a minute for MobileNetV2, this one a second
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes=axes,
+                opset_version=OPSET,
+            )
+        difference = compare(module, OnnxGraph(path, 1), example)
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        # The exporter, its dependencies and ONNX Runtime each raise types of their own.
+        raise GraphError(str(error).strip().splitlines()[0][:300] if str(error) else type(error).__name__) from error
+    if not difference <= TOLERANCE:
+        path.unlink(missing_ok=True)
+        raise GraphError(f"its output would differ by {difference:g}")
+
+
+def compare(module: nn.Module, graph: OnnxGraph, example: Tensor) -> float:
+    inputs = unlike(example)
+    with torch.no_grad():
+        return (graph(inputs) - module(inputs)).abs().max().item()
