@@ -24,8 +24,7 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
         with torch.no_grad():
             traced = torch.jit.trace(model, example, strict=False, check_trace=False)
             frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-            inputs = unlike(example)
-            difference = (frozen(inputs) - model(inputs)).abs().max().item()
+            difference = max((frozen(x) - model(x)).abs().max().item() for x in unlike(example))
     except (RuntimeError, TypeError, ValueError) as error:
         logger.warning("the model cannot be frozen and runs as it is: %s", str(error).splitlines()[0])
         return model
@@ -35,7 +34,6 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
     return frozen
 
 
-def unlike(example: Tensor) -> Tensor:
-    """A batch of another size than the example and with other values: a trace bakes in what it has seen."""
-    half = example / 2 if example.is_floating_point() else example // 2
-    return torch.cat([example.flip(-1), example, half])
+def unlike(example: Tensor) -> tuple[Tensor, Tensor]:
+    """A batch of another size than the example, and one of other values: a trace bakes in what it has seen."""
+    return torch.cat([example.flip(-1), example]), example / 2 if example.is_floating_point() else example // 2
