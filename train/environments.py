@@ -47,7 +47,8 @@ class Environments:
     Every episode starts from a seed of its own, so that a copy's state is a function of that seed and the actions
     since: those are what `state_dict` holds, and `load_state_dict` plays them again. It needs no access to what is
     inside an environment, and no pickle; it asks that an environment draws its randomness from `self.np_random`, as
-    Gymnasium's documentation wants, and refuses one that does not come to the same observation.
+    Gymnasium's documentation wants, and refuses one that does not come to the same observation. ExperimentError, too,
+    from `step`, for an observation or a reward that is not finite.
     """
 
     def __init__(self, name: str, count: int, seed: int) -> None:
@@ -81,6 +82,10 @@ class Environments:
             truncated=torch.from_numpy(truncated),
             finished=[],
         )
+        if not (step.following.isfinite().all() and step.rewards.isfinite().all()):
+            raise ExperimentError(
+                f"environment {self.name}: a step led to an observation or a reward that is not finite"
+            )
         self.observations = step.following
         done = terminated | truncated
         if done.any():

@@ -165,5 +165,13 @@ def test_what_it_cannot_train_on_is_refused() -> None:
         settings(WALK, environments=4, buffer=3)
 
 
-def test_the_experiment_that_comes_with_the_project() -> None:
-    assert isinstance(load("cartpole-dqn"), DQN)
+@pytest.mark.slow
+def test_it_solves_cartpole(tmp_path: Path) -> None:
+    """The project's own experiment, as it is."""
+    experiment = load("cartpole-dqn")
+    assert isinstance(experiment, DQN)
+    run = Run.create(tmp_path, experiment, "a")
+    experiment.fit(run)
+    experiment.test(run)
+    assert run.recorded("fit")["solved"]
+    assert run.recorded("test")["mean return"] >= 475

@@ -78,6 +78,11 @@ def test_an_environment_with_randomness_of_its_own_is_refused() -> None:
         environments.load_state_dict(environments.state_dict())
 
 
+def test_a_reward_that_is_no_number_ends_the_training() -> None:
+    with pytest.raises(ExperimentError, match="a reward that is not finite"):
+        play(Environments(f"{TOYS}:Broken-v0", 2, seed=0), 1, seed=0)
+
+
 def test_actions_are_clipped_to_the_bounds_of_the_space() -> None:
     environments = Environments(f"{TOYS}:Match-v0", 1, seed=0)
     wanted = (environments.observations[0].argmax().item() - 1) / 2

@@ -80,5 +80,13 @@ class Unseeded(Walk):
         return super().step(action)
 
 
-for name in ("Identity", "Match", "Walk", "Unseeded"):
+class Broken(Walk):
+    """Its rewards are no numbers."""
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        observation, _, terminated, truncated, info = super().step(action)
+        return observation, float("nan"), terminated, truncated, info
+
+
+for name in ("Identity", "Match", "Walk", "Unseeded", "Broken"):
     gym.register(f"{name}-v0", entry_point=f"{__name__}:{name}", max_episode_steps=LENGTH)
