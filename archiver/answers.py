@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archiver.errors import Problem, problems_of
 from archiver.tasks import TaskName
@@ -74,9 +74,35 @@ class Instances(Answer):
 
 
 class Action(Answer):
+    """To one observation. probabilities: of a policy over discrete actions. values: of each, from a Q-network, whose
+    policy takes the highest. mean, std: of a Gaussian over continuous actions."""
+
     action: Index | list[Finite]
     probabilities: list[Fraction] | None = None
+    values: list[Finite] | None = None
+    mean: list[Finite] | None = None
+    std: list[Finite] | None = None
     value: Finite
+
+    @model_validator(mode="after")
+    def check_parts(self) -> Self:
+        if isinstance(self.action, list):
+            sizes = {len(part) for part in (self.action, self.mean, self.std) if part is not None}
+            if len(sizes) > 1:
+                raise ValueError("as many numbers in action, mean and std")
+            return self
+        for name, part in (("probabilities", self.probabilities), ("values", self.values)):
+            if part is not None and self.action >= len(part):
+                raise ValueError(f"an action that is one of the {len(part)} {name}")
+        if self.values is not None and (self.values[self.action], self.value) != (max(self.values),) * 2:
+            raise ValueError("action and value of the highest of the values")
+        return self
+
+
+class Actions(Answer):
+    """To several observations that came together."""
+
+    predictions: list[Action] = Field(min_length=1)
 
 
 class Error(BaseModel):
@@ -103,6 +129,8 @@ FORMS: dict[TaskName, type[Answer]] = {
 def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Problem]:
     """What is wrong with an answer's decoded body. labels: the model card's; where: names the answer."""
     form = FORMS[task]
+    if form is Action and isinstance(body, dict) and "predictions" in body:
+        form = Actions
     try:
         answer = form.model_validate(body)
     except ValidationError as error:
@@ -120,17 +148,18 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
         for number, item in enumerate(found)
         if item.index >= len(labels) or labels[item.index] != item.label
     ]
-    probabilities = answer.probabilities if isinstance(answer, Action) else None
+    actions = answer.predictions if isinstance(answer, Actions) else [answer] if isinstance(answer, Action) else []
+    distributions = [action.probabilities for action in actions if action.probabilities]
     if isinstance(answer, Classes) and len(answer.predictions) == len(labels):
         probabilities = [item.probability for item in answer.predictions]
         if probabilities != sorted(probabilities, reverse=True):
             problems.append(Problem(f"{where}.predictions", "are not in the order of their probability"))
-    if probabilities and not math.isclose(sum(probabilities), 1.0, abs_tol=PROBABILITY_TOLERANCE):
-        problems.append(
-            Problem(
-                where, f"probabilities of all {len(probabilities)} classes sum to {sum(probabilities):.4f}, not to 1"
-            )
-        )
+        distributions = [probabilities]
+    problems += [
+        Problem(where, f"probabilities of all {len(each)} classes sum to {sum(each):.4f}, not to 1")
+        for each in distributions
+        if not math.isclose(sum(each), 1.0, abs_tol=PROBABILITY_TOLERANCE)
+    ]
     return problems
 
 

@@ -49,6 +49,7 @@ class TensorLimits(Section):
     """The number of elements needs no limit of its own: the observation's shape fixes it."""
 
     max_bytes: Count = Field(default=MEBIBYTE, description="of the JSON body")
+    max_observations: Count = Field(default=256, description="in one request, and in one call of the model")
 
 
 class ClassificationOptions(Section):
@@ -100,7 +101,16 @@ THRESHOLDS = {"score_threshold": "number from 0 to 1", "max_detections": "intege
 CLASSES = {"predictions": [{"label": "string", "probability": "number", "index": "integer"}]}
 DETECTION = {"box": ["x1", "y1", "x2", "y2"], "label": "string", "score": "number", "index": "integer"}
 MASK = {"rle": {"size": ["height", "width"], "counts": "string"}, "area": "integer"}
-ACTION = {"action": "integer or numbers", "probabilities": "numbers, for discrete actions", "value": "number"}
+ACTION = {
+    "action": "integer or numbers",
+    "label": "string, of a discrete action that has one",
+    "probabilities": "numbers, of discrete actions; a Q-network has none",
+    "values": "numbers, of each discrete action, from a Q-network",
+    "mean": "numbers, of continuous actions",
+    "std": "numbers, of continuous actions",
+    "value": "number: the discounted return expected from here; of a Q-network the highest of its values",
+    "predictions": "where several observations came: one of these for each",
+}
 
 TASKS: dict[TaskName, Task] = {
     "image-classification": Task(
@@ -172,7 +182,7 @@ TASKS: dict[TaskName, Task] = {
         content_types=(JSON,),
         field="data",
         accept=(JSON,),
-        parameters={"deterministic": "boolean", "seed": "integer, of a drawn action"},
+        parameters={"deterministic": "boolean; a Q-network's is always true", "seed": "integer, of drawn actions"},
         answer=ACTION,
     ),
 }

@@ -80,7 +80,8 @@ def make_missing(models: list[Model], store: Path, artifacts: Path) -> None:
     for model in models:
         if (store / model.archive.name).is_file():
             continue
-        run("train", str(model.experiment), "--output", str(artifacts))
+        # Beside the artifacts: the checkout may be read-only.
+        run("train", str(model.experiment), "--output", str(artifacts), "--runs", str(artifacts.with_name("runs")))
         run("archiver", "build", str(model.spec), "--artifacts", str(artifacts), "--store", str(store))
 
 

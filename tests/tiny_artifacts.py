@@ -157,6 +157,21 @@ def continuous_policy(folder: Path) -> Path:
     ).write(folder, exported(folder, tiny_networks.Continuous(), torch.zeros(2, 3)), sample)
 
 
+def q_policy(folder: Path) -> Path:
+    sample = folder.with_name("observation.json")
+    sample.write_text(json.dumps({"data": [0.1, 0.2]}))
+    return Artifact(
+        name="tiny-values",
+        task="policy",
+        format="torch-export",
+        labels=["left", "stay", "right"],
+        preprocessing={
+            "observation": {"shape": [2], "low": None, "high": None},
+            "action": {"kind": "discrete", "count": 3, "outputs": "values"},
+        },
+    ).write(folder, exported(folder, tiny_networks.ActionValues(), torch.zeros(2, 2)), sample)
+
+
 TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-image": image_classification,
     "tiny-detection": object_detection,
@@ -166,6 +181,7 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-text": text_classification,
     "tiny-policy": policy,
     "tiny-torque": continuous_policy,
+    "tiny-values": q_policy,
 }
 
 

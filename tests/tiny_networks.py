@@ -65,3 +65,14 @@ class Continuous(nn.Module):
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean = self.actor(observations)
         return mean, self.log_std.exp().expand_as(mean), observations.sum(dim=1)
+
+
+class ActionValues(nn.Module):
+    """A Q-network over three actions: (B, 2) → (B, 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = nn.Linear(2, 3)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return self.values(observations)

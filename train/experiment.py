@@ -22,6 +22,7 @@ SYSTEMS = {
     "spoken-digits": "train.spoken_digits:SpokenDigits",
     "language-id": "train.language_id:LanguageId",
     "ppo": "train.ppo:PPO",
+    "dqn": "train.dqn:DQN",
 }
 
 

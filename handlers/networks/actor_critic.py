@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+from handlers.networks.standardisation import Standardisation
 
 
 class Discrete(nn.Module):
-    """observations (B, size) → logits (B, actions), values (B,)."""
+    """observations (B, …) of `size` numbers each → logits (B, actions), values (B,)."""
 
-    def __init__(self, size: int, actions: int, hidden: int = 64) -> None:
+    def __init__(self, size: int, actions: int, hidden: int = 64, standardise: bool = False) -> None:
         super().__init__()
+        self.standardisation = Standardisation(size) if standardise else nn.Identity()
         self.actor = perceptron(size, hidden, actions, gain=0.01)
         self.critic = perceptron(size, hidden, 1, gain=1.0)
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        return self.actor(observations), self.critic(observations).squeeze(1)
+        features = self.standardisation(observations.flatten(1))
+        return self.actor(features), self.critic(features).squeeze(1)
+
+
+class Continuous(nn.Module):
+    """observations (B, …) of `size` numbers each → mean (B, actions), std (B, actions), values (B,).
+
+    A diagonal Gaussian whose standard deviation is learnt, but does not depend on the observation. Its actions are
+    not bounded: who takes them clips them.
+    """
+
+    def __init__(self, size: int, actions: int, hidden: int = 64, standardise: bool = False) -> None:
+        super().__init__()
+        self.standardisation = Standardisation(size) if standardise else nn.Identity()
+        self.actor = perceptron(size, hidden, actions, gain=0.01)
+        self.log_std = nn.Parameter(torch.zeros(actions))
+        self.critic = perceptron(size, hidden, 1, gain=1.0)
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.standardisation(observations.flatten(1))
+        mean = self.actor(features)
+        return mean, self.log_std.exp().expand_as(mean), self.critic(features).squeeze(1)
 
 
 def perceptron(inputs: int, hidden: int, outputs: int, gain: float) -> nn.Sequential:

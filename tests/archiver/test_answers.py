@@ -34,6 +34,9 @@ GOOD: list[tuple[TaskName, dict[str, Any]]] = [
     ),
     ("policy", {"action": 1, "probabilities": [0.25, 0.75], "value": -3.5}),
     ("policy", {"action": [0.5, -0.5], "value": 0.0}),
+    ("policy", {"action": [0.5], "mean": [0.75], "std": [0.1], "value": 0.0}),
+    ("policy", {"action": 1, "values": [0.25, 3.5], "value": 3.5, "label": "b"}),
+    ("policy", {"predictions": [{"action": 0, "probabilities": [0.75, 0.25], "value": 1.0}]}),
 ]
 
 BAD: list[tuple[TaskName, Any, str]] = [
@@ -80,6 +83,11 @@ BAD: list[tuple[TaskName, Any, str]] = [
     ("instance-segmentation", {"size": [2, 3], "segments": [{"label": "b", "index": 1, "rle": RLE, "area": 6}]}, "box"),
     ("policy", {"action": 1, "probabilities": [0.5, 0.4], "value": 0.0}, "sum to 0.9"),
     ("policy", {"action": 0.5, "value": 0.0}, "action"),
+    ("policy", {"action": 2, "probabilities": [0.5, 0.5], "value": 0.0}, "one of the 2 probabilities"),
+    ("policy", {"action": 0, "values": [0.25, 3.5], "value": 0.25}, "the highest of the values"),
+    ("policy", {"action": [0.5, 0.5], "mean": [0.5], "std": [0.5, 1.0], "value": 0.0}, "as many numbers"),
+    ("policy", {"predictions": []}, "at least 1 item"),
+    ("policy", {"predictions": [{"action": 1, "probabilities": [0.5, 0.4], "value": 0.0}]}, "sum to 0.9"),
 ]
 
 

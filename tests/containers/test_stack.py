@@ -39,6 +39,7 @@ INPUTS: dict[str, Payload] = {
     "tiny-text": "Where is the station?",
     "tiny-policy": {"data": [0.1, 0.2, 0.3, 0.4]},
     "tiny-torque": {"data": [0.1, 0.2, 0.3]},
+    "tiny-values": {"data": [0.1, 0.2]},
 }
 
 

@@ -132,3 +132,14 @@ def test_a_continuous_policy(client: Predict, artifact: Callable[[str], Path]) -
     np.testing.assert_allclose(answer["std"], std[0].numpy(), atol=1e-6)
     np.testing.assert_allclose(answer["action"], mean[0].clamp(-0.25, 0.25).numpy(), atol=1e-6)
     assert answer["value"] == pytest.approx(value.item(), abs=1e-5)
+
+
+def test_a_q_network(client: Predict, artifact: Callable[[str], Path]) -> None:
+    """Several observations in one request."""
+    model = torch.export.load(artifact("tiny-values") / "weights.pt2").module()
+    observations = [[0.5, -1.5], [-30.0, 2.0], [7.0, 7.0]]
+    answers = client.predict("tiny-values", {"data": observations}).json()["predictions"]
+    for answer, expected in zip(answers, model(torch.tensor(observations)), strict=True):
+        np.testing.assert_allclose(answer["values"], expected.numpy(), rtol=1e-5, atol=1e-6)
+        assert answer["action"] == int(expected.argmax())
+        assert answer["value"] == max(answer["values"])

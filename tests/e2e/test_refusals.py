@@ -57,6 +57,9 @@ CASES: list[tuple[str, Any, str | None, int]] = [
     ("tiny-policy", b"[0.1, 0.2, 0.3]", JSON, 422),
     ("tiny-policy", b"[1e39, 0, 0, 0]", JSON, 422),
     ("tiny-policy", b'["a", 0, 0, 0]', JSON, 422),
+    ("tiny-policy", b"[[0, 0, 0, 0], [0, 0, 9, 0]]", JSON, 422),
+    ("tiny-policy", json.dumps([[0.0] * 4] * 257).encode(), JSON, 413),
+    ("tiny-values", b'{"data": [0, 0], "deterministic": false}', JSON, 422),
     ("tiny-policy", b"[" * 100_000, JSON, 400),
     ("tiny-policy", json.dumps([0.1] * 200_000).encode(), JSON, 422),
     ("tiny-policy", json.dumps([0.1] * 300_000).encode(), JSON, 413),
@@ -70,6 +73,7 @@ FINE: dict[str, Any] = {
     "tiny-audio": recording(noise(0.5, 0)),
     "tiny-text": "🚉 ‮ \u0000 é",
     "tiny-policy": {"data": [0.1, 0.2, 0.3, 0.4]},
+    "tiny-values": {"data": [0.1, 0.2]},
 }
 
 

@@ -28,7 +28,7 @@ def test_train_export_archive_serve_predict(torchserve: TorchServe, tmp_path: Pa
     spec = tmp_path / "specs" / "balance.yaml"
     spec.parent.mkdir()
     spec.write_text("task: policy\nbatch:\n  size: 8\n")
-    command("train", experiment, "--output", tmp_path)
+    command("train", experiment, "--output", tmp_path, "--runs", tmp_path / "runs")
     command("archiver", "build", spec, "--artifacts", tmp_path, "--store", tmp_path)
     shutil.copy(tmp_path / "balance.mar", torchserve.store)
     program = torch.export.load(tmp_path / "balance" / "weights.pt2").module()

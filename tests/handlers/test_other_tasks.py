@@ -1,4 +1,4 @@
-"""Audio, text and policies: the same answers as the model called in Python."""
+"""Audio and text: the same answers as the model called in Python."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.handlers.worker import Worker
-from tests.inputs import OBSERVATIONS, RATE, TEXTS, noise, recording
+from tests.inputs import RATE, TEXTS, noise, recording
 
 
 @pytest.fixture(scope="module")
@@ -96,50 +96,3 @@ def test_a_long_text_says_that_it_was_cut(load: Callable[[str], Worker]) -> None
 def test_odd_texts(load: Callable[[str], Worker], body: bytes, status: int) -> None:
     answers = load("tiny-text").answer([{"body": body}, {"body": b"fine"}])
     assert [answer[0] for answer in answers] == [status, 200]
-
-
-@torch.inference_mode()
-def test_a_discrete_policy_equals_the_model(load: Callable[[str], Worker]) -> None:
-    worker = load("tiny-policy")
-    logits, values = worker.handler.model(torch.from_numpy(OBSERVATIONS))
-    for row, answer in enumerate(worker.json(*({"body": orjson.dumps(o.tolist())} for o in OBSERVATIONS))):
-        np.testing.assert_allclose(answer["probabilities"], logits[row].softmax(0).numpy(), atol=1e-6)
-        assert answer["value"] == pytest.approx(values[row].item(), abs=1e-6)
-        assert answer["action"] == int(logits[row].argmax())
-        assert answer["label"] == ["left", "right"][answer["action"]]
-
-
-def test_sampling_follows_the_probabilities_and_the_seed(load: Callable[[str], Worker]) -> None:
-    worker = load("tiny-policy")
-
-    def act(seed: int) -> dict[str, Any]:
-        [answer] = worker.json(
-            {"body": orjson.dumps({"data": [0.1, 0.2, 0.3, 0.4], "deterministic": False, "seed": seed})}
-        )
-        return answer
-
-    answers = [act(seed) for seed in range(400)]
-    assert act(7) == answers[7]
-    share = np.mean([answer["action"] for answer in answers])
-    probability = answers[0]["probabilities"][1]
-    assert abs(share - probability) < 4 * np.sqrt(probability * (1 - probability) / 400)
-
-
-@torch.inference_mode()
-def test_a_continuous_policy_is_clipped_to_its_bounds(load: Callable[[str], Worker]) -> None:
-    worker = load("tiny-torque")
-    observation = [0.9, -0.9, 7.0]
-    mean, std, value = worker.handler.model(torch.tensor([observation]))
-    [answer] = worker.json({"body": orjson.dumps(observation)})
-    np.testing.assert_allclose(answer["mean"], mean[0].numpy(), atol=1e-6)
-    np.testing.assert_allclose(answer["std"], std[0].numpy(), atol=1e-6)
-    np.testing.assert_allclose(answer["action"], mean[0].clamp(-0.25, 0.25).numpy(), atol=1e-6)
-    assert answer["value"] == pytest.approx(value.item(), abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    "body", [b"[0.1, 0.2, 0.3]", b"[0.1, 0.2, 0.3, null]", b"[1e39, 0, 0, 0]", b"[9, 0, 0, 0]", b'["a", 0, 0, 0]']
-)
-def test_bad_observations(load: Callable[[str], Worker], body: bytes) -> None:
-    [(status, _, answer)] = load("tiny-policy").answer([{"body": body}])
-    assert (status, orjson.loads(answer)["type"]) == (422, "InvalidInput")

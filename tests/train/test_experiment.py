@@ -36,7 +36,7 @@ def test_all_errors_at_once() -> None:
     ("arguments", "said"),
     [
         (["cartpol"], "no experiment 'cartpol'; there are cartpole"),
-        (["cartpole", "system=dqn"], "system is 'dqn'; wanted one of"),
+        (["cartpole", "system=sarsa"], "system is 'sarsa'; wanted one of"),
         (["cartpole", "steps"], "an override is key=value, got 'steps'"),
         (["imagenet", "model=mobilenet_v9"], "torchvision has none called 'mobilenet_v9'"),
         (["imagenet", "weights=V7"], "mobilenet_v2 has no 'V7'; there are IMAGENET1K_V1, IMAGENET1K_V2"),

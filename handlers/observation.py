@@ -1,0 +1,84 @@
+"""Observations as a request holds them: checked to the last number, and what is wrong named with its place."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.errors import InvalidInput
+
+NUMBERS = "iuf"
+
+
+def observations_in(
+    data: Any, shape: tuple[int, ...], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """One observation of `shape`, or several of them (N, *shape), as float32.
+
+    low, high: inclusive bounds of `shape`, infinite where there are none.
+    Raises InvalidInput for another shape, and for a value that is no number, not finite or out of bounds, with its
+    position and value.
+    """
+    if not isinstance(data, list):
+        raise InvalidInput("the data is no list of numbers")
+    try:
+        read = np.array(data)
+    except (TypeError, ValueError, OverflowError):  # ragged, or nested deeper than an array can be
+        raise InvalidInput(wrong_shape(None, shape)) from None
+    if read.shape != shape and (read.ndim != len(shape) + 1 or read.shape[1:] != shape or not len(read)):
+        raise InvalidInput(wrong_shape(read.shape, shape))
+    if read.dtype.kind not in NUMBERS:
+        check_numbers(data, read.shape)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and that is refused below
+        values = read.astype(np.float32)
+    refuse(~np.isfinite(values), data, "a finite 32-bit number")
+    outside = (values < low) | (values > high)
+    if outside.any():
+        place = first(outside)
+        of_one = place[len(place) - len(shape) :]
+        refuse(outside, data, f"{low[of_one]:g} to {high[of_one]:g}")
+    return values
+
+
+def check_numbers(data: Any, shape: tuple[int, ...]) -> None:
+    """InvalidInput for the first element that is no number: a string, null, true."""
+    for place in np.ndindex(shape):
+        value = at(data, place)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InvalidInput(f"observation{written(place)}: got {shown(value)}, wanted a number")
+
+
+def refuse(wrong: NDArray[np.bool_], data: Any, wanted: str) -> None:
+    """InvalidInput for the first wrong element, if there is one."""
+    if wrong.any():
+        place = first(wrong)
+        raise InvalidInput(f"observation{written(place)}: got {shown(at(data, place))}, wanted {wanted}")
+
+
+def first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.argwhere(wrong)[0])
+
+
+def at(data: Any, place: tuple[int, ...]) -> Any:
+    for index in place:
+        data = data[index]
+    return data
+
+
+def written(place: tuple[int, ...]) -> str:
+    """`(1, 3)` → `"[1][3]"`."""
+    return "".join(f"[{index}]" for index in place)
+
+
+def shown(value: Any) -> str:
+    """As the sender wrote it in JSON, cut short."""
+    return json.dumps(value)[:40]
+
+
+def wrong_shape(found: tuple[int, ...] | None, shape: tuple[int, ...]) -> str:
+    got = "is ragged" if found is None else f"has shape {list(found)}"
+    several = ", ".join(["N", *map(str, shape)])
+    return f"the observation {got}; wanted {list(shape)}, or [{several}] for several"

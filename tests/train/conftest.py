@@ -1,0 +1,14 @@
+"""What the tests of training share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from train.reinforcement import one_thread as single
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the stages themselves run: with small matrices a second thread waits more than it works."""
+    with single():
+        yield

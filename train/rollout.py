@@ -1,0 +1,76 @@
+"""A rollout: what copies of an environment did for some steps, and what it was worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Rollout:
+    """What `copies` did for `steps` steps; every tensor is (steps, copies, …).
+
+    next_values: the critic's value of the observation each step led to, the last one of an episode included.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    log_probabilities: Tensor
+    rewards: Tensor
+    values: Tensor
+    next_values: Tensor
+    terminated: Tensor
+    truncated: Tensor
+
+    def advantages(self, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
+        """Generalised advantage estimates and value targets (Schulman et al. 2016).
+
+        A terminated episode is worth nothing afterwards. A truncated one would have gone on, so the value of its last
+        observation counts, but no advantage flows back over the cut. The last step of a rollout, wherever in an
+        episode, likewise counts the value of what it led to.
+        """
+        deltas = self.rewards + gamma * self.next_values * ~self.terminated - self.values
+        goes_on = ~(self.terminated | self.truncated)
+        advantages = torch.zeros_like(deltas)
+        following = torch.zeros_like(deltas[0])
+        for step in reversed(range(len(deltas))):
+            following = deltas[step] + gamma * gae_lambda * (following * goes_on[step])
+            advantages[step] = following
+        return advantages, advantages + self.values
+
+
+@dataclass
+class Minibatch:
+    """Part of a rollout, its steps in no order. advantages: normalised over this part alone."""
+
+    observations: Tensor
+    actions: Tensor
+    log_probabilities: Tensor
+    values: Tensor
+    advantages: Tensor
+    targets: Tensor
+
+
+def minibatches(
+    rollout: Rollout, advantages: Tensor, targets: Tensor, size: int, generator: torch.Generator
+) -> Iterator[Minibatch]:
+    """Every step of a rollout once, shuffled, in parts of `size` steps or a few more: none is left smaller."""
+    flat = [
+        part.flatten(0, 1)
+        for part in (rollout.observations, rollout.actions, rollout.log_probabilities, rollout.values)
+    ]
+    advantages, targets = advantages.flatten(), targets.flatten()
+    order = torch.randperm(len(targets), generator=generator, device=targets.device)
+    for chosen in order.tensor_split(max(1, len(order) // size)):
+        observations, actions, log_probabilities, values = (part[chosen] for part in flat)
+        yield Minibatch(
+            observations, actions, log_probabilities, values, normalised(advantages[chosen]), targets[chosen]
+        )
+
+
+def normalised(advantages: Tensor) -> Tensor:
+    """With mean 0 and standard deviation 1, or all zero where they are all the same."""
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
