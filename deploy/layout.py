@@ -34,7 +34,7 @@ class Machine:
         """This one, or the container's part of it."""
         import torch  # only here: it takes a second
 
-        cores = min(len(os.sched_getaffinity(0)), max(1, int(quota())))
+        cores = max(1, int(min(len(os.sched_getaffinity(0)), quota())))
         free = min(psutil.virtual_memory().available, memory_left())
         return cls(cores, torch.cuda.device_count(), int(free))
 
@@ -62,7 +62,11 @@ def quota() -> float:
 def memory_left() -> float:
     """Bytes a container's limit leaves (cgroup v2's memory.max); infinite without one."""
     limit, used = text_of("/sys/fs/cgroup/memory.max"), text_of("/sys/fs/cgroup/memory.current")
-    return int(limit) - int(used) if limit.isdigit() and used.isdigit() else float("inf")
+    if not (limit.isdigit() and used.isdigit()):
+        return float("inf")
+    # What was read from files counts as used, and is given back when a process asks for memory.
+    held = dict(line.split() for line in text_of("/sys/fs/cgroup/memory.stat").splitlines())
+    return int(limit) - int(used) + int(held.get("file", 0))
 
 
 def text_of(path: str) -> str:
