@@ -13,6 +13,8 @@ from benchmarks.sample import Reply, Sample
 
 READ = 1 << 18
 BOUNDARY = "a-picture"
+# Seconds that answers on their way are waited for after the end.
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def open_loop(target: Target, bodies: Sequence[bytes], rate: float, seconds: flo
     total = int(rate * seconds)
     sent = 0
     try:
-        while len(replies) < total and perf_counter() < started + 3 * seconds:
+        while len(replies) < total and perf_counter() < started + seconds + PATIENCE:
             while sent < total and started + sent / rate <= perf_counter():
                 if not idle:
                     if len(connections) >= most:
@@ -191,10 +193,10 @@ def open_loop(target: Target, bodies: Sequence[bytes], rate: float, seconds: flo
     return Sample([*replies, *lost], took)
 
 
-def drain(selector: selectors.BaseSelector, connections: Sequence[Connection], patience: float = 30.0) -> None:
+def drain(selector: selectors.BaseSelector, connections: Sequence[Connection]) -> None:
     """Wait for the answers still on their way, so that the next measurement starts from an idle server."""
     waiting = len(connections)
-    until = perf_counter() + patience
+    until = perf_counter() + PATIENCE
     while waiting and perf_counter() < until:
         for key, events in selector.select(0.5):
             if events & selectors.EVENT_WRITE:

@@ -1,0 +1,24 @@
+"""A change that halves the speed does not go unseen: ratios in one run, with generous bounds, never times."""
+
+import pytest
+
+from benchmarks.comparison import Comparison, medians
+from benchmarks.contenders.torchserve import Bundle
+from benchmarks.in_process import InProcess
+from benchmarks.models import LIGHT
+
+PROCESSES = 2
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_serving_costs_little_beside_the_model() -> None:
+    limit, usual = InProcess(LIGHT, "fast", 4, PROCESSES), InProcess(LIGHT, "usual", 1, PROCESSES)
+    comparison = Comparison(LIGHT, [Bundle(LIGHT, PROCESSES)], [limit, usual], [8], rounds=3, seconds=2.0, settle=8.0)
+    found, _ = comparison.run(print)
+    values = medians(found)
+    served = values["this bundle", 8]
+    print({key: round(value["throughput"], 1) for key, value in values.items()})
+    assert served["errors"] == served["wrong"] == 0
+    assert served["throughput"] > 0.55 * values[limit.name, 0]["throughput"]
+    assert served["throughput"] > 1.1 * values[usual.name, 0]["throughput"]
