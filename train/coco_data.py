@@ -20,6 +20,7 @@ from train import coco
 from train.coco import AnnotatedPicture, CocoFile
 from train.experiment import ExperimentError, Section
 from train.findings import Findings
+from train.held_out import hold_out
 from train.picture_file import read_picture
 from train.trainer import LOADERS
 
@@ -56,10 +57,7 @@ class CocoSettings(CocoSource):
             findings[self.validation.annotations.name] = others.findings
             training, validation = train.pictures, others.pictures
         else:
-            order = np.random.default_rng(seed).permutation(len(train.pictures))
-            held_out = set(order[: max(1, round(self.validation_part * len(order)))].tolist())
-            training = [picture for index, picture in enumerate(train.pictures) if index not in held_out]
-            validation = [picture for index, picture in enumerate(train.pictures) if index in held_out]
+            training, validation = hold_out(train.pictures, self.validation_part, seed)
         test = validation
         if self.test:
             others = self.read(self.test, masks, train.labels)
@@ -70,18 +68,12 @@ class CocoSettings(CocoSource):
         return split
 
     def read(self, source: CocoSource, masks: bool, labels: list[str] | None = None) -> CocoFile:
-        # A run reads its data in each stage; nothing has changed in between but by its owner's hand.
-        try:
-            changed = source.annotations.stat().st_mtime_ns
-        except FileNotFoundError:
-            changed = 0
-        return read_once(source.annotations, source.images, masks, self.decode, tuple(labels or ()), changed)
+        return read_once(source.annotations, source.images, masks, self.decode, tuple(labels or ()))
 
 
+# A run reads its data in each of its stages.
 @lru_cache(maxsize=4)
-def read_once(
-    annotations: Path, images: Path, masks: bool, decode: bool, labels: tuple[str, ...], changed: int
-) -> CocoFile:
+def read_once(annotations: Path, images: Path, masks: bool, decode: bool, labels: tuple[str, ...]) -> CocoFile:
     return coco.read(annotations, images, masks, decode, list(labels) or None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -25,7 +24,7 @@ from train.experiment import Staged
 from train.fine_tuning import FineTuning
 from train.gallery import chosen, confident, draw_boxes, draw_found, write_grid, write_pairs
 from train.precision_recall import best_thresholds, plot_precision_recall
-from train.run import Run, RunError, is_first_process
+from train.run import Run, is_first_process
 from train.trainer import TrainerSettings, quiet_trainer
 
 TITLES = {"bbox": "boxes", "segm": "masks"}
@@ -61,12 +60,11 @@ class ObjectDetection(Staged):
             print(f"{self.name}: {split}")
         run.record("data", split.describe())
         network = self.model.network(len(split.labels))
-        keep = self.model.initialise(network)
+        published = self.model.initialise(network)
+        keep = published if self.model.keep_statistics else []
         module = DetectionModule(network, split.labels, self.masks, self.learning, keep)
         data = self.pictures(split)
-        started = time.monotonic()
-        found = self.trainer.fit(run, module, data, monitor="mAP")
-        run.record("fit", {**found, "seconds": round(time.monotonic() - started, 1)})
+        self.trainer.fit(run, module, data, monitor="mAP")
 
     def test(self, run: Run) -> None:
         split = self.split()
@@ -111,7 +109,8 @@ class ObjectDetection(Staged):
                     "data": self.data.annotations.name,
                     **{f"{name} pictures": len(getattr(split, name)) for name in ("training", "validation", "test")},
                     **self.model_dump(mode="json", exclude={"name", "system", "data"}),
-                    **{name: fitted[name] for name in ("epochs", "steps", "seconds") if name in fitted},
+                    "epochs": fitted["epochs"],
+                    "steps": fitted["steps"],
                 },
                 reference=tested["reference"],
             ).write(folder, module.network.state_dict(), sample, sorted(run.plots.glob("*.png")))
@@ -126,7 +125,7 @@ class ObjectDetection(Staged):
         """The best checkpoint, in evaluation mode."""
         network = self.model.network(len(split.labels))
         module = DetectionModule(network, split.labels, self.masks, self.learning)
-        module.load_state_dict(torch.load(best(run), map_location="cpu", weights_only=True)["state_dict"])
+        module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
         return module.eval()
 
     def sample(self, split: Split) -> Tensor:
@@ -153,14 +152,6 @@ class ObjectDetection(Staged):
             write_pairs(found, true, path)
         else:
             write_grid(found, path)
-
-
-def best(run: Run) -> Path:
-    """The checkpoint that `fit` found best. RunError where none was validated."""
-    name = run.recorded("fit")["best"]
-    if not name:
-        raise RunError(f"{run.folder}: the training ended before its first validation; nothing to measure")
-    return run.folder / name
 
 
 def reference(found: list[dict[str, Tensor]], labels: list[str], threshold: float) -> dict[str, Any]:
