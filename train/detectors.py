@@ -165,6 +165,11 @@ class DetectorSettings(Section):
             if self.trainable_layers is not None:
                 raise ExperimentError("model.trainable_layers: without published weights all layers learn")
             return []
+        stages = self.backbone.trainable if self.trainable_layers is None else self.trainable_layers
+        if stages > self.backbone.stages:
+            raise ExperimentError(
+                f"model.trainable_layers is {stages}; {self.architecture} has {self.backbone.stages} stages"
+            )
         if self.weights == "backbone":
             loaded = load_backbone(network, self.backbone, state_dict(self.imagenet()))
         else:
@@ -172,7 +177,7 @@ class DetectorSettings(Section):
             loaded = load_but_predictors(network, published, self.family.predictors)
             if self.architecture in WITHOUT_EPSILON:
                 absorb_epsilon(network)
-        self.freeze(network)
+        freeze(network, self.backbone, stages)
         return [name.removesuffix(".running_mean") for name in loaded if name.endswith(".running_mean")]
 
     def imagenet(self) -> WeightsEnum:
@@ -191,18 +196,15 @@ class DetectorSettings(Section):
             )
         return known[self.weights]
 
-    def freeze(self, network: nn.Module) -> None:
-        stages = self.backbone.trainable if self.trainable_layers is None else self.trainable_layers
-        if stages > self.backbone.stages:
-            raise ExperimentError(
-                f"model.trainable_layers is {stages}; {self.architecture} has {self.backbone.stages} stages"
-            )
-        with torch.device("meta"):
-            extracted = self.backbone.extract(self.backbone.classifier(), stages)
-        frozen = {f"backbone.{name}" for name, parameter in extracted.named_parameters() if not parameter.requires_grad}
-        for name, parameter in network.named_parameters():
-            if name in frozen:
-                parameter.requires_grad_(False)
+
+def freeze(network: nn.Module, backbone: Backbone, stages: int) -> None:
+    """Let the last `stages` of the backbone learn, as torchvision counts them, and none before."""
+    with torch.device("meta"):
+        extracted = backbone.extract(backbone.classifier(), stages)
+    frozen = {f"backbone.{name}" for name, parameter in extracted.named_parameters() if not parameter.requires_grad}
+    for name, parameter in network.named_parameters():
+        if name in frozen:
+            parameter.requires_grad_(False)
 
 
 def load_backbone(network: nn.Module, backbone: Backbone, published: dict[str, Tensor]) -> list[str]:
