@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from matplotlib import get_data_path
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as transforms
@@ -18,6 +19,7 @@ from train.shape_pictures import ShapePictures
 _TILE = 320
 _COUNT = 20
 _COLUMNS = 5
+_FONT = str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
 
 
 def colour(index: int) -> tuple[int, int, int]:
@@ -61,8 +63,9 @@ def draw_boxes(
     """Boxes over a uint8 picture, as thick as they can be seen in a grid."""
     if not len(boxes_N4):
         return image_CHW
-    width = max(2, round(max(image_CHW.shape) / _TILE * 2))
-    return draw_bounding_boxes(image_CHW, boxes_N4, captions, colours, width=width)
+    scale = max(image_CHW.shape) / _TILE
+    width, size = max(2, round(2 * scale)), max(9, round(11 * scale))
+    return draw_bounding_boxes(image_CHW, boxes_N4, captions, colours, width=width, font=_FONT, font_size=size)
 
 
 def draw_found(image_CHW: Tensor, found: dict[str, Tensor], labels: list[str]) -> Tensor:

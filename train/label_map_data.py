@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
@@ -89,17 +90,19 @@ class LabelSettings(LabelSource):
         return split
 
     def read(self, source: LabelSource, labels: list[str] | None) -> LabelledFiles:
-        return read_once(source, self.decode, tuple(labels or ()))
+        return read_once(source.annotations, source.maps, source.images, self.decode, tuple(labels or ()))
 
 
 # A run reads its data in each of its stages.
 @lru_cache(maxsize=4)
-def read_once(source: LabelSource, decode: bool, labels: tuple[str, ...]) -> LabelledFiles:
-    if source.annotations is not None:
-        return from_coco(source.annotations, source.images, decode, list(labels) or None)
-    if source.maps is None:
-        raise ExperimentError(f"{source.images} has neither annotations nor maps")
-    return from_maps(source.maps, source.images, decode, list(labels))
+def read_once(
+    annotations: Path | None, maps: Path | None, images: Path, decode: bool, labels: tuple[str, ...]
+) -> LabelledFiles:
+    if annotations is not None:
+        return from_coco(annotations, images, decode, list(labels) or None)
+    if maps is None:
+        raise ExperimentError(f"{images} has neither annotations nor maps")
+    return from_maps(maps, images, decode, list(labels))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 from torchmetrics.detection import MeanAveragePrecision
 
 from train.average_precision import AveragePrecision, Kind, Precision
@@ -130,8 +133,8 @@ def measured(found: Items, truth: Items, batch: int = 3) -> dict[Kind, Precision
 def assert_equal(found: Items, truth: Items) -> None:
     computed = measured(found, truth)
     for kind in ("bbox", "segm"):
-        wanted = directly(found, truth, kind)  # type: ignore[arg-type]
-        got = computed[kind]  # type: ignore[index]
+        wanted = directly(found, truth, kind)
+        got = computed[kind]
         np.testing.assert_allclose([got.mean, got.at_50, got.at_75], wanted["stats"][:3], atol=1e-6, rtol=0)
         assert got.by_class.keys() == wanted["by class"].keys()
         for label, value in wanted["by class"].items():
@@ -205,3 +208,27 @@ def test_an_overlap_of_six_tenths_matches_at_six_tenths() -> None:
     default = MeanAveragePrecision()
     default.update([found], [truth])
     assert default.compute()["map"].item() == pytest.approx(0.2)
+
+
+def items(seed: int) -> tuple[Items, Items]:
+    rng = np.random.default_rng(seed)
+    truth = [of_truth(objects(rng, int(count))) for count in rng.integers(0, 5, 8)]
+    return [detections(rng, item, 3) for item in truth], truth
+
+
+def half(rank: int, folder: str) -> None:
+    """One of two processes, which sees every second picture."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    found, truth = items(7)
+    computed = measured(found[rank::2], truth[rank::2])
+    Path(folder, str(rank)).write_text(json.dumps([computed["bbox"].mean, computed["segm"].mean]))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
+    spawn(half, (str(tmp_path),), nprocs=2)
+    alone = measured(*items(7))
+    for rank in "01":
+        got = json.loads((tmp_path / rank).read_text())
+        assert got == pytest.approx([alone["bbox"].mean, alone["segm"].mean], abs=1e-6)

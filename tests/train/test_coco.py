@@ -32,7 +32,8 @@ def test_boxes_labels_and_masks_are_those_pycocotools_reads(source: dict[str, Pa
     assert file.labels == [BACKGROUND, *SHAPES]
     pictures = CocoPictures(file.pictures, masks=True, crowds=True)
     assert len(pictures) == len(reference.imgs) == 6
-    for number, (image, target) in enumerate(pictures):  # type: ignore[arg-type]
+    for number in range(len(pictures)):
+        image, target = pictures[number]
         wanted = reference.loadAnns(reference.getAnnIds(number))
         assert image.shape == (3, reference.imgs[number]["height"], reference.imgs[number]["width"])
         for position, annotation in enumerate(wanted):

@@ -53,10 +53,9 @@ def experiment(path: Path, source: dict[str, Path], model: dict[str, Any], **key
     return path
 
 
-def served(artifact: Path, folder: Path) -> Worker:
+def served(artifact: Path, folder: Path, **options: float) -> Worker:
     """The artifact as the archiver takes it, in a worker's handler."""
     spec = folder / "spec.yaml"
-    options = {"score_threshold": 0.0, "max_detections": 10}
     spec.write_text(yaml.safe_dump({"name": "mine", "artifact": str(artifact), "threads": 1, "options": options}))
     return Worker(
         archive.build(resolve(spec, folder), PROJECT / "handlers", folder / "store").path, folder / "unpacked"
@@ -125,7 +124,7 @@ def test_the_whole_path_with_a_kill_in_it(source: dict[str, Path], tmp_path: Pat
     assert description["metrics"]["mAP"] == tested["mAP"]
     assert description["reference"]["pictures"] == 2
     assert (tmp_path / "mine" / "extras" / "examples.png").is_file()
-    worker = served(tmp_path / "mine", tmp_path)
+    worker = served(tmp_path / "mine", tmp_path, score_threshold=0.0, max_detections=10)
     assert_answers_as_the_model(worker, tmp_path / "mine" / "sample.jpg", masks=False)
 
 
@@ -154,7 +153,7 @@ def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: di
         assert {"mAP", "mask mAP"} <= run.recorded("test").keys()
         assert (run.plots / "precision-recall-masks.png").stat().st_size > 5_000
     shutil.rmtree(run.checkpoints)  # hundreds of megabytes
-    worker = served(tmp_path / "mine", tmp_path)
+    worker = served(tmp_path / "mine", tmp_path, score_threshold=0.0, max_detections=10)
     assert_answers_as_the_model(worker, tmp_path / "mine" / "sample.jpg", masks)
 
 
