@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib import get_data_path
@@ -42,7 +43,7 @@ def write_grid(tiles: Sequence[Tensor], path: Path) -> None:
 
 def write_pairs(predicted: Sequence[Tensor], true: Sequence[Tensor], path: Path) -> None:
     """As write_grid: a row with what is predicted above the row of what is true."""
-    blank = torch.full((3, _TILE, _TILE), 255, dtype=torch.uint8)
+    blank = torch.zeros(3, _TILE, _TILE, dtype=torch.uint8)
     tiles = []
     for start in range(0, len(predicted), _COLUMNS):
         for row in (predicted[start : start + _COLUMNS], true[start : start + _COLUMNS]):
@@ -65,7 +66,8 @@ def draw_boxes(
         return image_CHW
     scale = max(image_CHW.shape) / _TILE
     width, size = max(2, round(2 * scale)), max(9, round(11 * scale))
-    return draw_bounding_boxes(image_CHW, boxes_N4, captions, colours, width=width, font=_FONT, font_size=size)
+    style: dict[str, Any] = {"font": _FONT, "font_size": size, "label_colors": "black", "fill_labels": True}
+    return draw_bounding_boxes(image_CHW, boxes_N4, captions, colours, width=width, **(style if captions else {}))
 
 
 def draw_found(image_CHW: Tensor, found: dict[str, Tensor], labels: list[str]) -> Tensor:

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torchmetrics.detection import MeanAveragePrecision
 
-from train.average_precision import AveragePrecision, Kind, Precision
+from handlers import instance_segmentation
+from train.average_precision import MASK_THRESHOLD, AveragePrecision, Kind, Precision
 
 LABELS = ["__background__", "a", "b", "c"]
 SIDE = 64
@@ -208,6 +209,10 @@ def test_an_overlap_of_six_tenths_matches_at_six_tenths() -> None:
     default = MeanAveragePrecision()
     default.update([found], [truth])
     assert default.compute()["map"].item() == pytest.approx(0.2)
+
+
+def test_masks_are_cut_where_the_server_cuts_them() -> None:
+    assert MASK_THRESHOLD == instance_segmentation.MASK_THRESHOLD
 
 
 def items(seed: int) -> tuple[Items, Items]:
