@@ -24,11 +24,9 @@ from train.experiment import ExperimentError
 
 CLASSES = 4
 ALL = (*get_args(BoxDetector), *get_args(MaskDetector))
-# VGG16 alone takes seconds to initialise.
-LIGHT = [pytest.param(name, marks=[pytest.mark.slow] if name == "ssd300_vgg16" else []) for name in ALL]
 
 
-@pytest.mark.parametrize("architecture", LIGHT)
+@pytest.mark.parametrize("architecture", ALL)
 def test_the_served_factory_builds_what_was_trained(architecture: Any) -> None:
     """By dotted name and arguments alone, on no device: every name and shape of the state fits."""
     settings = DetectorSettings(architecture=architecture, weights="none", score_threshold=0.2, nms_iou=0.4)
@@ -44,7 +42,7 @@ def test_the_served_factory_builds_what_was_trained(architecture: Any) -> None:
     assert (limits.score_thresh, limits.nms_thresh, limits.detections_per_img) == (0.2, 0.4, 100)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("architecture", LIGHT)
+@pytest.mark.parametrize("architecture", ALL)
 def test_published_weights_fill_all_but_the_predictors(architecture: Any) -> None:
     """Even for as many classes as were published: they are other classes."""
     settings = DetectorSettings(architecture=architecture, weights="none")
