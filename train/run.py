@@ -83,6 +83,14 @@ class Run:
         path = self.checkpoints / "last.ckpt"
         return path if path.is_file() else None
 
+    @property
+    def best(self) -> Path:
+        """The checkpoint that `fit` found best; RunError when it has not ended, or none was validated."""
+        name = self.recorded("fit")["best"]
+        if not name:
+            raise RunError(f"{self.folder}: the training ended before its first validation; there is nothing to test")
+        return self.folder / name
+
     def record(self, stage: str, found: dict[str, Any]) -> None:
         """Write `<stage>.json`, from the first process only."""
         if is_first_process():

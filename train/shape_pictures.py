@@ -30,12 +30,14 @@ class Picture:
 
     image_HWC: uint8, RGB.
     label_map_HW: uint8, 0 where the photograph shows, else 1 + the shape's index in SHAPES.
+    instances_HW: uint8, 0 where the photograph shows, else 1 + the shape's position in boxes and labels.
     boxes: float32 (N, 4), x1, y1, x2, y2 in pixels around the part that is visible, with x2 and y2 exclusive.
     labels: int64 (N,), numbered as in label_map_HW.
     """
 
     image_HWC: NDArray[np.uint8]
     label_map_HW: NDArray[np.uint8]
+    instances_HW: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
 
@@ -62,6 +64,7 @@ def compose(rng: Generator, photographs: tuple[str, ...], size: tuple[int, int])
     return Picture(
         image_HWC=_photograph_again(canvas_HWC, rng),
         label_map_HW=np.array([0, *labels], np.uint8)[instances_HW],
+        instances_HW=instances_HW,
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         labels=np.array(labels, np.int64),
     )

@@ -33,7 +33,14 @@ class AntialiasedTransform(GeneralizedRCNNTransform):
         return resized, target
 
 
-def mobilenet_v2_ssd(num_classes: int, image_size: int = 224, channels: int = 128) -> SSD:
+def mobilenet_v2_ssd(
+    num_classes: int,
+    image_size: int = 224,
+    channels: int = 128,
+    score_thresh: float = 0.01,
+    nms_thresh: float = 0.45,
+    detections_per_img: int = 100,
+) -> SSD:
     """SSD (Liu et al. 2016) with SSDLite heads (Sandler et al. 2018) on a feature pyramid (Lin et al. 2017).
 
     It follows torchvision's detection contract: a list of images (3, H, W) in [0, 1] of any sizes → a list of dicts
@@ -42,6 +49,7 @@ def mobilenet_v2_ssd(num_classes: int, image_size: int = 224, channels: int = 12
     num_classes: with the background, which is class 0.
     image_size: the side of the square every image is resized to, a multiple of 32.
     channels: of every level of the pyramid.
+    score_thresh, nms_thresh, detections_per_img: what is reported, as torchvision's own detectors name them.
     """
     pyramid = BackboneWithFPN(
         mobilenet_v2().features,
@@ -54,7 +62,8 @@ def mobilenet_v2_ssd(num_classes: int, image_size: int = 224, channels: int = 12
     anchors = DefaultBoxGenerator([[1.6]] * levels, scales=_SCALES)
     head = SSDLiteHead([channels] * levels, anchors.num_anchors_per_location(), num_classes, nn.BatchNorm2d)
     size = (image_size, image_size)
-    network = SSD(pyramid, anchors, size, num_classes, head=head, detections_per_img=100)
+    limits = {"score_thresh": score_thresh, "nms_thresh": nms_thresh, "detections_per_img": detections_per_img}
+    network = SSD(pyramid, anchors, size, num_classes, head=head, **limits)
     network.transform = AntialiasedTransform(
         image_size, image_size, network.transform.image_mean, network.transform.image_std, 1, size
     )

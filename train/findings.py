@@ -1,0 +1,35 @@
+"""What is wrong with a data set: every problem counted by its kind, the first of each named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAMED = 5
+
+
+class Findings:
+    """Problems by kind, such as "picture: no such file": how many there are, and the names of the first few."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, list[str]] = {}
+
+    def add(self, kind: str, name: str) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        named = self.first.setdefault(kind, [])
+        if len(named) < NAMED:
+            named.append(name)
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        """One line a kind, the most frequent first; empty where nothing was found."""
+        lines = []
+        for kind, count in sorted(self.counts.items(), key=lambda item: -item[1]):
+            more = ", …" if count > len(self.first[kind]) else ""
+            lines.append(f"{count} × {kind} ({', '.join(self.first[kind])}{more})")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {kind: {"count": count, "first": self.first[kind]} for kind, count in self.counts.items()}
