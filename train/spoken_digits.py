@@ -103,8 +103,8 @@ class SpokenDigits(Experiment):
                 preprocessing={"sample_rate": RATE, "seconds": self.seconds},
                 metrics=metrics,
                 training={
-                    "data": "words synthesised by eSpeak NG, their speed and pitch changed; simulated rooms, microphones, "
-                    "telephones and noise",
+                    "data": "words synthesised by eSpeak NG, their speed and pitch changed; simulated rooms, "
+                    "microphones, telephones and noise",
                     "held out": "voices and rooms never heard in training, under the same kinds of noise",
                     **self.model_dump(exclude={"name", "system"}),
                     "duration": round(time.monotonic() - started, 1),

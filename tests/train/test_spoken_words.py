@@ -38,11 +38,10 @@ def test_recordings_are_made_anew_and_repeatable() -> None:
 
 def test_speakers_say_every_word_and_in_training_say_it_otherwise_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.spoken_words.HELD_OUT_EVERY", 20)
-    held_out, again = (record(["one", "two"], 2, True, RATE, 0) for _ in range(2))
+    held_out = record(["one", "two"], 2, True, RATE, 0)
     assert [item.label for item in held_out[:4]] == [0, 1, 0, 1]
     assert {item.voice for item in held_out} == set(speakers(True))
-    for item, same in zip(held_out, again, strict=True):
-        assert torch.equal(item.waveform, same.waveform)
+    for item in held_out:
         assert item.waveform.abs().max() == pytest.approx(1)
         assert 0.1 * RATE < len(item.waveform) < 1.2 * RATE
     waveform = spoken()

@@ -50,7 +50,8 @@ def sum_of(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 def wall_reflection(size: Tensor, reverberation_seconds: float) -> float:
     """The walls' reflection that gives this RT60, the time of a decay by 60 dB, after Eyring (1930).
 
-    A shoebox is not the diffuse field of that formula: it rings about 1.5 times as long (see Lehmann and Johansson 2008).
+    A shoebox is not the diffuse field of that formula: it rings about 1.5 times as long (see Lehmann and
+    Johansson 2008).
     """
     width, depth, height = size.tolist()
     surface = 2 * (width * depth + width * height + depth * height)
