@@ -1,5 +1,7 @@
 """Recordings that features and front ends are measured on: synthesised speech, tones, and what breaks naive code."""
 
+from functools import cache
+
 import librosa
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,9 @@ def speech(text: str = "seven", voice: Voice | None = None, rate: int = RATE) ->
     return librosa.resample(speak(text, voice or Voice("en-us")), orig_sr=sample_rate(), target_sr=rate)
 
 
+@cache
 def sentences(rate: int = RATE) -> list[Samples]:
+    """The same throughout a test run: the synthesiser does not say anything twice alike."""
     return [speech(text, voice, rate) for text, voice in SENTENCES]
 
 

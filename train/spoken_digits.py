@@ -43,7 +43,7 @@ class Spotter(LightningModule):
         self.learning_rate = learning_rate
         self.steps = steps
         # Park et al. 2019; 0 is the features' mean.
-        self.mask = SpecAugment(2, 10, 1, 6, p=0.2, zero_masking=True)
+        self.mask = SpecAugment(1, 10, 1, 5, p=0.2, zero_masking=True)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         features = self.mask(self.network.features(batch[0]))
@@ -63,7 +63,7 @@ class SpokenDigits(Experiment):
     takes: int = 4
     held_out_takes: int = 3
     seconds: float = 1.0
-    steps: int = 450
+    steps: int = 900
     batch_size: int = 64
     learning_rate: float = 4e-3
 

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from handlers.speech.level import normalise_peak
 from handlers.speech.resampling import resample
 from handlers.speech.trimming import trim
-from train.audio_augmentation.chance import some, uniform
+from train.audio_augmentation.chance import on_some, uniform
 from train.audio_augmentation.microphone import tilt
 from train.audio_augmentation.noise import add_noise, coloured_noise, hum
 from train.audio_augmentation.one_of import OneOf
@@ -105,14 +105,13 @@ class NoisyRecordings(IterableDataset[tuple[Tensor, Tensor]]):
 
     def degrade(self, clean: Tensor, snr_db: Tensor, random: Generator) -> Tensor:
         """A recording of each clean one at this ratio of speech to noise; levels from -30 to 0 dB of full scale."""
-        shape = (clean.shape[0], clean.shape[1])
-        heard = some(0.5, self.in_a_room(clean, random), clean, random)
-        heard = some(0.5, tilt(heard, self.rate, random), heard, random)
-        heard = add_noise(heard, self.noise(shape, random), snr_db)
-        heard = some(0.2, telephone(heard / peak_of(heard), self.rate), heard, random)
+        heard = on_some(0.5, lambda some: self.in_a_room(some, random), clean, random)
+        heard = on_some(0.5, lambda some: tilt(some, self.rate, random), heard, random)
+        heard = add_noise(heard, self.noise((clean.shape[0], clean.shape[1]), random), snr_db)
+        heard = on_some(0.2, lambda some: telephone(some / peak_of(some), self.rate), heard, random)
         # One in ten is recorded too loud and clipped.
         level = 10 ** (uniform((len(heard), 1), -30.0, 0.0, random) / 20)
-        level = some(0.1, torch.full_like(level, 2.0), level, random)
+        level = on_some(0.1, lambda some: torch.full_like(some, 2.0), level, random)
         return (heard / peak_of(heard) * level).clamp(-1, 1)
 
     def in_a_room(self, clean: Tensor, random: Generator) -> Tensor:
@@ -122,15 +121,22 @@ class NoisyRecordings(IterableDataset[tuple[Tensor, Tensor]]):
     def noise(self, shape: tuple[int, int], random: Generator) -> Tensor:
         """For each recording one of: noise of any colour, mains hum with noise, or the babble of three other words."""
         coloured = coloured_noise(shape, uniform(shape[0], 0.0, 2.0, random), random)
-        coloured = coloured / coloured.std(dim=1, keepdim=True)
-        mains = hum(shape, self.rate, random)
-        mains = mains / mains.std(dim=1, keepdim=True).clamp_min(1e-6) + 0.3 * coloured
-        babble = torch.zeros(shape)
+        noise = coloured / coloured.std(dim=1, keepdim=True)
+        kind = torch.rand(shape[0], generator=random)
+        mains, babble = (kind >= 0.65) & (kind < 0.8), kind >= 0.8
+        hums = hum((int(mains.sum()), shape[1]), self.rate, random)
+        noise[mains] = hums / hums.std(dim=1, keepdim=True).clamp_min(1e-6) + 0.3 * noise[mains]
+        noise[babble] = self.babble(int(babble.sum()), shape[1], random)
+        return noise
+
+    def babble(self, count: int, samples: int, random: Generator) -> Tensor:
+        """Three other words at once, (count, samples)."""
+        total = torch.zeros(count, samples)
         for _ in range(3):
-            chosen = torch.randint(len(self.utterances), (shape[0],), generator=random).tolist()
-            babble += torch.stack([place(self.utterances[i].waveform, shape[1], random) for i in chosen])
-        kind = torch.rand((shape[0], 1), generator=random)
-        return torch.where(kind < 0.65, coloured, torch.where(kind < 0.8, mains, babble))
+            chosen = torch.randint(len(self.utterances), (count,), generator=random).tolist()
+            for row, index in zip(total, chosen, strict=True):
+                row += place(self.utterances[index].waveform, samples, random)
+        return total
 
 
 def peak_of(waveforms: Tensor) -> Tensor:

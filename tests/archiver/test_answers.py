@@ -32,6 +32,9 @@ GOOD: list[tuple[TaskName, dict[str, Any]]] = [
             "segments": [{"box": [0, 0, 3, 2], "label": "b", "score": 1.0, "index": 1, "rle": RLE, "area": 6}],
         },
     ),
+    ("audio-embedding", {"embedding": [0.6, -0.8]}),
+    ("voice-activity", {"segments": [{"start": 0.5, "end": 1.25}], "speech_seconds": 0.75, "seconds": 2.0}),
+    ("voice-activity", {"segments": [], "speech_seconds": 0.0, "seconds": 2.0}),
     ("policy", {"action": 1, "probabilities": [0.25, 0.75], "value": -3.5}),
     ("policy", {"action": [0.5, -0.5], "value": 0.0}),
 ]
@@ -78,6 +81,10 @@ BAD: list[tuple[TaskName, Any, str]] = [
     ),
     ("semantic-segmentation", {"size": [2], "segments": []}, "size"),
     ("instance-segmentation", {"size": [2, 3], "segments": [{"label": "b", "index": 1, "rle": RLE, "area": 6}]}, "box"),
+    ("audio-embedding", {"embedding": []}, "at least 1 item"),
+    ("audio-embedding", {"embedding": [float("nan")]}, "embedding"),
+    ("voice-activity", {"segments": [{"start": -1.0, "end": 1.25}], "speech_seconds": 0.75, "seconds": 2.0}, "start"),
+    ("voice-activity", {"segments": []}, "seconds"),
     ("policy", {"action": 1, "probabilities": [0.5, 0.4], "value": 0.0}, "sum to 0.9"),
     ("policy", {"action": 0.5, "value": 0.0}, "action"),
 ]

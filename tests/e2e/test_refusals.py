@@ -48,6 +48,10 @@ CASES: list[tuple[str, Any, str | None, int]] = [
     ("tiny-audio", b'{"data": [0.1, NaN], "sample_rate": 16000}', JSON, 400),
     ("tiny-audio", b'{"data": [0.1, null], "sample_rate": 16000}', JSON, 422),
     ("tiny-audio", b'{"data": [], "sample_rate": 16000}', JSON, 422),
+    ("tiny-voice", b"RIFF\x00\x00\x00\x00WAVE", None, 400),
+    ("tiny-voice", recording(noise(20.1, 0)), None, 413),
+    ("tiny-commands", b'{"data": [], "sample_rate": 16000}', JSON, 422),
+    ("tiny-sound", PNG, None, 415),
     ("tiny-text", b"", "text/plain", 400),
     ("tiny-text", " \n\t ", None, 422),
     ("tiny-text", b"\xff\xfe\x00", "text/plain", 400),
@@ -68,6 +72,9 @@ NAMES = [f"{index} {case[0]} {case[2]} {case[3]}" for index, case in enumerate(C
 FINE: dict[str, Any] = {
     "tiny-image": PNG,
     "tiny-audio": recording(noise(0.5, 0)),
+    "tiny-voice": recording(noise(0.5, 0)),
+    "tiny-commands": recording(noise(0.5, 0)),
+    "tiny-sound": recording(noise(0.5, 0)),
     "tiny-text": "🚉 ‮ \u0000 é",
     "tiny-policy": {"data": [0.1, 0.2, 0.3, 0.4]},
 }

@@ -221,9 +221,9 @@ def test_one_of_the_effects(effect: Effect) -> None:
 def test_spec_augment_masks_each_recording_anew_and_no_more_than_asked() -> None:
     """torchaudio's, as the training of spoken digits sets it."""
     torch.manual_seed(0)
-    masked = SpecAugment(2, 10, 1, 6, p=0.2, zero_masking=True)(torch.ones(16, 40, 100)) == 0
+    masked = SpecAugment(1, 10, 1, 5, p=0.2, zero_masking=True)(torch.ones(16, 40, 100)) == 0
     rows, columns = masked.all(dim=2).sum(dim=1), masked.all(dim=1).sum(dim=1)
-    assert rows.max() < 6
-    assert columns.max() <= 20
+    assert rows.max() < 5
+    assert columns.max() < 10
     assert 0 < masked.float().mean() < 0.35
     assert len({row.nonzero().numpy().tobytes() for row in masked}) > 8

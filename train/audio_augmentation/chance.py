@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
@@ -11,6 +13,11 @@ def uniform(shape: int | tuple[int, ...], low: float, high: float, random: Gener
     return low + (high - low) * torch.rand(size, generator=random)
 
 
-def some(share: float, changed: Tensor, waveforms: Tensor, random: Generator) -> Tensor:
-    """`changed` for a random `share` of the batch, the recordings as they are for the rest."""
-    return torch.where(torch.rand((len(waveforms), 1), generator=random) < share, changed, waveforms)
+def on_some(share: float, effect: Callable[[Tensor], Tensor], waveforms: Tensor, random: Generator) -> Tensor:
+    """The effect on a random `share` of the batch, the other recordings as they are."""
+    chosen = torch.rand(len(waveforms), generator=random) < share
+    if not chosen.any():
+        return waveforms
+    changed = waveforms.clone()
+    changed[chosen] = effect(waveforms[chosen])
+    return changed
