@@ -67,7 +67,9 @@ def record(words: Sequence[str], takes: int, held_out: bool, rate: int, seed: in
                 spoken = resample(torch.from_numpy(speak(word, voice)), sample_rate(), rate)
                 if take % 2 and not held_out:
                     spoken = speak_otherwise(spoken, chance)
-                utterances.append(Utterance(normalise_peak(trim(spoken, rate)), label, name))
+                # Trimming reads the noise off the pauses, and a word has none: its faintest sound would go.
+                in_silence = F.pad(spoken, (rate // 4, rate // 4))
+                utterances.append(Utterance(normalise_peak(trim(in_silence, rate)), label, name))
     return utterances
 
 

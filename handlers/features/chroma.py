@@ -18,7 +18,7 @@ class Chroma(nn.Module):
     A440 is A. Silence is 0 in all classes. The transform is longer than the other features': its bins must be
     narrower than a semitone where music lies, 128 ms at 16 kHz tell them apart from 130 Hz up.
 
-    Agrees with librosa.feature.chroma_stft (tuning=0) to 1e-3, float32's rounding through filters and norm.
+    Agrees with librosa.feature.chroma_stft (tuning=0) to 1e-4, float32's rounding through filters and norm.
     """
 
     classes: Tensor  # TorchScript reads it: no postponed annotations in this file

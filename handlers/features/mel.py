@@ -15,7 +15,7 @@ class MelSpectrogram(nn.Module):
 
     Windows of 25 ms every 10 ms at 16 kHz by default. lowest: in Hz; the highest band ends at half the sample rate.
 
-    Agrees with librosa.feature.melspectrogram to 1e-4 of the loudest band: the filters follow the same formula, the
+    Agrees with librosa.feature.melspectrogram to 1e-5 of the loudest band: the filters follow the same formula, the
     sums are float32.
     """
 

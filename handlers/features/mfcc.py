@@ -15,7 +15,7 @@ class MFCC(nn.Module):
 
     Energies more than 80 dB below the recording's loudest count as those, each recording by itself.
 
-    Agrees with librosa.feature.mfcc to 0.05 where coefficients reach some hundreds: the logarithm magnifies what
+    Agrees with librosa.feature.mfcc to 0.01 where coefficients reach some hundreds: the logarithm magnifies what
     float32 leaves of the faintest bands.
     """
 

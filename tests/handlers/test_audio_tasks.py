@@ -170,7 +170,7 @@ def test_features_on_request(load: Callable[[str], Worker], model: str) -> None:
     assert features["hop_seconds"] == 0.01
     frames: dict[str, Any] = {"n_fft": 512, "win_length": 400, "hop_length": 160}
     mfcc = librosa.feature.mfcc(y=samples, sr=RATE, n_mfcc=13, n_mels=40, **frames)
-    np.testing.assert_allclose(features["mfcc"], mfcc, atol=0.05)
+    np.testing.assert_allclose(features["mfcc"], mfcc, atol=0.01)
     rms = librosa.feature.rms(y=samples, frame_length=400, hop_length=160)[0]
     np.testing.assert_allclose(features["rms"], rms, atol=1e-6)
     assert "features" not in load(model).json(wav(samples))[0]

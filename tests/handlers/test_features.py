@@ -46,7 +46,7 @@ def samples(request: pytest.FixtureRequest) -> Samples:
 
 def test_spectrogram(samples: Samples) -> None:
     wanted = np.abs(librosa.stft(samples, **FRAMES))
-    np.testing.assert_allclose(found(Spectrogram(power=1.0), samples), wanted, atol=1e-4 * wanted.max(), rtol=0)
+    np.testing.assert_allclose(found(Spectrogram(power=1.0), samples), wanted, atol=1e-5 * wanted.max(), rtol=0)
 
 
 def test_rms(samples: Samples) -> None:
@@ -61,17 +61,17 @@ def test_zero_crossing_rate(samples: Samples) -> None:
 
 def test_mel(samples: Samples) -> None:
     wanted = librosa.feature.melspectrogram(y=samples, sr=RATE, n_mels=40, **FRAMES)
-    np.testing.assert_allclose(found(MelSpectrogram(), samples), wanted, atol=1e-4 * max(wanted.max(), 1e-30), rtol=0)
+    np.testing.assert_allclose(found(MelSpectrogram(), samples), wanted, atol=1e-5 * max(wanted.max(), 1e-30), rtol=0)
 
 
 def test_mfcc(samples: Samples) -> None:
     wanted = librosa.feature.mfcc(y=samples, sr=RATE, n_mfcc=13, n_mels=40, **FRAMES)
-    np.testing.assert_allclose(found(MFCC(), samples), wanted, atol=0.05, rtol=0)
+    np.testing.assert_allclose(found(MFCC(), samples), wanted, atol=0.01, rtol=0)
 
 
 def test_centroid(samples: Samples) -> None:
     wanted = librosa.feature.spectral_centroid(y=samples, sr=RATE, **FRAMES)[0]
-    np.testing.assert_allclose(found(SpectralCentroid(), samples), wanted, rtol=1e-3, atol=0.5)
+    np.testing.assert_allclose(found(SpectralCentroid(), samples), wanted, rtol=0, atol=0.2)
 
 
 def test_rolloff(samples: Samples) -> None:
@@ -83,7 +83,7 @@ def test_rolloff(samples: Samples) -> None:
 
 def test_chroma(samples: Samples) -> None:
     wanted = librosa.feature.chroma_stft(y=samples, sr=RATE, n_fft=2048, hop_length=160, tuning=0)
-    np.testing.assert_allclose(found(Chroma(), samples), wanted, atol=1e-3)
+    np.testing.assert_allclose(found(Chroma(), samples), wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
@@ -97,9 +97,9 @@ def test_other_rates(rate: int) -> None:
     size = {8_000: 256, 22_050: 1024, 44_100: 2048}[rate]
     frames: dict[str, Any] = {"n_fft": size, "win_length": rate // 40, "hop_length": rate // 100}
     mel = librosa.feature.melspectrogram(y=samples, sr=rate, n_mels=40, **frames)
-    np.testing.assert_allclose(values["mel"][0].numpy(), mel, atol=1e-4 * mel.max(), rtol=0)
+    np.testing.assert_allclose(values["mel"][0].numpy(), mel, atol=1e-5 * mel.max(), rtol=0)
     centroid = librosa.feature.spectral_centroid(y=samples, sr=rate, **frames)[0]
-    np.testing.assert_allclose(values["centroid"][0].numpy(), centroid, rtol=1e-3, atol=0.5)
+    np.testing.assert_allclose(values["centroid"][0].numpy(), centroid, rtol=0, atol=0.5)
 
 
 @pytest.mark.parametrize("hertz", [130.81, 261.63, 311.13, 440.0, 880.0, 1046.5])
@@ -122,11 +122,11 @@ def test_rolloff_and_centroid_of_a_tone_are_its_frequency(hertz: float) -> None:
 
 
 def test_log_mel_equals_librosa(samples: Samples) -> None:
-    """To 1e-2 of a deviation, 1e-3 but for clipped speech: the logarithm magnifies rounding in its faintest bands."""
+    """To 1e-3 of a deviation: the logarithm magnifies rounding in the faintest bands."""
     mel = librosa.feature.melspectrogram(y=samples, sr=RATE, fmin=60, n_mels=40, **FRAMES)
     logarithm = np.log(mel + 1e-6)
     wanted = (logarithm - logarithm.mean()) / max(logarithm.std(ddof=1), 1e-2)
-    np.testing.assert_allclose(found(LogMel(), samples), wanted, atol=1e-2)
+    np.testing.assert_allclose(found(LogMel(), samples), wanted, atol=1e-3)
 
 
 MODULES = {name: Extraction([name]).features[name] for name in FEATURES} | {

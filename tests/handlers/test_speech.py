@@ -79,15 +79,15 @@ def test_nothing_is_remembered_from_one_utterance_to_the_next() -> None:
 
 @pytest.mark.parametrize(("colour", "snr_db"), [*itertools.product((WHITE, PINK), (5, 10, 20)), (WHITE, 60)])
 def test_trimming_agrees_with_silero(colour: float, snr_db: float) -> None:
-    """Both ends within 0.25 s of Silero's, which leaves 30 ms at the start and reacts late at the end; and no more than
+    """Both ends within 0.3 s of Silero's, which leaves 30 ms at the start and reacts late at the end; and no more than
     0.15 s from where the speech really is."""
     model = silero_vad.load_silero_vad()
     for seed, clean in enumerate(in_pauses(12_000, 9_000)):
         waveform = normalise_peak(noisy(clean, colour, snr_db, seed))
         first, last = (speech_bounds(waveform, RATE)[0] / RATE).tolist()
         segments = silero_vad.get_speech_timestamps(waveform[0], model)
-        assert abs(first - segments[0]["start"] / RATE) < 0.25
-        assert abs(last - segments[-1]["end"] / RATE) < 0.25
+        assert abs(first - segments[0]["start"] / RATE) < 0.3
+        assert abs(last - segments[-1]["end"] / RATE) < 0.3
         spoken = (clean[0].abs() > 0.01).nonzero()[:, 0] / RATE
         assert abs(first - spoken[0]) < 0.15
         assert abs(last - spoken[-1]) < 0.15

@@ -62,7 +62,7 @@ def wall_reflection(size: Tensor, reverberation_seconds: float) -> float:
 
 
 def random_rooms(count: int, sample_rate: int, random: Generator, seconds: float = 0.3) -> Tensor:
-    """Impulse responses (count, samples): rooms of 2 to 8 m, RT60 of 0.15 to 0.5 s, a speaker within 3 m.
+    """Impulse responses (count, samples): rooms of 2 to 8 m, RT60 of 0.15 to 0.5 s, a speaker within 1.7 m.
 
     The direct sound stands at the first sample and is 1.
     """
@@ -70,7 +70,7 @@ def random_rooms(count: int, sample_rate: int, random: Generator, seconds: float
     for index in range(count):
         size = torch.cat([uniform(2, 2.0, 8.0, random), uniform(1, 2.2, 4.0, random)])
         microphone = MARGIN + (size - 2 * MARGIN) * torch.rand(3, generator=random)
-        offset = uniform(3, -1.7, 1.7, random)
+        offset = uniform(3, -1.0, 1.0, random)
         speaker = torch.minimum(torch.maximum(microphone + offset, torch.full((3,), MARGIN)), size - MARGIN)
         reflection = wall_reflection(size, float(uniform(1, 0.15, 0.5, random)))
         response = impulse_response(size, speaker, microphone, reflection, sample_rate, seconds)
