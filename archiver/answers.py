@@ -13,6 +13,7 @@ from archiver.tasks import TaskName
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Index = Annotated[int, Field(ge=0)]
 Size = Annotated[list[Index], Field(min_length=2, max_length=2)]
 
@@ -73,6 +74,23 @@ class Instances(Answer):
     segments: list[Instance]
 
 
+class Embedding(Answer):
+    embedding: list[Finite] = Field(min_length=1)
+
+
+class Speech(Answer):
+    """In seconds."""
+
+    start: Seconds
+    end: Seconds
+
+
+class VoiceActivity(Answer):
+    segments: list[Speech]
+    speech_seconds: Seconds
+    seconds: Seconds
+
+
 class Action(Answer):
     """To one observation. probabilities: of a policy over discrete actions. values: of each, from a Q-network, whose
     policy takes the highest. mean, std: of a Gaussian over continuous actions."""
@@ -121,6 +139,8 @@ FORMS: dict[TaskName, type[Answer]] = {
     "instance-segmentation": Instances,
     "semantic-segmentation": Segments,
     "audio-classification": Classes,
+    "audio-embedding": Embedding,
+    "voice-activity": VoiceActivity,
     "text-classification": Classes,
     "policy": Action,
 }

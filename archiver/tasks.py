@@ -13,6 +13,8 @@ TaskName = Literal[
     "instance-segmentation",
     "semantic-segmentation",
     "audio-classification",
+    "audio-embedding",
+    "voice-activity",
     "text-classification",
     "policy",
 ]
@@ -22,6 +24,7 @@ MEBIBYTE = 1 << 20
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=60)]
 
 
 class Section(BaseModel):
@@ -38,6 +41,7 @@ class ImageLimits(Section):
 class AudioLimits(Section):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
     max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
+    max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
 
 
 class TextLimits(Section):
@@ -54,6 +58,27 @@ class TensorLimits(Section):
 
 class ClassificationOptions(Section):
     top_k: Count = Field(default=5, description="classes in an answer, best first")
+
+
+class WindowOptions(Section):
+    window_seconds: Positive | None = Field(
+        default=None, description="of the model's window; by default the artifact's"
+    )
+    hop_seconds: Positive | None = Field(default=None, description="between windows; by default half a window")
+    average: Literal["energy", "equal"] = Field(default="energy", description="how the windows of a recording count")
+
+
+class AudioClassificationOptions(ClassificationOptions, WindowOptions):
+    """Classes and windows."""
+
+
+class VoiceActivityOptions(Section):
+    """For requests that do not say otherwise; Silero VAD's own defaults."""
+
+    threshold: Fraction = Field(default=0.5, description="probability from which a frame is speech")
+    min_speech_seconds: Seconds = Field(default=0.25, description="shorter speech is left out")
+    min_silence_seconds: Seconds = Field(default=0.1, description="shorter silence does not end a segment")
+    pad_seconds: Seconds = Field(default=0.03, description="added on both sides of a segment")
 
 
 class DetectionOptions(Section):
@@ -101,6 +126,17 @@ THRESHOLDS = {"score_threshold": "number from 0 to 1", "max_detections": "intege
 CLASSES = {"predictions": [{"label": "string", "probability": "number", "index": "integer"}]}
 DETECTION = {"box": ["x1", "y1", "x2", "y2"], "label": "string", "score": "number", "index": "integer"}
 MASK = {"rle": {"size": ["height", "width"], "counts": "string"}, "area": "integer"}
+WINDOW = {"start": "number: seconds", "end": "number: seconds", **CLASSES["predictions"][0]}
+SPEECH = {"start": "number: seconds", "end": "number: seconds"}
+RECORDING = {
+    "sample_rate": "integer: Hz, of a JSON list of samples",
+    "features": "string: some of rms, zero-crossing, mel, mfcc, centroid, rolloff, chroma, with commas",
+}
+VOICE = {
+    "threshold": "number from 0 to 1",
+    **dict.fromkeys(("min_speech_seconds", "min_silence_seconds", "pad_seconds"), "number: seconds"),
+}
+FEATURES = {"features": "where asked for: {hop_seconds, and for each its numbers by frame}"}
 ACTION = {
     "action": "integer or numbers",
     "label": "string, of a discrete action that has one",
@@ -158,12 +194,32 @@ TASKS: dict[TaskName, Task] = {
     "audio-classification": Task(
         handler="handlers.audio_classification.AudioClassification",
         limits=AudioLimits,
-        options=ClassificationOptions,
+        options=AudioClassificationOptions,
         content_types=RECORDINGS,
         field="audio",
         accept=(JSON,),
-        parameters={**TOP_K, "sample_rate": "integer: Hz, of a JSON list of samples"},
-        answer=CLASSES,
+        parameters={**TOP_K, **RECORDING},
+        answer={**CLASSES, "windows": [WINDOW], **FEATURES},
+    ),
+    "audio-embedding": Task(
+        handler="handlers.audio_embedding.AudioEmbedding",
+        limits=AudioLimits,
+        options=WindowOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON,),
+        parameters=RECORDING,
+        answer={"embedding": "numbers, of length 1 as a vector", **FEATURES},
+    ),
+    "voice-activity": Task(
+        handler="handlers.voice_activity.VoiceActivity",
+        limits=AudioLimits,
+        options=VoiceActivityOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON,),
+        parameters={**RECORDING, **VOICE},
+        answer={"segments": [SPEECH], "speech_seconds": "number", "seconds": "number", **FEATURES},
     ),
     "text-classification": Task(
         handler="handlers.text_classification.TextClassification",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
-from torchaudio.transforms import Resample
 
 from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMedia
 from handlers.payload import Payload
+from handlers.speech.resampling import resample
 
 FORMATS = {"WAV", "WAVEX", "FLAC", "OGG", "MP3", "RF64"}
 TYPES = {
@@ -54,7 +53,7 @@ def decode_audio(payload: Payload, sample_rate: int, max_seconds: float = MAX_SE
     if not np.isfinite(samples).all():
         raise InvalidInput("the recording holds samples that are not finite")
     waveform = torch.from_numpy(samples).clamp_(-1.0, 1.0)
-    return waveform if rate == sample_rate else resampler(rate, sample_rate)(waveform).clamp_(-1.0, 1.0)
+    return waveform if rate == sample_rate else resample(waveform, rate, sample_rate).clamp_(-1.0, 1.0)
 
 
 def from_file(data: bytes, content_type: str, max_seconds: float) -> tuple[int, np.ndarray[Any, np.dtype[np.float32]]]:
@@ -87,9 +86,3 @@ def from_numbers(values: list[Any], rate: int, max_seconds: float) -> np.ndarray
     if samples.ndim != 1:
         raise InvalidInput(f"the samples have shape {list(samples.shape)}; wanted one list, mono")
     return samples
-
-
-@lru_cache(maxsize=16)
-def resampler(source: int, target: int) -> Resample:
-    """Its filter is computed once for each pair of rates."""
-    return Resample(source, target)

@@ -11,6 +11,13 @@ from torch.export.passes import move_to_device_pass
 
 from handlers.artifact import Artifact
 
+# By task, the class of transformers that builds the network of a folder.
+AUTO_CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "audio-classification": "AutoModelForAudioClassification",
+    "audio-embedding": "AutoModel",
+}
+
 
 class LoadError(Exception):
     """The weights cannot become a model; the message names the format and what is missing."""
@@ -51,11 +58,16 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
 
 
 def from_huggingface(artifact: Artifact) -> nn.Module:
-    from transformers import AutoModelForSequenceClassification  # seconds of import that only text models pay
+    """By transformers' Auto class of the task, from the folder alone: no hub, no code that came with the weights."""
+    import transformers  # seconds of import that only these models pay
 
-    return AutoModelForSequenceClassification.from_pretrained(
+    if artifact.task not in AUTO_CLASSES:
+        raise LoadError(f"the huggingface format is for {', '.join(AUTO_CLASSES)}; not for {artifact.task}")
+    auto = getattr(transformers, AUTO_CLASSES[artifact.task])
+    model: nn.Module = auto.from_pretrained(
         artifact.weights, local_files_only=True, trust_remote_code=False, use_safetensors=True
     )
+    return model
 
 
 def channels_last(model: nn.Module) -> nn.Module:

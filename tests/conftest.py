@@ -18,7 +18,10 @@ SPEC: dict[str, dict[str, object]] = {
         "options": {"score_threshold": 0.0, "max_detections": 5},
         "code": [str(PROJECT / "tests" / "tiny_networks.py")],
     },
-    "tiny-audio": {"limits": {"max_seconds": 5.0}},
+    "tiny-audio": {"limits": {"max_seconds": 5.0, "max_feature_values": 7000}},
+    "tiny-commands": {"limits": {"max_seconds": 5.0}},
+    "tiny-sound": {"limits": {"max_seconds": 5.0}},
+    "tiny-voice": {"limits": {"max_seconds": 20.0}},
     "tiny-text": {"limits": {"max_characters": 500}},
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 FOLDERS = {"handlers", "archiver", "train", "client", "deploy", "scripts", "tests"}
-SHARED_WITH_TRAINING = ("handlers.image_transform", "handlers.networks", "handlers.audio_features")
+SHARED_WITH_TRAINING = ("handlers.image_transform", "handlers.networks", "handlers.features", "handlers.speech")
 ALLOWED = {
     "handlers": set(),
     "archiver": set(),

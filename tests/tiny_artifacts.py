@@ -14,7 +14,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, ByT5Tokenizer
 
 from handlers.image_transform import ImageTransform
-from tests import tiny_networks
+from tests import tiny_audio, tiny_networks
 from train.artifact import Artifact
 
 TRANSFORM = ImageTransform(resize=(96, 96))
@@ -178,6 +178,9 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-instance": instance_segmentation,
     "tiny-semantic": semantic_segmentation,
     "tiny-audio": audio_classification,
+    "tiny-commands": tiny_audio.commands,
+    "tiny-sound": tiny_audio.sound,
+    "tiny-voice": tiny_audio.voice,
     "tiny-text": text_classification,
     "tiny-policy": policy,
     "tiny-torque": continuous_policy,

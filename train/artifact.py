@@ -19,6 +19,8 @@ Task = Literal[
     "instance-segmentation",
     "semantic-segmentation",
     "audio-classification",
+    "audio-embedding",
+    "voice-activity",
     "text-classification",
     "policy",
 ]

@@ -23,6 +23,7 @@ SYSTEMS = {
     "instance-segmentation": "train.instance_segmentation:InstanceSegmentation",
     "semantic-segmentation": "train.semantic_segmentation:SemanticSegmentation",
     "spoken-digits": "train.spoken_digits:SpokenDigits",
+    "silero-vad": "train.silero_vad:SileroVAD",
     "language-id": "train.language_id:LanguageId",
     "ppo": "train.ppo:PPO",
     "dqn": "train.dqn:DQN",

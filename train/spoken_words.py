@@ -7,29 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.progress import track
 from torch import Generator, Tensor
+from torch.nn import functional as F
 from torch.utils.data import IterableDataset
-from torchaudio.transforms import Resample
 
-from train.audio_augmentation import (
-    add_noise,
-    coloured_noise,
-    hum,
-    reverberate,
-    some,
-    telephone,
-    tilt,
-    uniform,
-)
+from handlers.speech.level import normalise_peak
+from handlers.speech.resampling import resample
+from handlers.speech.trimming import trim
+from train.audio_augmentation.chance import on_some, uniform
+from train.audio_augmentation.microphone import tilt
+from train.audio_augmentation.noise import add_noise, coloured_noise, hum
+from train.audio_augmentation.one_of import OneOf
+from train.audio_augmentation.pitch_shift import change_speed
+from train.audio_augmentation.room import random_rooms, reverberate
+from train.audio_augmentation.telephone import telephone
 from train.speech_synthesis import Voice, sample_rate, speak, variants
 
 ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbcwmd", "en-us-nyc")
 # Robots, monsters and effects: no microphone hears them.
 UNNATURAL = ("robo", "Robot", "Demonic", "Storm", "Tweaky", "fast", "AnxiousAndy", "kaukovalta", "Ricishay", "croak")
 HELD_OUT_EVERY = 4
-THRESHOLD = 0.01
+# Speeds of a tape: larger and smaller speakers than the synthesiser has.
+SPEEDS = (0.87, 1.15)
+SPOKEN_OTHERWISE = OneOf(effects=("pitch-shift", "time-stretch"))
+ROOMS = 48
 
 
 @dataclass(frozen=True)
@@ -48,27 +50,33 @@ def speakers(held_out: bool) -> list[str]:
 
 
 def record(words: Sequence[str], takes: int, held_out: bool, rate: int, seed: int) -> list[Utterance]:
-    """Every word by every speaker, `takes` times, each in another accent, tempo, pitch and melody, at `rate` Hz."""
-    random = np.random.default_rng(seed)
+    """Every word by every speaker, `takes` times, each in another accent, tempo, pitch and melody, at `rate` Hz.
+
+    For training every second take is played at another speed, its pitch shifted or its time stretched, too: people
+    differ by more than the synthesiser's voices do. Voices held out are as they were synthesised.
+    """
+    random, chance = np.random.default_rng(seed), Generator().manual_seed(seed)
     utterances = []
     names = speakers(held_out)
-    resample = Resample(sample_rate(), rate)
     for name in track(names, f"{'held-out' if held_out else 'training'} voices"):
-        for _ in range(takes):
+        for take in range(takes):
             accent = str(random.choice(ACCENTS))
             tempo, pitch, melody = (int(random.integers(*span)) for span in ((115, 240), (20, 80), (20, 80)))
             voice = Voice(f"{accent}+{name}", tempo, pitch, melody)
             for label, word in enumerate(words):
-                spoken = trim(speak(word, voice))
-                utterances.append(Utterance(resample(torch.from_numpy(spoken)), label, name))
+                spoken = resample(torch.from_numpy(speak(word, voice)), sample_rate(), rate)
+                if take % 2 and not held_out:
+                    spoken = speak_otherwise(spoken, chance)
+                # Trimming reads the noise off the pauses, and a word has none: its faintest sound would go.
+                in_silence = F.pad(spoken, (rate // 4, rate // 4))
+                utterances.append(Utterance(normalise_peak(trim(in_silence, rate)), label, name))
     return utterances
 
 
-def trim(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without the silence at both ends, its peak at 1; a silent one as it is."""
-    peak = np.abs(waveform).max(initial=0.0)
-    loud = np.flatnonzero(np.abs(waveform) > THRESHOLD * peak)
-    return waveform[loud[0] : loud[-1] + 1] / peak if len(loud) else waveform
+def speak_otherwise(waveform: Tensor, random: Generator) -> Tensor:
+    faster = change_speed(waveform[None], uniform(1, *SPEEDS, random).item())
+    with_space = F.pad(faster, (0, faster.shape[1] // 4))  # a slower word is longer
+    return SPOKEN_OTHERWISE(with_space, random)[0]
 
 
 class NoisyRecordings(IterableDataset[tuple[Tensor, Tensor]]):
@@ -86,6 +94,7 @@ class NoisyRecordings(IterableDataset[tuple[Tensor, Tensor]]):
         self.batches = batches
         self.batch_size = batch_size
         self.seed = seed
+        self.rooms = random_rooms(ROOMS, rate, Generator().manual_seed(seed))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         random = Generator().manual_seed(self.seed)
@@ -98,29 +107,42 @@ class NoisyRecordings(IterableDataset[tuple[Tensor, Tensor]]):
 
     def degrade(self, clean: Tensor, snr_db: Tensor, random: Generator) -> Tensor:
         """A recording of each clean one at this ratio of speech to noise; levels from -30 to 0 dB of full scale."""
-        shape = (clean.shape[0], clean.shape[1])
-        heard = some(0.5, reverberate(clean, self.rate, random), clean, random)
-        heard = some(0.5, tilt(heard, self.rate, random), heard, random)
-        heard = add_noise(heard, self.noise(shape, random), snr_db)
-        heard = some(0.2, telephone(heard, self.rate), heard, random)
-        peak = heard.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
+        heard = on_some(0.5, lambda some: self.in_a_room(some, random), clean, random)
+        heard = on_some(0.5, lambda some: tilt(some, self.rate, random), heard, random)
+        heard = add_noise(heard, self.noise((clean.shape[0], clean.shape[1]), random), snr_db)
+        heard = on_some(0.2, lambda some: telephone(some / peak_of(some), self.rate), heard, random)
         # One in ten is recorded too loud and clipped.
         level = 10 ** (uniform((len(heard), 1), -30.0, 0.0, random) / 20)
-        level = some(0.1, torch.full_like(level, 2.0), level, random)
-        return (heard / peak * level).clamp(-1, 1)
+        level = on_some(0.1, lambda some: torch.full_like(some, 2.0), level, random)
+        return (heard / peak_of(heard) * level).clamp(-1, 1)
+
+    def in_a_room(self, clean: Tensor, random: Generator) -> Tensor:
+        chosen = torch.randint(ROOMS, (len(clean),), generator=random)
+        return reverberate(clean, self.rooms[chosen])
 
     def noise(self, shape: tuple[int, int], random: Generator) -> Tensor:
         """For each recording one of: noise of any colour, mains hum with noise, or the babble of three other words."""
         coloured = coloured_noise(shape, uniform(shape[0], 0.0, 2.0, random), random)
-        coloured = coloured / coloured.std(dim=1, keepdim=True)
-        mains = hum(shape, self.rate, random)
-        mains = mains / mains.std(dim=1, keepdim=True).clamp_min(1e-6) + 0.3 * coloured
-        babble = torch.zeros(shape)
+        noise = coloured / coloured.std(dim=1, keepdim=True)
+        kind = torch.rand(shape[0], generator=random)
+        mains, babble = (kind >= 0.65) & (kind < 0.8), kind >= 0.8
+        hums = hum((int(mains.sum()), shape[1]), self.rate, random)
+        noise[mains] = hums / hums.std(dim=1, keepdim=True).clamp_min(1e-6) + 0.3 * noise[mains]
+        noise[babble] = self.babble(int(babble.sum()), shape[1], random)
+        return noise
+
+    def babble(self, count: int, samples: int, random: Generator) -> Tensor:
+        """Three other words at once, (count, samples)."""
+        total = torch.zeros(count, samples)
         for _ in range(3):
-            chosen = torch.randint(len(self.utterances), (shape[0],), generator=random).tolist()
-            babble += torch.stack([place(self.utterances[i].waveform, shape[1], random) for i in chosen])
-        kind = torch.rand((shape[0], 1), generator=random)
-        return torch.where(kind < 0.65, coloured, torch.where(kind < 0.8, mains, babble))
+            chosen = torch.randint(len(self.utterances), (count,), generator=random).tolist()
+            for row, index in zip(total, chosen, strict=True):
+                row += place(self.utterances[index].waveform, samples, random)
+        return total
+
+
+def peak_of(waveforms: Tensor) -> Tensor:
+    return waveforms.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
 
 
 def place(waveform: Tensor, samples: int, random: Generator) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from handlers.audio_features import LogMel
+from handlers.features.mel import LogMel
 
 
 class KeywordSpotting(nn.Module):
@@ -23,7 +23,11 @@ class KeywordSpotting(nn.Module):
         self.head = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(width * 2, classes))
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return self.head(self.blocks(self.stem(self.features(waveform))))
+        return self.classify(self.features(waveform))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """features (B, mels, frames) → logits (B, classes)."""
+        return self.head(self.blocks(self.stem(features)))
 
 
 class Residual(nn.Module):

@@ -5,19 +5,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import librosa
 import numpy as np
 import pytest
+import silero_vad
 import torch
 import torchvision
 from pycocotools import mask as coco_mask
 from safetensors.torch import load_file
 from torch import nn
 from torchvision.transforms.functional import pil_to_tensor
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from tests import tiny_networks
 from tests.e2e.conftest import Predict
-from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded, noise, recording
+from tests.inputs import OBSERVATIONS, PICTURES, RATE, TEXTS, encoded, noise, recording
+from tests.recordings import sentences
 from tests.tiny_artifacts import NO_WEIGHTS, TRANSFORM
 
 MODELS = torchvision.models
@@ -101,6 +110,43 @@ def test_audio_classification(client: Predict, artifact: Callable[[str], Path]) 
     answer = client.predict("tiny-audio", recording(samples)).json()
     expected = model(torch.from_numpy(samples)[None]).softmax(1)[0]
     np.testing.assert_allclose(by_index(answer), expected.numpy(), atol=1e-5)
+
+
+def test_a_hugging_face_audio_classifier(client: Predict, artifact: Callable[[str], Path]) -> None:
+    folder = artifact("tiny-commands") / "weights"
+    extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForAudioClassification.from_pretrained(folder, local_files_only=True)
+    samples = noise(0.7, 0)
+    answer = client.predict("tiny-commands", recording(samples)).json()
+    expected = model(**extractor(samples, sampling_rate=RATE, return_tensors="pt")).logits.softmax(1)[0]
+    np.testing.assert_allclose(by_index(answer), expected.numpy(), atol=1e-4)
+
+
+def test_audio_embedding(client: Predict, artifact: Callable[[str], Path]) -> None:
+    folder = artifact("tiny-sound") / "weights"
+    extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    model = AutoModel.from_pretrained(folder, local_files_only=True)
+    samples = noise(0.7, 0)
+    answer = client.predict("tiny-sound", recording(samples)).json()
+    states = model(**extractor(samples, sampling_rate=RATE, return_tensors="pt")).last_hidden_state
+    expected = nn.functional.normalize(states.mean(1))[0]
+    np.testing.assert_allclose(answer["embedding"], expected.numpy(), atol=1e-4)
+
+
+def test_voice_activity(client: Predict) -> None:
+    samples = np.concatenate([part for each in sentences() for part in (np.zeros(RATE, np.float32), each)])
+    wanted = silero_vad.get_speech_timestamps(torch.from_numpy(samples), silero_vad.load_silero_vad())
+    answer = client.predict("tiny-voice", recording(samples)).json()
+    found = [(segment["start"], segment["end"]) for segment in answer["segments"]]
+    np.testing.assert_allclose(found, [(s["start"] / RATE, s["end"] / RATE) for s in wanted], atol=1e-3)
+
+
+def test_features_on_request(client: Predict) -> None:
+    samples = noise(0.5, 0)
+    answer = client.predict("tiny-audio", recording(samples), parameters={"features": "rms,chroma"}).json()
+    wanted = librosa.feature.rms(y=samples, frame_length=400, hop_length=160)[0]
+    np.testing.assert_allclose(answer["features"]["rms"], wanted, atol=1e-6)
+    assert np.shape(answer["features"]["chroma"]) == (12, 51)
 
 
 def test_text_classification(client: Predict, artifact: Callable[[str], Path]) -> None:

@@ -31,7 +31,7 @@ def test_the_served_factory_builds_what_was_trained(architecture: Any) -> None:
     """By dotted name and arguments alone, on no device: every name and shape of the state fits."""
     settings = DetectorSettings(architecture=architecture, weights="none", score_threshold=0.2, nms_iou=0.4)
     served = settings.served(CLASSES)
-    artifact = Artifact("x", "object-detection", "safetensors", Path(), served, [], {}, Path())
+    artifact = Artifact("x", "object-detection", "safetensors", Path(), served, [], {}, Path(), Path())
     with torch.device("meta"):
         trained = settings.network(CLASSES)
         module, _, name = artifact.architecture["factory"].rpartition(".")  # type: ignore[index]

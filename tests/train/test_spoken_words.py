@@ -1,0 +1,54 @@
+"""Spoken words: synthesis, and the recordings made of it."""
+
+import pytest
+import torch
+from torch import Generator
+
+from handlers.speech.trimming import trim
+from tests.recordings import RATE, speech
+from train.spoken_words import NoisyRecordings, Utterance, place, record, speak_otherwise, speakers
+
+
+def spoken(word: str = "seven") -> torch.Tensor:
+    return trim(torch.from_numpy(speech(word)), RATE)
+
+
+def test_a_voice_says_different_words_differently() -> None:
+    assert len(spoken("two")) != len(spoken("seven"))
+    assert 0.2 < len(spoken("seven")) / RATE < 1.5
+
+
+def test_voices_held_out_are_never_heard_in_training() -> None:
+    held_out, training = set(speakers(True)), set(speakers(False))
+    assert not held_out & training
+    assert len(held_out) > 10
+    assert len(training) > 30
+
+
+def test_recordings_are_made_anew_and_repeatable() -> None:
+    word = Utterance(spoken(), 7, "x")
+
+    def made(seed: int) -> torch.Tensor:
+        return next(iter(NoisyRecordings([word], RATE, RATE, 1, 16, seed)))[0]
+
+    assert torch.equal(made(0), made(0))
+    assert not torch.equal(made(0)[0], made(0)[1])
+    assert made(0).abs().max() <= 1
+
+
+def test_speakers_say_every_word_and_in_training_say_it_otherwise_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.spoken_words.HELD_OUT_EVERY", 20)
+    held_out = record(["one", "two"], 2, True, RATE, 0)
+    assert [item.label for item in held_out[:4]] == [0, 1, 0, 1]
+    assert {item.voice for item in held_out} == set(speakers(True))
+    for item in held_out:
+        assert item.waveform.abs().max() == pytest.approx(1)
+        assert 0.1 * RATE < len(item.waveform) < 1.2 * RATE
+    waveform = spoken()
+    changed = [speak_otherwise(waveform, Generator().manual_seed(seed)) for seed in range(4)]
+    assert len({len(trim(each, RATE)) for each in changed}) == 4
+
+
+def test_a_word_longer_than_the_window_loses_its_end() -> None:
+    window = place(torch.arange(10.0), 6, Generator().manual_seed(0))
+    assert torch.equal(window, torch.arange(6.0))
