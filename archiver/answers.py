@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,7 +36,10 @@ class Class(Labelled):
 
 
 class Classes(Answer):
+    """labels: those that apply, of a model for which any number of them can."""
+
     predictions: list[Class] = Field(min_length=1)
+    labels: list[str] | None = None
 
 
 class Detection(Labelled):
@@ -73,6 +76,36 @@ class Instances(Answer):
     segments: list[Instance]
 
 
+class Embedding(Answer):
+    embedding: list[Finite] = Field(min_length=1)
+
+
+class Span(Answer):
+    """start, end: in characters of the text."""
+
+    text: str
+    start: Index
+    end: Index
+    score: Fraction
+
+
+class Entity(Span):
+    label: str = Field(min_length=1)
+
+
+class Entities(Answer):
+    entities: list[Entity]
+
+
+class Spans(Answer):
+    answers: list[Span]
+
+
+class Written(Answer):
+    text: str
+    finish_reason: Literal["eos_token", "stop_sequence", "length"]
+
+
 class Action(Answer):
     action: Index | list[Finite]
     probabilities: list[Fraction] | None = None
@@ -96,6 +129,10 @@ FORMS: dict[TaskName, type[Answer]] = {
     "semantic-segmentation": Segments,
     "audio-classification": Classes,
     "text-classification": Classes,
+    "text-embedding": Embedding,
+    "token-classification": Entities,
+    "question-answering": Spans,
+    "text-generation": Written,
     "policy": Action,
 }
 
@@ -122,9 +159,10 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
     ]
     probabilities = answer.probabilities if isinstance(answer, Action) else None
     if isinstance(answer, Classes) and len(answer.predictions) == len(labels):
-        probabilities = [item.probability for item in answer.predictions]
-        if probabilities != sorted(probabilities, reverse=True):
+        ranked = [item.probability for item in answer.predictions]
+        if ranked != sorted(ranked, reverse=True):
             problems.append(Problem(f"{where}.predictions", "are not in the order of their probability"))
+        probabilities = ranked if answer.labels is None else None
     if probabilities and not math.isclose(sum(probabilities), 1.0, abs_tol=PROBABILITY_TOLERANCE):
         problems.append(
             Problem(

@@ -29,6 +29,9 @@ SAMPLE_TYPES = {
     ".json": "application/json",
 }
 
+# Tasks whose answers name no class; a policy may name its actions.
+UNLABELLED = {"policy", "text-embedding", "question-answering", "text-generation"}
+
 # What libraries unpickle on loading; `.pt` is let through for TorchScript alone.
 PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}
 
@@ -80,7 +83,7 @@ def read(folder: Path) -> Artifact:
     files, problems = collect(folder, description)
     if description.format == "safetensors" and description.architecture is None:
         problems.append(Problem("architecture", "missing: the safetensors format needs {factory, arguments}"))
-    if description.task != "policy" and not description.labels:
+    if description.task not in UNLABELLED and not description.labels:
         problems.append(Problem("labels", f"wanted a name for each class of {description.task}; got none"))
     if problems:
         raise SpecError(str(file), problems)

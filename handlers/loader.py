@@ -11,6 +11,14 @@ from torch.export.passes import move_to_device_pass
 
 from handlers.artifact import Artifact
 
+AUTO_CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "text-embedding": "AutoModel",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "text-generation": "AutoModelForCausalLM",
+}
+
 
 class LoadError(Exception):
     """The weights cannot become a model; the message names the format and what is missing."""
@@ -51,11 +59,16 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
 
 
 def from_huggingface(artifact: Artifact) -> nn.Module:
-    from transformers import AutoModelForSequenceClassification  # seconds of import that only text models pay
+    """By transformers' Auto class of the task, from the folder alone: no hub, no code that came with the weights."""
+    import transformers  # seconds of import that only text models pay
 
-    return AutoModelForSequenceClassification.from_pretrained(
+    import handlers.networks.mean_pooling  # noqa: F401 - makes our own architecture known to the Auto classes
+
+    auto = getattr(transformers, AUTO_CLASSES[artifact.task])
+    model: nn.Module = auto.from_pretrained(
         artifact.weights, local_files_only=True, trust_remote_code=False, use_safetensors=True
     )
+    return model
 
 
 def channels_last(model: nn.Module) -> nn.Module:

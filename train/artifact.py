@@ -20,6 +20,10 @@ Task = Literal[
     "semantic-segmentation",
     "audio-classification",
     "text-classification",
+    "text-embedding",
+    "token-classification",
+    "question-answering",
+    "text-generation",
     "policy",
 ]
 Format = Literal["safetensors", "torchscript", "torch-export", "huggingface"]
