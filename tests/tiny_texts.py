@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers import BertWordPieceTokenizer
 from transformers import (
     BertConfig,
     BertForQuestionAnswering,
     BertForTokenClassification,
     BertModel,
-    BertTokenizerFast,
+    BertTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -33,10 +33,10 @@ KINDS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 LENGTH = 64
 
 
-def word_pieces() -> BertTokenizerFast:
+def word_pieces() -> BertTokenizer:
     learned = BertWordPieceTokenizer(lowercase=False)
-    learned.train_from_iterator(LINES, vocab_size=200, show_progress=False)
-    return BertTokenizerFast(vocab=learned.get_vocab(), do_lower_case=False, model_max_length=LENGTH)
+    learned.train_from_iterator(iter(LINES), vocab_size=200, show_progress=False)
+    return BertTokenizer(vocab=learned.get_vocab(), do_lower_case=False, model_max_length=LENGTH)
 
 
 def bert(vocabulary: int, **labels: Any) -> BertConfig:
@@ -81,7 +81,7 @@ def topics(folder: Path) -> Path:
         BertModel(bert(len(tokenizer))), 16, problem_type="multi_label_classification", **named(TOPICS)
     )
     with torch.no_grad():
-        model.head[-1].weight.mul_(30)
+        model.get_parameter("head.4.weight").mul_(30)
     return write(folder, "text-classification", model, tokenizer, {"text": LINES[0]}, TOPICS)
 
 

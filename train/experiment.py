@@ -20,6 +20,7 @@ SYSTEMS = {
     "detection": "train.detection:Detection",
     "segmentation": "train.segmentation:Segmentation",
     "spoken-digits": "train.spoken_digits:SpokenDigits",
+    "text-classification": "train.text_classification:TextClassification",
     "language-id": "train.language_id:LanguageId",
     "ppo": "train.ppo:PPO",
 }

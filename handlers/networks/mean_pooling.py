@@ -32,6 +32,8 @@ class MeanPoolingConfig(PretrainedConfig):
     """
 
     model_type = "mean-pooling-classifier"
+    # What transformers' Trainer would otherwise gather for all of a data set.
+    keys_to_ignore_at_inference = ["hidden_states"]  # noqa: RUF012 - a field of transformers' dataclass if annotated
 
     def __init__(
         self, encoder: dict[str, Any] | None = None, hidden: int = 0, dropout: float = 0.1, **rest: Any

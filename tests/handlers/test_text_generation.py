@@ -80,7 +80,7 @@ def sent(frontend: socket.socket) -> list[tuple[str, bytes]]:
 def test_the_most_probable_text_equals_that_of_transformers(worker: Worker, new_tokens: int) -> None:
     folder = worker.handler.artifact.weights
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
     settings = GenerationConfig(
         max_new_tokens=new_tokens, do_sample=False, pad_token_id=0, eos_token_id=tokenizer.eos_token_id
     )

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer, models
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Normalize, Pooling, Transformer
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from handlers.length_buckets import length_buckets
@@ -111,9 +112,9 @@ def test_every_class_that_applies(load: Callable[[str], Worker]) -> None:
 
 def test_an_embedding_equals_sentence_transformers(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-embedding")
-    transformer = models.Transformer(str(worker.handler.artifact.weights), max_seq_length=64)
-    pooling = models.Pooling(transformer.get_embedding_dimension(), "mean")
-    reference = SentenceTransformer(modules=[transformer, pooling, models.Normalize()], device="cpu")
+    transformer = Transformer(str(worker.handler.artifact.weights), max_seq_length=64)
+    pooling = Pooling(transformer.get_embedding_dimension(), "mean")
+    reference = SentenceTransformer(modules=[transformer, pooling, Normalize()], device="cpu")
     answers = worker.json(*(row(text=text) for text in TEXTS))
     np.testing.assert_allclose([a["embedding"] for a in answers], reference.encode(TEXTS), atol=1e-5)
 
@@ -121,7 +122,7 @@ def test_an_embedding_equals_sentence_transformers(load: Callable[[str], Worker]
 def test_entities_equal_the_pipeline_of_transformers(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-entities")
     folder = worker.handler.artifact.weights
-    reference = pipeline(
+    reference: Any = pipeline(
         "token-classification",
         model=AutoModelForTokenClassification.from_pretrained(folder, local_files_only=True),
         tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True),
