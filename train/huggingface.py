@@ -1,33 +1,45 @@
-"""`system: huggingface`: a text classifier of the Hugging Face hub, or of a local folder, as an artifact."""
+"""`system: huggingface`: a text model of the Hugging Face hub, or of a local folder, as an artifact."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from pydantic import Field
 from transformers import AutoConfig
 
 from train.artifact import Artifact
 from train.experiment import Experiment, ExperimentError
 
+TextTask = Literal[
+    "text-classification", "text-embedding", "token-classification", "question-answering", "text-generation"
+]
+LABELLED = ("text-classification", "token-classification")
+
 # Weights as safetensors and what a tokenizer needs; no pickles, no code.
-FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]
+FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
+# Where sentence-transformers says how it makes one vector of a text's; ours is one way alone.
+POOLING = "1_Pooling/config.json"
 
 
 class HuggingFace(Experiment):
     """repository: an id of the hub, as owner/name, or a folder. revision: a branch, tag or commit of the repository.
 
-    max_length: tokens the served model reads. sample: a text for the warm-up and the archive's verification.
+    max_length: tokens the served model reads, and writes, where it does. sample: a request for the warm-up and the
+        archive's verification: a text, or the keys of a JSON body, such as a question and its context.
     """
 
+    task: TextTask = "text-classification"
     repository: str
     revision: str = "main"
-    max_length: int = 512
-    sample: str
+    max_length: int = Field(default=512, ge=8)
+    sample: str | dict[str, Any]
 
     def run(self, folder: Path) -> None:
         started = time.monotonic()
@@ -35,18 +47,26 @@ class HuggingFace(Experiment):
         source = self.fetch()
         if not list(source.glob("*.safetensors")):
             raise ExperimentError(f"{self.repository} has no safetensors weights; pickled ones are not loaded")
-        names = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False).id2label
+        configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        names = configuration.id2label if self.task in LABELLED else {}
+        longest = getattr(configuration, "max_position_embeddings", None)
+        if longest is not None and self.max_length > longest:
+            raise ExperimentError(
+                f"max_length: got {self.max_length}; {self.repository} reads at most {longest} tokens"
+            )
+        self.check_pooling(source)
         with TemporaryDirectory() as temporary:
             weights = Path(temporary, "weights")
             weights.mkdir()
             for pattern in FILES:
                 for file in source.glob(pattern):
                     shutil.copy(file, weights)
-            sample = Path(temporary, "sample.txt")
-            sample.write_text(self.sample, encoding="utf-8")
+            sample = Path(temporary, "sample.txt" if isinstance(self.sample, str) else "sample.json")
+            body = self.sample if isinstance(self.sample, str) else json.dumps(self.sample, ensure_ascii=False)
+            sample.write_text(body, encoding="utf-8")
             Artifact(
                 name=self.name,
-                task="text-classification",
+                task=self.task,
                 format="huggingface",
                 labels=[names[index] for index in range(len(names))],
                 preprocessing={"max_length": self.max_length},
@@ -57,12 +77,22 @@ class HuggingFace(Experiment):
                 },
             ).write(folder, weights, sample)
 
+    def check_pooling(self, source: Path) -> None:
+        """An embedding is the mean over its tokens; a model that was trained with another pooling is refused."""
+        file = source / POOLING
+        if self.task == "text-embedding" and file.is_file():
+            pooling = json.loads(file.read_text(encoding="utf-8"))
+            # Older versions have a flag for each mode, newer ones the mode's name.
+            mode = pooling.get("pooling_mode", "mean" if pooling.get("pooling_mode_mean_tokens") else "another")
+            if mode != "mean":
+                raise ExperimentError(f"{self.repository} pools by {mode}; wanted mean: {POOLING}")
+
     def fetch(self) -> Path:
         """The folder with the files; the hub's cache keeps them for the next time."""
         if Path(self.repository).is_dir():
             return Path(self.repository)
         try:
-            return Path(snapshot_download(self.repository, revision=self.revision, allow_patterns=FILES))
+            return Path(snapshot_download(self.repository, revision=self.revision, allow_patterns=[*FILES, POOLING]))
         except RepositoryNotFoundError:
             raise ExperimentError(f"repository: the hub has no {self.repository!r}, or it is not public") from None
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, load_dataset, load_from_disk
-from datasets import Sequence as ListOf
 from datasets.exceptions import DatasetGenerationError
 from pydantic import Field
 from sklearn.model_selection import train_test_split
@@ -87,7 +86,7 @@ class TextData(Section):
             raise ExperimentError(f"data.{self.label_column}: wanted at least two classes; got {known}")
         parts = {name: self.check(found, set(known)) for name, found in rows.items()}
         left_out: Counter[str] = Counter()
-        for name, part in parts.items():
+        for part in parts.values():
             left_out.update({what: len(numbers) for what, numbers in part.left_out.items()})
         train = parts["train"].examples
         found = {name: part.examples for name, part in parts.items()}
@@ -120,7 +119,7 @@ class TextData(Section):
                     f"data: the {part} data has no column {column!r}; it has {', '.join(source.column_names)}"
                 )
         feature = source.features[self.label_column]
-        inner = feature.feature if isinstance(feature, ListOf) else feature
+        inner = getattr(feature, "feature", feature)  # of a column of lists
         names = inner.names if isinstance(inner, ClassLabel) else None
         labels = [self.labels_of(value, names) for value in source[self.label_column]]
         return list(zip(source[self.text_column], labels, strict=True))
