@@ -105,8 +105,7 @@ class TextGeneration(TextHandler[Prompt, Draft]):
 
     def predict(self, items: Sequence[Prompt]) -> Sequence[Draft]:
         """The items' drafts, finished; one that was begun before an error goes on where it was."""
-        unfinished = [item for item in items if item.draft.finish_reason is None]
-        if unfinished:
+        while unfinished := [item for item in items if item.draft.finish_reason is None]:
             with self.lock:
                 ids = [item.ids + item.draft.tokens for item in unfinished]
                 batch = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
@@ -114,10 +113,14 @@ class TextGeneration(TextHandler[Prompt, Draft]):
         return [item.draft for item in items]
 
     def run(self, items: Sequence[Prompt], batch: Mapping[str, Tensor]) -> Sequence[Draft]:
+        """Write until all are done, or as far as all can go together."""
+        left = [item.draft.limit - len(item.draft.tokens) for item in items]
+        # What is done is padded on while the others are written, and must not leave the model's positions.
+        together = batch["input_ids"].shape[1] + max(left) <= self.max_length
         self.model.generate(
             **batch,
             do_sample=False,  # Writer leaves one token to choose from
-            max_new_tokens=max(item.draft.limit - len(item.draft.tokens) for item in items),
+            max_new_tokens=max(left) if together else min(left),
             logits_processor=LogitsProcessorList([Writer(items, self.ends, self.tokenizer.pad_token_id)]),
             stopping_criteria=StoppingCriteriaList([Finished(items)]),
         )

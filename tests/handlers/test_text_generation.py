@@ -122,6 +122,20 @@ def test_a_long_prompt_keeps_its_end(worker: Worker) -> None:
     assert answer["tokens"] == {"read": 54, "sent": total, "written": 10}
 
 
+def test_no_token_is_beyond_the_models_positions(worker: Worker) -> None:
+    """A long prompt that is soon done beside a short one that is not: what is done is still padded."""
+    rows = [row(text=" ".join(LINES * 4), max_new_tokens=3), row(text="Ja", max_new_tokens=40)]
+    alone = [worker.json(each)[0] for each in rows]
+    positions = []
+    hook = worker.handler.model.model.register_forward_pre_hook(
+        lambda module, args, kwargs: positions.append(int(kwargs["position_ids"].max())), with_kwargs=True
+    )
+    together = worker.json(*rows)
+    hook.remove()
+    assert max(positions) < 64
+    assert together == alone
+
+
 def test_a_turn_of_a_chat(worker: Worker) -> None:
     [asked] = worker.json(row(text="Ja", chat=True, max_new_tokens=6))
     assert asked == worker.json(row(text="user: Ja\nassistant:", max_new_tokens=6))[0]
