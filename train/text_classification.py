@@ -9,22 +9,17 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Self
 
 import numpy as np
+import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 from transformers.utils.logging import disable_progress_bar
 
 import handlers.networks.mean_pooling  # noqa: F401 - makes the head known to the Auto classes
 from train.artifact import Artifact
 from train.experiment import Staged
+from train.progress import progress
 from train.run import Run, RunError, is_first_process
 from train.text_data import Example, TextData, Texts
 from train.text_metrics import by_class, decide, draw_confusion, reference, scores, write_table
@@ -173,19 +168,29 @@ class TextClassification(Staged):
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
-        with TemporaryDirectory() as temporary:
-            arguments = TrainingArguments(
-                output_dir=temporary,
-                per_device_eval_batch_size=2 * self.trainer.batch_size,
-                report_to="none",
-                disable_tqdm=True,
-                dataloader_pin_memory=False,
-            )
-            trainer = Trainer(model, arguments, data_collator=DataCollatorWithPadding(tokenizer))
-            found = trainer.predict(self.tokenised(examples, labels, tokenizer))
-        logits: Any = found.predictions
-        truth: Any = found.label_ids
-        return logits, truth.astype(np.int64)
+        rows = self.tokenised(examples, labels, tokenizer)
+        return predict(model, tokenizer, rows, 2 * self.trainer.batch_size), np.asarray(rows["labels"], dtype=np.int64)
+
+
+@torch.inference_mode()
+def predict(model: Any, tokenizer: Any, rows: Dataset, batch_size: int) -> NDArray[np.float32]:
+    """Logits (N, classes) in the rows' order; those of like length share a batch.
+
+    By a loop of our own: after a distributed training, transformers' Trainer would wait for processes that are gone.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).eval()
+    lengths = np.asarray(rows["length"])
+    order = np.argsort(lengths, kind="stable")
+    found = np.empty((len(rows), model.config.num_labels), dtype=np.float32)
+    with progress() as bar:
+        task = bar.add_task("predictions", total=len(order), info="")
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = tokenizer.pad({"input_ids": rows[chosen]["input_ids"]}, return_tensors="pt").to(device)
+            found[chosen] = model(**batch).logits.float().cpu().numpy()
+            bar.update(task, advance=len(chosen))
+    return found
 
 
 def best_of(run: Run) -> Path:
