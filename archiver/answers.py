@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -37,7 +37,10 @@ class Class(Labelled):
 
 
 class Classes(Answer):
+    """labels: those that apply, of a model for which any number of them can."""
+
     predictions: list[Class] = Field(min_length=1)
+    labels: list[str] | None = None
 
 
 class Detection(Labelled):
@@ -91,6 +94,32 @@ class VoiceActivity(Answer):
     seconds: Seconds
 
 
+class Span(Answer):
+    """start, end: in characters of the text."""
+
+    text: str
+    start: Index
+    end: Index
+    score: Fraction
+
+
+class Entity(Span):
+    label: str = Field(min_length=1)
+
+
+class Entities(Answer):
+    entities: list[Entity]
+
+
+class Spans(Answer):
+    answers: list[Span]
+
+
+class Written(Answer):
+    text: str
+    finish_reason: Literal["eos_token", "stop_sequence", "length"]
+
+
 class Action(Answer):
     """To one observation. probabilities: of a policy over discrete actions. values: of each, from a Q-network, whose
     policy takes the highest. mean, std: of a Gaussian over continuous actions."""
@@ -142,6 +171,10 @@ FORMS: dict[TaskName, type[Answer]] = {
     "audio-embedding": Embedding,
     "voice-activity": VoiceActivity,
     "text-classification": Classes,
+    "text-embedding": Embedding,
+    "token-classification": Entities,
+    "question-answering": Spans,
+    "text-generation": Written,
     "policy": Action,
 }
 
@@ -171,10 +204,11 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
     actions = answer.predictions if isinstance(answer, Actions) else [answer] if isinstance(answer, Action) else []
     distributions = [action.probabilities for action in actions if action.probabilities]
     if isinstance(answer, Classes) and len(answer.predictions) == len(labels):
-        probabilities = [item.probability for item in answer.predictions]
-        if probabilities != sorted(probabilities, reverse=True):
+        ranked = [item.probability for item in answer.predictions]
+        if ranked != sorted(ranked, reverse=True):
             problems.append(Problem(f"{where}.predictions", "are not in the order of their probability"))
-        distributions = [probabilities]
+        # Those of a multi-label model are each by itself.
+        distributions = [ranked] if answer.labels is None else []
     problems += [
         Problem(where, f"probabilities of all {len(each)} classes sum to {sum(each):.4f}, not to 1")
         for each in distributions

@@ -30,7 +30,14 @@ SAMPLE_TYPES = {
 }
 
 # Tasks whose answers name no class; a policy may name its actions.
-UNLABELLED = {"policy", "audio-embedding", "voice-activity"}
+UNLABELLED = {
+    "policy",
+    "audio-embedding",
+    "voice-activity",
+    "text-embedding",
+    "question-answering",
+    "text-generation",
+}
 
 # What libraries unpickle on loading; `.pt` is let through for TorchScript alone.
 PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}

@@ -16,6 +16,10 @@ TaskName = Literal[
     "audio-embedding",
     "voice-activity",
     "text-classification",
+    "text-embedding",
+    "token-classification",
+    "question-answering",
+    "text-generation",
     "policy",
 ]
 
@@ -49,6 +53,10 @@ class TextLimits(Section):
     max_characters: Count = Field(default=100_000, description="of one text")
 
 
+class TextGenerationLimits(TextLimits):
+    max_new_tokens: Count = Field(default=512, description="most that a request may ask for")
+
+
 class TensorLimits(Section):
     """The number of elements needs no limit of its own: the observation's shape fixes it."""
 
@@ -79,6 +87,28 @@ class VoiceActivityOptions(Section):
     min_speech_seconds: Seconds = Field(default=0.25, description="shorter speech is left out")
     min_silence_seconds: Seconds = Field(default=0.1, description="shorter silence does not end a segment")
     pad_seconds: Seconds = Field(default=0.03, description="added on both sides of a segment")
+
+
+class TextClassificationOptions(ClassificationOptions):
+    threshold: Fraction = Field(default=0.5, description="from which a class of a multi-label model applies")
+
+
+class NoOptions(Section):
+    """Of a task with nothing to choose."""
+
+
+class QuestionAnsweringOptions(Section):
+    top_k: Annotated[int, Field(ge=1, le=20)] = Field(default=1, description="answers to a question, best first")
+    max_answer_tokens: Count = Field(default=30, description="length of an answer, at most")
+
+
+class TextGenerationOptions(Section):
+    """For requests that do not say otherwise."""
+
+    max_new_tokens: Count = Field(default=64, description="tokens to write, at most")
+    temperature: Annotated[float, Field(ge=0, le=10)] = Field(default=0.0, description="0: the most probable token")
+    top_p: Fraction = Field(default=1.0, description="probability of the tokens that are drawn from, together")
+    chat: bool = Field(default=False, description="the text is a turn of a user, put into the model's chat template")
 
 
 class DetectionOptions(Section):
@@ -118,6 +148,7 @@ class Task:
 JSON = "application/json"
 PNG = "image/png"
 IMAGES = ("image/jpeg", PNG, "image/webp", JSON)
+TEXTS = ("text/plain", JSON)
 RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", JSON)
 
 TOP_K = {"top_k": "integer: classes in the answer"}
@@ -126,6 +157,19 @@ THRESHOLDS = {"score_threshold": "number from 0 to 1", "max_detections": "intege
 CLASSES = {"predictions": [{"label": "string", "probability": "number", "index": "integer"}]}
 DETECTION = {"box": ["x1", "y1", "x2", "y2"], "label": "string", "score": "number", "index": "integer"}
 MASK = {"rle": {"size": ["height", "width"], "counts": "string"}, "area": "integer"}
+APPLY = {"labels": ["string: the classes that apply, of a multi-label model"]}
+CUT = {"truncated": "true, where the text was", "tokens": {"read": "integer", "sent": "integer"}}
+SPAN = {"text": "string", "start": "integer: character", "end": "integer: character", "score": "number"}
+WRITING = {
+    "max_new_tokens": "integer",
+    "temperature": "number from 0 to 10; 0 for the most probable token",
+    "top_p": "number from 0 to 1",
+    "seed": "integer, of drawn tokens",
+    "stop": "string or list of strings that end the text",
+    "chat": "boolean: the text is a turn of a user",
+    "stream": "boolean: the answer in pieces, one JSON object a line; over gRPC StreamPredictions, the method's name",
+}
+REASON = "eos_token, stop_sequence or length"
 WINDOW = {"start": "number: seconds", "end": "number: seconds", **CLASSES["predictions"][0]}
 SPEECH = {"start": "number: seconds", "end": "number: seconds"}
 RECORDING = {
@@ -224,12 +268,52 @@ TASKS: dict[TaskName, Task] = {
     "text-classification": Task(
         handler="handlers.text_classification.TextClassification",
         limits=TextLimits,
-        options=ClassificationOptions,
-        content_types=("text/plain", JSON),
+        options=TextClassificationOptions,
+        content_types=TEXTS,
         field="text",
         accept=(JSON,),
-        parameters=TOP_K,
-        answer=CLASSES,
+        parameters={**TOP_K, "threshold": "number from 0 to 1, for multi-label models"},
+        answer={**CLASSES, **APPLY, **CUT},
+    ),
+    "text-embedding": Task(
+        handler="handlers.text_embedding.TextEmbedding",
+        limits=TextLimits,
+        options=NoOptions,
+        content_types=TEXTS,
+        field="text",
+        accept=(JSON,),
+        parameters={},
+        answer={"embedding": "numbers, of length 1 as a vector", **CUT},
+    ),
+    "token-classification": Task(
+        handler="handlers.token_classification.TokenClassification",
+        limits=TextLimits,
+        options=NoOptions,
+        content_types=TEXTS,
+        field="text",
+        accept=(JSON,),
+        parameters={},
+        answer={"entities": [{"label": "string", **SPAN}], **CUT},
+    ),
+    "question-answering": Task(
+        handler="handlers.question_answering.QuestionAnswering",
+        limits=TextLimits,
+        options=QuestionAnsweringOptions,
+        content_types=TEXTS,
+        field="context",
+        accept=(JSON,),
+        parameters={"question": "string", **TOP_K, "max_answer_tokens": "integer"},
+        answer={"answers": [SPAN], **CUT},
+    ),
+    "text-generation": Task(
+        handler="handlers.text_generation.TextGeneration",
+        limits=TextGenerationLimits,
+        options=TextGenerationOptions,
+        content_types=TEXTS,
+        field="text",
+        accept=(JSON, "application/x-ndjson"),
+        parameters=WRITING,
+        answer={"text": "string", "finish_reason": REASON, **CUT},
     ),
     "policy": Task(
         handler="handlers.policy.Policy",

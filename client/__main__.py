@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,6 +76,23 @@ def show(answer: Answer, out: Path | None) -> None:
     sys.stdout.buffer.flush()
 
 
+def show_pieces(pieces: Iterator[Answer], out: Path | None) -> None:
+    """On a terminal the text alone as it comes; else every piece, a line each."""
+    if not out and sys.stdout.isatty():
+        for piece in pieces:
+            print(piece.json()["text"] if is_text(piece) else piece.body.decode("utf-8", "replace"), end="", flush=True)
+        print()
+        return
+    with out.open("wb") if out else nullcontext(sys.stdout.buffer) as file:
+        for piece in pieces:
+            file.write(piece.body.rstrip(b"\n") + b"\n")
+            file.flush()
+
+
+def is_text(piece: Answer) -> bool:
+    return is_json(piece.body) and isinstance(piece.json(), dict) and isinstance(piece.json().get("text"), str)
+
+
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", show_default=False)],
@@ -92,6 +111,9 @@ def predict(
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Write the answer there.")] = None,
     version: Annotated[str | None, typer.Option(metavar="V", help="Of the model; the default one otherwise.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show the answer piece by piece, as a text model writes it.")
+    ] = False,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the task: top_k=3. Repeatable.")
     ] = None,
@@ -105,15 +127,17 @@ def predict(
     try:
         payload, found = read(source)
         with GrpcClient() if grpc else RestClient() as client:
-            answer = client.predict(
-                model,
-                payload,
-                content_type=content_type or found,
-                accept=accept,
-                version=version,
-                parameters=parameters,
-                timeout=timeout,
-            )
+            options: dict[str, Any] = {
+                "content_type": content_type or found,
+                "accept": accept,
+                "version": version,
+                "parameters": parameters,
+                "timeout": timeout,
+            }
+            if stream:
+                show_pieces(client.stream(model, payload, **options), out)
+            else:
+                show(client.predict(model, payload, **options), out)
     except Unreachable as error:
         print(f"{error.message}; ./scripts/serve starts a server", file=sys.stderr)
         raise typer.Exit(NO_SERVER) from None
@@ -122,7 +146,6 @@ def predict(
         raise typer.Exit(FAILED) from None
     except (OSError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
-    show(answer, out)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,11 +13,12 @@ from urllib.parse import quote, urlencode
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from client.answer import Answer
+from client.answer import Answer, error_in
 from client.errors import ClientError, deadline_exceeded, error_for, over_request_size, unreachable
 
 CHUNK = 1 << 16  # bytes
 CONNECT = 5.0  # seconds
+LINES = "application/x-ndjson"  # JSON, one object a line
 
 
 def session(connections: int = 32, ca_file: Path | None = None) -> requests.Session:
@@ -43,7 +45,48 @@ def segment(name: str) -> str:
     return f"%74{quoted[1:]}" if quoted.startswith("token") else quoted
 
 
-def exchange(
+def exchange(session: requests.Session, method: str, url: str, **request: Any) -> Answer:
+    """Send one request and wait for all of its answer; arguments and errors are those of `answering`."""
+    with answering(session, method, url, **request) as (response, chunks):
+        content = b"".join(chunks)
+        if response.status_code >= 300:
+            raise error_of(response, content)
+        return Answer(media_type(response), content)
+
+
+def lines(session: requests.Session, method: str, url: str, **request: Any) -> Iterator[Answer]:
+    """The lines of an answer as they come, or one Answer where it is not in lines; an error among them is raised.
+
+    Arguments and errors are those of `answering`; the timeout is for the whole answer.
+    """
+    with answering(session, method, url, **request) as (response, chunks):
+        if response.status_code >= 300:
+            raise error_of(response, b"".join(chunks))
+        if media_type(response) != LINES:
+            yield Answer(media_type(response), b"".join(chunks))
+            return
+        rest = b""
+        for chunk in chunks:
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                yield piece_of(line)
+        if rest:
+            yield piece_of(rest)
+
+
+def piece_of(line: bytes) -> Answer:
+    error = error_in(line)
+    if error:
+        raise error
+    return Answer("application/json", line)
+
+
+def media_type(response: requests.Response) -> str:
+    return str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+
+
+@contextmanager
+def answering(
     session: requests.Session,
     method: str,
     url: str,
@@ -52,33 +95,32 @@ def exchange(
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     **body: Any,
-) -> Answer:
-    """Send one request; raises the ClientError of an error answer, DeadlineExceeded after `timeout` seconds, or
-    Unreachable.
+) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
+    """Send one request: its response, and the bytes of the body as they come, of an error answer as of another.
 
-    url: with its path quoted; it is sent as it is. body: `data` and `files` as requests takes them.
+    url: with its path quoted; it is sent as it is. timeout: seconds to the end of the body. body: `data` and `files`
+    as requests takes them. Raises DeadlineExceeded after `timeout` seconds, or Unreachable.
     """
     end = monotonic() + timeout
     prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers or {}), **body))
     prepared.url = f"{url}?{urlencode(query)}" if query else url  # requests would undo the quoting of `segment`
+
+    def chunks(response: requests.Response) -> Iterator[bytes]:
+        # read1 hands over what has come; iter_content would wait for a full chunk, whatever the deadline.
+        while chunk := response.raw.read1(CHUNK, decode_content=True):
+            yield chunk
+            if monotonic() > end:
+                raise deadline_exceeded(timeout)
+
     try:
         with session.send(
             prepared, timeout=(min(CONNECT, timeout), timeout), stream=True, allow_redirects=False
         ) as response:
-            chunks = []
-            # read1 hands over what has come; iter_content would wait for a full chunk, whatever the deadline.
-            while chunk := response.raw.read1(CHUNK, decode_content=True):
-                chunks.append(chunk)
-                if monotonic() > end:
-                    raise deadline_exceeded(timeout)
+            yield response, chunks(response)
     except (requests.Timeout, ReadTimeoutError):
         raise deadline_exceeded(timeout) from None
     except (requests.RequestException, HTTPError) as error:
         raise unreachable(f"{url}: {reason(error)}") from None
-    content = b"".join(chunks)
-    if response.status_code >= 300:
-        raise error_of(response, content)
-    return Answer(response.headers.get("Content-Type", "").partition(";")[0].strip().lower(), content)
 
 
 def reason(error: BaseException) -> str:

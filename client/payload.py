@@ -34,7 +34,7 @@ BY_START = {
     b"ID3": "audio/mpeg",
 }
 BY_RIFF_FORM = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}
-RESERVED = {"body", "data", "content-type", "accept"}
+RESERVED = {"body", "data", "content-type", "accept", "stream"}
 
 
 def sniff(data: bytes) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from client.answer import Answer
 from client.credentials import Credentials, KeyName
-from client.exchange import exchange, segment, session
+from client.exchange import exchange, lines, segment, session
 from client.payload import Parameters, Payload, encode, texts
 from client.server import Server
 
+T = TypeVar("T")
 TIMEOUT = 30.0  # seconds
 
 
@@ -46,11 +48,26 @@ class RestConnection:
         **request: Any,
     ) -> Answer:
         """One authorised exchange; a refused key is renewed once."""
+
+        def whole(url: str, **sent: Any) -> Answer:
+            return exchange(self._session, method, url, **sent)
+
+        return self._authorised(whole, path, key, timeout, headers, **request)
+
+    def _authorised(
+        self,
+        ask: Callable[..., T],
+        path: str,
+        key: KeyName,
+        timeout: float | None,
+        headers: dict[str, str] | None = None,
+        **request: Any,
+    ) -> T:
         url = (self.server.inference if key == "inference" else self.server.management) + path
 
-        def attempt(bearer: str | None) -> Answer:
+        def attempt(bearer: str | None) -> T:
             sent = (headers or {}) | ({"Authorization": bearer} if bearer else {})
-            return exchange(self._session, method, url, timeout=timeout or self.timeout, headers=sent, **request)
+            return ask(url, timeout=timeout or self.timeout, headers=sent, **request)
 
         return self._credentials.authorised(key, attempt)
 
@@ -75,14 +92,50 @@ class RestClient(RestConnection):
         bytes or its suffix say. accept: media type wanted. version: the default one where None. parameters: of the
         task, such as top_k. timeout: seconds.
         """
-        body, media_type = encode(payload, content_type)
-        path = f"/predictions/{segment(model)}" + (f"/{segment(version)}" if version else "")
-        headers = {"Accept": accept or "*/*"}
-        fields = texts(parameters)
-        if fields:
-            # TorchServe drops the query string of /predictions; a form is its way to carry parameters.
-            request: dict[str, Any] = {"files": {"data": ("data", body, media_type)}, "data": fields}
-        else:
-            headers["Content-Type"] = media_type
-            request = {"data": body}
-        return self._send("POST", path, "inference", timeout=timeout, headers=headers, **request)
+        path, request = request_of(model, payload, content_type, accept, version, texts(parameters))
+        return self._send("POST", path, "inference", timeout=timeout, **request)
+
+    def stream(
+        self,
+        model: str,
+        payload: Payload,
+        *,
+        content_type: str | None = None,
+        accept: str | None = None,
+        version: str | None = None,
+        parameters: Parameters | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Answer]:
+        """The pieces of an answer as the model writes them, each a JSON object; arguments and errors as of `predict`.
+
+        timeout: for the whole stream. A model that does not stream gives its answer as the only piece.
+        """
+        fields = texts(parameters) | {"stream": "true"}
+        path, request = request_of(model, payload, content_type, accept, version, fields)
+
+        def first(url: str, **sent: Any) -> tuple[Iterator[Answer], Answer | None]:
+            pieces = lines(self._session, "POST", url, **sent)
+            return pieces, next(pieces, None)
+
+        pieces, piece = self._authorised(first, path, "inference", timeout, **request)
+        if piece is not None:
+            yield piece
+            yield from pieces
+
+
+def request_of(
+    model: str,
+    payload: Payload,
+    content_type: str | None,
+    accept: str | None,
+    version: str | None,
+    fields: Mapping[str, str],
+) -> tuple[str, dict[str, Any]]:
+    """The path of a prediction, and its headers and body as requests takes them."""
+    body, media_type = encode(payload, content_type)
+    path = f"/predictions/{segment(model)}" + (f"/{segment(version)}" if version else "")
+    headers = {"Accept": accept or "*/*"}
+    if fields:
+        # TorchServe drops the query string of /predictions; a form is its way to carry parameters.
+        return path, {"headers": headers, "files": {"data": ("data", body, media_type)}, "data": fields}
+    return path, {"headers": headers | {"Content-Type": media_type}, "data": body}

@@ -17,6 +17,7 @@ from client.server import Server
 from client.stubs.inference_pb2 import PredictionsRequest
 from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
 
+METHOD = b"StreamPredictions"
 MESSAGE_BYTES = 64 << 20
 OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -115,10 +116,10 @@ class GrpcClient(GrpcConnection):
     ) -> Iterator[Answer]:
         """The pieces of an answer as the model's handler sends them; arguments and errors are those of `predict`.
 
-        timeout: for the whole stream. Only for handlers that stream: with another one, TorchServe fails on the
-        answer and its worker dies.
+        timeout: for the whole stream. A model that does not stream gives its answer as the only piece.
         """
         request = request_of(model, payload, content_type, accept, version, parameters)
+        request.input["stream"] = METHOD  # TorchServe does not tell a handler which method was called
         seconds = timeout or self.timeout
 
         def first(bearer: str | None) -> tuple[Any, Any]:

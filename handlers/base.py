@@ -21,6 +21,7 @@ from handlers.errors import InternalError, NotOffered, RequestError
 from handlers.kserve import v1_body, v2_body
 from handlers.loader import load_model
 from handlers.payload import Kind, Payload
+from handlers.pieces import Pieces
 from handlers.request import Request, parse
 from handlers.stage_metrics import StageMetrics, without_prediction_time
 
@@ -104,7 +105,8 @@ class Handler(ABC, Generic[Item, Output]):
             return [self.describe()]
         metrics = StageMetrics(context, self.card["version"])
         headers = [context.get_all_request_header(index) for index in range(len(rows))]
-        slots = list((self.pool.map if self.pool else map)(self.open, rows, headers))
+        pieces = [Pieces(context, index, header) for index, header in enumerate(headers)]
+        slots = list((self.pool.map if self.pool else map)(self.open, rows, headers, pieces))
         metrics.end("DecodeTime")
         items = [item for slot in slots for item in slot.items or []]
         with torch.inference_mode():
@@ -115,11 +117,15 @@ class Handler(ABC, Generic[Item, Output]):
         metrics.emit(answers)
         for index, answer in enumerate(answers):
             context.set_response_content_type(index, answer.content_type)
+            pieces[index].close()
             if answer.status != 200:
                 context.set_response_status(answer.status, answer.phrase, index)
         return [answer.body for answer in answers]
 
-    def open(self, row: Mapping[str, Any], headers: Mapping[str, Any]) -> Slot[Item]:
+    def connect(self, request: Request, items: Sequence[Item], pieces: Pieces) -> None:
+        """For a task that sends its answers piece by piece: gives the items of one request their way out."""
+
+    def open(self, row: Mapping[str, Any], headers: Mapping[str, Any], pieces: Pieces) -> Slot[Item]:
         """Parse and decode one request; what is wrong with it stays with it."""
         slot: Slot[Item] = Slot(request_id(headers))
         try:
@@ -127,6 +133,7 @@ class Handler(ABC, Generic[Item, Output]):
                 raise NotOffered("this model offers no explanations")
             slot.request = parse(row, headers, self.kind, self.max_bytes)
             slot.items = [self.decode(payload) for payload in slot.request.payloads]
+            self.connect(slot.request, slot.items, pieces)
         except RequestError as error:
             slot.items, slot.error = None, error
         except Exception:
@@ -174,11 +181,11 @@ class Handler(ABC, Generic[Item, Output]):
         content_type = SAMPLE_TYPES[self.artifact.sample.suffix]
         row = {"body": self.artifact.sample.read_bytes()}
         request = parse(row, {"content-type": content_type}, self.kind, self.max_bytes)
-        item = self.decode(request.payloads[0])
         with torch.inference_mode():
             for size in sorted({1, 2, self.batch_size}):
-                outputs = list(self.predict([item] * size))
-        self.encode(item, outputs[0], "")
+                items = [self.decode(request.payloads[0]) for _ in range(size)]
+                outputs = list(self.predict(items))
+        self.encode(items[0], outputs[0], "")
 
 
 def request_id(headers: Mapping[str, Any]) -> str:

@@ -13,9 +13,13 @@ from handlers.artifact import Artifact
 
 # By task, the class of transformers that builds the network of a folder.
 AUTO_CLASSES = {
-    "text-classification": "AutoModelForSequenceClassification",
     "audio-classification": "AutoModelForAudioClassification",
     "audio-embedding": "AutoModel",
+    "text-classification": "AutoModelForSequenceClassification",
+    "text-embedding": "AutoModel",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "text-generation": "AutoModelForCausalLM",
 }
 
 
@@ -33,7 +37,7 @@ def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
         case "torch-export":
             return from_export(artifact, device)
         case "huggingface":
-            model = from_huggingface(artifact)
+            model = from_huggingface(artifact, device)
         case unknown:
             raise LoadError(f"format {unknown!r}; wanted safetensors, torchscript, torch-export or huggingface")
     return model.to(device).eval().requires_grad_(False)
@@ -57,15 +61,24 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
     return program.module().requires_grad_(False)
 
 
-def from_huggingface(artifact: Artifact) -> nn.Module:
-    """By transformers' Auto class of the task, from the folder alone: no hub, no code that came with the weights."""
+def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
+    """By transformers' Auto class of the task, from the folder alone: no hub, no code that came with the weights.
+
+    Weights keep their type on a GPU; on a CPU, where bfloat16 and float16 are slow or emulated, they become float32.
+    """
     import transformers  # seconds of import that only these models pay
+
+    import handlers.networks.mean_pooling  # noqa: F401 - makes our own architecture known to the Auto classes
 
     if artifact.task not in AUTO_CLASSES:
         raise LoadError(f"the huggingface format is for {', '.join(AUTO_CLASSES)}; not for {artifact.task}")
     auto = getattr(transformers, AUTO_CLASSES[artifact.task])
     model: nn.Module = auto.from_pretrained(
-        artifact.weights, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        artifact.weights,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=torch.float32 if device.type == "cpu" else "auto",
     )
     return model
 

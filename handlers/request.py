@@ -19,7 +19,7 @@ from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedM
 from handlers.kserve import v1_instances, v2_instances
 from handlers.payload import Kind, Payload
 
-DATA_KEYS = ("body", "data", "image", "audio", "text", "input", "observation", "file", "b64", "image_bytes")
+DATA_KEYS = ("body", "data", "image", "audio", "text", "context", "input", "observation", "file", "b64", "image_bytes")
 HEADER_KEYS = ("content-type", "accept")
 Dialect = Literal["plain", "v1", "v2"]
 

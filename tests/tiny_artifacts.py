@@ -14,7 +14,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, ByT5Tokenizer
 
 from handlers.image_transform import ImageTransform
-from tests import tiny_audio, tiny_networks
+from tests import tiny_audio, tiny_networks, tiny_texts
 from train.artifact import Artifact
 
 TRANSFORM = ImageTransform(resize=(96, 96))
@@ -182,6 +182,11 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-sound": tiny_audio.sound,
     "tiny-voice": tiny_audio.voice,
     "tiny-text": text_classification,
+    "tiny-topics": tiny_texts.topics,
+    "tiny-embedding": tiny_texts.embedding,
+    "tiny-entities": tiny_texts.entities,
+    "tiny-answers": tiny_texts.answers,
+    "tiny-writer": tiny_texts.writer,
     "tiny-policy": policy,
     "tiny-torque": continuous_policy,
     "tiny-values": q_policy,

@@ -22,6 +22,10 @@ Task = Literal[
     "audio-embedding",
     "voice-activity",
     "text-classification",
+    "text-embedding",
+    "token-classification",
+    "question-answering",
+    "text-generation",
     "policy",
 ]
 Format = Literal["safetensors", "torchscript", "torch-export", "huggingface"]

@@ -24,6 +24,7 @@ SYSTEMS = {
     "semantic-segmentation": "train.semantic_segmentation:SemanticSegmentation",
     "spoken-digits": "train.spoken_digits:SpokenDigits",
     "silero-vad": "train.silero_vad:SileroVAD",
+    "text-classification": "train.text_classification:TextClassification",
     "language-id": "train.language_id:LanguageId",
     "ppo": "train.ppo:PPO",
     "dqn": "train.dqn:DQN",

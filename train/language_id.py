@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from sklearn.metrics import ConfusionMatrixDisplay, classification_report
+from sklearn.metrics import ConfusionMatrixDisplay, classification_report, f1_score
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -34,17 +34,21 @@ from train.experiment import Experiment
 from train.message_catalogues import Sentence, sentences
 from train.progress import StepProgress
 from train.subwords import as_pretrained, learn_subwords
+from train.wordless import NO_LANGUAGE, date, emoji, number, wordless
 
 # Languages with enough translated sentences; of pairs that differ in a few words only (nb and nn, hr and sr and bs, id
 # and ms) at most one is in.
 LANGUAGES = "ar bg cs da de el en es et fa fi fr he hi hu id it ja ko lt lv nl pl pt ro ru sl sv th tr uk vi zh"
 MINIMUM_LETTERS = 16
+SHORTEST = 12  # bytes of a training text: a word or two
+LENGTHS = (8, 16, 32)  # bytes of the held-out texts' beginnings that are scored as well
 TEST_SHARE = 0.15
 
 
 class Excerpts(Dataset[dict[str, list[int]]]):
     """Training texts made anew for every index: a sentence, or some run together, cut to at most `length` bytes, at
-    times in other letter case. Languages are equally frequent, however many sentences each has."""
+    times to a few words, in other letter case, or with a number in it. Languages are equally frequent, however many
+    sentences each has; the label after the last of them is that of texts without words."""
 
     def __init__(
         self, texts: dict[int, list[str]], tokenizer: PreTrainedTokenizerFast, count: int, length: int, seed: int
@@ -60,12 +64,25 @@ class Excerpts(Dataset[dict[str, list[int]]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         chance = random.Random(f"{self.seed} {index}")
-        label = chance.randrange(len(self.texts))
+        label = chance.randrange(len(self.texts) + 1)
+        if label == len(self.texts):
+            return {"input_ids": self.tokenizer(wordless(chance))["input_ids"], "labels": label}
         text = chance.choice(self.texts[label])
         while len(text.encode()) < self.length and chance.random() < 0.5:
             text += " " + chance.choice(self.texts[label])
         text = chance.choices([text, text.lower(), text.upper(), text.title()], [70, 20, 5, 5])[0]
-        return {"input_ids": self.tokenizer(excerpt(text, self.length, chance))["input_ids"], "labels": label}
+        length = self.length if chance.random() < 0.7 else chance.randint(SHORTEST, self.length)
+        text = excerpt(text, length, chance)
+        if chance.random() < 0.15:
+            words = text.split(" ")
+            words.insert(chance.randint(0, len(words)), chance.choice((number, date, emoji))(chance))
+            text = " ".join(words)
+        return {"input_ids": self.tokenizer(text)["input_ids"], "labels": label}
+
+
+def start(text: str, length: int) -> str:
+    """The first `length` bytes of a text, or a character more, so that something is left of any."""
+    return text.encode()[:length].decode(errors="ignore") or text[0]
 
 
 def excerpt(text: str, length: int, chance: random.Random) -> str:
@@ -138,9 +155,20 @@ class LanguageId(Experiment):
             model = model.cpu().eval()
             subwords.model.dropout = None
             tokenizer = as_pretrained(subwords, self.max_length)
-            found = classify(model, tokenizer, [sentence.text for sentence in held_out])
+            unseen = [sentence.text for sentence in held_out]
             truth = [self.languages.index(sentence.language) for sentence in held_out]
-            metrics = self.scores(truth, found)
+            chance = random.Random("held out")
+            without_words = [wordless(chance) for _ in range(1000)]
+            found = classify(model, tokenizer, unseen)
+            metrics = self.scores(truth, found) | {
+                "macro F1 of the first bytes": {
+                    str(length): self.macro_f1(truth, classify(model, tokenizer, [start(t, length) for t in unseen]))
+                    for length in LENGTHS
+                },
+                "recall of texts without words": round(
+                    float(np.mean(np.equal(classify(model, tokenizer, without_words), len(self.languages)))), 4
+                ),
+            }
             print(f"{self.name}: macro F1 {metrics['macro F1']}, accuracy {metrics['accuracy']} on unseen sentences")
             weights = Path(temporary, "weights")
             disable_progress_bar()
@@ -151,12 +179,12 @@ class LanguageId(Experiment):
             text = max((s.text for s in held_out if s.language == language), key=len)
             sample.write_text(text[:120], encoding="utf-8")
             confusion = Path(temporary, "confusion.png")
-            plot(truth, found, list(self.languages), confusion)
+            plot(truth, found, self.labels, confusion)
             Artifact(
                 name=self.name,
                 task="text-classification",
                 format="huggingface",
-                labels=list(self.languages),
+                labels=self.labels,
                 preprocessing={"max_length": self.max_length},
                 metrics=metrics,
                 training={
@@ -167,8 +195,13 @@ class LanguageId(Experiment):
                 },
             ).write(folder, weights, sample, [confusion])
 
+    @property
+    def labels(self) -> list[str]:
+        """The languages, and that a text has no words in any."""
+        return [*self.languages, NO_LANGUAGE]
+
     def network(self, vocabulary: int) -> ModernBertForSequenceClassification:
-        labels = dict(enumerate(self.languages))
+        labels = dict(enumerate(self.labels))
         return ModernBertForSequenceClassification(
             ModernBertConfig(
                 vocab_size=vocabulary,
@@ -196,7 +229,12 @@ class LanguageId(Experiment):
 
     def scores(self, truth: list[int], found: list[int]) -> dict[str, Any]:
         report = classification_report(
-            truth, found, target_names=list(self.languages), output_dict=True, zero_division=0
+            truth,
+            found,
+            labels=range(len(self.languages)),
+            target_names=list(self.languages),
+            output_dict=True,
+            zero_division=0,
         )
         per_language = {
             language: {name: round(float(report[language][name]), 3) for name in ("precision", "recall", "f1-score")}
@@ -209,6 +247,10 @@ class LanguageId(Experiment):
             "sentences": len(truth),
             "by language": per_language,
         }
+
+    def macro_f1(self, truth: list[int], found: list[int]) -> float:
+        languages = range(len(self.languages))
+        return round(float(f1_score(truth, found, labels=languages, average="macro", zero_division=0)), 4)
 
 
 def split(found: Sequence[Sentence]) -> tuple[list[Sentence], list[Sentence]]:

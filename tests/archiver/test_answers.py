@@ -19,6 +19,21 @@ GOOD: list[tuple[TaskName, dict[str, Any]]] = [
         },
     ),
     ("text-classification", {"predictions": [{"label": "b", "probability": 0.75, "index": 1}], "truncated": True}),
+    (
+        "text-classification",
+        {
+            "predictions": [
+                {"label": "b", "probability": 0.75, "index": 1},
+                {"label": "a", "probability": 0.75, "index": 0},
+            ],
+            "labels": ["b", "a"],
+        },
+    ),
+    ("text-embedding", {"embedding": [0.6, -0.8]}),
+    ("token-classification", {"entities": [{"label": "PER", "text": "Ann", "start": 0, "end": 3, "score": 0.9}]}),
+    ("token-classification", {"entities": []}),
+    ("question-answering", {"answers": [{"text": "Ann", "start": 0, "end": 3, "score": 0.9}]}),
+    ("text-generation", {"text": "", "finish_reason": "eos_token", "tokens": {"read": 3, "written": 1}}),
     ("object-detection", {"detections": [{"box": [0, 1.5, 2, 3], "label": "b", "score": 0.5, "index": 1}]}),
     ("object-detection", {"detections": []}),
     (
@@ -43,6 +58,11 @@ GOOD: list[tuple[TaskName, dict[str, Any]]] = [
 ]
 
 BAD: list[tuple[TaskName, Any, str]] = [
+    ("text-embedding", {"embedding": []}, "at least 1 item"),
+    ("text-embedding", {"embedding": [float("nan")]}, "embedding"),
+    ("token-classification", {"entities": [{"text": "Ann", "start": 0, "end": 3, "score": 0.9}]}, "label"),
+    ("question-answering", {"answers": [{"text": "Ann", "start": -1, "end": 3, "score": 0.9}]}, "start"),
+    ("text-generation", {"text": "a", "finish_reason": "tired"}, "finish_reason"),
     ("image-classification", {"predictions": []}, "at least 1 item"),
     ("image-classification", "not JSON", "got 'not JSON'"),
     ("image-classification", {"predictions": [{"label": "a", "probability": 1.5, "index": 0}]}, "probability"),

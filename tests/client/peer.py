@@ -145,6 +145,8 @@ def handler_for(peer: Peer) -> type[BaseHTTPRequestHandler]:
                         time.sleep(0.05)
                 except OSError:
                     self.close_connection = True
+            elif model.startswith("lines"):
+                self.lines(model)
             elif model == "hang-up":
                 self.close_connection = True
             elif model == "bare-413":
@@ -158,6 +160,23 @@ def handler_for(peer: Peer) -> type[BaseHTTPRequestHandler]:
                 self.reply(code, json.dumps({"code": code, "type": "Kind", "message": "what and why"}).encode())
             else:
                 self.reply(200, json.dumps({"body": base64.b64encode(body).decode()}).encode())
+
+        def lines(self, model: str) -> None:
+            """A chunked answer: three lines, or two and an error, or two and the end of the connection."""
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-ndjson")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            lines = [json.dumps({"text": f"part {number}"}) for number in range(3)]
+            if model == "lines-error":
+                lines[2] = json.dumps({"code": 422, "type": "Kind", "message": "what and why"})
+            for line in lines[: 2 if model == "lines-breaks" else 3]:
+                data = line.encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            if model == "lines-breaks":
+                self.close_connection = True
+            else:
+                self.wfile.write(b"0\r\n\r\n")
 
         def manage(self, path: str, query: dict[str, str]) -> None:
             if self.command == "GET" and path == "/models":
@@ -216,6 +235,7 @@ class Inference(inference_pb2_grpc.InferenceAPIsServiceServicer):
 
     def StreamPredictions(self, request: Any, context: Any) -> Any:  # noqa: N802
         authorise(self.peer, "inference", context)
+        self.peer.requests.append({"model": request.model_name, "input": dict(request.input)})
         for number in range(3):
             if request.model_name == "breaks" and number == 2:
                 context.abort(*STATUS_OF["died"])

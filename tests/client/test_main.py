@@ -153,3 +153,16 @@ def test_it_starts_without_heavy_libraries() -> None:
     python = PREDICT.parents[1] / ".venv" / "bin" / "python"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=PREDICT.parents[1], check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.usefixtures("server_file")
+def test_a_stream_is_text_on_a_terminal_and_lines_elsewhere(tmp_path: Path) -> None:
+    lines = b"".join(b'{"text": "part %d"}\n' % number for number in range(3))
+    assert predict("lines", "x", "--stream").stdout == lines
+    assert predict("lines", "x", "--stream", "-o", str(tmp_path / "out")).returncode == 0
+    assert (tmp_path / "out").read_bytes() == lines
+    assert predict("echo", "x", "--stream", "--grpc").stdout == b"part 0\npart 1\npart 2\n"
+    assert on_a_terminal("lines", "x", "--stream") == (0, "part 0part 1part 2\n")
+    broken = predict("lines-error", "x", "--stream")
+    assert (broken.returncode, broken.stdout.count(b"\n")) == (1, 2)
+    assert b"422 Kind: what and why" in broken.stderr

@@ -213,3 +213,40 @@ def test_a_stream_that_breaks_off(peer: Peer) -> None:
         assert [next(pieces).body, next(pieces).body] == [b"part 0", b"part 1"]
         with pytest.raises(ServerError, match="Worker died"):
             next(pieces)
+
+
+def test_rest_lines_come_piece_by_piece(peer: Peer) -> None:
+    with RestClient(peer.server) as client:
+        assert [piece.json() for piece in client.stream("lines", "x", parameters={"seed": 1})] == [
+            {"text": "part 0"},
+            {"text": "part 1"},
+            {"text": "part 2"},
+        ]
+        pieces = client.stream("lines", "x")
+        assert next(pieces).json() == {"text": "part 0"}
+        pieces.close()  # type: ignore[attr-defined]
+        assert [piece.content_type for piece in client.stream("png", "x")] == ["image/png"]
+
+
+@pytest.mark.parametrize(
+    ("model", "before", "error"), [("lines-error", 2, InvalidInput), ("lines-breaks", 2, ServerError)]
+)
+def test_an_error_after_the_first_lines_is_raised(peer: Peer, model: str, before: int, error: type[Exception]) -> None:
+    with RestClient(peer.server) as client:
+        pieces = client.stream(model, "x")
+        assert [next(pieces).json()["text"] for _ in range(before)] == ["part 0", "part 1"]
+        with pytest.raises(error):
+            next(pieces)
+
+
+def test_an_error_instead_of_a_stream(peer: Peer) -> None:
+    with RestClient(peer.server) as client, pytest.raises(InvalidInput):
+        next(client.stream("error-422", "x"))
+
+
+def test_a_stream_is_asked_for_by_its_own_call(peer: Peer) -> None:
+    with GrpcClient(peer.server) as client:
+        list(client.stream("echo", "x"))
+        assert peer.requests[-1]["input"]["stream"] == b"StreamPredictions"
+        with pytest.raises(ValueError, match="stream cannot be the name of a parameter"):
+            client.predict("echo", "x", parameters={"stream": True})

@@ -26,6 +26,11 @@ CASES: dict[str, tuple[Sequence[Payload], Payload, int]] = {
     "tiny-semantic": (IMAGES, encoded(PICTURES[0], "JPEG")[:2000], 400),
     "tiny-audio": ([recording(noise(s, 3)) for s in (0.2, 2.1, 0.5)], recording(noise(6.0, 5)), 413),
     "tiny-text": (TEXTS, "x" * 501, 413),
+    "tiny-topics": (TEXTS, " ", 422),
+    "tiny-embedding": (TEXTS, {"text": ["no", "text"]}, 422),
+    "tiny-entities": (TEXTS, "x" * 100_001, 413),
+    "tiny-answers": ([{"question": "Who?", "context": text} for text in TEXTS], {"context": "no question"}, 422),
+    "tiny-writer": ([{"text": text, "max_new_tokens": 8} for text in TEXTS], {"text": "x", "top_p": 2}, 422),
     "tiny-policy": ([{"data": o.tolist()} for o in OBSERVATIONS], {"data": [0.1, 0.2, 0.3]}, 422),
     "tiny-torque": ([{"data": [0.1, 0.2, x]} for x in (0.3, 4.0, -7.0)], {"data": [0.1, None, 0.3]}, 422),
 }

@@ -4,15 +4,23 @@ import gettext
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
 from transformers import AutoTokenizer
 
+from archiver import archive
+from archiver.package import resolve
+from archiver.spec import SPECS
+from tests.handlers.worker import Worker
 from train.experiment import load
-from train.language_id import excerpt, split
+from train.language_id import excerpt, split, start
 from train.message_catalogues import clean, read_catalogue, sentences
 from train.subwords import as_pretrained, learn_subwords
+from train.wordless import wordless
+
+PROJECT = Path(__file__).parents[2]
 
 
 def test_a_catalogue_is_read_as_gettext_reads_it() -> None:
@@ -64,10 +72,58 @@ def test_subwords_lose_nothing_but_case(tmp_path: Path) -> None:
         assert str(again.decode(ids)).strip() == text.lower()
 
 
+def test_texts_without_words_have_no_letter() -> None:
+    texts = [wordless(random.Random(seed)) for seed in range(2000)]
+    assert not [text for text in texts if any(character.isalpha() for character in text)]
+    assert all(text.strip() for text in texts)
+    assert len(set(texts)) > 1500
+
+
+def test_a_text_begins_with_whole_characters() -> None:
+    assert start("Où est la gare ?", 2) == "O"
+    assert start("Où est la gare ?", 8) == "Où est "
+    assert start("电车", 2) == "电"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three languages, in seconds; the folder that holds the artifact."""
+    folder = tmp_path_factory.mktemp("trained")
+    experiment = load("language-id", ["languages=[de, en, ru]", "steps=80", "vocabulary=1500"])
+    experiment.run(folder / "language-id")
+    return folder
+
+
 @pytest.mark.slow
-def test_three_languages_are_told_apart_in_seconds(tmp_path: Path) -> None:
-    experiment = load("language-id", ["languages=[de, en, ru]", "steps=60", "vocabulary=1500"])
-    experiment.run(tmp_path / "language-id")
-    description = json.loads((tmp_path / "language-id" / "artifact.json").read_text())
-    assert description["labels"] == ["de", "en", "ru"]
-    assert description["metrics"]["macro F1"] > 0.8
+def test_three_languages_are_told_apart_in_seconds(trained: Path) -> None:
+    description = json.loads((trained / "language-id" / "artifact.json").read_text())
+    assert description["labels"] == ["de", "en", "ru", "zxx"]
+    metrics = description["metrics"]
+    assert metrics["macro F1"] > 0.8
+    assert set(metrics["by language"]) == {"de", "en", "ru"}
+    assert set(metrics["by language"]["de"]) == {"precision", "recall", "f1-score"}
+    assert list(metrics["macro F1 of the first bytes"]) == ["8", "16", "32"]
+    assert metrics["recall of texts without words"] > 0.8
+
+
+@pytest.mark.slow
+def test_short_mixed_wordless_and_empty_texts_are_served(trained: Path, tmp_path: Path) -> None:
+    package = resolve(SPECS / "language-id.yaml", trained)
+    worker = Worker(archive.build(package, PROJECT / "handlers", tmp_path / "store").path, tmp_path / "unpacked")
+
+    def best(text: str) -> Any:
+        [answer] = worker.json({"body": text.encode()})
+        return answer["predictions"]
+
+    for text, language in (("Wo ist der Bahnhof?", "de"), ("Please enter a valid date", "en"), ("Где вокзал?", "ru")):
+        assert best(text)[0]["label"] == language
+        for other in (text.lower(), text.upper(), text.swapcase()):
+            for one, wanted in zip(best(other), best(text), strict=True):
+                assert one["probability"] == pytest.approx(wanted["probability"], abs=1e-5)
+    for text in ("1234567", "12:30", "19.99 €", "?!", "🚉 7"):
+        assert best(text)[0]["label"] == "zxx", text
+    assert sum(each["probability"] for each in best("a")) == pytest.approx(1, abs=1e-4)
+    answers = worker.answer(
+        [{"body": b""}, {"body": b"  \n"}, {"body": b'{"text": ""}', "content-type": b"application/json"}]
+    )
+    assert [status for status, _, _ in answers] == [400, 422, 422]

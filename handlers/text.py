@@ -1,0 +1,92 @@
+"""What every task on texts shares: a tokenizer, limits on length, and batches of texts of like length."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from handlers.base import Handler
+from handlers.errors import InvalidInput, TooLarge
+from handlers.length_buckets import length_buckets
+from handlers.payload import Kind
+
+MAX_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """ids: token ids, cut to the model's length. total: tokens of the whole text."""
+
+    ids: list[int]
+    total: int
+
+    def told(self) -> dict[str, Any]:
+        """What an answer says about a text that was cut; nothing about one that was not."""
+        if self.total == len(self.ids):
+            return {}
+        return {"truncated": True, "tokens": {"read": len(self.ids), "sent": self.total}}
+
+
+Item = TypeVar("Item", bound=Text)
+Output = TypeVar("Output")
+
+
+class TextHandler(Handler[Item, Output]):
+    """For Hugging Face folders with their tokenizer; a task adds `run`, and what goes in and out."""
+
+    kind = Kind.TEXT
+    model: Any  # of transformers, whose classes are imported where they are needed
+
+    def load(self) -> None:
+        from transformers import AutoTokenizer
+
+        super().load()
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            self.artifact.weights, local_files_only=True, trust_remote_code=False
+        )
+        # A fast tokenizer keeps its truncation as a state, and threads decode.
+        self.lock = Lock()
+        self.max_length = int(self.artifact.preprocessing["max_length"])
+        self.max_characters = int(self.limits.get("max_characters", MAX_CHARACTERS))
+
+    def read(self, value: Any, name: str = "the text") -> str:
+        """A text that is one, and is neither empty nor over the limit; else InvalidInput or TooLarge."""
+        if not isinstance(value, str):
+            raise InvalidInput(f"{name} is a {type(value).__name__}; wanted text")
+        if len(value) > self.max_characters:
+            raise TooLarge(f"{name} has {len(value)} characters, the limit is {self.max_characters}")
+        if not value.strip():
+            raise InvalidInput(f"{name} is empty")
+        return value
+
+    def tokens(self, text: str, **options: Any) -> tuple[dict[str, Any], int]:
+        """What the tokenizer gives for a text, cut to the model's length, and how many tokens all of it has."""
+        with self.lock:
+            encoded = self.tokenizer(text, verbose=False, **options)
+            total = len(encoded["input_ids"])
+            if total > self.max_length:
+                encoded = self.tokenizer(text, truncation=True, max_length=self.max_length, **options)
+        return encoded, total
+
+    def predict(self, items: Sequence[Item]) -> Sequence[Output]:
+        """Outputs in the order of the items, from one run of the model for each bucket of like lengths."""
+        outputs: dict[int, Output] = {}
+        for bucket in length_buckets([len(item.ids) for item in items]):
+            chosen = [items[index] for index in bucket]
+            outputs.update(zip(bucket, self.run(chosen, self.padded(chosen)), strict=True))
+        return [outputs[index] for index in range(len(items))]
+
+    def padded(self, items: Sequence[Item]) -> Mapping[str, Tensor]:
+        """The model's arguments for texts of like length: ids and, 1 where there is a token, the attention mask."""
+        with self.lock:
+            batch = self.tokenizer.pad({"input_ids": [item.ids for item in items]}, return_tensors="pt")
+        return {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")}
+
+    @abstractmethod
+    def run(self, items: Sequence[Item], batch: Mapping[str, Tensor]) -> Sequence[Output]:
+        """An output for each item of one bucket. batch: as `padded` gives it, tensors of (items, tokens)."""

@@ -1,0 +1,97 @@
+"""What a text classifier's predictions are worth, by scikit-learn, and as pictures and tables."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.metrics import (
+    ConfusionMatrixDisplay,
+    accuracy_score,
+    classification_report,
+    f1_score,
+    precision_recall_fscore_support,
+)
+
+COLUMNS = ("precision", "recall", "f1-score", "support")
+READABLE = 25  # classes whose numbers fit into a confusion matrix
+
+
+def probabilities(logits: NDArray[Any], multi_label: bool) -> NDArray[np.float64]:
+    """(N, classes), a sigmoid each or a softmax over all."""
+    wide = logits.astype(np.float64)
+    return expit(wide) if multi_label else softmax(wide, axis=1)
+
+
+def decide(logits: NDArray[Any], multi_label: bool, threshold: float = 0.5) -> NDArray[np.int64]:
+    """The most probable class of each text (N,), or 1 for each class that applies (N, classes)."""
+    found = probabilities(logits, multi_label)
+    return (found >= threshold).astype(np.int64) if multi_label else found.argmax(axis=1)
+
+
+def scores(truth: NDArray[Any], found: NDArray[Any]) -> dict[str, float]:
+    """accuracy (of whole sets of labels, where there are several), precision, recall and f1 weighted by class, and
+    the plain mean of the classes' f1."""
+    precision, recall, f1, _ = precision_recall_fscore_support(truth, found, average="weighted", zero_division=0)
+    return {
+        "accuracy": float(accuracy_score(truth, found)),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "macro_f1": float(f1_score(truth, found, average="macro", zero_division=0)),
+    }
+
+
+def by_class(truth: NDArray[Any], found: NDArray[Any], labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    report = classification_report(
+        truth, found, labels=range(len(labels)), target_names=list(labels), output_dict=True, zero_division=0
+    )
+    return {label: {name: round(float(report[label][name]), 4) for name in COLUMNS} for label in labels}
+
+
+def reference(logits: NDArray[Any], labels: Sequence[str], multi_label: bool, threshold: float = 0.5) -> dict[str, Any]:
+    """What predictions look like when all is well: each class's share of them, and the mean probability of the best."""
+    found = probabilities(logits, multi_label)
+    applies = found >= threshold if multi_label else np.eye(len(labels))[found.argmax(axis=1)]
+    shares = applies.sum(axis=0) / max(applies.sum(), 1)
+    return {
+        "texts": len(found),
+        "classes": {label: round(float(share), 4) for label, share in zip(labels, shares, strict=True)},
+        "confidence": round(float(found.max(axis=1).mean()), 4),
+    }
+
+
+def write_table(path: Path, classes: dict[str, dict[str, float]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", *COLUMNS])
+        writer.writerows([label, *row.values()] for label, row in classes.items())
+    return path
+
+
+def draw_confusion(path: Path, truth: NDArray[Any], found: NDArray[Any], labels: Sequence[str]) -> Path:
+    """Rows are what the texts are, each adding up to 1; columns what they are taken for."""
+    size = min(5 + 0.4 * len(labels), 24)
+    figure, axes = plt.subplots(figsize=(size, size))
+    ConfusionMatrixDisplay.from_predictions(
+        truth,
+        found,
+        labels=range(len(labels)),
+        display_labels=list(labels),
+        normalize="true",
+        include_values=len(labels) <= READABLE,
+        values_format=".2f",
+        xticks_rotation="vertical",
+        cmap="Blues",
+        ax=axes,
+    )
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    return path
