@@ -29,7 +29,7 @@ def test_exactly_the_broken_item_fails(worker: Worker) -> None:
         assert orjson.loads(body) == {
             "code": 422,
             "type": "InvalidInput",
-            "message": "the observation has shape [2]; wanted [4]",
+            "message": "the observation has shape [2]; wanted [4], or [N, 4] for several",
         }
         assert [answer[0] for answer in answers] == [200] * 3
         for _, _, neighbour in answers:
