@@ -55,6 +55,12 @@ class ClassificationOptions(Section):
     top_k: Count = Field(default=5, description="classes in an answer, best first")
 
 
+class ImageClassificationOptions(ClassificationOptions):
+    embedding: str | None = Field(
+        default=None, min_length=1, description="the layer whose output `embedding=true` returns; the artifact's own"
+    )
+
+
 class DetectionOptions(Section):
     score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
     max_detections: Count = Field(default=100, description="in one answer, best first")
@@ -103,12 +109,16 @@ TASKS: dict[TaskName, Task] = {
     "image-classification": Task(
         handler="handlers.image_classification.ImageClassification",
         limits=ImageLimits,
-        options=ClassificationOptions,
+        options=ImageClassificationOptions,
         content_types=IMAGES,
         field="image",
         accept=(JSON,),
-        parameters=TOP_K,
-        answer=CLASSES,
+        parameters={**TOP_K, "embedding": "boolean: the embedding layer's numbers as well"},
+        answer={
+            **CLASSES,
+            "tasks": {"<task>": "instead of predictions, of a model with several: a list like it of each"},
+            "embedding": "numbers, where asked for",
+        },
     ),
     "object-detection": Task(
         handler="handlers.object_detection.ObjectDetection",

@@ -27,7 +27,8 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
             frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
             # Another batch size than the traced one, and other values: a trace bakes in what it has seen.
             inputs = torch.cat([example.flip(-1), example, example * 0.5]).contiguous(memory_format=torch.channels_last)
-            difference = (logits_of(frozen(inputs)) - logits_of(model(inputs))).abs().max().item()
+            pairs = zip(outputs_of(frozen(inputs)), outputs_of(model(inputs)), strict=True)
+            difference = max((ours - expected).abs().max().item() for ours, expected in pairs)
     except (RuntimeError, TypeError, ValueError) as error:
         logger.warning("the model cannot be frozen and runs as it is: %s", str(error).splitlines()[0])
         return model
@@ -39,3 +40,8 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
 
 def logits_of(output: Any) -> Tensor:
     return (output["out"] if isinstance(output, dict) else output).float()
+
+
+def outputs_of(output: Any) -> list[Tensor]:
+    """All that a network gives: logits, or logits and an embedding."""
+    return [part.float() for part in output] if isinstance(output, tuple) else [logits_of(output)]
