@@ -7,7 +7,14 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 FOLDERS = {"handlers", "archiver", "train", "client", "deploy", "scripts", "tests"}
-SHARED_WITH_TRAINING = ("handlers.image_transform", "handlers.networks", "handlers.audio_features")
+SHARED_WITH_TRAINING = (
+    "handlers.image_transform",
+    "handlers.networks",
+    "handlers.audio_features",
+    "handlers.image",
+    "handlers.payload",
+    "handlers.errors",
+)
 ALLOWED = {
     "handlers": set(),
     "archiver": set(),

@@ -19,6 +19,7 @@ SYSTEMS = {
     "huggingface": "train.huggingface:HuggingFace",
     "detection": "train.detection:Detection",
     "segmentation": "train.segmentation:Segmentation",
+    "image-classification": "train.image_classification:ImageClassification",
     "spoken-digits": "train.spoken_digits:SpokenDigits",
     "language-id": "train.language_id:LanguageId",
     "ppo": "train.ppo:PPO",
@@ -65,6 +66,10 @@ class Staged(Experiment):
     def export(self, run: Run, folder: Path) -> None:
         """Write the best checkpoint as an artifact to `folder`."""
         raise TypeError(f"{type(self).__name__} does not define export(run, folder)")
+
+    def augmentations(self, path: Path, count: int) -> None:
+        """Write a picture: `count` samples of the data, each beside augmented ones, with boxes and masks drawn."""
+        raise ExperimentError(f"system {self.system} augments no pictures")
 
 
 def names() -> list[str]:

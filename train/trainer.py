@@ -70,7 +70,9 @@ class TrainerSettings(Section):
             devices=self.devices,
             num_nodes=self.nodes,
             strategy="ddp" if self.processes > 1 else "auto",
-            sync_batchnorm=self.processes > 1,
+            # torch has no synchronised batch-norm for CPUs: there each process keeps its own statistics.
+            sync_batchnorm=self.processes > 1 and on_gpu(self.accelerator),
+            use_distributed_sampler=not getattr(data, "shares_itself", False),
             precision=self.precision or training_precision(),
             max_epochs=self.epochs,
             max_steps=self.max_steps,
@@ -94,6 +96,9 @@ class TrainerSettings(Section):
             "steps": lightning.global_step,
         }
         run.record("fit", found)
+        if torch.distributed.is_initialized():
+            # What follows is the first process's alone: a metric would wait for the others.
+            torch.distributed.destroy_process_group()
         return found
 
     @property
@@ -113,6 +118,10 @@ class TrainerSettings(Section):
         return loggers
 
 
+def on_gpu(accelerator: str) -> bool:
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
 def training_precision() -> Precision:
     """bfloat16 where the device computes in it; elsewhere it is emulated, and slower than float32."""
     if torch.cuda.is_available():
@@ -125,7 +134,7 @@ def training_precision() -> Precision:
 def quiet_trainer(**options: Any) -> Trainer:
     """Lightning's Trainer without its advice on standard output; `options` are its own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*LeafSpec.*"):
+    for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*module\\(s\\) in eval mode.*"):
         warnings.filterwarnings("ignore", message, module="lightning")
     return Trainer(enable_model_summary=False, **options)
 

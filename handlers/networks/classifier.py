@@ -15,7 +15,7 @@ def names() -> list[str]:
 
 
 def classifier(model: str, classes: int, **arguments: Any) -> nn.Module:
-    """The torchvision classifier `model` with `classes` outputs: (B, 3, H, W) → logits (B, classes). It fetches nothing.
+    """torchvision's `model` with `classes` outputs: (B, 3, H, W) → logits (B, classes). No weights are fetched.
 
     classes: of all tasks together where the model answers several; an answer holds them one task after the other.
     arguments: of the model's own builder, such as dropout or, of a vision transformer, image_size.
