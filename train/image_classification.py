@@ -29,7 +29,7 @@ from train.image_files import Unreadable, read_picture
 from train.mixing import Mixing
 from train.picture_evaluation import Evaluation, evaluate
 from train.picture_list import SPLITS, PictureList
-from train.run import Run
+from train.run import Run, is_first_process
 from train.trainer import TrainerSettings
 
 # The side of what is kept of a picture's shorter one, as ImageNet's models are evaluated: 224 of 256.
@@ -70,7 +70,8 @@ class ImageClassification(Staged):
         listed, found = self.data.prepare(run, self.seed, self.transform())
         self.check_tasks(listed)
         counts = ", ".join(f"{number} {split}" for split, number in found["pictures"].items())
-        print(f"{self.name}: {self.model} on {counts} pictures")
+        if is_first_process():
+            print(f"{self.name}: {self.model} on {counts} pictures")
         transform = self.transform(found)
         module = ImageClassifier(
             self.model,

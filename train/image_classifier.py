@@ -146,7 +146,15 @@ class ImageClassifier(LightningModule):
     def count_lost(self, stage: str, batch: Batch) -> None:
         """Pictures of an epoch that could not be read."""
         number = float(batch.lost)
-        self.log(f"{stage}/unreadable", number, on_step=False, on_epoch=True, reduce_fx="sum", batch_size=1)
+        self.log(
+            f"{stage}/unreadable",
+            number,
+            on_step=False,
+            on_epoch=True,
+            reduce_fx="sum",
+            sync_dist=True,
+            batch_size=1,
+        )
 
     def record(
         self,
@@ -171,10 +179,10 @@ class ImageClassifier(LightningModule):
         found = {task: metric.compute() for task, metric in zip(self.tasks, metrics, strict=True)}
         for name in ("accuracy", "f1"):
             mean = torch.stack([values[name] for values in found.values()]).mean()
-            self.log(f"{stage}/{name}", mean, prog_bar=stage == "val")
+            self.log(f"{stage}/{name}", mean, prog_bar=stage == "val", sync_dist=True)
             if len(self.tasks) > 1:
                 for task, values in found.items():
-                    self.log(f"{stage}/{name}/{task}", values[name])
+                    self.log(f"{stage}/{name}/{task}", values[name], sync_dist=True)
         for metric in metrics:
             metric.reset()
 
