@@ -63,7 +63,7 @@ class Augmentation(Section):
         if self.perspective:
             ways.append(v2.RandomPerspective(self.perspective, 0.5))
         if self.elastic:
-            ways.append(v2.RandomApply([v2.ElasticTransform(elastic_alpha(self.elastic), ELASTIC_SIGMA)], 0.5))
+            ways.append(v2.RandomApply([Elastic(elastic_alpha(self.elastic), ELASTIC_SIGMA)], 0.5))
         return ways
 
     def photometric(self) -> list[v2.Transform]:
@@ -104,6 +104,19 @@ class Augmentation(Section):
 ELASTIC_SIGMA = 5.0
 
 
+class Elastic(v2.ElasticTransform):
+    """torchvision's, which looks a box's corners up in its grid and finds none for one at the right or lower border."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, tv_tensors.BoundingBoxes):
+            height, width = inpt.canvas_size
+            corners = v2.functional.convert_bounding_box_format(inpt, new_format="XYXY").as_subclass(Tensor)
+            inside = corners.minimum(torch.tensor([width - 1, height - 1, width - 1, height - 1]))
+            xyxy = tv_tensors.BoundingBoxes(inside, format="XYXY", canvas_size=inpt.canvas_size)
+            inpt = v2.functional.convert_bounding_box_format(xyxy, new_format=inpt.format)
+        return super().transform(inpt, params)
+
+
 def elastic_alpha(pixels: float) -> float:
     """torchvision's alpha for displacements of `pixels` root mean square.
 
@@ -126,10 +139,11 @@ class BoxesFromMasks(v2.Transform):
         if masks is None or not len(masks):
             return image, target
         boxes = torch.zeros(len(masks), 4)
+        masks = masks.as_subclass(Tensor).bool()
         shown = masks.flatten(1).any(dim=1)
         if shown.any():
             # torchvision gives the last pixel's index; a box ends behind it.
-            boxes[shown] = masks_to_boxes(masks[shown].as_subclass(Tensor)) + torch.tensor([0.0, 0.0, 1.0, 1.0])
+            boxes[shown] = masks_to_boxes(masks[shown]) + torch.tensor([0.0, 0.0, 1.0, 1.0])
         xyxy = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=masks.shape[-2:])
         return image, {**target, "boxes": v2.functional.convert_bounding_box_format(xyxy, new_format=format_of(target))}
 

@@ -44,7 +44,8 @@ def load_published(network: nn.Module, weights: WeightsEnum) -> None:
     different = [name for name, value in loaded.items() if value.shape != own[name].shape]
     if missing or different:
         raise ExperimentError(f"weights: {weights} do not fit the model: {', '.join([*missing, *different][:5])}")
-    network.load_state_dict({**own, **loaded})
+    own.update(loaded)
+    network.load_state_dict(own)
 
 
 def freeze(network: nn.Module, frozen: Frozen) -> None:

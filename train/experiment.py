@@ -19,6 +19,7 @@ SYSTEMS = {
     "huggingface": "train.huggingface:HuggingFace",
     "detection": "train.detection:Detection",
     "segmentation": "train.segmentation:Segmentation",
+    "ensemble": "train.ensemble:Ensemble",
     "image-classification": "train.image_classification:ImageClassification",
     "spoken-digits": "train.spoken_digits:SpokenDigits",
     "language-id": "train.language_id:LanguageId",

@@ -93,12 +93,15 @@ class ImageClassification(Staged):
 
     def test(self, run: Run) -> None:
         module, data = self.restore(run)
-        split = "test" if data.listed.of("test") else "validation"
-        found = evaluate(module, data.evaluation(split), split)
+        split = data.held_out
+        found = self.evaluate(module, data, split)
         metrics: dict[str, Any] = {"measured on": split, **found.metrics()}
         self.plot(run, data, split, found)
         run.record("test", metrics)
         print(f"{self.name}: accuracy {metrics['accuracy']}, F1 {metrics['f1']} on {split}; plots in {run.plots}")
+
+    def evaluate(self, module: ImageClassifier, data: ImageData, split: str) -> Evaluation:
+        return evaluate(module.network, module.transform, module.tasks, data.evaluation(split), split)
 
     def plot(self, run: Run, data: ImageData, split: str, found: Evaluation) -> None:
         """Write the run's plots, for each task where there are several."""
@@ -150,7 +153,7 @@ class ImageClassification(Staged):
                     **fitted,
                     **self.model_dump(mode="json", exclude={"name", "system", "data"}),
                 },
-                reference=evaluate(module, data.evaluation("validation"), "validation").reference(),
+                reference=self.evaluate(module, data, "validation").reference(),
             ).write(folder, weights, self.sample(data, Path(temporary)), sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
@@ -210,7 +213,7 @@ class ImageClassification(Staged):
 
     def sample(self, data: ImageData, folder: Path) -> Path:
         """A picture held out, as a file that a request can hold."""
-        pictures = data.pictures("test" if data.listed.of("test") else "validation")
+        pictures = data.pictures(data.held_out)
         for file in pictures.files:
             try:
                 image = read_picture(pictures.read(file))

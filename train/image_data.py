@@ -234,6 +234,11 @@ class ImageData(LightningDataModule):
         """This process's number and how many there are."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
+    @property
+    def held_out(self) -> str:
+        """The split to test on: validation where none was kept for it."""
+        return "test" if self.listed.of("test") else "validation"
+
     def pictures(self, split: str) -> Pictures:
         examples, read = self.listed.of(split), self.settings.reader()
         if split == "train":

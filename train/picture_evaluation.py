@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassF1Score
 
-from train.image_classifier import ImageClassifier, scores
+from handlers.image_transform import ImageTransform
+from train.image_classifier import scores
 from train.progress import progress
 
 DIGITS = 4
@@ -23,6 +25,7 @@ class Evaluation:
     """tasks: each with its classes. probabilities: float32 (N, classes) of each task. labels: int64 (N, tasks).
 
     positions: of the N pictures, in the list of their split. lost: pictures that could not be read.
+    loss: cross-entropy, in nats, the sum over the tasks.
     """
 
     tasks: dict[str, list[str]]
@@ -77,33 +80,34 @@ def mean(values: Any) -> float:
 
 
 @torch.inference_mode()
-def evaluate(module: ImageClassifier, loader: DataLoader[Any], name: str) -> Evaluation:
-    """All of `loader` through the classifier, in one process, with a progress bar."""
+def evaluate(
+    network: nn.Module, transform: ImageTransform, tasks: dict[str, list[str]], loader: DataLoader[Any], name: str
+) -> Evaluation:
+    """All of `loader` through a network that answers the tasks one after the other, in one process, with a bar."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    module = module.to(device).eval()
-    found: list[tuple[dict[str, Tensor], Tensor, Tensor]] = []
-    lost, total = 0, 0.0
+    network = network.to(device).eval()
+    sizes = [len(classes) for classes in tasks.values()]
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    lost = 0
     with progress() as bar:
         task = bar.add_task(f"predicting {name}", total=len(loader), info="")
         for batch in loader:
             bar.advance(task)
             lost += batch.lost
-            if not len(batch.images):
-                continue
-            labels = batch.labels.to(device)
-            logits = module(batch.images.to(device))
-            targets = dict(zip(module.tasks, labels.unbind(1), strict=True))
-            total += module.total(module.losses(logits, targets)).item() * len(labels)
-            probabilities = {task: value.float().softmax(1).cpu() for task, value in logits.items()}
-            found.append((probabilities, batch.labels, batch.positions))
-    count = sum(len(labels) for _, labels, _ in found)
-    if not count:
+            if len(batch.images):
+                images_NCHW = transform.normalise(batch.images.to(device))
+                logits = network(images_NCHW.contiguous(memory_format=torch.channels_last))
+                found.append((logits.float().cpu(), batch.labels, batch.positions))
+    if not found:
         raise ValueError(f"none of the {lost} pictures for {name} could be read")
+    logits, labels, positions = (torch.cat(parts) for parts in zip(*found, strict=True))
+    by_task = dict(zip(tasks, logits.split(sizes, dim=1), strict=True))
+    losses = [F.cross_entropy(part, labels[:, number]) for number, part in enumerate(by_task.values())]
     return Evaluation(
-        tasks=module.tasks,
-        probabilities={task: torch.cat([part[task] for part, _, _ in found]).numpy() for task in module.tasks},
-        labels=torch.cat([labels for _, labels, _ in found]).numpy(),
-        positions=torch.cat([positions for _, _, positions in found]).numpy(),
-        loss=total / count,
+        tasks=tasks,
+        probabilities={task: part.softmax(1).numpy() for task, part in by_task.items()},
+        labels=labels.numpy(),
+        positions=positions.numpy(),
+        loss=torch.stack(losses).sum().item(),
         lost=lost,
     )

@@ -12,7 +12,7 @@ PATTERNS = ("dots", "stripes")
 
 def picture(colour: str, rng: np.random.Generator, pattern: str = "", size: tuple[int, int] = (40, 48)) -> Image.Image:
     """A noisy picture of a colour, with stripes or without."""
-    pixels = np.tile(np.float32(COLOURS[colour]), (*size, 1))
+    pixels = np.tile(np.array(COLOURS[colour], np.float32), (*size, 1))
     if pattern == "stripes":
         pixels[::6] = pixels[1::6] = 20
     if pattern == "dots":
