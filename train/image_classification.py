@@ -77,7 +77,7 @@ class ImageClassification(Staged):
             self.model,
             listed.tasks,
             transform.to_dict(),
-            self.arguments,
+            self.builder_arguments,
             self.frozen,
             self.learning.model_dump(),
             self.mixing.model_dump(),
@@ -136,7 +136,7 @@ class ImageClassification(Staged):
             if self.format == "torch-export":
                 weights = Path(temporary, "weights.pt2")
                 export_program(network, module.transform, weights)
-            arguments = {"model": self.model, "classes": sum(module.sizes), **self.arguments}
+            arguments = {"model": self.model, "classes": sum(module.sizes), **self.builder_arguments}
             Artifact(
                 name=self.name,
                 task="image-classification",
@@ -179,6 +179,12 @@ class ImageClassification(Staged):
         module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True)
         listed, _ = self.data.prepare(run, self.seed, module.transform)
         return module, ImageData(listed, self.data, module.transform, module.transform.geometry, self.seed)
+
+    @property
+    def builder_arguments(self) -> dict[str, Any]:
+        """With the size of picture that a vision transformer is built for."""
+        own = {"image_size": self.image_size} if self.model.startswith("vit_") else {}
+        return {**own, **self.arguments}
 
     @property
     def square(self) -> tuple[int, int]:

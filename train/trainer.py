@@ -66,9 +66,10 @@ class TrainerSettings(Section):
             monitor=monitor,
             mode=mode,
             save_top_k=self.keep,
-            save_last=True,
-            enable_version_counter=False,  # `last.ckpt` is the last, also in a run whose folder was moved
+            enable_version_counter=False,  # a run whose folder was moved overwrites what it finds
         )
+        # Written after every validation. Lightning's own `save_last` leaves out those that are not among the best.
+        last = ModelCheckpoint(run.checkpoints, filename="last", monitor=None, enable_version_counter=False)
         devices, nodes = self.processes()
         distributed = nodes > 1 or devices > 1 or (devices == -1 and torch.cuda.device_count() > 1)
         stopping = [EarlyStopping(monitor, mode=mode, patience=self.patience)] if self.patience else []
@@ -89,7 +90,7 @@ class TrainerSettings(Section):
             val_check_interval=self.validate_every if self.validate_every < 1 else None,
             log_every_n_steps=self.log_every,
             logger=self.loggers(run),
-            callbacks=[RichProgressBar(), LearningRateMonitor(), best, *stopping, *(callbacks or [])],
+            callbacks=[RichProgressBar(), LearningRateMonitor(), best, last, *stopping, *(callbacks or [])],
         )
         lightning.fit(module, data, ckpt_path=run.last, weights_only=True)
         if lightning.interrupted:

@@ -350,7 +350,8 @@ def test_a_training_that_was_killed_goes_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL
     finally:
-        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     before = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
     assert not (run / "fit.json").exists()
     configuration = yaml.safe_load((run / "configuration.yaml").read_text())
