@@ -152,7 +152,7 @@ class ImageClassifier(LightningModule):
             on_step=False,
             on_epoch=True,
             reduce_fx="sum",
-            sync_dist=True,
+            sync_dist=stage != "train",
             batch_size=1,
         )
 
@@ -175,14 +175,19 @@ class ImageClassifier(LightningModule):
             metric.update(logits[task].detach().float(), labels[task])
 
     def log_scores(self, stage: str) -> None:
+        """torchmetrics has them over all processes already.
+
+        At the end of a training epoch nothing may be synchronised by the log: it does so when somebody reads it, and
+        the first process's progress bar, which the others do not have, would wait for them for ever.
+        """
         metrics = self.scores_of(stage)
         found = {task: metric.compute() for task, metric in zip(self.tasks, metrics, strict=True)}
         for name in ("accuracy", "f1"):
             mean = torch.stack([values[name] for values in found.values()]).mean()
-            self.log(f"{stage}/{name}", mean, prog_bar=stage == "val", sync_dist=True)
+            self.log(f"{stage}/{name}", mean, prog_bar=stage == "val", sync_dist=stage != "train")
             if len(self.tasks) > 1:
                 for task, values in found.items():
-                    self.log(f"{stage}/{name}/{task}", values[name], sync_dist=True)
+                    self.log(f"{stage}/{name}/{task}", values[name], sync_dist=stage != "train")
         for metric in metrics:
             metric.reset()
 

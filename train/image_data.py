@@ -254,10 +254,12 @@ class ImageData(LightningDataModule):
             raise ExperimentError(
                 f"data.batch_size: {self.settings.batch_size} cannot be shared by {processes} processes"
             )
-        # The same order for any number of processes: each takes its share of the same batches.
-        sampler: DistributedSampler[Item] = DistributedSampler(pictures, processes, rank, shuffle=True, seed=self.seed)
         # A last, smaller batch would pull as hard as a whole one; one of a single picture breaks batch-norm.
-        drop = len(sampler) >= size
+        drop = len(pictures) >= self.settings.batch_size
+        # The same order for any number of processes: each takes its share of the same batches.
+        sampler: DistributedSampler[Item] = DistributedSampler(
+            pictures, processes, rank, shuffle=True, seed=self.seed, drop_last=drop
+        )
         return DataLoader(pictures, size, sampler=sampler, drop_last=drop, **self.loading(processes))
 
     def evaluation(self, split: str) -> DataLoader[Any]:

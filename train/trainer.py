@@ -150,6 +150,7 @@ def quiet_trainer(**options: Any) -> Trainer:
         ".*module\\(s\\) in eval mode.*",
         ".*smaller than the logging interval.*",
         ".*exists and is not empty.*",
+        ".*recommended to use.*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message, module="lightning")
     return Trainer(enable_model_summary=False, **options)

@@ -385,6 +385,7 @@ def test_two_processes_train_and_measure_as_one(launch: str, one_process: Path, 
         start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *rendezvous]
         command = [*start, "-m", "train", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("TRAIN_RUN", None)  # of runs that other tests made in this process
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
