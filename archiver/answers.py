@@ -43,6 +43,13 @@ class Classes(Answer):
     labels: list[str] | None = None
 
 
+class Tasks(Answer):
+    """Of a model with several tasks, each with classes of its own."""
+
+    tasks: dict[str, Annotated[list[Class], Field(min_length=1)]] = Field(min_length=1)
+    embedding: list[Finite] | None = None
+
+
 class Detection(Labelled):
     box: list[Finite] = Field(min_length=4, max_length=4)
     score: Fraction
@@ -184,10 +191,14 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
     form = FORMS[task]
     if form is Action and isinstance(body, dict) and "predictions" in body:
         form = Actions
+    if form is Classes and isinstance(body, dict) and "tasks" in body:
+        form = Tasks
     try:
         answer = form.model_validate(body)
     except ValidationError as error:
         return problems_of(error, form, where)
+    if isinstance(answer, Tasks):
+        return check_tasks(answer, labels, where)
     found: Sequence[Labelled] = []
     match answer:
         case Classes():
@@ -196,25 +207,48 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
             found = answer.detections
         case Segments() | Instances():
             found = answer.segments
-    problems = [
+    problems = check_labels(found, labels, where)
+    if isinstance(answer, Classes) and len(answer.predictions) == len(labels):
+        return problems + check_order(answer.predictions, f"{where}.predictions", answer.labels is None)
+    actions = answer.predictions if isinstance(answer, Actions) else [answer] if isinstance(answer, Action) else []
+    return problems + [problem for action in actions for problem in check_sum(action.probabilities or [], where)]
+
+
+def check_tasks(answer: Tasks, labels: list[str], where: str) -> list[Problem]:
+    """labels: of all tasks, one after the other; the answer holds every class of each."""
+    count = sum(len(classes) for classes in answer.tasks.values())
+    if count != len(labels):
+        return [Problem(f"{where}.tasks", f"hold {count} classes; the model card has {len(labels)} labels")]
+    problems, first = [], 0
+    for task, classes in answer.tasks.items():
+        problems += check_labels(classes, labels[first : first + len(classes)], f"{where}.tasks.{task}")
+        problems += check_order(classes, f"{where}.tasks.{task}")
+        first += len(classes)
+    return problems
+
+
+def check_labels(found: Sequence[Labelled], labels: list[str], where: str) -> list[Problem]:
+    return [
         Problem(f"{where}[{number}]", f"index {item.index} is no label {item.label!r} of the model card")
         for number, item in enumerate(found)
         if item.index >= len(labels) or labels[item.index] != item.label
     ]
-    actions = answer.predictions if isinstance(answer, Actions) else [answer] if isinstance(answer, Action) else []
-    distributions = [action.probabilities for action in actions if action.probabilities]
-    if isinstance(answer, Classes) and len(answer.predictions) == len(labels):
-        ranked = [item.probability for item in answer.predictions]
-        if ranked != sorted(ranked, reverse=True):
-            problems.append(Problem(f"{where}.predictions", "are not in the order of their probability"))
-        # Those of a multi-label model are each by itself.
-        distributions = [ranked] if answer.labels is None else []
-    problems += [
-        Problem(where, f"probabilities of all {len(each)} classes sum to {sum(each):.4f}, not to 1")
-        for each in distributions
-        if not math.isclose(sum(each), 1.0, abs_tol=PROBABILITY_TOLERANCE)
-    ]
+
+
+def check_order(classes: Sequence[Class], where: str, exclusive: bool = True) -> list[Problem]:
+    """Of an answer with every class. exclusive: one of them applies; of a multi-label model each is by itself."""
+    probabilities = [item.probability for item in classes]
+    problems = check_sum(probabilities, where) if exclusive else []
+    if probabilities != sorted(probabilities, reverse=True):
+        problems.append(Problem(where, "are not in the order of their probability"))
     return problems
+
+
+def check_sum(probabilities: Sequence[float], where: str) -> list[Problem]:
+    if not probabilities or math.isclose(sum(probabilities), 1.0, abs_tol=PROBABILITY_TOLERANCE):
+        return []
+    what = f"probabilities of all {len(probabilities)} classes sum to {sum(probabilities):.4f}, not to 1"
+    return [Problem(where, what)]
 
 
 def check_error(status: int, body: Any, where: str) -> list[Problem]:

@@ -111,6 +111,12 @@ class TextGenerationOptions(Section):
     chat: bool = Field(default=False, description="the text is a turn of a user, put into the model's chat template")
 
 
+class ImageClassificationOptions(ClassificationOptions):
+    embedding: str | None = Field(
+        default=None, min_length=1, description="the layer whose output `embedding=true` returns; the artifact's own"
+    )
+
+
 class DetectionOptions(Section):
     score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
     max_detections: Count = Field(default=100, description="in one answer, best first")
@@ -196,12 +202,16 @@ TASKS: dict[TaskName, Task] = {
     "image-classification": Task(
         handler="handlers.image_classification.ImageClassification",
         limits=ImageLimits,
-        options=ClassificationOptions,
+        options=ImageClassificationOptions,
         content_types=IMAGES,
         field="image",
         accept=(JSON,),
-        parameters=TOP_K,
-        answer=CLASSES,
+        parameters={**TOP_K, "embedding": "boolean: the embedding layer's numbers as well"},
+        answer={
+            **CLASSES,
+            "tasks": {"<task>": "instead of predictions, of a model with several: a list like it of each"},
+            "embedding": "numbers, where asked for",
+        },
         graph=True,
     ),
     "object-detection": Task(

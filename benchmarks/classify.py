@@ -76,14 +76,15 @@ class Fast(Classify):
     def __init__(self, classifier: Classifier, threads: int = 1) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "graph.onnx")
-            export(Normalised(classifier.network(), TRANSFORM, True), TRANSFORM.example(), (0,), path)
+            export(Normalised(classifier.network(), TRANSFORM), TRANSFORM.example(), (0,), path)
             self.graph = OnnxGraph(path, threads)
 
     def decode(self, data: bytes) -> torch.Tensor:
         return TRANSFORM.geometry(decode_image(Payload(data, "image/jpeg")))
 
     def predict(self, batch: Sequence[torch.Tensor]) -> torch.Tensor:
-        return self.graph(torch.stack(list(batch)))
+        (logits,) = self.graph(torch.stack(list(batch)))
+        return logits.softmax(dim=1)
 
 
 WAYS: dict[str, type[Classify]] = {"usual": Usual, "fast": Fast}

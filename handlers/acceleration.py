@@ -15,7 +15,7 @@ from handlers.onnx_graph import OnnxGraph, export
 
 logger = logging.getLogger(__name__)
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Acceleration:
     def __call__(self, build: Callable[[], nn.Module], example: Tensor, dynamic: Sequence[int] = (0,)) -> Function:
         """A function of one batch that answers as `build()` does.
 
-        build: makes the module on the worker's device; not called where the graph stands for it, which saves its
-        memory. example: an input of batch size 1 on the CPU. dynamic: dimensions that may differ from the example's.
+        build: makes the module on the worker's device, which answers with a tuple of tensors; not called where a graph
+        stands for it, which saves its memory. example: an input of batch size 1 on the CPU. dynamic: its dimensions
+        that may differ from the example's.
 
         On a CPU it is the ONNX graph, or the frozen module where the archive has none; on a GPU the module itself.
         """

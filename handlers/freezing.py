@@ -24,7 +24,11 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
         with torch.no_grad():
             traced = torch.jit.trace(model, example, strict=False, check_trace=False)
             frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-            difference = max((frozen(x) - model(x)).abs().max().item() for x in unlike(example))
+            difference = max(
+                (ours - expected).abs().max().item()
+                for inputs in unlike(example)
+                for ours, expected in zip(frozen(inputs), model(inputs), strict=True)
+            )
     except (RuntimeError, TypeError, ValueError) as error:
         logger.warning("the model cannot be frozen and runs as it is: %s", str(error).splitlines()[0])
         return model

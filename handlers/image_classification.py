@@ -1,4 +1,4 @@
-"""Image classification: a picture in, the most probable classes out."""
+"""Image classification: a picture in, the most probable classes out, and on request an embedding."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import nn
 
 from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.base import Handler
+from handlers.errors import InternalError, InvalidInput
 from handlers.image import MAX_PIXELS, decode_image
 from handlers.image_transform import ImageTransform
-from handlers.loader import load_model
+from handlers.loader import LoadError, load_model
+from handlers.networks.embedding import WithEmbedding
 from handlers.networks.normalised import Normalised
 from handlers.payload import Kind, Payload
 from handlers.ranking import rank
@@ -25,32 +27,88 @@ from handlers.ranking import rank
 class Picture:
     """image: uint8 (3, height, width), resized and cropped, not yet normalised."""
 
-    image: Tensor
+    image: torch.Tensor
     top_k: int
+    embedding: bool
 
 
-class ImageClassification(Handler[Picture, NDArray[np.float32]]):
+@dataclass(frozen=True)
+class Found:
+    """logits: (classes,), of all tasks one after the other. embedding: (dimensions,), or None where there is none."""
+
+    logits: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None
+
+
+class ImageClassification(Handler[Picture, Found]):
+    """For models that return logits (B, classes).
+
+    The artifact's preprocessing holds, beside the transform, `tasks`: {name: labels} of a model with several, whose
+    logits stand one task after the other; and `embedding`: the layer that gives one.
+    """
+
     kind = Kind.MEDIA
 
     def load(self) -> None:
-        self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
+        preprocessing = dict(self.artifact.preprocessing)
+        self.tasks: dict[str, list[str]] = preprocessing.pop("tasks", {})
+        layer = preprocessing.pop("embedding", None)
+        self.layer = self.options.get("embedding", layer)
+        self.transform = ImageTransform.from_dict(preprocessing)
         self.forward = self.accelerate(self.build, self.transform.example())
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
         self.top_k = int(self.options.get("top_k", 5))
 
     def build(self) -> Normalised:
-        return Normalised(load_model(self.artifact, self.device), self.transform, probabilities=True).to(self.device)
+        network = self.with_embedding(load_model(self.artifact, self.device))
+        return Normalised(network, self.transform).to(self.device)
+
+    def with_embedding(self, model: nn.Module) -> nn.Module:
+        if not self.layer:
+            return model
+        if self.artifact.format != "safetensors":
+            raise LoadError(f"embedding: wanted weights as safetensors; {self.artifact.format} has no layers to name")
+        return WithEmbedding(model, self.layer)
 
     def decode(self, payload: Payload) -> Picture:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
-        return Picture(self.transform.geometry(decode_image(payload, self.max_pixels)), top_k)
+        embedding = payload.flag("embedding", False)
+        if embedding and not self.layer:
+            raise InvalidInput("embedding: this model gives none; its spec names no layer (options.embedding)")
+        return Picture(self.transform.geometry(decode_image(payload, self.max_pixels)), top_k, embedding)
 
-    def predict(self, items: Sequence[Picture]) -> Sequence[NDArray[np.float32]]:
-        """Probabilities (classes,) for each picture."""
+    def predict(self, items: Sequence[Picture]) -> Sequence[Found]:
         batch_NCHW = torch.stack([item.image for item in items]).to(self.device, non_blocking=True)
-        return list(self.forward(batch_NCHW).cpu().numpy())
+        logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
+        embeddings = embedding[0] if embedding else [None] * len(items)
+        return [Found(*found) for found in zip(logits, embeddings, strict=True)]
 
-    def encode(self, item: Picture, output: NDArray[np.float32], accept: str) -> Answer:
+    def encode(self, item: Picture, output: Found, accept: str) -> Answer:
+        """{"predictions": […]}, or {"tasks": {name: […]}} of a model with several; and "embedding" where asked for."""
         negotiate(accept, (JSON,))
-        ranked = rank(output, self.labels, item.top_k)
-        return Answer(to_json({"predictions": ranked}), classes=[ranked[0]["label"]])
+        body: dict[str, object]
+        if self.tasks:
+            parts = np.split(output.logits, np.cumsum([len(labels) for labels in self.tasks.values()])[:-1])
+            answers = {
+                name: rank(softmax(part), labels, item.top_k)
+                for (name, labels), part in zip(self.tasks.items(), parts, strict=True)
+            }
+            body = {"tasks": answers}
+            classes = [f"{name}.{ranked[0]['label']}" for name, ranked in answers.items()]
+        else:
+            ranked = rank(softmax(output.logits), self.labels, item.top_k)
+            body = {"predictions": ranked}
+            classes = [ranked[0]["label"]]
+        if item.embedding and output.embedding is not None:
+            if not np.isfinite(output.embedding).all():
+                raise InternalError("the embedding of this input is not finite")
+            body["embedding"] = output.embedding
+        return Answer(to_json(body), classes=classes)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (classes,); what is not finite stays so."""
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(logits - logits.max())
+        probabilities: NDArray[np.float32] = weights / weights.sum()
+    return probabilities

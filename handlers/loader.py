@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.export.passes import move_to_device_pass
 
 from handlers.artifact import Artifact
+from handlers.networks.weights import load_weights
 
 # By task, the class of transformers that builds the network of a folder.
 AUTO_CLASSES = {
@@ -50,7 +50,7 @@ def from_safetensors(artifact: Artifact) -> nn.Module:
     module, _, name = artifact.architecture["factory"].rpartition(".")
     factory = getattr(import_module(module), name)
     model: nn.Module = factory(**artifact.architecture.get("arguments", {}))
-    model.load_state_dict(load_file(artifact.weights))
+    load_weights(model, artifact.weights)
     return model
 
 

@@ -59,7 +59,7 @@ class SemanticSegmentation(Handler[View, NDArray[np.uint8]]):
     def predict(self, items: Sequence[View]) -> Sequence[NDArray[np.uint8]]:
         """A label map (height, width) of class indices for each picture, at its own size."""
         batch_NCHW = torch.stack([item.small for item in items]).to(self.device, non_blocking=True)
-        logits_NCHW = self.forward(batch_NCHW)
+        (logits_NCHW,) = self.forward(batch_NCHW)
         return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
 
     def label_map(self, item: View, logits_CHW: Tensor) -> NDArray[np.uint8]:

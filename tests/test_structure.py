@@ -7,7 +7,15 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 FOLDERS = {"handlers", "archiver", "train", "client", "deploy", "scripts", "tests"}
-SHARED_WITH_TRAINING = ("handlers.image_transform", "handlers.networks", "handlers.features", "handlers.speech")
+SHARED_WITH_TRAINING = (
+    "handlers.image_transform",
+    "handlers.networks",
+    "handlers.features",
+    "handlers.speech",
+    "handlers.image",
+    "handlers.payload",
+    "handlers.errors",
+)
 ALLOWED = {
     "handlers": set(),
     "archiver": set(),

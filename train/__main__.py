@@ -95,6 +95,19 @@ def export(of: Of, overrides: Overrides = None, output: Output = ARTIFACTS, runs
         configuration.export(found, output / configuration.name)
 
 
+@app.command()
+def augmentations(
+    experiment: Name,
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option(help="The picture to write.")] = Path("augmentations.png"),
+    count: Annotated[int, typer.Option(min=1, help="Samples, a row each.")] = 6,
+) -> None:
+    """Draw what EXPERIMENT's augmentation makes of its pictures, with boxes and masks."""
+    with clear_errors():
+        staged(load(experiment, overrides)).augmentations(output, count)
+        print(f"{output}: the first column as it is, the others augmented")
+
+
 def finish(configuration: Staged, into: Run, folder: Path) -> None:
     """All stages; after the training only the first process goes on."""
     configuration.fit(into)

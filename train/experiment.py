@@ -19,6 +19,8 @@ SYSTEMS = {
     "huggingface": "train.huggingface:HuggingFace",
     "detection": "train.detection:Detection",
     "segmentation": "train.segmentation:Segmentation",
+    "ensemble": "train.ensemble:Ensemble",
+    "image-classification": "train.image_classification:ImageClassification",
     "object-detection": "train.object_detection:ObjectDetection",
     "instance-segmentation": "train.instance_segmentation:InstanceSegmentation",
     "semantic-segmentation": "train.semantic_segmentation:SemanticSegmentation",
@@ -71,6 +73,10 @@ class Staged(Experiment):
     def export(self, run: Run, folder: Path) -> None:
         """Write the best checkpoint as an artifact to `folder`."""
         raise TypeError(f"{type(self).__name__} does not define export(run, folder)")
+
+    def augmentations(self, path: Path, count: int) -> None:
+        """Write a picture: `count` samples of the data, each beside augmented ones, with boxes and masks drawn."""
+        raise ExperimentError(f"system {self.system} augments no pictures")
 
 
 def names() -> list[str]:

@@ -43,9 +43,11 @@ class Run:
         chosen = name or agreed_name() or f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
         folder = root / experiment["name"] / chosen
         if is_first_process():
-            if folder.exists():
+            # torchrun starts its processes anew after a failure: they go on.
+            restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+            if folder.exists() and not restarted:
                 raise RunError(f"{folder} exists; `python -m train resume {folder}` goes on with it")
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=restarted)
             text = yaml.safe_dump(experiment, sort_keys=False, allow_unicode=True)
             (folder / CONFIGURATION).write_text(text, encoding="utf-8")
         # Lightning starts the other processes of a machine with this command once more: they find the run here.

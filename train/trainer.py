@@ -28,8 +28,12 @@ class TrainerSettings(Section):
     epochs: int = Field(default=10, ge=1, description="at most")
     max_steps: int = Field(default=-1, ge=-1, description="of the optimizer, at most; -1 for no limit")
     accelerator: str = Field(default="auto", description="auto, cpu, gpu")
-    devices: int = Field(default=1, ge=-1, description="processes on this machine, one a device; -1 for all GPUs")
-    nodes: int = Field(default=1, ge=1, description="machines, each started with the same command by torchrun")
+    devices: int = Field(
+        default=1,
+        ge=-1,
+        description="processes on this machine, one a device; -1 for all GPUs; torchrun's own number goes before",
+    )
+    nodes: int = Field(default=1, ge=1, description="machines; torchrun's own number goes before")
     precision: Precision | None = Field(default=None, description="by default bfloat16 where the device computes in it")
     gradient_clip: float | None = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
     accumulate: int = Field(default=1, ge=1, description="batches for each step of the optimizer")
@@ -62,15 +66,21 @@ class TrainerSettings(Section):
             monitor=monitor,
             mode=mode,
             save_top_k=self.keep,
-            save_last=True,
+            enable_version_counter=False,  # a run whose folder was moved overwrites what it finds
         )
+        # Written after every validation. Lightning's own `save_last` leaves out those that are not among the best.
+        last = ModelCheckpoint(run.checkpoints, filename="last", monitor=None, enable_version_counter=False)
+        devices, nodes = self.processes()
+        distributed = nodes > 1 or devices > 1 or (devices == -1 and torch.cuda.device_count() > 1)
         stopping = [EarlyStopping(monitor, mode=mode, patience=self.patience)] if self.patience else []
         lightning = quiet_trainer(
             accelerator=self.accelerator,
-            devices=self.devices,
-            num_nodes=self.nodes,
-            strategy="ddp" if self.processes > 1 else "auto",
-            sync_batchnorm=self.processes > 1,
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if distributed else "auto",
+            # torch has no synchronised batch-norm for CPUs: there each process keeps its own statistics.
+            sync_batchnorm=distributed and on_gpu(self.accelerator),
+            use_distributed_sampler=not getattr(data, "shares_itself", False),
             precision=self.precision or training_precision(),
             max_epochs=self.epochs,
             max_steps=self.max_steps,
@@ -80,7 +90,7 @@ class TrainerSettings(Section):
             val_check_interval=self.validate_every if self.validate_every < 1 else None,
             log_every_n_steps=self.log_every,
             logger=self.loggers(run),
-            callbacks=[RichProgressBar(), LearningRateMonitor(), best, *stopping, *(callbacks or [])],
+            callbacks=[RichProgressBar(), LearningRateMonitor(), best, last, *stopping, *(callbacks or [])],
         )
         lightning.fit(module, data, ckpt_path=run.last, weights_only=True)
         if lightning.interrupted:
@@ -94,12 +104,17 @@ class TrainerSettings(Section):
             "steps": lightning.global_step,
         }
         run.record("fit", found)
+        if torch.distributed.is_initialized():
+            # What follows is the first process's alone: a metric would wait for the others.
+            torch.distributed.destroy_process_group()
         return found
 
-    @property
-    def processes(self) -> int:
-        devices = torch.cuda.device_count() if self.devices == -1 else self.devices
-        return max(1, devices) * self.nodes
+    def processes(self) -> tuple[int, int]:
+        """(processes on this machine, machines): as torchrun started them, else as the settings say."""
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            return self.devices, self.nodes
+        here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        return here, everywhere // here
 
     def loggers(self, run: Run) -> list[Logger]:
         loggers: list[Logger] = [TensorBoardLogger(run.folder, name="tensorboard", version="")]
@@ -111,6 +126,10 @@ class TrainerSettings(Section):
             except ModuleNotFoundError:
                 raise ExperimentError("trainer.wandb: Weights & Biases is not installed: pip install wandb") from None
         return loggers
+
+
+def on_gpu(accelerator: str) -> bool:
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def training_precision() -> Precision:
@@ -125,7 +144,14 @@ def training_precision() -> Precision:
 def quiet_trainer(**options: Any) -> Trainer:
     """Lightning's Trainer without its advice on standard output; `options` are its own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*LeafSpec.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*LeafSpec.*",
+        ".*module\\(s\\) in eval mode.*",
+        ".*smaller than the logging interval.*",
+        ".*exists and is not empty.*",
+        ".*recommended to use.*sync_dist=True.*",
+    ):
         warnings.filterwarnings("ignore", message, module="lightning")
     return Trainer(enable_model_summary=False, **options)
 

@@ -10,7 +10,7 @@ from handlers.loader import channels_last
 
 
 class Normalised(nn.Module):
-    """uint8 (N, 3, H, W) → the network's logits as float32, or the probabilities of its classes.
+    """uint8 (N, 3, H, W) → the network's outputs as float32: logits, or logits and an embedding.
 
     A network that answers with a dict, as torchvision's segmentation models do, gives its "out".
     """
@@ -18,15 +18,15 @@ class Normalised(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, transform: ImageTransform, probabilities: bool = False) -> None:
+    def __init__(self, network: nn.Module, transform: ImageTransform) -> None:
         super().__init__()
         self.network = channels_last(network)
-        self.probabilities = probabilities
         self.register_buffer("mean", torch.tensor(transform.mean).mul(255).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(transform.std).mul(255).view(3, 1, 1))
 
-    def forward(self, images_NCHW: Tensor) -> Tensor:
+    def forward(self, images_NCHW: Tensor) -> tuple[Tensor, ...]:
         normalised = images_NCHW.to(torch.float32).sub(self.mean).div(self.std)
         output = self.network(normalised.contiguous(memory_format=torch.channels_last))
-        logits: Tensor = (output["out"] if isinstance(output, dict) else output).float()
-        return logits.softmax(dim=1) if self.probabilities else logits
+        if isinstance(output, dict):
+            output = output["out"]
+        return tuple(part.float() for part in (output if isinstance(output, tuple) else (output,)))

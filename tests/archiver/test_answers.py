@@ -18,6 +18,16 @@ GOOD: list[tuple[TaskName, dict[str, Any]]] = [
             ]
         },
     ),
+    (
+        "image-classification",
+        {
+            "tasks": {
+                "one": [{"label": "a", "probability": 1.0, "index": 0}],
+                "two": [{"label": "b", "probability": 1.0, "index": 0}],
+            },
+            "embedding": [0.5, -1.0],
+        },
+    ),
     ("text-classification", {"predictions": [{"label": "b", "probability": 0.75, "index": 1}], "truncated": True}),
     (
         "text-classification",
@@ -75,6 +85,34 @@ BAD: list[tuple[TaskName, Any, str]] = [
         "image-classification",
         {"predictions": [{"label": "c", "probability": 0.5, "index": 2}]},
         "index 2 is no label 'c'",
+    ),
+    ("image-classification", {"tasks": {}}, "tasks"),
+    (
+        "image-classification",
+        {"tasks": {"one": [{"label": "a", "probability": 1.0, "index": 0}]}},
+        "hold 1 classes; the model card has 2 labels",
+    ),
+    (
+        "image-classification",
+        {
+            "tasks": {
+                "one": [{"label": "a", "probability": 1.0, "index": 0}],
+                "two": [{"label": "b", "probability": 1.0, "index": 1}],
+            }
+        },
+        "index 1 is no label 'b'",
+    ),
+    (
+        "image-classification",
+        {
+            "tasks": {
+                "one": [
+                    {"label": "b", "probability": 0.25, "index": 1},
+                    {"label": "a", "probability": 0.7, "index": 0},
+                ]
+            }
+        },
+        "not in the order of their probability",
     ),
     (
         "audio-classification",

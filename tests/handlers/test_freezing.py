@@ -5,15 +5,18 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
 from handlers.freezing import freeze
+from handlers.image_transform import ImageTransform
+from handlers.networks.normalised import Normalised
 
 EXAMPLE = torch.rand(1, 3, 64, 64)
 
 
 def test_frozen_equals_eager_at_other_batch_sizes() -> None:
-    model = mobilenet_v2(weights=None, num_classes=5).eval()
-    frozen = freeze(model, EXAMPLE)
+    model = Normalised(mobilenet_v2(weights=None, num_classes=5), ImageTransform(resize=64)).eval()
+    example = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    frozen = freeze(model, example)
     assert isinstance(frozen, torch.jit.ScriptModule)
-    images = torch.rand(7, 3, 64, 64)
+    images = torch.randint(0, 256, (7, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
         torch.testing.assert_close(frozen(images), model(images), atol=1e-4, rtol=1e-4)
 
@@ -21,8 +24,8 @@ def test_frozen_equals_eager_at_other_batch_sizes() -> None:
 class Branching(nn.Module):
     """Does something else for bright pictures: a trace would keep one branch for good."""
 
-    def forward(self, images: Tensor) -> Tensor:
-        return images.sum((2, 3)) if float(images.mean()) > 0.45 else -images.sum((2, 3))
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (images.sum((2, 3)) if float(images.mean()) > 0.45 else -images.sum((2, 3)),)
 
 
 def test_a_model_that_a_trace_would_change_stays_as_it_is() -> None:

@@ -1,0 +1,69 @@
+"""Noise drawn in the frequency domain of a picture, with a spectrum of one's choice."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+
+def hermitian_spectrum(channels: int, height: int, width: int, exponent: float = 0.0) -> Tensor:
+    """Random half spectrum, complex64 (channels, height, width // 2 + 1), as `torch.fft.rfft2` of real noise has it.
+
+    Its amplitude falls with the radial frequency f as f ** -exponent: 0 is white, 1 pink, as natural images are. There
+    is no constant part, so the noise does not change the mean.
+    """
+    spectrum = torch.randn(channels, height, width // 2 + 1, dtype=torch.complex64)
+    # The columns without a mirror image among the others are each their own: Z(-k) = conj(Z(k)) has to hold in them.
+    for column in {0, width // 2} if width % 2 == 0 else {0}:
+        mirrored = spectrum[:, :, column].flip(1).roll(1, 1).conj()
+        spectrum[:, :, column] = (spectrum[:, :, column] + mirrored) / math.sqrt(2)
+    frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
+    frequency[0, 0] = math.inf if exponent > 0 else 1.0
+    spectrum = spectrum * frequency.pow(-exponent)
+    spectrum[:, 0, 0] = 0
+    return spectrum
+
+
+def energy(spectrum: Tensor, width: int) -> Tensor:
+    """The sum of squares of the real image behind a half spectrum (…, H, W // 2 + 1), by Parseval's theorem.
+
+    All columns but those without a mirror image stand for two of the whole spectrum.
+    """
+    power = spectrum.abs().square()
+    doubled = power[..., 1 : (width + 1) // 2].sum(dim=(-2, -1))
+    return (power.sum(dim=(-2, -1)) + doubled) / (spectrum.shape[-2] * width)
+
+
+def fourier_noise(height: int, width: int, level: float, exponent: float = 0.0, channels: int = 3) -> Tensor:
+    """Real noise (channels, height, width), float32, whose root mean square is `level` in every channel."""
+    spectrum = hermitian_spectrum(channels, height, width, exponent)
+    wanted = level**2 * height * width
+    scale = (wanted / energy(spectrum, width).clamp_min(1e-30)).sqrt()
+    return torch.fft.irfft2(spectrum * scale[:, None, None], s=(height, width))
+
+
+class FourierNoise(v2.Transform):
+    """Adds `fourier_noise` to an image (C, H, W), uint8 or float in [0, 1], and gives the same dtype and range.
+
+    level: root mean square of the noise, in parts of the full range; values beyond the range are clipped.
+    """
+
+    _transformed_types = (tv_tensors.Image, v2._utils.is_pure_tensor)
+
+    def __init__(self, level: float, exponent: float = 0.0) -> None:
+        super().__init__()
+        self.level = level
+        self.exponent = exponent
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        channels, height, width = inpt.shape[-3:]
+        full = 1.0 if inpt.is_floating_point() else 255.0
+        noise = fourier_noise(height, width, self.level * full, self.exponent, channels).to(inpt.device)
+        noisy = (inpt.as_subclass(Tensor).float() + noise).clamp(0, full)
+        noisy = noisy.to(inpt.dtype) if inpt.is_floating_point() else noisy.round().to(inpt.dtype)
+        return tv_tensors.wrap(noisy, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else noisy
