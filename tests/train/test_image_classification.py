@@ -41,6 +41,8 @@ from train.image_files import read_picture
 from train.picture_list import PictureList
 
 PROJECT = Path(__file__).parent.parent.parent
+# One of each kind of layer as an ONNX graph as well; writing one takes seconds.
+GRAPHS = {"mobilenet_v2", "vit_b_32", "shufflenet_v2_x0_5"}
 PLAIN = {"crop_scale": None, "flip": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 TINY: dict[str, Any] = {
     "system": "image-classification",
@@ -273,7 +275,8 @@ def test_every_family_goes_through_archive_and_handler(name: str, tmp_path: Path
         architecture={"factory": "handlers.networks.classifier.classifier", "arguments": arguments},
         preprocessing={**transform.to_dict(), "embedding": embedding_layer(network)},
     ).write(tmp_path / "artifact", network.state_dict(), sample)
-    served = Worker(packed("family", tmp_path / "artifact", tmp_path), tmp_path / "unpacked")
+    backend = "onnxruntime" if name in GRAPHS else "torch"
+    served = Worker(packed("family", tmp_path / "artifact", tmp_path, backend=backend), tmp_path / "unpacked")
     expected = network(transform(read_picture(sample.read_bytes()))[None]).softmax(1)[0]
     [answer] = served.json(row(sample, embedding=b"1"))
     found = {item["index"]: item["probability"] for item in answer["predictions"]}

@@ -45,8 +45,8 @@ def test_speakers_say_every_word_and_in_training_say_it_otherwise_too(monkeypatc
         assert item.waveform.abs().max() == pytest.approx(1)
         assert 0.1 * RATE < len(item.waveform) < 1.2 * RATE
     waveform = spoken()
-    changed = [speak_otherwise(waveform, Generator().manual_seed(seed)) for seed in range(4)]
-    assert len({len(trim(each, RATE)) for each in changed}) == 4
+    changed = [speak_otherwise(waveform, Generator().manual_seed(seed)) for seed in range(8)]
+    assert len({len(trim(each, RATE)) for each in changed}) > 4
 
 
 def test_a_word_longer_than_the_window_loses_its_end() -> None:
