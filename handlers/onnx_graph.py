@@ -50,6 +50,8 @@ def export(module: nn.Module, example: Tensor, dynamic: Sequence[int], path: Pat
     differ from the example's; 0 is the batch.
     Raises GraphError, and then there is no file.
     """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # ONNX has no operator for attention's fused kernel
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the exporter's age, and every constant of a trace
@@ -69,6 +71,8 @@ def export(module: nn.Module, example: Tensor, dynamic: Sequence[int], path: Pat
         path.unlink(missing_ok=True)
         # The exporter, its dependencies and ONNX Runtime each raise types of their own.
         raise GraphError(str(error).strip().splitlines()[0][:300] if str(error) else type(error).__name__) from error
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     if not difference <= TOLERANCE:
         path.unlink(missing_ok=True)
         raise GraphError(f"its output would differ by {difference:g}")
