@@ -147,6 +147,13 @@ class CocoPictures(Dataset[Item]):
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> Item:
+        image, target = self.read(index)
+        if self.augment:
+            image, target = self.augment(image, target)
+        return image.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in target.items()}
+
+    def read(self, index: int) -> tuple[tv_tensors.Image, Target]:
+        """A picture as it is, boxes and masks as tv_tensors."""
         picture = self.pictures[index]
         image = tv_tensors.Image(read_picture(picture.path))
         chosen = [a for a in picture.annotations if self.crowds or not a.crowd]
@@ -161,9 +168,7 @@ class CocoPictures(Dataset[Item]):
         if self.masks:
             masks_NHW = np.stack([a.mask() for a in chosen]) if chosen else np.empty((0, *size), np.uint8)
             target["masks"] = tv_tensors.Mask(torch.from_numpy(masks_NHW))
-        if self.augment:
-            image, target = self.augment(image, target)
-        return image.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in target.items()}
+        return image, target
 
 
 class CocoData(LightningDataModule):

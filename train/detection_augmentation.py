@@ -9,6 +9,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from train.augmentation import Augmentation as Further
+from train.augmentation import BoxesFromMasks
 from train.experiment import Section
 
 # ImageNet's mean around a picture that is zoomed out, nothing around its masks.
@@ -27,14 +29,20 @@ class DetectionAugmentation(Section):
     largest: float = Field(default=2.0, ge=1, description="of the canvas of zoom_out, over the picture")
     crop: float = Field(default=0.5, ge=0, le=1, description="probability")
     colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of light and colour")
+    further: Further | None = Field(
+        default=None, description="rotation, shear, perspective, elastic, blur, noise: augmentation.py; it never crops"
+    )
 
     def transform(self) -> Augmentation:
+        further = [*self.further.geometric(), *self.further.photometric(), BoxesFromMasks()] if self.further else []
         return Augmentation(
             [
                 v2.RandomPhotometricDistort(p=self.colour),
                 v2.RandomZoomOut(MEAN_COLOUR, (1.0, self.largest), self.zoom_out),
                 v2.RandomApply([v2.RandomIoUCrop()], p=self.crop),
                 v2.RandomHorizontalFlip(p=self.flip),
+                *further,
+                v2.ClampBoundingBoxes(),
             ]
         )
 

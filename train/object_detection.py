@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.io import write_jpeg
 
 from train.artifact import Artifact, Task
+from train.augmentation_grid import write_grid as write_samples
 from train.average_precision import MASK_THRESHOLD
 from train.coco_data import CocoData, CocoPictures, CocoSettings, Split
 from train.detection_augmentation import DetectionAugmentation
@@ -114,6 +115,14 @@ class ObjectDetection(Staged):
                 },
                 reference=tested["reference"],
             ).write(folder, module.network.state_dict(), sample, sorted(run.plots.glob("*.png")))
+
+    def augmentations(self, path: Path, count: int) -> None:
+        """Draw pictures of the data set, each beside what training makes of it."""
+        seed_everything(self.seed, verbose=False)
+        augment = self.augmentation.transform()
+        pictures = CocoPictures([p for p in self.split().training if p.annotations], self.masks, crowds=False)
+        samples = [pictures.read(index) for index in chosen(len(pictures), count)]
+        write_samples(path, samples, lambda sample: augment(*sample))
 
     def split(self) -> Split:
         return self.data.split(self.masks, self.seed)

@@ -6,6 +6,7 @@ from pydantic import Field
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from train.augmentation import Augmentation as Further
 from train.experiment import Section
 from train.label_map_data import Augment
 
@@ -17,9 +18,13 @@ class SegmentationAugmentation(Section):
     smallest: float = Field(default=0.4, gt=0, le=1, description="part of the picture's area that is kept at least")
     stretch: float = Field(default=1.25, ge=1, description="aspect ratio of the part, either way at most")
     colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of light and colour")
+    further: Further | None = Field(
+        default=None, description="rotation, shear, perspective, elastic, blur, noise: augmentation.py; it never crops"
+    )
 
     def transform(self, size: tuple[int, int]) -> Augment:
         """size: height and width of the network's input."""
+        further = [*self.further.geometric(), *self.further.photometric()] if self.further else []
         steps = v2.Compose(
             [
                 v2.RandomPhotometricDistort(p=self.colour),
@@ -27,6 +32,7 @@ class SegmentationAugmentation(Section):
                     size, scale=(self.smallest, 1.0), ratio=(1 / self.stretch, self.stretch), antialias=True
                 ),
                 v2.RandomHorizontalFlip(p=self.flip),
+                *further,
             ]
         )
 

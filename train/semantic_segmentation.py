@@ -12,10 +12,13 @@ import torch
 from lightning.pytorch import seed_everything
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.io import write_jpeg
 
 from handlers.image_transform import ImageTransform
 from train.artifact import Artifact
+from train.augmentation_grid import write_grid as write_samples
 from train.confusion import plot_confusion
 from train.experiment import Staged
 from train.fine_tuning import FineTuning
@@ -110,6 +113,22 @@ class SemanticSegmentation(Staged):
                 },
                 reference=tested["reference"],
             ).write(folder, weights, sample, sorted(run.plots.glob("*.png")))
+
+    def augmentations(self, path: Path, count: int) -> None:
+        """Draw pictures of the data set, each beside what training makes of it, a colour for each class."""
+        seed_everything(self.seed, verbose=False)
+        augment = self.augmentation.transform(self.image_size)
+        split = self.data.split(self.seed)
+        pictures = MeasuredPictures(split.training)
+
+        def shown(image: Tensor, label_map: Tensor) -> tuple[Tensor, dict[str, Any]]:
+            classes = torch.arange(1, len(split.labels))[:, None, None]
+            return image, {"label map": label_map, "masks": label_map.as_subclass(Tensor) == classes}
+
+        def augmented(sample: tuple[Tensor, dict[str, Any]]) -> tuple[Tensor, dict[str, Any]]:
+            return shown(*augment(tv_tensors.Image(sample[0]), tv_tensors.Mask(sample[1]["label map"])))
+
+        write_samples(path, [shown(*pictures[index]) for index in chosen(len(pictures), count)], augmented)
 
     def pictures(self, split: LabelSplit) -> LabelMapData:
         augment = self.augmentation.transform(self.image_size)

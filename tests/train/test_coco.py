@@ -258,10 +258,12 @@ def test_training_leaves_crowds_out_and_keeps_empty_pictures(source: dict[str, P
     assert measured[2][1]["iscrowd"].numel()
 
 
-def test_augmentation_keeps_boxes_around_their_masks(source: dict[str, Path]) -> None:
+@pytest.mark.parametrize("further", [None, {"rotate": 30, "shear": 10, "perspective": 0.3, "elastic": 4, "noise": 0.1}])
+def test_augmentation_keeps_boxes_around_their_masks(further: dict[str, float] | None, source: dict[str, Path]) -> None:
     settings = CocoSettings.model_validate({**source, "workers": 0})
     split = settings.split(masks=True, seed=0)
-    augment = DetectionAugmentation(zoom_out=0.7, crop=0.7).transform()
+    section = {"zoom_out": 0.7, "crop": 0.7, "further": further}
+    augment = DetectionAugmentation.model_validate(section).transform()
     data = CocoData(split, True, 2, 0, augment)
     torch.manual_seed(0)
     moved = 0

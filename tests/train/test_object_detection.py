@@ -157,6 +157,19 @@ def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: di
     assert_answers_as_the_model(worker, tmp_path / "mine" / "sample.jpg", masks)
 
 
+@pytest.mark.parametrize("system", ["object-detection", "instance-segmentation"])
+def test_augmented_pictures_are_drawn(system: str, source: dict[str, Path], tmp_path: Path) -> None:
+    further = {"augmentation": {"further": {"rotate": 20, "perspective": 0.3}}}
+    model = "maskrcnn_resnet50_fpn" if system == "instance-segmentation" else "retinanet_resnet50_fpn"
+    mine = experiment(tmp_path / "mine.yaml", source, {"architecture": model, "weights": "none"}, **further)
+    output = tmp_path / "grid.png"
+    command = ["augmentations", str(mine), f"system={system}", "--output", str(output), "--count", "2"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    with Image.open(output) as grid:
+        assert grid.width > 5 * grid.height / 2  # two rows of the picture and five of what becomes of it
+
+
 def test_settings_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     mine = experiment(
         tmp_path / "mine.yaml", {"images": tmp_path}, {"architecture": "maskrcnn_resnet50_fpn"}, batch_size=0

@@ -253,6 +253,19 @@ def test_from_the_file_to_the_answer(
     check_answers(served(tmp_path / "mine", tmp_path), tmp_path / "mine" / "sample.jpg")
 
 
+def test_augmented_pictures_are_drawn(maps: dict[str, Path], tmp_path: Path) -> None:
+    data = {**{name: str(path) for name, path in maps.items()}, "labels": LABELS}
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"system": "semantic-segmentation", "data": data, "image_size": [64, 96]}))
+    output = tmp_path / "grid.png"
+    keys = ["augmentation.further.rotate=20", "augmentation.further.elastic=3"]
+    done = CliRunner().invoke(app, ["augmentations", str(mine), *keys, "--output", str(output), "--count", "3"])
+    assert done.exit_code == 0, done.output
+    with Image.open(output) as grid:
+        assert grid.width > grid.height
+        assert len(grid.convert("RGB").getcolors(1 << 20) or []) > 1000
+
+
 def test_reference_statistics() -> None:
     parts = [np.array([0.75, 0.25, 0.0]), np.array([0.25, 0.0, 0.75]), np.array([1.0, 0.0, 0.0005 / 0.9995])]
     statistics = reference(parts, ["background", "a", "b"])
