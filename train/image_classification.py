@@ -157,7 +157,7 @@ class ImageClassification(Staged):
             ).write(folder, weights, self.sample(data, Path(temporary)), sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw pictures of the data set, each beside what training makes of it."""
+        """Draw pictures of the data set, each beside what training makes of it, mixed with others where it mixes."""
         seed_everything(self.seed, verbose=False)
         listed = self.data.listed()
         read = self.data.reader()
@@ -171,7 +171,16 @@ class ImageClassification(Staged):
                 continue  # the training's own check names it
             if len(samples) == count:
                 break
-        write_grid(path, samples, lambda sample: (pipeline(sample[0]), {}))
+
+        def augment(sample: tuple[Tensor, dict[str, Any]]) -> tuple[Tensor, dict[str, Any]]:
+            image: Tensor = pipeline(sample[0])
+            if self.mixing.on:
+                other, _ = samples[int(torch.randint(len(samples), ()))]
+                mixed, _ = self.mixing(torch.stack([image, pipeline(other)]).float(), torch.eye(2))
+                image = mixed[0].round().to(torch.uint8)
+            return image, {}
+
+        write_grid(path, samples, augment)
 
     def restore(self, run: Run) -> tuple[ImageClassifier, ImageData]:
         """The best checkpoint and the run's data; RunError when there is none yet."""

@@ -273,7 +273,15 @@ def test_the_command_draws_an_experiments_augmentation(tmp_path: Path) -> None:
     (tmp_path / "data" / "red" / "00.jpg").write_bytes(b"broken")
     experiment = tmp_path / "mine.yaml"
     experiment.write_text(f"system: image-classification\ndata: {{folder: {tmp_path / 'data'}}}\nweights: null\n")
-    call = ["augmentations", str(experiment), "augmentation.rotate=30", "--output", str(tmp_path / "a.png"), "--count"]
+    call = [
+        "augmentations",
+        str(experiment),
+        "augmentation.rotate=30",
+        "mixing.cutmix=1",
+        "--output",
+        str(tmp_path / "a.png"),
+        "--count",
+    ]
     done = CliRunner().invoke(app, [*call, "4"])
     assert done.exit_code == 0, done.output
     assert Image.open(tmp_path / "a.png").size == (6 * (TILE + 4) + 4, 4 * (TILE + 4) + 4)
