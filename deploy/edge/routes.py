@@ -56,8 +56,12 @@ def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> 
         return made
 
     package = "/org.pytorch.serve.grpc"
+    # Pieces go through as they come: errors.lua, which has to read an answer to its end, is left out.
+    streams = route({"path": f"{package}.inference.InferenceAPIsService/StreamPredictions"}, "grpc")
+    streams["typed_per_filter_config"] = without("lua")
     return [
         *([grafana_route()] if grafana else []),
+        streams,
         route({"prefix": f"{package}.inference.InferenceAPIsService/"}, "grpc"),
         route({"prefix": f"{package}.management.ManagementAPIsService/"}, "grpc_management", admin=True),
         route({"prefix": "/predictions/"}, "rest"),
@@ -77,11 +81,14 @@ def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> 
 
 def grafana_route() -> dict[str, Any]:
     """Grafana asks for a password of its own, in a form: browsers have no key to send."""
-    off = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True, "config": {}}
     return {
         "match": {"prefix": "/grafana"},
         "route": {"cluster": "grafana", "timeout": "60s", "upgrade_configs": [{"upgrade_type": "websocket"}]},
-        "typed_per_filter_config": {
-            f"envoy.filters.http.{name}": off for name in ("api_key_auth", "local_ratelimit", "lua")
-        },
+        "typed_per_filter_config": without("api_key_auth", "local_ratelimit", "lua"),
     }
+
+
+def without(*filters: str) -> dict[str, Any]:
+    """A route's configuration that leaves filters out."""
+    off = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True, "config": {}}
+    return {f"envoy.filters.http.{name}": off for name in filters}

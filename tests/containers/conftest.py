@@ -1,14 +1,15 @@
 """The image is built and the stack brought up once for the test run, on whatever Docker engine there is."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from client import GrpcClient, RestClient, RestManagement, Server
+from tests.containers.models import INPUTS
 from tests.containers.stack import NAME, Stack, engine_answers
-from tests.tiny_artifacts import TINY
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,11 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Two servers behind the edge, with a tiny model of every task."""
+    """Two servers behind the edge."""
     if not engine_answers():
         message = "no Docker engine answers; ./.ci/engine up makes one on Debian"
         pytest.fail(message) if os.environ.get("REQUIRE_DOCKER") else pytest.skip(message)
-    store = next(iter([tiny_archive(name) for name in TINY])).parent
+    store = tmp_path_factory.mktemp("store")
+    for name in INPUTS:
+        shutil.copy(tiny_archive(name), store)
     for folder in (store, *store.parents):
         if folder.stat().st_mode & 0o005 != 0o005 and folder.owner() == Path.home().owner():
             folder.chmod(folder.stat().st_mode | 0o005)  # the container's user is another

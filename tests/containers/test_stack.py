@@ -25,25 +25,14 @@ from client import (
     TooManyRequests,
     Unauthorized,
 )
-from client.payload import Payload
 from tests.closeness import assert_close
+from tests.containers.models import INPUTS, PICTURE
 from tests.containers.stack import PORT, Stack
-from tests.inputs import PICTURES, encoded, noise, recording
-from tests.tiny_artifacts import TINY
 
 TEMPORARY = "/tmp:exec,mode=1777"  # noqa: S108 - inside a container of its own
-PICTURE = encoded(PICTURES[0])
-INPUTS: dict[str, Payload] = {
-    **dict.fromkeys(("tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic"), PICTURE),
-    "tiny-audio": recording(noise(0.5, 0)),
-    "tiny-text": "Where is the station?",
-    "tiny-policy": {"data": [0.1, 0.2, 0.3, 0.4]},
-    "tiny-torque": {"data": [0.1, 0.2, 0.3]},
-    "tiny-values": {"data": [0.1, 0.2]},
-}
 
 
-@pytest.mark.parametrize("model", TINY)
+@pytest.mark.parametrize("model", INPUTS)
 def test_every_model_over_rest_and_grpc(rest: RestClient, grpc: GrpcClient, model: str) -> None:
     assert_close(grpc.predict(model, INPUTS[model]).json(), rest.predict(model, INPUTS[model]).json())
 
@@ -87,7 +76,7 @@ def test_management_is_for_admins(
     stack: Stack, server: Server, make: type[RestManagement | GrpcManagement], tmp_path: Path
 ) -> None:
     with make(server) as admin:
-        assert {model.name for model in admin.list_models()} == set(TINY)
+        assert {model.name for model in admin.list_models()} == set(INPUTS)
     caller = tmp_path / "keys.json"
     caller.write_text(
         json.dumps({name: {"key": stack.key("inference")} for name in ("inference", "management", "API")})

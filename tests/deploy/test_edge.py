@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,17 +18,19 @@ from deploy.readiness import wait_ready
 from deploy.torchserve import TorchServe, called, state_of
 from tests.ports import free_ports
 
+MODELS = ("tiny-policy", "tiny-writer")
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
 
 
 @pytest.fixture(scope="module")
 def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The run folder of a server with an edge; both end without a trace."""
-    archive, folder = tiny_archive("tiny-policy"), tmp_path_factory.mktemp("edge")
+    archives, folder = [tiny_archive(name) for name in MODELS], tmp_path_factory.mktemp("edge")
     run, ports = folder / "run", free_ports()
-    with TorchServe(archive.parent, [archive.name], run, ports, token_minutes=10_000) as torchserve:
-        wait_ready(run, [archive])
-        process.start(torchserve.run, ports, ["tiny-policy"], folder / "secrets")
+    names = [archive.name for archive in archives]
+    with TorchServe(archives[0].parent, names, run, ports, token_minutes=10_000) as torchserve:
+        wait_ready(run, archives)
+        process.start(torchserve.run, ports, list(MODELS), folder / "secrets")
         keeper = psutil.Process((state_of(run) or {})["edge"]["pid"])
         family = [keeper, *keeper.children(recursive=True)]
         assert "envoy" in [member.name() for member in family]
@@ -53,9 +56,21 @@ def test_answers_and_errors_through_the_edge(server: Server, make: type[RestClie
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("make", [RestClient, GrpcClient])
+def test_pieces_of_a_text_come_through_as_they_are_written(server: Server, make: type[RestClient | GrpcClient]) -> None:
+    parameters = {"max_new_tokens": 60, "temperature": 1.0, "seed": 3}
+    with make(server) as client:
+        client.predict("tiny-writer", "once", parameters=parameters)
+        started = time.perf_counter()
+        came = [time.perf_counter() - started for _ in client.stream("tiny-writer", "once", parameters=parameters)]
+    assert len(came) > 10
+    assert came[0] < 0.8 * came[-1]  # held back until the end, all would come at once
+
+
+@pytest.mark.e2e
 def test_management_is_for_admins(server: Server, run: Path, tmp_path: Path) -> None:
     with RestManagement(server) as admin:
-        assert [model.name for model in admin.list_models()] == ["tiny-policy"]
+        assert [model.name for model in admin.list_models()] == list(MODELS)
     keys = json.loads((run / "edge_keys.json").read_text())
     caller = tmp_path / "keys.json"
     caller.write_text(json.dumps(dict.fromkeys(keys, keys["inference"])))
