@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -25,11 +26,18 @@ def engine_answers() -> bool:
 
 
 class Stack:
-    """folder: for the secrets. store: archives to serve."""
+    """folder: for the secrets. store: archives to serve. limited: the key of a caller with a low rate."""
 
     def __init__(self, folder: Path, store: Path) -> None:
         self.secrets = folder / "secrets"
         self.secrets.mkdir()
+        self.limited = secrets.token_urlsafe(32)
+        callers = {
+            "default": {"key": secrets.token_urlsafe(32)},
+            "limited": {"key": self.limited, "requests_per_second": 5, "burst": 20},
+            "admin": {"key": secrets.token_urlsafe(32), "admin": True},
+        }
+        (self.secrets / "clients.yaml").write_text(json.dumps({"clients": callers}), encoding="utf-8")
         override = folder / "override.yaml"
         services = {
             "configure": {"volumes": [f"{self.secrets}:/secrets"]},
