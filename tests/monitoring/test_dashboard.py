@@ -132,12 +132,23 @@ def test_labels_are_the_same_everywhere(world: World) -> None:
 @pytest.mark.e2e
 def test_every_request_is_counted_once(world: World) -> None:
     """What was sent over REST and gRPC, and each model's warm-up request."""
-    answered = world.prometheus.query("sum by (model, code) (ModelRequests)")
+
+    def answered() -> dict[tuple[str, str], float]:
+        found = world.prometheus.query("sum by (model, code) (ModelRequests)")
+        return {(labels["model"], labels["code"]): value for labels, value in found}
+
     sent = {(model, str(code)): 2.0 * ROUNDS for model, (_, _, code) in INPUTS.items()}
     sent |= {(model, "200"): 2.0 * ROUNDS + 1 for model in INPUTS}
-    assert {(labels["model"], labels["code"]): value for labels, value in answered} == sent
-    received = world.prometheus.query("sum by (model) (instance_model:requests_received:sum)")
-    assert {labels["model"]: value for labels, value in received} == dict.fromkeys(INPUTS, 4.0 * ROUNDS + 1)
+    # Both come with a scrape: the last requests are not in the one before.
+    world.prometheus.wait(lambda: answered() == sent, SETTLING)
+    assert answered() == sent
+
+    def received() -> dict[str, float]:
+        found = world.prometheus.query("sum by (model) (instance_model:requests_received:sum)")
+        return {labels["model"]: value for labels, value in found}
+
+    world.prometheus.wait(lambda: received() == dict.fromkeys(INPUTS, 4.0 * ROUNDS + 1), SETTLING)
+    assert received() == dict.fromkeys(INPUTS, 4.0 * ROUNDS + 1)
 
 
 @pytest.mark.e2e
