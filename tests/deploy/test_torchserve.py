@@ -49,11 +49,11 @@ def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: 
 def test_a_model_that_cannot_be_loaded(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
     """The reason stands in the error at once; TorchServe itself would start the worker again and again."""
     broken = tmp_path / "broken.mar"
-    with zipfile.ZipFile(tiny_archive("tiny-image")) as whole, zipfile.ZipFile(broken, "w") as file:
+    with zipfile.ZipFile(tiny_archive("tiny-detection")) as whole, zipfile.ZipFile(broken, "w") as file:
         for entry in whole.infolist():
             data = whole.read(entry)
             file.writestr(entry, data[:100] if entry.filename.endswith(".safetensors") else data)
     with TorchServe(tmp_path, [broken.name], tmp_path / "run", free_ports()):
-        with pytest.raises(DeployError, match="tiny-image cannot be loaded") as raised:
+        with pytest.raises(DeployError, match="tiny-detection cannot be loaded") as raised:
             wait_ready(tmp_path / "run", [broken])
         assert "SafetensorError" in str(raised.value)
