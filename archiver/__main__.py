@@ -128,7 +128,8 @@ def list_command(model_store: Store = Path("model_store")) -> None:
 
 
 def line(archive: Archive) -> str:
-    return f"{archive.path.name}  {archive.size / 1e6:.1f} MB  sha256 {archive.sha256[:SHA256_PREFIX]}"
+    runs = f"runs on {archive.backend}" + (f" ({archive.reason})" if archive.reason else "")
+    return f"{archive.path.name}  {archive.size / 1e6:.1f} MB  sha256 {archive.sha256[:SHA256_PREFIX]}  {runs}"
 
 
 def progress() -> Progress:

@@ -21,11 +21,13 @@ ENTRY = "entry.py"
 
 @dataclass(frozen=True)
 class Archive:
-    """size: bytes. sha256: of the whole file."""
+    """size: bytes. sha256: of the whole file. backend: what computes the model on a CPU. reason: why not a graph."""
 
     path: Path
     size: int
     sha256: str
+    backend: str
+    reason: str
 
 
 def build(package: Package, handlers: Path, store: Path, check: Callable[[Path], None] | None = None) -> Archive:
@@ -35,7 +37,7 @@ def build(package: Package, handlers: Path, store: Path, check: Callable[[Path],
 
     Raises SpecError when the handler is not in `handlers`, and what `check` raises.
     """
-    content = members(package, handlers)
+    content, found = members(package, handlers)
     store.mkdir(parents=True, exist_ok=True)
     path = store / f"{package.file_name}.mar"
     # Hidden, so that a server told to load all of its store does not take it for a model.
@@ -51,11 +53,11 @@ def build(package: Package, handlers: Path, store: Path, check: Callable[[Path],
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return Archive(path, path.stat().st_size, digest)
+    return Archive(path, path.stat().st_size, digest, found.backend, found.reason)
 
 
-def members(package: Package, handlers: Path) -> dict[str, bytes | Path]:
-    """The archive's files, by name; the model card comes last, as it holds the digests of the others."""
+def members(package: Package, handlers: Path) -> tuple[dict[str, bytes | Path], graph.Graph]:
+    """The archive's files, by name, and its graph; the model card comes last, as it holds the digests of the others."""
     modules = python_files(handlers) if (handlers / ENTRY).is_file() else {}
     module, _, _ = package.handler.partition(".")[2].rpartition(".")
     if package.spec.handler is None and f"{module.replace('.', '/')}.py" not in modules:
@@ -70,12 +72,12 @@ def members(package: Package, handlers: Path) -> dict[str, bytes | Path]:
         **package.code,
     }
     found = graph.write(package, content)
-    if found is not None:
-        content[graph.GRAPH] = found
+    if found.data is not None:
+        content[graph.MEMBER] = found.data
     digests = {name: sha256(value) for name, value in content.items()}
     weights = f"artifact/{package.artifact.description.weights}"
-    content[mar.CARD] = to_json(card.make(package, groups(digests, weights), found is not None))
-    return content
+    content[mar.CARD] = to_json(card.make(package, groups(digests, weights), found.backend))
+    return content, found
 
 
 def manifest(package: Package) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from archiver.errors import Problem, SpecError, problems_of
+from archiver.section import Section
 from archiver.spec import DOTTED_NAME, MODEL_NAME
-from archiver.tasks import Section, TaskName
+from archiver.tasks import TaskName
 
 DESCRIPTION = "artifact.json"
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from archiver import __version__
 from archiver.package import Package
+from archiver.section import Section
 from archiver.spec import MODEL_NAME
-from archiver.tasks import TASKS, Section, TaskName
+from archiver.tasks import TASKS, TaskName
 
 SCHEMA = 1
 
@@ -42,8 +43,8 @@ class Card(Section):
     versions: dict[str, str]
 
 
-def make(package: Package, digests: dict[str, str], graph: bool) -> dict[str, Any]:
-    """The card of `package`. digests: by group, as digest.groups gives them. graph: whether it has an ONNX graph."""
+def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, Any]:
+    """The card of `package`. digests: by group, as digest.groups gives them. backend: as the graph has it."""
     task = TASKS[package.task]
     description = package.artifact.description
     return {
@@ -66,7 +67,7 @@ def make(package: Package, digests: dict[str, str], graph: bool) -> dict[str, An
         "training": description.training,
         "reference": description.reference,
         "format": description.format,
-        "backend": "onnxruntime" if graph else "torch",
+        "backend": backend,
         "workers": package.spec.workers,
         "sha256": digests,
         "versions": {**description.versions, "archiver": __version__},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -14,17 +15,30 @@ from archiver.launch import LaunchError, launch
 from archiver.package import Package
 from archiver.tasks import TASKS
 
-GRAPH = "artifact/graph.onnx"
+MEMBER = "artifact/graph.onnx"
 
 
-def write(package: Package, content: Mapping[str, bytes | Path]) -> bytes | None:
-    """The graph of the archive that `content` will be; None where it has none, or none that answers the same.
+@dataclass(frozen=True)
+class Graph:
+    """data: the ONNX file; None where the archive has none. reason: why it could not be had, "" where nobody asked."""
+
+    data: bytes | None = None
+    reason: str = ""
+
+    @property
+    def backend(self) -> str:
+        """What computes the model on a CPU."""
+        return "torch" if self.data is None else "onnxruntime"
+
+
+def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
+    """The graph of the archive that `content` will be, if it can have one that answers the same.
 
     The handler is loaded as a worker would, told to write its graph, and compares the graph's answers with the model's.
     SpecError when the spec asks for a graph that cannot be had.
     """
     if package.spec.backend == "torch" or (package.spec.backend == "auto" and not has_graph(package)):
-        return None
+        return Graph()
     with tempfile.TemporaryDirectory(prefix="archiver-") as temporary:
         folder = Path(temporary, "model")
         path = Path(temporary, "graph.onnx")
@@ -47,10 +61,10 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> bytes | None
         except LaunchError as error:
             reason = str(error)
         if path.is_file():
-            return path.read_bytes()
+            return Graph(path.read_bytes())
     if package.spec.backend == "onnxruntime":
         raise SpecError(package.spec.name, [Problem("backend", f"the model has no ONNX graph: {reason}")])
-    return None
+    return Graph(reason=reason)
 
 
 def has_graph(package: Package) -> bool:

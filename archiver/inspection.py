@@ -15,8 +15,8 @@ from archiver.card import Card
 from archiver.digest import groups
 from archiver.errors import Problem, VerificationError, problems_of
 from archiver.mar import CARD, CONFIGURATION, MANIFEST, Mar
+from archiver.section import Section
 from archiver.spec import DOTTED_NAME, MODEL_NAME
-from archiver.tasks import Section
 
 SectionType = TypeVar("SectionType", bound=Section)
 

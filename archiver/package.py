@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from archiver.artifact import Artifact
 from archiver.artifact import read as read_artifact
 from archiver.errors import Problem, SpecError, problems_of, unknown_keys
+from archiver.section import Section
 from archiver.spec import Spec
 from archiver.spec import read as read_spec
-from archiver.tasks import TASKS, Section, TaskName
+from archiver.tasks import TASKS, TaskName
 
 # Names at an archive's root that are not the user's to take.
 TAKEN = {"handlers", "entry", "artifact", "ts"}

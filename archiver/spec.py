@@ -9,7 +9,8 @@ import yaml
 from pydantic import BeforeValidator, Field, PlainValidator
 
 from archiver.errors import Problem, SpecError, nearest
-from archiver.tasks import Section, TaskName
+from archiver.section import Section
+from archiver.tasks import TaskName
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -57,7 +58,7 @@ class Timeouts(Section):
 
 
 class Spec(Section):
-    """The keys of a spec. `limits` and `options` depend on the task: see tasks.py.
+    """The keys of a spec. `limits` and `options` depend on the task: see limits.py and options.py.
 
     There is no key for pip requirements: what a handler imports is what the server has installed and locked.
     """

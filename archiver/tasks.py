@@ -1,11 +1,25 @@
-"""What each task is served by, what it may be limited by, and which options a spec can set."""
+"""What each task is served by, what goes in and what comes out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from archiver.limits import AudioLimits, ImageLimits, TensorLimits, TextGenerationLimits, TextLimits
+from archiver.options import (
+    AudioClassificationOptions,
+    DetectionOptions,
+    ImageClassificationOptions,
+    NoOptions,
+    PolicyOptions,
+    QuestionAnsweringOptions,
+    SegmentationOptions,
+    TextClassificationOptions,
+    TextGenerationOptions,
+    VoiceActivityOptions,
+    WindowOptions,
+)
+from archiver.section import Section
 
 TaskName = Literal[
     "image-classification",
@@ -22,112 +36,6 @@ TaskName = Literal[
     "text-generation",
     "policy",
 ]
-
-MEBIBYTE = 1 << 20
-
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, le=60)]
-
-
-class Section(BaseModel):
-    """A part of a spec: fixed once read, types as written (no `"8"` for 8), unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ImageLimits(Section):
-    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded picture or the JSON body")
-    max_pixels: Count = Field(default=40_000_000, description="width × height, read before anything is decompressed")
-
-
-class AudioLimits(Section):
-    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
-    max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
-    max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
-
-
-class TextLimits(Section):
-    max_bytes: Count = Field(default=MEBIBYTE, description="of the text or the JSON body")
-    max_characters: Count = Field(default=100_000, description="of one text")
-
-
-class TextGenerationLimits(TextLimits):
-    max_new_tokens: Count = Field(default=512, description="most that a request may ask for")
-
-
-class TensorLimits(Section):
-    """The number of elements needs no limit of its own: the observation's shape fixes it."""
-
-    max_bytes: Count = Field(default=MEBIBYTE, description="of the JSON body")
-    max_observations: Count = Field(default=256, description="in one request, and in one call of the model")
-
-
-class ClassificationOptions(Section):
-    top_k: Count = Field(default=5, description="classes in an answer, best first")
-
-
-class WindowOptions(Section):
-    window_seconds: Positive | None = Field(
-        default=None, description="of the model's window; by default the artifact's"
-    )
-    hop_seconds: Positive | None = Field(default=None, description="between windows; by default half a window")
-    average: Literal["energy", "equal"] = Field(default="energy", description="how the windows of a recording count")
-
-
-class AudioClassificationOptions(ClassificationOptions, WindowOptions):
-    """Classes and windows."""
-
-
-class VoiceActivityOptions(Section):
-    """For requests that do not say otherwise; Silero VAD's own defaults."""
-
-    threshold: Fraction = Field(default=0.5, description="probability from which a frame is speech")
-    min_speech_seconds: Seconds = Field(default=0.25, description="shorter speech is left out")
-    min_silence_seconds: Seconds = Field(default=0.1, description="shorter silence does not end a segment")
-    pad_seconds: Seconds = Field(default=0.03, description="added on both sides of a segment")
-
-
-class TextClassificationOptions(ClassificationOptions):
-    threshold: Fraction = Field(default=0.5, description="from which a class of a multi-label model applies")
-
-
-class NoOptions(Section):
-    """Of a task with nothing to choose."""
-
-
-class QuestionAnsweringOptions(Section):
-    top_k: Annotated[int, Field(ge=1, le=20)] = Field(default=1, description="answers to a question, best first")
-    max_answer_tokens: Count = Field(default=30, description="length of an answer, at most")
-
-
-class TextGenerationOptions(Section):
-    """For requests that do not say otherwise."""
-
-    max_new_tokens: Count = Field(default=64, description="tokens to write, at most")
-    temperature: Annotated[float, Field(ge=0, le=10)] = Field(default=0.0, description="0: the most probable token")
-    top_p: Fraction = Field(default=1.0, description="probability of the tokens that are drawn from, together")
-    chat: bool = Field(default=False, description="the text is a turn of a user, put into the model's chat template")
-
-
-class ImageClassificationOptions(ClassificationOptions):
-    embedding: str | None = Field(
-        default=None, min_length=1, description="the layer whose output `embedding=true` returns; the artifact's own"
-    )
-
-
-class DetectionOptions(Section):
-    score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
-    max_detections: Count = Field(default=100, description="in one answer, best first")
-
-
-class SegmentationOptions(Section):
-    min_area: Count = Field(default=1, description="pixels; smaller segments are left out")
-
-
-class PolicyOptions(Section):
-    deterministic: bool = Field(default=True, description="the most probable action, not a drawn one")
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_card_digests_are_sha256(world: World) -> None:
 
 
 def test_card_is_json_of_the_artifact_and_the_spec(world: World) -> None:
-    content = members(resolve(world.spec_file, world.artifacts), world.handlers)["card.json"]
+    content = members(resolve(world.spec_file, world.artifacts), world.handlers)[0]["card.json"]
     assert isinstance(content, bytes)
     card = json.loads(content)
     assert card["schema"] == 1

@@ -1,0 +1,36 @@
+"""What a request may bring at most, by kind of input: the keys of a spec's `limits`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from archiver.section import Count, Positive, Section
+
+MEBIBYTE = 1 << 20
+
+
+class ImageLimits(Section):
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded picture or the JSON body")
+    max_pixels: Count = Field(default=40_000_000, description="width × height, read before anything is decompressed")
+
+
+class AudioLimits(Section):
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
+    max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
+    max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
+
+
+class TextLimits(Section):
+    max_bytes: Count = Field(default=MEBIBYTE, description="of the text or the JSON body")
+    max_characters: Count = Field(default=100_000, description="of one text")
+
+
+class TextGenerationLimits(TextLimits):
+    max_new_tokens: Count = Field(default=512, description="most that a request may ask for")
+
+
+class TensorLimits(Section):
+    """The number of elements needs no limit of its own: the observation's shape fixes it."""
+
+    max_bytes: Count = Field(default=MEBIBYTE, description="of the JSON body")
+    max_observations: Count = Field(default=256, description="in one request, and in one call of the model")

@@ -1,0 +1,75 @@
+"""How a task answers where a request does not say: the keys of a spec's `options`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from archiver.section import Count, Fraction, Positive, Seconds, Section
+
+
+class ClassificationOptions(Section):
+    top_k: Count = Field(default=5, description="classes in an answer, best first")
+
+
+class WindowOptions(Section):
+    window_seconds: Positive | None = Field(
+        default=None, description="of the model's window; by default the artifact's"
+    )
+    hop_seconds: Positive | None = Field(default=None, description="between windows; by default half a window")
+    average: Literal["energy", "equal"] = Field(default="energy", description="how the windows of a recording count")
+
+
+class AudioClassificationOptions(ClassificationOptions, WindowOptions):
+    """Classes and windows."""
+
+
+class VoiceActivityOptions(Section):
+    """For requests that do not say otherwise; Silero VAD's own defaults."""
+
+    threshold: Fraction = Field(default=0.5, description="probability from which a frame is speech")
+    min_speech_seconds: Seconds = Field(default=0.25, description="shorter speech is left out")
+    min_silence_seconds: Seconds = Field(default=0.1, description="shorter silence does not end a segment")
+    pad_seconds: Seconds = Field(default=0.03, description="added on both sides of a segment")
+
+
+class TextClassificationOptions(ClassificationOptions):
+    threshold: Fraction = Field(default=0.5, description="from which a class of a multi-label model applies")
+
+
+class NoOptions(Section):
+    """Of a task with nothing to choose."""
+
+
+class QuestionAnsweringOptions(Section):
+    top_k: Annotated[int, Field(ge=1, le=20)] = Field(default=1, description="answers to a question, best first")
+    max_answer_tokens: Count = Field(default=30, description="length of an answer, at most")
+
+
+class TextGenerationOptions(Section):
+    """For requests that do not say otherwise."""
+
+    max_new_tokens: Count = Field(default=64, description="tokens to write, at most")
+    temperature: Annotated[float, Field(ge=0, le=10)] = Field(default=0.0, description="0: the most probable token")
+    top_p: Fraction = Field(default=1.0, description="probability of the tokens that are drawn from, together")
+    chat: bool = Field(default=False, description="the text is a turn of a user, put into the model's chat template")
+
+
+class ImageClassificationOptions(ClassificationOptions):
+    embedding: str | None = Field(
+        default=None, min_length=1, description="the layer whose output `embedding=true` returns; the artifact's own"
+    )
+
+
+class DetectionOptions(Section):
+    score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
+    max_detections: Count = Field(default=100, description="in one answer, best first")
+
+
+class SegmentationOptions(Section):
+    min_area: Count = Field(default=1, description="pixels; smaller segments are left out")
+
+
+class PolicyOptions(Section):
+    deterministic: bool = Field(default=True, description="the most probable action, not a drawn one")
