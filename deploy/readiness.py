@@ -94,12 +94,20 @@ def check_alive(run: Path) -> None:
 def check_loads(run: Path, name: str) -> None:
     """A worker that died while loading would be started again and again, for minutes: say why at once."""
     log = run / "logs" / "models.log"
-    if not log.is_file():
+    lines = worker_lines(log, name)
+    if not any("Backend worker process died" in line for line in lines):
         return
-    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if re.search(rf" W-\d+-{name}_", line)]
-    if any("Backend worker process died" in line for line in lines):
-        said = "\n".join(line.partition(" - ")[2] for line in lines[-12:])
-        raise DeployError(f"{name} cannot be loaded; its worker said:\n{said}\n(all of it is in {log})")
+    while (more := worker_lines(log, name, after=POLL)) != lines:  # the reason comes line by line, after that line
+        lines = more
+    said = "\n".join(line.partition(" - ")[2] for line in lines[-12:])
+    raise DeployError(f"{name} cannot be loaded; its worker said:\n{said}\n(all of it is in {log})")
+
+
+def worker_lines(log: Path, name: str, after: float = 0.0) -> list[str]:
+    """What a model's workers have said, after some seconds."""
+    time.sleep(after)
+    text = log.read_text("utf-8", "replace") if log.is_file() else ""
+    return [line for line in text.splitlines() if re.search(rf" W-\d+-{name}_", line)]
 
 
 def tail(path: Path, lines: int = 12) -> str:

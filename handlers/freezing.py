@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +23,8 @@ def freeze(model: nn.Module, example: Tensor) -> nn.Module:
     if example.device.type != "cpu" or isinstance(model, torch.jit.ScriptModule):
         return model
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", TracerWarning)  # about each constant: compared below
             traced = torch.jit.trace(model, example, strict=False, check_trace=False)
             frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
             difference = max(

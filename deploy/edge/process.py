@@ -104,7 +104,18 @@ def keep(run: Path, models: Sequence[str]) -> None:
     status.admit()
     server = StatusServer(status, HOST, int(state["ports"]["status"]))
     server.start()
-    process = subprocess.Popen([envoy(), "-c", run / "envoy.json", "--log-level", "warning", "--use-dynamic-base-id"])
+    process = subprocess.Popen(
+        [
+            envoy(),
+            "-c",
+            run / "envoy.json",
+            "--log-level",
+            "warning",
+            "--use-dynamic-base-id",
+            "--file-flush-interval-msec",
+            "1000",
+        ]
+    )
     try:
         while not asked.wait(0.5):
             if process.poll() is not None:

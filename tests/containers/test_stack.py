@@ -126,13 +126,26 @@ def in_threads(works: list[Callable[[], None]]) -> None:
         thread.join()
 
 
+def access_log(stack: Stack) -> tuple[list[str], list[dict[str, Any]]]:
+    """The edge's log by line, and its access records."""
+    lines = stack.compose("logs", "--no-color", "edge").splitlines()
+    return lines, [json.loads(line.partition("{")[1] + line.partition("{")[2]) for line in lines if '"path"' in line]
+
+
 def test_requests_spread_over_the_servers(stack: Stack, rest: RestClient) -> None:
+    before = len(access_log(stack)[1])
     for _ in range(40):
         rest.predict("tiny-policy", INPUTS["tiny-policy"])
-    lines = stack.compose("logs", "--no-color", "edge").splitlines()
-    records = [json.loads(line.partition("{")[1] + line.partition("{")[2]) for line in lines if '"path"' in line]
-    servers = {r["server"] for r in records if r["path"] == "/predictions/tiny-policy" and r["code"] == 200}
-    assert len({server.partition(":")[0] for server in servers}) == 2
+    end = time.monotonic() + 60
+    while len(access_log(stack)[1]) < before + 40 and time.monotonic() < end:
+        time.sleep(1)  # the access log is written now and then
+    lines, records = access_log(stack)
+    servers = Counter(
+        r["server"].partition(":")[0]
+        for r in records[before:]
+        if r["path"] == "/predictions/tiny-policy" and r["code"] == 200
+    )
+    assert len(servers) == 2, servers
     assert all(r["request_id"] for r in records)
     assert {r["client"] for r in records if r["code"] == 200 and r["path"].startswith("/pred")} <= {
         "default",
