@@ -45,9 +45,9 @@ def count_or_auto(value: Any) -> int | Literal["auto"]:
 
 
 class Batch(Section):
-    size: int = Field(default=8, ge=1, le=1024, description="most requests in one batch")
+    size: int = Field(default=4, ge=1, le=1024, description="most requests in one batch")
     # From 1: TorchServe takes 0 for its own default, 100 ms.
-    delay_ms: int = Field(default=3, ge=1, le=60_000, description="longest wait for a batch to fill")
+    delay_ms: int = Field(default=1, ge=1, le=60_000, description="longest wait for a batch to fill")
 
 
 class Timeouts(Section):

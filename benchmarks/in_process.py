@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 
 from benchmarks.models import PROJECT, Classifier
+from deploy.torchserve import ALLOCATOR
 
 
 @dataclass
@@ -27,7 +28,7 @@ class InProcess:
     def start(self) -> None:
         command = [sys.executable, "-m", "benchmarks.classify", self.way, self.classifier.name, str(self.size)]
         # OpenMP's threads would spin beside the one that works.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": "1"}
         self.running = [
             subprocess.Popen(
                 command,

@@ -21,7 +21,7 @@ def test_names_torchserve_refuses(name: str) -> None:
 
 def test_defaults_leave_torchserve_no_choice() -> None:
     read = Spec.model_validate({"name": "m"})
-    assert (read.batch.size, read.timeouts.response_s, read.timeouts.startup_s) == (8, 30, 600)
+    assert (read.batch.size, read.timeouts.response_s, read.timeouts.startup_s) == (4, 30, 600)
     assert 1 <= read.batch.delay_ms <= 5
 
 
