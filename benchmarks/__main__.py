@@ -15,7 +15,7 @@ from benchmarks.contenders.bentoml import BentoML, FastBentoML
 from benchmarks.contenders.contender import Contender
 from benchmarks.contenders.litserve import FastLitServe, LitServe
 from benchmarks.contenders.torchserve import Bundle, BundleGrpc, Stock, StockScript
-from benchmarks.in_process import InProcess
+from benchmarks.in_process import classification
 from benchmarks.models import HEAVY, LIGHT
 from benchmarks.plot import plot
 from benchmarks.table import table
@@ -36,6 +36,7 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Each contender is measured once a round.")] = 5,
     seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 6.0,
     peers: Annotated[bool, typer.Option(help="LitServe and BentoML as well.")] = True,
+    constant: Annotated[bool, typer.Option(help="Also at a constant rate, so that waiting counts.")] = True,
     output: Annotated[Path, typer.Option(help="Measurements as JSON, tables and plots.")] = Path("bench"),
 ) -> None:
     """Measure contenders in turns; write OUTPUT/<model>.json, .md and .png. Close other programs first."""
@@ -46,10 +47,12 @@ def bench(
             raise typer.BadParameter(f"{name!r}; there are {', '.join(MODELS)}")
         classifier = MODELS[name]
         kinds = [*OURS, *STOCK, *(PEERS if peers else [])]
-        limits = [InProcess(classifier, way, size, processes) for way, size in (("usual", 1), ("fast", 1), ("fast", 4))]
+        limits = [
+            classification(classifier, way, size, processes) for way, size in (("usual", 1), ("fast", 1), ("fast", 4))
+        ]
         contenders = [kind(classifier, processes) for kind in kinds]
         sizes = [int(size) for size in concurrency.split(",")]
-        comparison = Comparison(classifier, contenders, limits, sizes, rounds, seconds)
+        comparison = Comparison(classifier, contenders, limits, sizes, rounds, seconds, constant=constant)
         with console.status("") as status:
             found, settled = comparison.run(status.update)
         record = {

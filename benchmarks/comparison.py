@@ -12,16 +12,20 @@ from benchmarks.contenders.contender import Contender
 from benchmarks.in_process import InProcess
 from benchmarks.models import Classifier
 from benchmarks.pictures import expected, pictures
+from deploy.tuning.sample import Sample
 
 TOLERANCE = 0.005  # of a probability, over the eager model's
+IN_PROCESS, CONSTANT = 0, -1  # instead of a concurrency
+SHARE = 0.7  # of the in-process limit: the constant rate at which every server is asked
 
 
 @dataclass(frozen=True)
 class Measurement:
     """One contender at one concurrency in one round. Latencies in milliseconds, cpu_ms: processor time a request.
 
-    concurrency: 0 for what runs in process, without requests. wrong: answers whose class differs from the eager
-    model's, or whose probability does by more than TOLERANCE.
+    concurrency: IN_PROCESS for what runs without requests; CONSTANT where requests came at a constant rate, SHARE of
+    the limit, so that waiting for a server that cannot keep up counts as latency. wrong: answers whose class differs
+    from the eager model's, or whose probability does by more than TOLERANCE.
     """
 
     model: str
@@ -64,6 +68,7 @@ class Comparison:
     warm_up: float = 1.0
     # A JIT compiler and allocators settle under load; nobody measures a server's first seconds in production.
     settle: float = 10.0
+    constant: bool = False  # also measure at a constant rate
 
     def run(self, tell: Callable[[str], None]) -> tuple[list[Measurement], list[Settled]]:
         """All measurements; tell: called with what is measured next."""
@@ -85,12 +90,16 @@ class Comparison:
                     tell(f"round {number + 1} of {self.rounds}: {limit.name}")
                     limit.throughput(self.warm_up)
                     throughput = limit.throughput(self.seconds)
-                    found.append(Measurement(self.classifier.name, limit.name, 0, number, throughput))
+                    found.append(Measurement(self.classifier.name, limit.name, IN_PROCESS, number, throughput))
+                rate = SHARE * max(m.throughput for m in found if (m.round, m.concurrency) == (number, IN_PROCESS))
                 for contender in self.contenders:
                     contender.resume()
                     for concurrency in self.concurrencies:
                         tell(f"round {number + 1} of {self.rounds}: {contender.name}, {concurrency} at once")
                         found.append(self.measure(contender, concurrency, number))
+                    if self.constant:
+                        tell(f"round {number + 1} of {self.rounds}: {contender.name}, {rate:.0f} a second")
+                        found += self.at_rate(contender, rate, number)
                     contender.pause()
             for contender in self.contenders:
                 settled.append(Settled(self.classifier.name, contender.name, contender.startup, contender.memory()))
@@ -99,14 +108,28 @@ class Comparison:
     def measure(self, contender: Contender, concurrency: int, number: int) -> Measurement:
         before = contender.cpu_seconds()
         sample = contender.load(pictures(), concurrency, self.seconds, self.warm_up)
+        total = sample.throughput * (self.seconds + self.warm_up)
         spent = contender.cpu_seconds() - before
+        return self.measurement(contender, concurrency, number, sample, spent / total * 1000 if total else float("nan"))
+
+    def at_rate(self, contender: Contender, rate: float, number: int) -> list[Measurement]:
+        """None where the contender cannot be asked so."""
+        before = contender.cpu_seconds()
+        sample = contender.constant(pictures(), rate, self.seconds)
+        if sample is None:
+            return []
+        spent = (contender.cpu_seconds() - before) / max(1, len(sample.replies)) * 1000
+        return [self.measurement(contender, CONSTANT, number, sample, spent)]
+
+    def measurement(
+        self, contender: Contender, concurrency: int, number: int, sample: Sample, cpu_ms: float
+    ) -> Measurement:
         truth = expected(self.classifier)
 
         def right(index: int, body: bytes) -> bool:
             label, probability = contender.answer(body)
             return label == truth[index][0] and abs(probability - truth[index][1]) <= TOLERANCE
 
-        total = sample.throughput * (self.seconds + self.warm_up)
         return Measurement(
             self.classifier.name,
             contender.name,
@@ -119,7 +142,7 @@ class Comparison:
             sample.percentile(99.9),
             sample.errors,
             sample.wrong(right),
-            spent / total * 1000 if total else float("nan"),
+            cpu_ms,
         )
 
 

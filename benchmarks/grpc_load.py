@@ -8,8 +8,8 @@ from time import perf_counter
 
 import grpc
 
-from benchmarks.sample import Reply, Sample
 from client.stubs.inference_pb2 import PredictionResponse, PredictionsRequest
+from deploy.tuning.sample import Reply, Sample
 
 METHOD = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 

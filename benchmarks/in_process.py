@@ -1,11 +1,13 @@
-"""The in-process limit: the same pictures through the same model in plain Python, a process a core, no server."""
+"""The in-process limit: the same inputs through the same model in plain Python, a process a core, no server."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.models import PROJECT, Classifier
 from deploy.torchserve import ALLOCATOR
@@ -13,20 +15,19 @@ from deploy.torchserve import ALLOCATOR
 
 @dataclass
 class InProcess:
-    """`processes` of one thread each, that classify batches of `size` pictures for as long as they are told."""
+    """`processes` of one thread each, that work for as long as they are told.
 
-    classifier: Classifier
-    way: str
-    size: int
+    name: in the table. arguments: of `python -m`; the module says "ready", then answers each line with a number of
+    seconds by how many inputs it has done in them.
+    """
+
+    name: str
+    arguments: Sequence[str]
     processes: int
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    @property
-    def name(self) -> str:
-        return f"in process, {'ONNX Runtime' if self.way == 'fast' else 'PIL and eager'}, batches of {self.size}"
-
     def start(self) -> None:
-        command = [sys.executable, "-m", "benchmarks.classify", self.way, self.classifier.name, str(self.size)]
+        command = [sys.executable, "-m", *self.arguments]
         # OpenMP's threads would spin beside the one that works.
         environment = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": "1"}
         self.running = [
@@ -45,7 +46,7 @@ class InProcess:
             self.line(process)
 
     def throughput(self, seconds: float) -> float:
-        """Pictures a second, all processes together."""
+        """Inputs a second, all processes together."""
         for process in self.running:
             if process.stdin is not None:
                 process.stdin.write(f"{seconds}\n")
@@ -66,3 +67,14 @@ class InProcess:
             if process.stdout is not None:
                 process.stdout.close()
         self.running = []
+
+
+def classification(classifier: Classifier, way: str, size: int, processes: int) -> InProcess:
+    """A classifier the usual way or the fast one, in batches of `size` pictures."""
+    name = f"in process, {'ONNX Runtime' if way == 'fast' else 'PIL and eager'}, batches of {size}"
+    return InProcess(name, ["benchmarks.classify", way, classifier.name, str(size)], processes)
+
+
+def handler(archive: Path, size: int, processes: int) -> InProcess:
+    """An archive's model through its own handler's functions, in batches of `size`."""
+    return InProcess(f"in process, batches of {size}", ["benchmarks.handle", str(archive), str(size)], processes)

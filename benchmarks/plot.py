@@ -15,7 +15,7 @@ def plot(found: Sequence[Measurement], path: Path) -> None:
     """Write a PNG: images a second beside the in-process limit, and p99, over the number of requests at once."""
     curves: dict[str, list[tuple[int, dict[str, float]]]] = {}
     for (name, concurrency), values in medians(found).items():
-        if concurrency:
+        if concurrency > 0:
             curves.setdefault(name, []).append((concurrency, values))
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
     for name, points in curves.items():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.comparison import Measurement, Settled, medians
+from benchmarks.comparison import CONSTANT, IN_PROCESS, SHARE, Measurement, Settled, medians
 
 HEAD = "| | requests at once | images/s | of the limit | p50 ms | p95 | p99 | p99.9 | CPU ms each | errors | wrong |"
 
 
 def limit_of(found: Sequence[Measurement]) -> float:
     """The best median of what runs in process."""
-    return max(values["throughput"] for (_, concurrency), values in medians(found).items() if concurrency == 0)
+    return max(values["throughput"] for (_, concurrency), values in medians(found).items() if concurrency == IN_PROCESS)
 
 
 def table(found: Sequence[Measurement], settled: Sequence[Settled]) -> str:
@@ -20,8 +20,9 @@ def table(found: Sequence[Measurement], settled: Sequence[Settled]) -> str:
     lines = [HEAD, "|---" * HEAD.count(" | ") + "|---|"]
     for (name, concurrency), v in medians(found).items():
         speed = f"{v['throughput']:.1f} ({v['low']:.1f}–{v['high']:.1f})"
-        row = [name, str(concurrency) if concurrency else "–", speed, f"{v['throughput'] / best:.2f}"]
-        if concurrency:
+        load = {IN_PROCESS: "–", CONSTANT: f"a constant {SHARE:.0%} of the limit"}.get(concurrency, str(concurrency))
+        row = [name, load, speed, f"{v['throughput'] / best:.2f}"]
+        if concurrency != IN_PROCESS:
             row += [f"{v[n]:.1f}" for n in ("p50", "p95", "p99", "p999")]
             row += [f"{v['cpu_ms']:.2f}", f"{v['errors']:.0f}", f"{v['wrong']:.0f}"]
         else:

@@ -1,4 +1,4 @@
-"""`python -m deploy serve|stop`: the server of this checkout."""
+"""`python -m deploy serve|stop|tune`: the server of this checkout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal, NoReturn
 
-import requests
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -30,12 +29,16 @@ from deploy.ports import HOST, Ports
 from deploy.readiness import manifest_of, sample_of, tail, wait_ready
 from deploy.report import print_calls, print_models
 from deploy.torchserve import TorchServe, called, running, stop
+from deploy.tuning.command import tune
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
 ARTIFACTS = Path(tempfile.gettempdir(), "artifacts")
 YEAR = 365 * 24 * 60  # minutes
 RUN = Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
+
+
+app.command()(tune)
 
 
 @app.command()
@@ -153,16 +156,6 @@ def keep_edge_command(models: list[str], run: Annotated[Path, typer.Option()]) -
     except DeployError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-
-
-@app.command("healthy", hidden=True)
-def healthy_command() -> None:
-    """A container's health check: exit 0 while every model answers."""
-    try:
-        ready = requests.get(f"http://{HOST}:{Ports().status}/readyz", timeout=4).ok
-    except requests.RequestException:
-        ready = False
-    raise typer.Exit(0 if ready else 1)
 
 
 def make(models: list[Model]) -> None:

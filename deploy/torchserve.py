@@ -38,7 +38,7 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": 
 
 @dataclass
 class TorchServe:
-    """store: the folder of archives. archives: their file names. run: working folder, with logs and keys.
+    """store: the folder of archives. archives: file names of those to load. run: working folder, with logs and keys.
 
     host, tokens, token_minutes: as `configuration.render` takes them. console: its log also goes to standard output.
     """
@@ -101,7 +101,7 @@ class TorchServe:
             *("-f", str(self.run / "config.properties")),
             *("-s", str(self.store)),
             "-ncs",  # no snapshots: they would hold every property
-            *("-m", *self.archives),
+            *(["-m", *self.archives] if self.archives else []),
         ]
 
     def write_state(self, process: psutil.Popen, temporary: Path) -> None:

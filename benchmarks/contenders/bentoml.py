@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks.contenders.contender import Contender
 from benchmarks.models import PROJECT
-from benchmarks.rest_load import Target
+from deploy.tuning.rest_load import Target
 
 
 class BentoML(Contender):

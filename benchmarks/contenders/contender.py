@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.models import Classifier
-from benchmarks.rest_load import Target, closed_loop
-from benchmarks.sample import Sample
+from deploy.tuning.rest_load import Target, closed_loop, open_loop
+from deploy.tuning.sample import Sample
 
 START = 180.0  # seconds until it must have answered
 
@@ -65,6 +65,10 @@ class Contender(ABC):
     def load(self, bodies: Sequence[bytes], concurrency: int, seconds: float, warm_up: float) -> Sample:
         """Requests for `seconds`, `concurrency` at a time."""
         return closed_loop(self.target(self.port), bodies, concurrency, seconds, warm_up)
+
+    def constant(self, bodies: Sequence[bytes], rate: float, seconds: float) -> Sample | None:
+        """Requests at a constant rate a second, whether or not it keeps up; None where it cannot be sent so."""
+        return open_loop(self.target(self.port), bodies, rate, seconds)
 
     def family(self) -> list[psutil.Process]:
         if self.process is None or not self.process.is_running():

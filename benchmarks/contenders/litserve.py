@@ -9,7 +9,7 @@ import orjson
 import psutil
 
 from benchmarks.contenders.contender import Contender
-from benchmarks.rest_load import Target
+from deploy.tuning.rest_load import Target
 
 SERVER = "benchmarks.contenders.litserve_server"
 

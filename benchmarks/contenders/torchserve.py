@@ -21,11 +21,11 @@ import torchvision
 from benchmarks import grpc_load
 from benchmarks.contenders.contender import Contender, free_port
 from benchmarks.pictures import pictures
-from benchmarks.rest_load import Target
-from benchmarks.sample import Sample
 from deploy import configuration
 from deploy.ports import Ports
-from deploy.torchserve import TorchServe, environment
+from deploy.torchserve import ALLOCATOR, TorchServe, environment
+from deploy.tuning.rest_load import Target
+from deploy.tuning.sample import Sample
 
 
 class Bundle(Contender):
@@ -61,6 +61,9 @@ class BundleGrpc(Bundle):
 
     name = "this bundle, gRPC"
 
+    def constant(self, bodies: Sequence[bytes], rate: float, seconds: float) -> None:
+        """Not offered: the load generator's gRPC side sends only after an answer."""
+
     def load(self, bodies: Sequence[bytes], concurrency: int, seconds: float, warm_up: float) -> Sample:
         return grpc_load.closed_loop(
             self.server.server.grpc, self.classifier.name, bodies, concurrency, seconds, warm_up
@@ -92,6 +95,8 @@ class Stock(Contender):
         home = Path(package.origin).parent
         (self.folder / "tmp").mkdir()
         variables = environment(self.folder, self.folder / "tmp")
+        for name in ALLOCATOR:  # that is ours
+            variables.pop(name)
         if self.threads:
             variables["OMP_NUM_THREADS"] = str(self.threads)
         command: list[Any] = [

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.comparison import Comparison, medians
 from benchmarks.contenders.torchserve import Bundle
-from benchmarks.in_process import InProcess
+from benchmarks.in_process import classification
 from benchmarks.models import LIGHT
 
 PROCESSES = 2
@@ -13,7 +13,7 @@ PROCESSES = 2
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_serving_costs_little_beside_the_model() -> None:
-    limit, usual = InProcess(LIGHT, "fast", 4, PROCESSES), InProcess(LIGHT, "usual", 1, PROCESSES)
+    limit, usual = (classification(LIGHT, *kind, PROCESSES) for kind in (("fast", 4), ("usual", 1)))
     comparison = Comparison(LIGHT, [Bundle(LIGHT, PROCESSES)], [limit, usual], [8], rounds=3, seconds=2.0, settle=8.0)
     found, _ = comparison.run(print)
     values = medians(found)

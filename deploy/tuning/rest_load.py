@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from benchmarks.sample import Reply, Sample
+from deploy.tuning.sample import Reply, Sample
 
 READ = 1 << 18
 BOUNDARY = "a-picture"

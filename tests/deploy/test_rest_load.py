@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.rest_load import Target, closed_loop, open_loop
+from deploy.tuning.rest_load import Target, closed_loop, open_loop
 
 SERVICE = 0.02  # seconds
 BODIES = [b"x" * 100, b"y" * 200_000]

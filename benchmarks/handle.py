@@ -1,0 +1,65 @@
+"""`python -m benchmarks.handle ARCHIVE BATCH`: a process of the in-process limit for any task.
+
+It decodes the archive's sample, predicts and encodes with the archive's own handler, one thread, without a server; it
+says "ready" and answers each line with a number of seconds by how many inputs it has answered in them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import yaml
+
+from handlers.base import SAMPLE_TYPES
+from handlers.request import parse
+
+
+def load(archive: Path, folder: Path) -> Any:
+    """The archive's handler, its model loaded with one thread on the CPU."""
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder)
+    configuration = yaml.safe_load((folder / "model-config.yaml").read_text(encoding="utf-8"))
+    configuration["handler"]["threads"] = 1
+    module, _, name = configuration["handler"]["class"].rpartition(".")
+    properties = {"model_dir": str(folder), "gpu_id": None, "batch_size": 1}
+    context = SimpleNamespace(system_properties=properties, model_yaml_config=configuration, metrics=None)
+    return getattr(import_module(module), name)(context)
+
+
+@torch.inference_mode()
+def main() -> None:
+    archive, size = Path(sys.argv[1]), int(sys.argv[2])
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as temporary:
+        handler = load(archive, Path(temporary))
+        sample = handler.artifact.sample
+        row = {"body": sample.read_bytes()}
+        headers = {"content-type": SAMPLE_TYPES[sample.suffix]}
+    [payload] = parse(row, headers, handler.kind, handler.max_bytes).payloads
+
+    def answer() -> None:
+        items = [handler.decode(payload) for _ in range(size)]
+        for item, output in zip(items, handler.predict(items), strict=True):
+            handler.encode(item, output, "")
+
+    for _ in range(5):
+        answer()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        end = perf_counter() + float(line)
+        done = 0
+        while perf_counter() < end:
+            answer()
+            done += size
+        print(done, flush=True)
+
+
+if __name__ == "__main__":
+    main()

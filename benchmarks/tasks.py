@@ -1,0 +1,83 @@
+"""`python -m benchmarks.tasks [MODEL …]`: what serving costs each task, beside its own handler called in a loop."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from benchmarks.in_process import handler
+from benchmarks.models import PROJECT
+from deploy.layout import Machine
+from deploy.models import DEMO
+from deploy.ports import Ports
+from deploy.tuning.bench import Bench
+from deploy.tuning.candidate import CONFIGURATION, Candidate, backends
+from deploy.tuning.trial import Trial, merged
+
+OFFSET = 400  # from the usual ports
+HEAD = ("model", "in process, inputs/s", "at once", "served, answers/s", "of the limit", "p50 ms", "p99 ms", "errors")
+
+
+def main(
+    models: Annotated[list[str] | None, typer.Argument(help="Of model_store/; the demo models if none.")] = None,
+    concurrency: Annotated[str, typer.Option(help="Requests at once, a list.")] = "1,8,32",
+    rounds: Annotated[int, typer.Option(help="The limit and the server are measured in turns.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 2.0,
+    output: Annotated[Path, typer.Option(help="The table, as Markdown.")] = Path("bench/tasks.md"),
+) -> None:
+    """Serve each model's archive as it is, with a worker a core, and load it with its own sample over REST."""
+    console = Console(stderr=True)
+    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+    for model in models or DEMO:
+        with console.status(model):
+            rows = compared(PROJECT / "model_store" / f"{model}.mar", concurrency, rounds, seconds)
+        lines += [f"| {model} | {' | '.join(row)} |" for row in rows]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> list[list[str]]:
+    """A row for each concurrency: medians over the rounds, the ratio round by round."""
+    machine = Machine.here()
+    candidate = as_it_is(archive, machine.workers("auto", 1))
+    levels = [int(n) for n in concurrency.split(",")]
+    limits = [handler(archive, size, machine.cores) for size in sorted({1, candidate.size})]
+    best: list[float] = []
+    trials: list[Trial] = []
+    try:
+        for limit in limits:
+            limit.start()
+        with Bench(archive, Ports.shifted(OFFSET), levels, seconds) as bench, bench.serving(candidate):
+            bench.point(levels[-1])  # a JIT compiler and allocators settle
+            for _ in range(rounds):
+                best.append(max(limit.throughput(seconds) for limit in limits))
+                trials.append(Trial(candidate, [bench.point(level) for level in levels]))
+    finally:
+        for limit in limits:
+            limit.stop()
+    rows = []
+    for number, point in enumerate(merged(trials).points):
+        ratio = median(trial.points[number].throughput / top for trial, top in zip(trials, best, strict=True))
+        speeds = [f"{median(best):.1f}", str(point.concurrency), f"{point.throughput:.1f}", f"{ratio:.2f}"]
+        rows.append([*speeds, f"{point.p50:.1f}", f"{point.p99:.1f}", str(point.errors)])
+    return rows
+
+
+def as_it_is(archive: Path, workers: int) -> Candidate:
+    """The candidate that an archive's own configuration stands for."""
+    with zipfile.ZipFile(archive) as file:
+        values = yaml.safe_load(file.read(CONFIGURATION))
+    return Candidate(
+        backends(archive)[0], workers, int(values["handler"]["threads"]), values["batchSize"], values["maxBatchDelay"]
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

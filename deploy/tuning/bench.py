@@ -1,0 +1,111 @@
+"""A server of its own that takes one candidate after the other."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from client import ClientError, RestManagement
+from client.payload import encode
+from deploy.errors import DeployError
+from deploy.ports import Ports
+from deploy.readiness import check_alive, manifest_of, sample_of
+from deploy.torchserve import TorchServe
+from deploy.tuning.candidate import Candidate
+from deploy.tuning.rest_load import Target, closed_loop
+from deploy.tuning.trial import Point, Trial
+
+WARM_UP = 1.0  # seconds at each concurrency, not counted
+STARTING = 60.0  # seconds until the server takes a model
+
+
+class Bench:
+    """Measures candidates for `archive` under a load of its own sample, or of `inputs`; a context manager.
+
+    concurrencies: requests at once, each measured for `seconds`.
+    """
+
+    def __init__(
+        self,
+        archive: Path,
+        ports: Ports,
+        concurrencies: list[int],
+        seconds: float,
+        gpus: int = 0,
+        inputs: list[Path] | None = None,
+    ) -> None:
+        self.archive, self.concurrencies, self.seconds, self.gpus = archive, concurrencies, seconds, gpus
+        self.folder = Path(tempfile.mkdtemp(prefix="tune-"))
+        self.store = self.folder / "store"
+        self.store.mkdir()
+        self.name = str(manifest_of(archive)["modelName"])
+        bodies = [encode(path) for path in inputs or [sample_of(archive, self.folder)]]
+        self.bodies = [body for body, _ in bodies]
+        self.content_type = bodies[0][1]
+        self.ports = ports
+        self.server = TorchServe(self.store, [], self.folder / "run", ports, tokens=False)
+
+    def __enter__(self) -> Bench:
+        try:
+            self.server.start()
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def wait(self) -> None:
+        end = time.monotonic() + STARTING
+        with RestManagement(self.server.server) as management:
+            while True:
+                check_alive(self.server.run)
+                try:
+                    management.list_models()
+                    return
+                except ClientError:
+                    if time.monotonic() > end:
+                        raise DeployError(f"the server has not started after {STARTING:.0f} s") from None
+                    time.sleep(0.2)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def measure(self, candidate: Candidate) -> Trial:
+        """Start the candidate's workers, load them, end them. A candidate that does not start is a trial too."""
+        try:
+            with self.serving(candidate):
+                return Trial(candidate, [self.point(concurrency) for concurrency in self.concurrencies])
+        except ClientError as error:
+            check_alive(self.server.run)
+            return Trial(candidate, [], str(error))
+
+    @contextmanager
+    def serving(self, candidate: Candidate) -> Iterator[None]:
+        """The candidate's workers have loaded the model; at the end they are gone. Raises ClientError."""
+        path = self.store / "candidate.mar"
+        candidate.write(self.archive, path, self.gpus)
+        with RestManagement(self.server.server) as management:
+            management.register(path.name)
+            try:
+                yield
+            finally:
+                management.unregister(self.name)
+
+    def point(self, concurrency: int) -> Point:
+        target = Target(self.ports.inference, f"/predictions/{self.name}", {"Content-Type": self.content_type})
+        try:
+            sample = closed_loop(target, self.bodies, concurrency, self.seconds, WARM_UP)
+        except OSError as error:
+            raise DeployError(f"the server cannot be reached: {error}") from None
+        return Point(concurrency, sample.throughput, sample.percentile(50), sample.percentile(99), sample.errors)

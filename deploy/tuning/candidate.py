@@ -1,0 +1,59 @@
+"""One way to serve a model, and the archive that serves it so."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONFIGURATION = "model-config.yaml"
+GRAPH = "artifact/graph.onnx"
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """The keys of a spec that decide about speed. workers: on each GPU where there are any. delay_ms: from 1."""
+
+    backend: str
+    workers: int
+    threads: int
+    size: int
+    delay_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.backend}, {self.workers} x {self.threads} threads, batch {self.size}, {self.delay_ms} ms"
+
+    def keys(self) -> dict[str, Any]:
+        """As a spec has them."""
+        return {
+            "backend": self.backend,
+            "workers": self.workers,
+            "threads": self.threads,
+            "batch": {"size": self.size, "delay_ms": self.delay_ms},
+        }
+
+    def write(self, archive: Path, path: Path, gpus: int) -> None:
+        """Write `archive` to `path` with these keys in its configuration; without its graph where that is not run."""
+        with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
+            for entry in source.infolist():
+                data = source.read(entry)
+                if entry.filename == GRAPH and self.backend == "torch":
+                    continue
+                target.writestr(entry, self.configured(data, gpus) if entry.filename == CONFIGURATION else data)
+
+    def configured(self, text: bytes, gpus: int) -> bytes:
+        values = yaml.safe_load(text)
+        workers = self.workers * max(1, gpus)
+        values |= {"minWorkers": workers, "maxWorkers": workers, "batchSize": self.size, "maxBatchDelay": self.delay_ms}
+        values["handler"]["threads"] = self.threads
+        changed: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        return changed.encode()
+
+
+def backends(archive: Path) -> list[str]:
+    """What an archive can run on, the faster on a CPU first."""
+    with zipfile.ZipFile(archive) as file:
+        return ["onnxruntime", "torch"] if GRAPH in file.namelist() else ["torch"]

@@ -1,0 +1,42 @@
+"""Keys of a spec file set anew, its comments and the rest of its lines kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.errors import DeployError
+
+
+def write(path: Path, keys: Mapping[str, Any]) -> None:
+    """Set `keys` in the spec at `path`, which need not exist. DeployError where the file cannot be changed so."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    changed = replaced(text, keys)
+    try:
+        right = (yaml.safe_load(changed) or {}) == {**(yaml.safe_load(text) or {}), **keys}
+    except yaml.YAMLError:
+        right = False
+    if not right:
+        lines = yaml.safe_dump(dict(keys), sort_keys=False)
+        raise DeployError(f"{path} is not written a key a line; put this in it:\n{lines}")
+    partial = path.with_suffix(".partial")
+    partial.write_text(changed, encoding="utf-8")
+    partial.replace(path)
+
+
+def replaced(text: str, keys: Mapping[str, Any]) -> str:
+    """The lines of a block mapping without those of `keys`, and the new ones after them."""
+    kept: list[str] = []
+    inside = False
+    for line in text.splitlines(keepends=True):
+        margin = line.startswith(("#", "\n"))  # a comment or a blank line, which stays wherever it stands
+        if not margin and not line.startswith((" ", "\t", "-")):
+            inside = line.partition(":")[0].strip("\"' ") in keys
+        if margin or not inside:
+            kept.append(line)
+    if kept and not kept[-1].endswith("\n"):
+        kept.append("\n")
+    return "".join(kept) + yaml.safe_dump(dict(keys), sort_keys=False, default_flow_style=None)
