@@ -55,7 +55,6 @@ def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> li
         for limit in limits:
             limit.start()
         with Bench(archive, Ports.shifted(OFFSET), levels, seconds) as bench, bench.serving(candidate):
-            bench.point(levels[-1])  # a JIT compiler and allocators settle
             for _ in range(rounds):
                 best.append(max(limit.throughput(seconds) for limit in limits))
                 trials.append(Trial(candidate, [bench.point(level) for level in levels]))

@@ -32,8 +32,8 @@ class Management(ABC):
         """Add a model, or a version of one that is there; the first version of a model becomes its default.
 
         archive: a file name in the model store, or an address that the server's allowed_urls permit. name: instead of
-        the archive's own. initial_workers, batch_size, max_batch_delay (ms): the archive's model-config.yaml wins over
-        them. synchronous: answer after the workers have loaded the model.
+        the archive's own. batch_size, max_batch_delay (ms): instead of the archive's. initial_workers: the
+        archive's model-config.yaml wins over it. synchronous: answer after the workers have loaded the model.
         """
 
     @abstractmethod

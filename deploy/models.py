@@ -16,7 +16,7 @@ TRAINING = {
     "imagenet": 10,
     "shapes-detection": 150,
     "shapes-segmentation": 80,
-    "spoken-digits": 130,
+    "spoken-digits": 180,
     "language-id": 100,
     "cartpole": 60,
 }

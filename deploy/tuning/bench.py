@@ -18,9 +18,11 @@ from deploy.readiness import check_alive, manifest_of, sample_of
 from deploy.torchserve import TorchServe
 from deploy.tuning.candidate import Candidate
 from deploy.tuning.rest_load import Target, closed_loop
+from deploy.tuning.sample import Sample
 from deploy.tuning.trial import Point, Trial
 
 WARM_UP = 1.0  # seconds at each concurrency, not counted
+SETTLE = 5.0  # seconds of load before the first measurement: the server compiles itself
 STARTING = 60.0  # seconds until the server takes a model
 
 
@@ -48,6 +50,7 @@ class Bench:
         self.bodies = [body for body, _ in bodies]
         self.content_type = bodies[0][1]
         self.ports = ports
+        self.settled = False
         self.server = TorchServe(self.store, [], self.folder / "run", ports, tokens=False)
 
     def __enter__(self) -> Bench:
@@ -98,14 +101,20 @@ class Bench:
         with RestManagement(self.server.server) as management:
             management.register(path.name)
             try:
+                if not self.settled:
+                    self.load(max(self.concurrencies), SETTLE)
+                    self.settled = True
                 yield
             finally:
                 management.unregister(self.name)
 
     def point(self, concurrency: int) -> Point:
+        sample = self.load(concurrency, self.seconds)
+        return Point(concurrency, sample.throughput, sample.percentile(50), sample.percentile(99), sample.errors)
+
+    def load(self, concurrency: int, seconds: float) -> Sample:
         target = Target(self.ports.inference, f"/predictions/{self.name}", {"Content-Type": self.content_type})
         try:
-            sample = closed_loop(target, self.bodies, concurrency, self.seconds, WARM_UP)
+            return closed_loop(target, self.bodies, concurrency, seconds, WARM_UP)
         except OSError as error:
             raise DeployError(f"the server cannot be reached: {error}") from None
-        return Point(concurrency, sample.throughput, sample.percentile(50), sample.percentile(99), sample.errors)

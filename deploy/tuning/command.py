@@ -29,6 +29,7 @@ from deploy.tuning.space import Space
 from deploy.tuning.trial import Trial
 
 SHOWN = 8  # of the trials, in the table
+UNWRAPPED = 120  # columns, where the output is a file or a pipe
 OFFSET = 300  # from the usual ports, which a server may hold
 
 console = Console()
@@ -86,6 +87,8 @@ def tune(
         output.mkdir(parents=True, exist_ok=True)
         (output / f"{model}.json").write_text(json.dumps([asdict(t) for t in trials], indent=1), encoding="utf-8")
         plot(trials, p99, output / f"{model}.png")
+        if not console.is_terminal:
+            console.width = UNWRAPPED
         console.print(table(trials, p99))
         console.print(f"All points: {output / model}.png and .json", soft_wrap=True)
         winner = trials[0]

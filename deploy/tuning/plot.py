@@ -41,5 +41,7 @@ def plot(trials: Sequence[Trial], p99: float | None, path: Path) -> None:
     axes.set(
         xlabel="p99 in ms", ylabel="answers a second", xscale="log", ylim=(0, None), title=str(trials[0].candidate)
     )
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=110)
