@@ -113,7 +113,7 @@ class Comparison:
         return self.measurement(contender, concurrency, number, sample, spent / total * 1000 if total else float("nan"))
 
     def at_rate(self, contender: Contender, rate: float, number: int) -> list[Measurement]:
-        """None where the contender cannot be asked so."""
+        """Nothing where the contender cannot be asked so."""
         before = contender.cpu_seconds()
         sample = contender.constant(pictures(), rate, self.seconds)
         if sample is None:

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.handle ARCHIVE BATCH`: a process of the in-process limit for any task.
+"""`python -m benchmarks.handle ARCHIVE BATCH all|model`: a process of the in-process limit for any task.
 
-It decodes the archive's sample, predicts and encodes with the archive's own handler, one thread, without a server; it
-says "ready" and answers each line with a number of seconds by how many inputs it has answered in them.
+It decodes the archive's sample, predicts and encodes with the archive's own handler, one thread, without a server;
+`model` decodes once and then only predicts. It says "ready" and answers each line with a number of seconds by how many
+inputs it has answered in them.
 """
 
 from __future__ import annotations
@@ -49,14 +50,20 @@ def main() -> None:
         for item, output in zip(items, handler.predict(items), strict=True):
             handler.encode(item, output, "")
 
+    decoded = [handler.decode(payload) for _ in range(size)]
+
+    def predict() -> None:
+        handler.predict(decoded)
+
+    work = answer if sys.argv[3] == "all" else predict
     for _ in range(5):
-        answer()
+        work()
     print("ready", flush=True)
     for line in sys.stdin:
         end = perf_counter() + float(line)
         done = 0
         while perf_counter() < end:
-            answer()
+            work()
             done += size
         print(done, flush=True)
 

@@ -75,6 +75,6 @@ def classification(classifier: Classifier, way: str, size: int, processes: int) 
     return InProcess(name, ["benchmarks.classify", way, classifier.name, str(size)], processes)
 
 
-def handler(archive: Path, size: int, processes: int) -> InProcess:
-    """An archive's model through its own handler's functions, in batches of `size`."""
-    return InProcess(f"in process, batches of {size}", ["benchmarks.handle", str(archive), str(size)], processes)
+def handler(archive: Path, size: int, processes: int, part: str = "all") -> InProcess:
+    """An archive's model through its own handler's functions, in batches of `size`; part "model" only predicts."""
+    return InProcess(f"{part}, batches of {size}", ["benchmarks.handle", str(archive), str(size), part], processes)

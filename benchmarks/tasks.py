@@ -21,7 +21,17 @@ from deploy.tuning.candidate import CONFIGURATION, Candidate, backends
 from deploy.tuning.trial import Trial, merged
 
 OFFSET = 400  # from the usual ports
-HEAD = ("model", "in process, inputs/s", "at once", "served, answers/s", "of the limit", "p50 ms", "p99 ms", "errors")
+HEAD = (
+    "model",
+    "the bare model, inputs/s",
+    "with decoding and encoding",
+    "at once",
+    "served, answers/s",
+    "of the limit",
+    "p50 ms",
+    "p99 ms",
+    "errors",
+)
 
 
 def main(
@@ -49,22 +59,31 @@ def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> li
     candidate = as_it_is(archive, machine.workers("auto", 1))
     levels = [int(n) for n in concurrency.split(",")]
     limits = [handler(archive, size, machine.cores) for size in sorted({1, candidate.size})]
+    bare = handler(archive, candidate.size, machine.cores, "model")
+    alone: list[float] = []
     best: list[float] = []
     trials: list[Trial] = []
     try:
-        for limit in limits:
+        for limit in (bare, *limits):
             limit.start()
         with Bench(archive, Ports.shifted(OFFSET), levels, seconds) as bench, bench.serving(candidate):
             for _ in range(rounds):
+                alone.append(bare.throughput(seconds))
                 best.append(max(limit.throughput(seconds) for limit in limits))
                 trials.append(Trial(candidate, [bench.point(level) for level in levels]))
     finally:
-        for limit in limits:
+        for limit in (bare, *limits):
             limit.stop()
     rows = []
     for number, point in enumerate(merged(trials).points):
         ratio = median(trial.points[number].throughput / top for trial, top in zip(trials, best, strict=True))
-        speeds = [f"{median(best):.1f}", str(point.concurrency), f"{point.throughput:.1f}", f"{ratio:.2f}"]
+        speeds = [
+            f"{median(alone):.1f}",
+            f"{median(best):.1f}",
+            str(point.concurrency),
+            f"{point.throughput:.1f}",
+            f"{ratio:.2f}",
+        ]
         rows.append([*speeds, f"{point.p50:.1f}", f"{point.p99:.1f}", str(point.errors)])
     return rows
 

@@ -17,6 +17,7 @@ from deploy.torchserve import running, server_of
 LOADING = 600.0
 WARM_UP = 60.0
 POLL = 0.25
+LINES_FOLLOW = 20  # polls
 
 
 def sample_of(archive: Path, folder: Path) -> Path:
@@ -97,8 +98,10 @@ def check_loads(run: Path, name: str) -> None:
     lines = worker_lines(log, name)
     if not any("Backend worker process died" in line for line in lines):
         return
-    while (more := worker_lines(log, name, after=POLL)) != lines:  # the reason comes line by line, after that line
-        lines = more
+    for _ in range(LINES_FOLLOW):  # the reason comes line by line, after that line
+        before, lines = lines, worker_lines(log, name, after=POLL)
+        if lines == before:
+            break
     said = "\n".join(line.partition(" - ")[2] for line in lines[-12:])
     raise DeployError(f"{name} cannot be loaded; its worker said:\n{said}\n(all of it is in {log})")
 

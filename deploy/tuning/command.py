@@ -66,6 +66,9 @@ def tune(
         list[Path] | None,
         typer.Option("--input", exists=True, dir_okay=False, help="A file to send, of one type; the archive's sample."),
     ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The model's, where not in archiver/specs/.")
+    ] = None,
     write: Annotated[bool, typer.Option("--write/--no-write", help="Put the winner into the model's spec.")] = True,
     output: Annotated[Path, typer.Option(help="For the plot and all measurements.")] = PROJECT / ".run" / "tune",
 ) -> None:
@@ -80,6 +83,9 @@ def tune(
         [chosen] = choose([model], "demo")
         if not chosen.archive.is_file():
             raise DeployError(f"{chosen.archive} is not there; ./scripts/serve {model} makes it")
+        spec = spec or chosen.spec
+        if write and not spec.is_file():
+            raise DeployError(f"{spec} is not there; --spec names the model's spec, --no-write leaves it alone")
         if running(PROJECT / ".run"):
             raise DeployError("a server of this checkout is running and would take part; ./scripts/stop ends it")
         machine = Machine.here()
@@ -95,8 +101,11 @@ def tune(
         if not winner.score(p99):
             raise DeployError("no candidate stays within the bound" if p99 else f"none can be served: {winner.problem}")
         if write:
-            spec_file.write(chosen.spec, winner.candidate.keys())
-            console.print(f"{winner.candidate}: written to {chosen.spec}", soft_wrap=True)
+            keys = winner.candidate.keys()
+            if machine.gpus:
+                keys.pop("backend")  # which is about CPUs: the archive keeps its graph for those
+            spec_file.write(spec, keys)
+            console.print(f"{winner.candidate}: written to {spec}", soft_wrap=True)
         else:
             console.print(f"The best: {winner.candidate}", soft_wrap=True)
     except (DeployError, ClientError, ValueError) as error:

@@ -12,8 +12,8 @@ from deploy.errors import DeployError
 
 
 def write(path: Path, keys: Mapping[str, Any]) -> None:
-    """Set `keys` in the spec at `path`, which need not exist. DeployError where the file cannot be changed so."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    """Set `keys` in the spec at `path`. DeployError where the file cannot be changed so."""
+    text = path.read_text(encoding="utf-8")
     changed = replaced(text, keys)
     try:
         right = (yaml.safe_load(changed) or {}) == {**(yaml.safe_load(text) or {}), **keys}

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from typer.testing import CliRunner
 
+from deploy.__main__ import app
 from deploy.errors import DeployError
+from deploy.models import Model
 from deploy.tuning import spec_file
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import GRAPH, Candidate, backends
@@ -160,9 +163,15 @@ def test_a_spec_that_cannot_be_changed_line_by_line_stays(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_spec_that_is_not_there_is_made(tmp_path: Path) -> None:
-    spec_file.write(tmp_path / "new.yaml", KEYS)
-    assert yaml.safe_load((tmp_path / "new.yaml").read_text()) == KEYS
+def test_a_spec_that_is_not_there_is_named_before_anything_is_measured(
+    tiny_archive: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tiny_archive("tiny-policy")
+    monkeypatch.setattr(Model, "archive", archive)
+    monkeypatch.setattr("deploy.tuning.command.choose", lambda names, zoo: [Model(names[0])])
+    result = CliRunner().invoke(app, ["tune", "tiny-policy"])
+    assert result.exit_code == 1
+    assert "tiny-policy.yaml is not there; --spec" in result.output
 
 
 def test_an_archive_as_a_candidate_has_it(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
