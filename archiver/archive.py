@@ -17,6 +17,10 @@ from archiver.errors import Problem, SpecError, VerificationError
 from archiver.package import Package, python_files
 
 ENTRY = "entry.py"
+# For a server that is not told otherwise: any machine can work with these. TorchServe takes a delay of 0 in an
+# archive for its own default, 100 ms; `deploy` registers the archive with its own.
+BATCH_SIZE = 4
+BATCH_DELAY = 1
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ def configuration(package: Package) -> dict[str, Any]:
         # Both: TorchServe ignores minWorkers where maxWorkers is missing.
         "minWorkers": workers,
         "maxWorkers": workers,
-        "batchSize": spec.batch.size,
-        "maxBatchDelay": spec.batch.delay_ms,
+        "batchSize": BATCH_SIZE if spec.batch.size == "auto" else spec.batch.size,
+        "maxBatchDelay": BATCH_DELAY if spec.batch.delay_ms == "auto" else max(BATCH_DELAY, spec.batch.delay_ms),
         "responseTimeout": spec.timeouts.response_s,
         "startupTimeout": spec.timeouts.startup_s,
         "handler": {

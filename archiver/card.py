@@ -9,7 +9,7 @@ from pydantic import Field
 from archiver import __version__
 from archiver.package import Package
 from archiver.section import Section
-from archiver.spec import MODEL_NAME
+from archiver.spec import MODEL_NAME, Batch
 from archiver.tasks import TASKS, TaskName
 
 SCHEMA = 1
@@ -20,6 +20,7 @@ class Card(Section):
 
     input: content types of a raw body, the field of a form or JSON object, and what a request can set.
     reference: statistics of the predictions on validation data. backend: what computes the model on a CPU.
+    workers, batch: as the spec asks for them; "auto" leaves them to the machine that serves.
     sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
     """
 
@@ -39,6 +40,7 @@ class Card(Section):
     format: str
     backend: str
     workers: int | Literal["auto"]
+    batch: Batch
     sha256: dict[str, str]
     versions: dict[str, str]
 
@@ -69,6 +71,7 @@ def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, A
         "format": description.format,
         "backend": backend,
         "workers": package.spec.workers,
+        "batch": package.spec.batch.model_dump(),
         "sha256": digests,
         "versions": {**description.versions, "archiver": __version__},
     }

@@ -51,7 +51,7 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
             "name": package.spec.name,
             "folder": str(folder),
             "handler": "entry.py",
-            "batch_size": package.spec.batch.size,
+            "batch_size": configuration["batchSize"],
             "device": "cpu",
             "batches": {},
         }

@@ -38,16 +38,28 @@ def list_or_file(value: Any) -> list[str] | str | None:
     raise ValueError("a list of strings, or the name of a .txt or .json file")
 
 
-def count_or_auto(value: Any) -> int | Literal["auto"]:
-    if value == "auto" or (type(value) is int and 1 <= value <= MAX_WORKERS):
-        return value
-    raise ValueError(f"auto, or a number from 1 to {MAX_WORKERS}")
+def auto_or(least: int, most: int) -> PlainValidator:
+    """Of a key that is left to the machine, or a number of the range."""
+
+    def check(value: Any) -> int | Literal["auto"]:
+        if value == "auto" or (type(value) is int and least <= value <= most):
+            return value
+        raise ValueError(f"auto, or a number from {least} to {most}")
+
+    return PlainValidator(check)
 
 
 class Batch(Section):
-    size: int = Field(default=4, ge=1, le=1024, description="most requests in one batch")
-    # From 1: TorchServe takes 0 for its own default, 100 ms.
-    delay_ms: int = Field(default=1, ge=1, le=60_000, description="longest wait for a batch to fill")
+    """`auto` is decided by `deploy`, on the machine that serves: see deploy/layout.py."""
+
+    size: Annotated[int | Literal["auto"], auto_or(1, 1024)] = Field(
+        default="auto", description="most requests in one batch; auto: 2 on a CPU, 16 on a GPU"
+    )
+    delay_ms: Annotated[int | Literal["auto"], auto_or(0, 60_000)] = Field(
+        default="auto",
+        description="longest wait for a batch to fill; 0: takes what is there, two requests at most; "
+        "auto: 0 for batches of up to 2, else 1",
+    )
 
 
 class Timeouts(Section):
@@ -77,7 +89,7 @@ class Spec(Section):
         default=None, description="instead of the artifact's: a list, or a file with one a line or a JSON list"
     )
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="differences over the artifact's")
-    workers: Annotated[int | Literal["auto"], PlainValidator(count_or_auto)] = Field(
+    workers: Annotated[int | Literal["auto"], auto_or(1, MAX_WORKERS)] = Field(
         default="auto",
         description="processes that serve the model, on each GPU where there are any; auto: as the machine has cores",
     )

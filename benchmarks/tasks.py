@@ -56,7 +56,7 @@ def main(
 def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> list[list[str]]:
     """A row for each concurrency: medians over the rounds, the ratio round by round."""
     machine = Machine.here()
-    candidate = as_it_is(archive, machine.workers("auto", 1))
+    candidate = as_it_is(archive, machine)
     levels = [int(n) for n in concurrency.split(",")]
     limits = [handler(archive, size, machine.cores) for size in sorted({1, candidate.size})]
     bare = handler(archive, candidate.size, machine.cores, "model")
@@ -88,13 +88,12 @@ def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> li
     return rows
 
 
-def as_it_is(archive: Path, workers: int) -> Candidate:
-    """The candidate that an archive's own configuration stands for."""
+def as_it_is(archive: Path, machine: Machine) -> Candidate:
+    """The candidate that `deploy` makes of an archive alone on this machine."""
     with zipfile.ZipFile(archive) as file:
-        values = yaml.safe_load(file.read(CONFIGURATION))
-    return Candidate(
-        backends(archive)[0], workers, int(values["handler"]["threads"]), values["batchSize"], values["maxBatchDelay"]
-    )
+        threads = int(yaml.safe_load(file.read(CONFIGURATION))["handler"]["threads"])
+    layout = machine.layout(archive, 1)
+    return Candidate(backends(archive)[0], layout.workers, threads, layout.batch_size, layout.delay_ms)
 
 
 if __name__ == "__main__":

@@ -16,17 +16,16 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from client import ClientError, RestManagement
+from client import ClientError
 from deploy.configuration import PROJECT
 from deploy.container import serve as serve_in_container
 from deploy.edge.files import write as write_edge_files
 from deploy.edge.process import keep as keep_edge
 from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
-from deploy.layout import Machine, scale
 from deploy.models import BUILDING, TRAINING, Model, choose, make_missing
 from deploy.ports import HOST, Ports
-from deploy.readiness import manifest_of, sample_of, tail, wait_ready
+from deploy.readiness import load, sample_of, tail
 from deploy.report import print_calls, print_models
 from deploy.torchserve import TorchServe, called, running, stop
 from deploy.tuning.command import tune
@@ -73,7 +72,6 @@ def serve(
         make(chosen)
         server = TorchServe(
             chosen[0].store,
-            [model.archive.name for model in chosen],
             RUN,
             ports,
             token_minutes=YEAR if edge else None,  # the edge is given the key once
@@ -187,9 +185,7 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
         return grid
 
     with Live(get_renderable=picture, console=console, refresh_per_second=5, transient=True):
-        ready = wait_ready(RUN, [model.archive for model in models], states.__setitem__)
-    with console.status("starting the workers this machine has room for"), RestManagement(server.server) as management:
-        scale(management, {str(manifest_of(m.archive)["modelName"]): m.archive for m in models}, Machine.here())
+        ready = load(RUN, [model.archive for model in models], states.__setitem__)
     process = running(RUN)
     if process is None:
         raise DeployError("the server ended right after its models had answered")

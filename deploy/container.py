@@ -6,11 +6,9 @@ import signal
 import threading
 from pathlib import Path
 
-from client import RestManagement
 from deploy.errors import DeployError
-from deploy.layout import Machine, scale
 from deploy.ports import Ports
-from deploy.readiness import manifest_of, tail, wait_ready
+from deploy.readiness import load, manifest_of, tail
 from deploy.status import Status, StatusServer, drain
 from deploy.torchserve import TorchServe, running
 
@@ -30,17 +28,14 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
     ports = Ports()
-    torchserve = TorchServe(store, [path.name for path in archives], run, ports, host=host, tokens=False, console=True)
+    torchserve = TorchServe(store, run, ports, host=host, tokens=False, console=True)
     with torchserve:
-        names = {str(manifest_of(path)["modelName"]): path for path in archives}
-        status = Status(torchserve.server, store, list(names))
+        status = Status(torchserve.server, store, [manifest_of(path)["modelName"] for path in archives])
         server = StatusServer(status, host, ports.status)
         server.start()
         try:
-            wait_ready(run, archives, lambda name, state: print(f"{name}: {state}", flush=True), asked.is_set)
+            load(run, archives, lambda name, state: print(f"{name}: {state}", flush=True), asked.is_set)
             if not asked.is_set():
-                with RestManagement(torchserve.server) as management:
-                    scale(management, names, Machine.here())
                 status.look()
                 status.admit()
                 print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""How many workers each model gets on this machine. TorchServe gives a model's workers the GPUs in turn."""
+"""Workers and batches of each model on this machine. TorchServe gives a model's workers the GPUs in turn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -15,10 +16,22 @@ from client.management import Management
 
 # What a worker takes at least: Python, torch and the libraries a handler imports.
 WORKER_BYTES = 600 * 2**20
-# Of the memory that is free with one worker of each model loaded; the rest is for requests and for other processes.
+# Of the memory that is free; the rest is for requests and for other processes.
 SHARE_OF_MEMORY = 0.5
 # One worker decodes while another computes.
 WORKERS_PER_GPU = 2
+BATCH_ON_GPU = 16
+# What TorchServe puts into a batch without a delay.
+UNWAITED = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one model is served. batch_size: most requests in a batch. delay_ms: the first of them waits for others."""
+
+    workers: int
+    batch_size: int
+    delay_ms: int
 
 
 @dataclass(frozen=True)
@@ -38,19 +51,35 @@ class Machine:
         free = min(psutil.virtual_memory().available, memory_left())
         return cls(cores, torch.cuda.device_count(), int(free))
 
-    def workers(self, asked: int | str, models: int) -> int:
+    def layout(self, archive: Path, models: int) -> Layout:
+        """Of one archive among `models`, as its card asks for it."""
+        card = card_of(archive)
+        size, delay = self.batch(**card["batch"])
+        return Layout(self.workers(card["workers"], models, archive.stat().st_size), size, delay)
+
+    def workers(self, asked: int | str, models: int, size: int) -> int:
         """Workers of one model among `models`.
 
-        asked: by its archive: a number, for each GPU where there are any, or "auto". That is two on each GPU; on a CPU
-        a core each, the cores divided among the models, as far as the memory goes. Two workers of one thread answer
-        more than one worker of two threads.
+        asked: a number, for each GPU where there are any, or "auto". That is two on each GPU; on a CPU a core each,
+        the cores divided among the models, as far as the memory goes. Two workers of one thread answer more than one
+        worker of two threads. size: bytes of the archive.
         """
         if asked != "auto":
             return int(asked) * max(1, self.gpus)
         if self.gpus:
             return WORKERS_PER_GPU * self.gpus
-        fitting = 1 + int(SHARE_OF_MEMORY * self.free / WORKER_BYTES / models)
+        fitting = int(SHARE_OF_MEMORY * self.free / (WORKER_BYTES + size) / models)
         return max(1, min(self.cores // models, fitting))
+
+    def batch(self, size: int | str, delay_ms: int | str) -> tuple[int, int]:
+        """(most requests in a batch, milliseconds that the first waits for others), of what a card asks for.
+
+        On a CPU a batch is no faster than its items one after the other: it only spreads the server's cost, and a
+        large one leaves the other workers nothing to do. TorchServe fills a batch of two from what waits and nobody
+        waits for it; for a third it looks only where there is a delay.
+        """
+        most = (BATCH_ON_GPU if self.gpus else UNWAITED) if size == "auto" else int(size)
+        return most, int(most > UNWAITED) if delay_ms == "auto" else int(delay_ms)
 
 
 def quota() -> float:
@@ -76,17 +105,17 @@ def text_of(path: str) -> str:
         return ""
 
 
-def asked_by(archive: Path) -> int | str:
-    """The workers an archive's spec asks for."""
+def card_of(archive: Path) -> dict[str, Any]:
     with zipfile.ZipFile(archive) as file:
-        card = json.loads(file.read("card.json"))
-    workers: int | str = card["workers"]
-    return workers
+        card: dict[str, Any] = json.loads(file.read("card.json"))
+    return card
 
 
-def scale(management: Management, archives: Mapping[str, Path], machine: Machine) -> None:
-    """Give each model, by its name, its workers on this machine, and wait until they have loaded it."""
+def register(management: Management, archives: Mapping[str, Path], machine: Machine) -> None:
+    """Register each model, by its name, with its layout on this machine; its workers load it meanwhile."""
     for model, archive in archives.items():
-        wanted = machine.workers(asked_by(archive), len(archives))
-        if wanted != management.describe(model).min_workers:
-            management.scale(model, wanted, wanted)
+        layout = machine.layout(archive, len(archives))
+        management.register(
+            archive.name, batch_size=layout.batch_size, max_batch_delay=layout.delay_ms, synchronous=False
+        )
+        management.scale(model, layout.workers, synchronous=False)

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from client import ClientError, RestClient, RestManagement
+from client.management import Management
 from deploy.errors import DeployError
+from deploy.layout import Machine, register
 from deploy.torchserve import running, server_of
 
+STARTING = 60.0
 LOADING = 600.0
 WARM_UP = 60.0
 POLL = 0.25
@@ -36,18 +39,21 @@ def manifest_of(archive: Path) -> dict[str, Any]:
         return json.loads(file.read("MAR-INF/MANIFEST.json"))["model"]
 
 
-def wait_ready(
+def load(
     run: Path,
     archives: Sequence[Path],
     tell: Callable[[str, str], None] = lambda name, state: None,
     give_up: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
-    """Wait until every archive's model has answered its sample; the seconds from now to each one's answer.
+    """Register every archive with a server that has just been started and wait until its model has answered its sample.
+
+    Returns the seconds from now to each one's answer.
 
     tell: called with (model, state) when a state changes: "loading", "warming up", "ready". give_up: asked now and
     then; once it says so, the wait ends with what is ready by then.
 
-    Raises DeployError when the server ends, a model fails to load (with the end of its log) or a warm-up is refused.
+    Raises DeployError when the server ends, a model fails to load (with the end of its log) or a warm-up is refused;
+    ClientError when an archive is refused.
     """
     started = time.monotonic()
     waiting = {manifest_of(archive)["modelName"]: archive for archive in archives}
@@ -56,11 +62,13 @@ def wait_ready(
         tell(name, "loading")
     server = server_of(run)
     with RestManagement(server) as management, RestClient(server) as client:
+        wait_listening(run, management)
+        register(management, waiting, Machine.here())
         while waiting and not give_up():
             check_alive(run)
             for name, archive in list(waiting.items()):
                 check_loads(run, name)
-                if not has_loaded(management, name, manifest_of(archive)["modelVersion"]):
+                if not management.is_ready(name, manifest_of(archive)["modelVersion"]):
                     continue
                 tell(name, "warming up")
                 warm_up(client, name, sample_of(archive, run / "samples"))
@@ -73,11 +81,18 @@ def wait_ready(
     return ready
 
 
-def has_loaded(management: RestManagement, name: str, version: str) -> bool:
-    try:
-        return management.is_ready(name, version)
-    except ClientError:
-        return False  # the server is still starting: no port yet, no keys yet, or the model is not registered yet
+def wait_listening(run: Path, management: Management) -> None:
+    """Wait until a server that has been started takes calls: it first has no port, then no keys."""
+    end = time.monotonic() + STARTING
+    while True:
+        check_alive(run)
+        try:
+            management.list_models()
+            return
+        except ClientError:
+            if time.monotonic() > end:
+                raise DeployError(f"the server takes no calls after {STARTING:g} s; see {run / 'logs'}") from None
+            time.sleep(POLL)
 
 
 def warm_up(client: RestClient, name: str, sample: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,13 +38,12 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": 
 
 @dataclass
 class TorchServe:
-    """store: the folder of archives. archives: file names of those to load. run: working folder, with logs and keys.
+    """store: the folder of the archives that can be registered. run: working folder, with logs and keys.
 
     host, tokens, token_minutes: as `configuration.render` takes them. console: its log also goes to standard output.
     """
 
     store: Path
-    archives: Sequence[str]
     run: Path
     ports: Ports = field(default_factory=Ports)
     host: str = HOST
@@ -53,15 +52,12 @@ class TorchServe:
     console: bool = False
 
     def start(self) -> None:
-        """Start the process and return; the models load while it runs. Raises DeployError."""
+        """Start the process, with no model registered yet, and return. Raises DeployError."""
         self.store, self.run = self.store.resolve(), self.run.resolve()
         process = running(self.run)
         if process:
             raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
         clean(self.run)
-        missing = [name for name in self.archives if not (self.store / name).is_file()]
-        if missing:
-            raise DeployError(f"not in {self.store}: {', '.join(missing)}")
         self.ports.check_free()
         for folder in (self.run / "logs", self.run / "tmp"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +97,6 @@ class TorchServe:
             *("-f", str(self.run / "config.properties")),
             *("-s", str(self.store)),
             "-ncs",  # no snapshots: they would hold every property
-            *(["-m", *self.archives] if self.archives else []),
         ]
 
     def write_state(self, process: psutil.Popen, temporary: Path) -> None:

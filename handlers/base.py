@@ -67,7 +67,7 @@ class Handler(ABC, Generic[Item, Output]):
         self.limits: Mapping[str, Any] = settings.get("limits") or {}
         self.options: Mapping[str, Any] = settings.get("options") or {}
         self.max_bytes = int(self.limits.get("max_bytes", 16 * MEBIBYTE))
-        self.batch_size = int(context.model_yaml_config.get("batchSize", 1))
+        self.batch_size = int(context.system_properties["batch_size"])
         threads = int(settings.get("threads", 0))
         if threads:
             torch.set_num_threads(threads)

@@ -38,9 +38,9 @@ def tiny_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
             (root / name).mkdir()
             TINY[name](root / name / "artifact")
             spec = root / f"{name}.yaml"
-            batch = {"batch": {"size": 4, "delay_ms": 50}, "threads": 1}
+            layout = {"batch": {"size": 4, "delay_ms": 50}, "workers": 1, "threads": 1}
             spec.write_text(
-                yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **batch, **SPEC.get(name, {})})
+                yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **layout, **SPEC.get(name, {})})
             )
             archives[name] = archive.build(resolve(spec, root), PROJECT / "handlers", root / "store").path
         return archives[name]

@@ -23,6 +23,7 @@ from benchmarks.contenders.contender import Contender, free_port
 from benchmarks.pictures import pictures
 from deploy import configuration
 from deploy.ports import Ports
+from deploy.readiness import load
 from deploy.torchserve import ALLOCATOR, TorchServe, environment
 from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
@@ -38,8 +39,9 @@ class Bundle(Contender):
         store = self.folder / "store"
         archive = self.classifier.archive(store, pictures()[0], f"workers: {self.workers}\n{self.spec}")
         ports = Ports(port, free_port(), free_port(), free_port(), free_port(), free_port())
-        self.server = TorchServe(store, [archive.name], self.folder / "run", ports, tokens=False)
+        self.server = TorchServe(store, self.folder / "run", ports, tokens=False)
         self.server.start()
+        load(self.server.run, [archive])
         state = json.loads((self.folder / "run" / "server.json").read_text(encoding="utf-8"))
         return psutil.Process(state["pid"])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from client import ClientError, RestManagement
 from client.payload import encode
 from deploy.errors import DeployError
 from deploy.ports import Ports
-from deploy.readiness import check_alive, manifest_of, sample_of
+from deploy.readiness import check_alive, manifest_of, sample_of, wait_listening
 from deploy.torchserve import TorchServe
 from deploy.tuning.candidate import Candidate
 from deploy.tuning.rest_load import Target, closed_loop
@@ -23,7 +22,6 @@ from deploy.tuning.trial import Point, Trial
 
 WARM_UP = 1.0  # seconds at each concurrency, not counted
 SETTLE = 5.0  # seconds of load before the first measurement: the server compiles itself
-STARTING = 60.0  # seconds until the server takes a model
 
 
 class Bench:
@@ -51,29 +49,17 @@ class Bench:
         self.content_type = bodies[0][1]
         self.ports = ports
         self.settled = False
-        self.server = TorchServe(self.store, [], self.folder / "run", ports, tokens=False)
+        self.server = TorchServe(self.store, self.folder / "run", ports, tokens=False)
 
     def __enter__(self) -> Bench:
         try:
             self.server.start()
-            self.wait()
+            with RestManagement(self.server.server) as management:
+                wait_listening(self.server.run, management)
         except BaseException:
             self.close()
             raise
         return self
-
-    def wait(self) -> None:
-        end = time.monotonic() + STARTING
-        with RestManagement(self.server.server) as management:
-            while True:
-                check_alive(self.server.run)
-                try:
-                    management.list_models()
-                    return
-                except ClientError:
-                    if time.monotonic() > end:
-                        raise DeployError(f"the server has not started after {STARTING:.0f} s") from None
-                    time.sleep(0.2)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,7 +85,7 @@ class Bench:
         path = self.store / "candidate.mar"
         candidate.write(self.archive, path, self.gpus)
         with RestManagement(self.server.server) as management:
-            management.register(path.name)
+            management.register(path.name, batch_size=candidate.size, max_batch_delay=candidate.delay_ms)
             try:
                 if not self.settled:
                     self.load(max(self.concurrencies), SETTLE)

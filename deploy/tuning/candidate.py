@@ -15,7 +15,7 @@ GRAPH = "artifact/graph.onnx"
 
 @dataclass(frozen=True, order=True)
 class Candidate:
-    """The keys of a spec that decide about speed. workers: on each GPU where there are any. delay_ms: from 1."""
+    """The keys of a spec that decide about speed. workers: on each GPU where there are any."""
 
     backend: str
     workers: int
@@ -36,7 +36,10 @@ class Candidate:
         }
 
     def write(self, archive: Path, path: Path, gpus: int) -> None:
-        """Write `archive` to `path` with these keys in its configuration; without its graph where that is not run."""
+        """Write `archive` to `path` with these workers and threads; without its graph where that is not run.
+
+        The batch is given where it is registered, as `deploy` does: an archive cannot say that nobody waits.
+        """
         with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
             for entry in source.infolist():
                 data = source.read(entry)
@@ -47,7 +50,7 @@ class Candidate:
     def configured(self, text: bytes, gpus: int) -> bytes:
         values = yaml.safe_load(text)
         workers = self.workers * max(1, gpus)
-        values |= {"minWorkers": workers, "maxWorkers": workers, "batchSize": self.size, "maxBatchDelay": self.delay_ms}
+        values |= {"minWorkers": workers, "maxWorkers": workers}
         values["handler"]["threads"] = self.threads
         changed: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         return changed.encode()

@@ -104,6 +104,21 @@ def test_torchserve_knows_every_key_of_the_configuration_but_the_handlers_block(
             assert type(value) is int
 
 
+@pytest.mark.parametrize(
+    ("batch", "configured"), [({}, (4, 1)), ({"size": 2, "delay_ms": 0}, (2, 1)), ({"size": 64}, (64, 1))]
+)
+def test_what_is_left_to_the_machine_is_safe_on_any_server(
+    world: World, batch: dict[str, int], configured: tuple[int, int]
+) -> None:
+    """TorchServe takes a delay of 0 in an archive for 100 ms; what the spec asked for is on the card."""
+    world.spec(batch=batch)
+    with zipfile.ZipFile(built(world)) as archive:
+        configuration = yaml.safe_load(archive.read("model-config.yaml"))
+        card = json.loads(archive.read("card.json"))
+    assert (configuration["batchSize"], configuration["maxBatchDelay"]) == configured
+    assert card["batch"] == {"size": "auto", "delay_ms": "auto", **batch}
+
+
 def test_configuration_sets_every_key_torchserve_would_guess(world: World) -> None:
     world.spec(
         workers=2, threads=3, batch={"size": 4, "delay_ms": 7}, timeouts={"response_s": 9}, limits={"max_pixels": 5}

@@ -21,8 +21,16 @@ def test_names_torchserve_refuses(name: str) -> None:
 
 def test_defaults_leave_torchserve_no_choice() -> None:
     read = Spec.model_validate({"name": "m"})
-    assert (read.batch.size, read.timeouts.response_s, read.timeouts.startup_s) == (4, 30, 600)
-    assert 1 <= read.batch.delay_ms <= 5
+    assert (read.timeouts.response_s, read.timeouts.startup_s) == (30, 600)
+    assert (read.workers, read.batch.size, read.batch.delay_ms) == ("auto", "auto", "auto")  # the machine's choice
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("size", 0), ("size", 1025), ("size", "4"), ("size", True), ("delay_ms", -1), ("delay_ms", 1.5)]
+)
+def test_batches_that_cannot_be(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match="auto, or a number from"):
+        Spec.model_validate({"name": "m", "batch": {key: value}})
 
 
 def test_every_shipped_spec_is_valid_and_found_by_name() -> None:

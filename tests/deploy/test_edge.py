@@ -14,7 +14,7 @@ from cryptography import x509
 from client import Forbidden, GrpcClient, InvalidInput, RestClient, RestManagement, Server, Unauthorized
 from deploy.edge import certificate, clients, process
 from deploy.errors import DeployError
-from deploy.readiness import wait_ready
+from deploy.readiness import load
 from deploy.torchserve import TorchServe, called, state_of
 from tests.ports import free_ports
 
@@ -27,9 +27,8 @@ def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     """The run folder of a server with an edge; both end without a trace."""
     archives, folder = [tiny_archive(name) for name in MODELS], tmp_path_factory.mktemp("edge")
     run, ports = folder / "run", free_ports()
-    names = [archive.name for archive in archives]
-    with TorchServe(archives[0].parent, names, run, ports, token_minutes=10_000) as torchserve:
-        wait_ready(run, archives)
+    with TorchServe(archives[0].parent, run, ports, token_minutes=10_000) as torchserve:
+        load(run, archives)
         process.start(torchserve.run, ports, list(MODELS), folder / "secrets")
         keeper = psutil.Process((state_of(run) or {})["edge"]["pid"])
         family = [keeper, *keeper.children(recursive=True)]
@@ -61,10 +60,13 @@ def test_pieces_of_a_text_come_through_as_they_are_written(server: Server, make:
     parameters = {"max_new_tokens": 60, "temperature": 1.0, "seed": 3}
     with make(server) as client:
         client.predict("tiny-writer", "once", parameters=parameters)
-        started = time.perf_counter()
-        came = [time.perf_counter() - started for _ in client.stream("tiny-writer", "once", parameters=parameters)]
-    assert len(came) > 10
-    assert came[0] < 0.8 * came[-1]  # held back until the end, all would come at once
+        for _ in range(5):  # on a busy machine they may all be there before we are called
+            started = time.perf_counter()
+            came = [time.perf_counter() - started for _ in client.stream("tiny-writer", "once", parameters=parameters)]
+            assert len(came) > 10
+            if came[0] < 0.8 * came[-1]:
+                return
+    pytest.fail(f"held back until the end: the first after {came[0]:.3f} s, the last after {came[-1]:.3f} s")
 
 
 @pytest.mark.e2e

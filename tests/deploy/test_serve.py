@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.configuration import PROJECT
-from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
-from deploy.torchserve import TorchServe, running, state_of, stop
+from deploy.torchserve import running, state_of, stop
 
 
 def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -48,11 +47,6 @@ def test_a_wrong_call(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = run(tmp_path, *arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-
-
-def test_a_missing_archive(tmp_path: Path) -> None:
-    with pytest.raises(DeployError, match=r"not in .*: a\.mar, b\.mar"):
-        TorchServe(tmp_path, ["a.mar", "b.mar"], tmp_path / "run").start()
 
 
 def test_a_state_file_of_another_process_is_not_ours(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from client import RestClient, Unreachable
 from deploy.errors import DeployError
 from deploy.ports import HOST
-from deploy.readiness import wait_ready
+from deploy.readiness import load
 from deploy.torchserve import TorchServe, running
 from tests.ports import free_ports
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.e2e
 def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
     archive = tiny_archive("tiny-policy")
     run, ports = tmp_path / "run", free_ports()
-    with TorchServe(archive.parent, [archive.name], run, ports) as torchserve:
+    with TorchServe(archive.parent, run, ports) as torchserve:
         told: list[tuple[str, str]] = []
-        ready = wait_ready(run, [archive], lambda name, state: told.append((name, state)))
+        ready = load(run, [archive], lambda name, state: told.append((name, state)))
         assert told == [("tiny-policy", "loading"), ("tiny-policy", "warming up"), ("tiny-policy", "ready")]
         assert ready["tiny-policy"] > 0
         process = running(run)
@@ -33,7 +33,7 @@ def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: 
         assert len(family) == 2
         server = torchserve.server
         with pytest.raises(DeployError, match="already running"):
-            TorchServe(archive.parent, [archive.name], run, ports).start()
+            TorchServe(archive.parent, run, ports).start()
         with RestClient(server) as client:
             assert client.predict("tiny-policy", {"data": [0, 0, 0, 0]}).json()["action"] in (0, 1)
     assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family)
@@ -53,7 +53,7 @@ def test_a_model_that_cannot_be_loaded(tiny_archive: Callable[[str], Path], tmp_
         for entry in whole.infolist():
             data = whole.read(entry)
             file.writestr(entry, data[:100] if entry.filename.endswith(".safetensors") else data)
-    with TorchServe(tmp_path, [broken.name], tmp_path / "run", free_ports()):
+    with TorchServe(tmp_path, tmp_path / "run", free_ports()):
         with pytest.raises(DeployError, match="tiny-detection cannot be loaded") as raised:
-            wait_ready(tmp_path / "run", [broken])
+            load(tmp_path / "run", [broken])
         assert "SafetensorError" in str(raised.value)

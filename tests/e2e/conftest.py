@@ -7,7 +7,7 @@ import pytest
 
 from client import GrpcClient, GrpcManagement, RestClient, RestManagement
 from client.management import Management
-from deploy.readiness import wait_ready
+from deploy.readiness import load
 from deploy.torchserve import TorchServe
 from tests.ports import free_ports
 from tests.tiny_artifacts import TINY
@@ -26,8 +26,8 @@ def torchserve(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.Tem
     """The running server; at the end no worker may have died, whatever the tests sent."""
     archives = [tiny_archive(name) for name in TINY]
     store = archives[0].parent
-    with TorchServe(store, [path.name for path in archives], tmp_path_factory.mktemp("run"), free_ports()) as server:
-        wait_ready(server.run, archives)
+    with TorchServe(store, tmp_path_factory.mktemp("run"), free_ports()) as server:
+        load(server.run, archives)
         before = workers_of(server)
         yield server
         assert workers_of(server) == before, "a worker died during the tests"

@@ -14,7 +14,7 @@ import pytest
 from client import ClientError, GrpcClient, RestClient
 from client.payload import Payload
 from deploy.ports import HOST
-from deploy.readiness import wait_ready
+from deploy.readiness import load
 from deploy.status import Status, StatusServer
 from deploy.torchserve import TorchServe
 from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded
@@ -73,8 +73,8 @@ def world(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     targets = {"torchserve": ports.metrics, "status": status_port, "edge": admin_port}
     with ExitStack() as stack:
         enter = stack.enter_context
-        torchserve = enter(TorchServe(store, [path.name for path in archives], folder / "run", ports))
-        wait_ready(torchserve.run, archives)
+        torchserve = enter(TorchServe(store, folder / "run", ports))
+        load(torchserve.run, archives)
         status = Status(torchserve.server, store, list(INPUTS))
         status.admit()
         exporter = StatusServer(status, HOST, status_port)
