@@ -131,6 +131,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON, PNG),
         parameters=THRESHOLDS,
         answer={"detections": [DETECTION]},
+        graph=True,
     ),
     "instance-segmentation": Task(
         handler="handlers.instance_segmentation.InstanceSegmentation",
@@ -141,6 +142,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON, PNG),
         parameters=THRESHOLDS,
         answer={"size": ["height", "width"], "segments": [{**DETECTION, **MASK}]},
+        graph=True,
     ),
     "semantic-segmentation": Task(
         handler="handlers.semantic_segmentation.SemanticSegmentation",

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from client.management import Management
+from deploy.errors import DeployError
 
 # What a worker takes at least: Python, torch and the libraries a handler imports.
 WORKER_BYTES = 600 * 2**20
@@ -108,6 +109,8 @@ def text_of(path: str) -> str:
 def card_of(archive: Path) -> dict[str, Any]:
     with zipfile.ZipFile(archive) as file:
         card: dict[str, Any] = json.loads(file.read("card.json"))
+    if "batch" not in card:
+        raise DeployError(f"{archive} was built by an older archiver; `python -m archiver build` makes it anew")
     return card
 
 

@@ -46,4 +46,4 @@ class Acceleration:
             return module
         if self.device.type == "cpu" and self.graph.is_file():
             return OnnxGraph(self.graph, self.threads)
-        return freeze(build(), example.to(self.device))
+        return freeze(build(), example.to(self.device), dynamic)

@@ -63,10 +63,10 @@ def export(module: nn.Module, example: Tensor, dynamic: Sequence[int], path: Pat
                 dynamo=False,  # the newer exporter takes a quarter of a minute for MobileNetV2, this one a second
                 input_names=[INPUT],
                 output_names=outputs,
-                dynamic_axes={INPUT: {d: f"d{d}" for d in dynamic}, **{name: {0: "d0"} for name in outputs}},
+                dynamic_axes={INPUT: axes(INPUT, dynamic), **{name: axes(name, dynamic) for name in outputs}},
                 opset_version=OPSET,
             )
-        difference = compare(module, OnnxGraph(path, 1), example)
+        difference = compare(module, OnnxGraph(path, 1), example, dynamic)
     except Exception as error:
         path.unlink(missing_ok=True)
         # The exporter, its dependencies and ONNX Runtime each raise types of their own.
@@ -78,10 +78,15 @@ def export(module: nn.Module, example: Tensor, dynamic: Sequence[int], path: Pat
         raise GraphError(f"its output would differ by {difference:g}")
 
 
-def compare(module: nn.Module, graph: OnnxGraph, example: Tensor) -> float:
+def axes(name: str, dynamic: Sequence[int]) -> dict[int, str]:
+    """The names of a tensor's dynamic dimensions; all tensors have the batch in common."""
+    return {d: f"{name}{d}" if d else "batch" for d in dynamic}
+
+
+def compare(module: nn.Module, graph: OnnxGraph, example: Tensor, dynamic: Sequence[int]) -> float:
     with torch.no_grad():
         return max(
             (found - wanted).abs().max().item()
-            for inputs in unlike(example)
+            for inputs in unlike(example, dynamic)
             for found, wanted in zip(graph(inputs), module(inputs), strict=True)
         )
