@@ -56,7 +56,7 @@ def test_all_errors_at_once(world: World) -> None:
         "task: 'policy' in the spec; the artifact",
         "wokers: unknown key; did you mean 'workers'?",
         "threads: wanted greater than or equal to 0; got -1",
-        "batch.size: wanted a valid integer; got 'eight'",
+        "batch.size: wanted auto, or a number from 1 to 1024; got 'eight'",
         "batch.delay: unknown key; did you mean 'delay_ms'?",
         "timeouts.response_s: wanted greater than or equal to 1; got 0",
         "limits.max_pixel: unknown key; did you mean 'max_pixels'?",
