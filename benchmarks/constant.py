@@ -30,7 +30,7 @@ from client import Server
 from deploy.layout import Machine
 from deploy.ports import Ports
 from deploy.readiness import wait_ready
-from deploy.torchserve import TorchServe
+from deploy.torchserve import TorchServe, alive, state_of
 from deploy.tuning.rest_load import Target, closed_loop
 from deploy.tuning.sample import Sample
 
@@ -45,6 +45,8 @@ HEAD = (
     "a bare function",
     "ratio",
     "least–most",
+    "CPU µs a request",
+    "of the function",
     "errors",
 )
 
@@ -64,11 +66,20 @@ BODIES = (
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """throughput: answers a second. cpu: microseconds of processor time a request, the server's and its workers'."""
+
+    throughput: float
+    cpu: float
+    errors: int
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two measurements that followed each other."""
 
-    ours: Sample
-    bare: Sample
+    ours: Measurement
+    bare: Measurement
 
     @property
     def ratio(self) -> float:
@@ -140,6 +151,25 @@ def serving(workers: int) -> Iterator[TorchServe]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def measure(
+    running: TorchServe, protocol: str, model: str, body: Body, concurrency: int, seconds: float
+) -> Measurement:
+    before = cpu_seconds(running)
+    sample = load(running.server, protocol, model, body, concurrency, seconds)
+    # Of the requests of the warm-up there is no count, but the same rate.
+    answers = sample.throughput * (seconds + WARM_UP)
+    cpu = (cpu_seconds(running) - before) / answers * 1e6 if answers else float("nan")
+    return Measurement(sample.throughput, cpu, sample.errors)
+
+
+def cpu_seconds(running: TorchServe) -> float:
+    """Of the server and all workers so far; those of the model that is not asked wait."""
+    process = alive(state_of(running.run))
+    family = [process, *process.children(recursive=True)] if process else []
+    times = [member.cpu_times() for member in family]
+    return sum(time.user + time.system for time in times)
+
+
 def load(server: Server, protocol: str, model: str, body: Body, concurrency: int, seconds: float) -> Sample:
     if protocol == "gRPC":
         return grpc_load.closed_loop(
@@ -156,16 +186,15 @@ def compared(
     """(protocol, body, requests at once) → a pair a round; who comes first changes from round to round."""
     found: dict[tuple[str, str, int], list[Pair]] = {}
     with serving(workers) as running:
-        server = running.server
         for protocol in protocols:
             for model in (OURS, BARE):  # a server compiles itself under its first load
-                load(server, protocol, model, BODIES[0], max(levels), settle)
+                load(running.server, protocol, model, BODIES[0], max(levels), settle)
         for number in range(rounds):
             for protocol in protocols:
                 for body in BODIES:
                     for level in levels:
                         order = (OURS, BARE) if number % 2 == 0 else (BARE, OURS)
-                        both = {name: load(server, protocol, name, body, level, seconds) for name in order}
+                        both = {name: measure(running, protocol, name, body, level, seconds) for name in order}
                         pair = Pair(both[OURS], both[BARE])
                         found.setdefault((protocol, body.name, level), []).append(pair)
     return found
@@ -176,14 +205,15 @@ def table(found: dict[tuple[str, str, int], list[Pair]]) -> str:
     for (protocol, body, level), pairs in found.items():
         ratios = [pair.ratio for pair in pairs]
         row = [protocol, body, str(level)]
-        row += [f"{median(sample.throughput for sample in side):.0f}" for side in sides(pairs)]
+        row += [f"{median(one.throughput for one in side):.0f}" for side in sides(pairs)]
         row += [f"{median(ratios):.2f}", f"{min(ratios):.2f}–{max(ratios):.2f}"]
-        row.append(str(sum(sample.errors for side in sides(pairs) for sample in side)))
+        row += [f"{median(one.cpu for one in side):.0f}" for side in sides(pairs)]
+        row.append(str(sum(one.errors for side in sides(pairs) for one in side)))
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
 
-def sides(pairs: Sequence[Pair]) -> tuple[list[Sample], list[Sample]]:
+def sides(pairs: Sequence[Pair]) -> tuple[list[Measurement], list[Measurement]]:
     return [pair.ours for pair in pairs], [pair.bare for pair in pairs]
 
 
