@@ -42,7 +42,10 @@ TIMES = (
     "plain Python, s",
     "ratio",
     "least–most",
-    "of it until the worker's process starts, s",
+    "until the worker's process starts, s",
+    "CPU, s",
+    "of plain Python",
+    "ratio of the CPU's",
 )
 MEMORY = ("model", "plain Python", "one worker: PSS", "USS", "two workers: PSS together", "USS of each", "libraries")
 
