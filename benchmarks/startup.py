@@ -229,6 +229,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rows))
 
 
+def report(found: dict[str, Costs]) -> str:
+    return "\n".join(
+        [
+            table(TIMES, [times_row(*item) for item in found.items()]),
+            table(("model", *PARTS), [parts_row(*item) for item in found.items()]),
+            table(MEMORY, [memory_row(*item) for item in found.items()]),
+        ]
+    )
+
+
 def main(
     models: Annotated[list[str] | None, typer.Argument(help="Of model_store/; the demo models if none.")] = None,
     rounds: Annotated[int, typer.Option(help="The worker and the plain program are started in turns.", min=1)] = 3,
@@ -236,20 +246,13 @@ def main(
 ) -> None:
     """Start a worker of each model and the same model in plain Python, in turns; memory in MiB."""
     found: dict[str, Costs] = {}
+    output.parent.mkdir(parents=True, exist_ok=True)
     with Console(stderr=True).status("") as status:
         for model in models or DEMO:
             status.update(model)
             found[model] = measured(PROJECT / "model_store" / f"{model}.mar", rounds)
-    text = "\n".join(
-        [
-            table(TIMES, [times_row(*item) for item in found.items()]),
-            table(("model", *PARTS), [parts_row(*item) for item in found.items()]),
-            table(MEMORY, [memory_row(*item) for item in found.items()]),
-        ]
-    )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
-    print(text, end="")
+            output.write_text(report(found), encoding="utf-8")  # an interrupted run keeps what it has
+    print(report(found), end="")
 
 
 if __name__ == "__main__":
