@@ -15,11 +15,17 @@ METHOD = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 
 
 def closed_loop(
-    address: str, model: str, bodies: Sequence[bytes], concurrency: int, seconds: float, warm_up: float
+    address: str,
+    model: str,
+    bodies: Sequence[bytes],
+    concurrency: int,
+    seconds: float,
+    warm_up: float,
+    content_type: bytes = b"image/jpeg",
 ) -> Sample:
     """As many requests as the server answers, `concurrency` at a time; those of the first `warm_up` do not count."""
     requests = [
-        PredictionsRequest(model_name=model, input={"body": body, "content-type": b"image/jpeg"}).SerializeToString()
+        PredictionsRequest(model_name=model, input={"body": body, "content-type": content_type}).SerializeToString()
         for body in bodies
     ]
     replies: list[Reply] = []

@@ -6,6 +6,9 @@ import io
 import warnings
 from typing import Any
 
+import handlers.lean_torchvision  # noqa: F401 - before torchvision itself
+
+# isort: split
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError

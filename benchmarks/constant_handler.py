@@ -1,0 +1,29 @@
+"""A model with a constant answer through our base class, in an archive of its own (benchmarks/constant.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handlers.answer import Answer
+from handlers.base import Handler
+from handlers.payload import Kind, Payload
+
+ANSWER = b'{"predictions":[]}'
+
+
+class Constant(Handler[object, bytes]):
+    """Takes bytes, bare or as base64 in JSON, as the handlers of pictures and recordings do."""
+
+    kind = Kind.MEDIA
+
+    def load(self) -> None:
+        """No model."""
+
+    def decode(self, payload: Payload) -> object:
+        return payload.data
+
+    def predict(self, items: Sequence[object]) -> Sequence[bytes]:
+        return [ANSWER] * len(items)
+
+    def encode(self, item: object, output: bytes, accept: str) -> Answer:
+        return Answer(output)
