@@ -26,7 +26,7 @@ def program(folder: Path, description: dict[str, Any]) -> Callable[[int], object
         import torchvision.transforms.v2  # noqa: F401 - a picture is decoded and resized with it
     if description["task"] == "audio-classification":
         import soundfile  # noqa: F401 - a recording is decoded with it
-    if (folder / "graph.onnx").is_file():
+    if (folder / "graph.onnx").is_file() and description["task"] != "object-detection":  # there it is the backbone's
         return graph(folder / "graph.onnx")
     weights, preprocessing = folder / description["weights"], description["preprocessing"]
     match description["format"], description["task"]:

@@ -29,13 +29,13 @@ from benchmarks.models import PROJECT
 from client import Server
 from deploy.layout import Machine
 from deploy.ports import Ports
-from deploy.readiness import wait_ready
+from deploy.readiness import load as load_models
 from deploy.torchserve import TorchServe, alive, state_of
 from deploy.tuning.rest_load import Target, closed_loop
 from deploy.tuning.sample import Sample
 
 OURS, BARE = "ours", "function"
-SIZE, DELAY = 4, 1  # of a batch, and milliseconds that it waits
+BATCH = {"size": 4, "delay_ms": 1}
 WARM_UP = 0.5  # seconds before each measurement
 HEAD = (
     "protocol",
@@ -89,7 +89,7 @@ class Pair:
 def archives(store: Path, workers: int) -> list[Path]:
     """Both models, each with `workers` workers."""
     settings = {
-        **{"minWorkers": workers, "maxWorkers": workers, "batchSize": SIZE, "maxBatchDelay": DELAY},
+        **{"minWorkers": workers, "maxWorkers": workers},
         "handler": {"class": "constant_handler.Constant", "threads": 1},
     }
     description: dict[str, Any] = {
@@ -104,7 +104,7 @@ def archives(store: Path, workers: int) -> list[Path]:
     ours = {
         "entry.py": code["handlers/entry.py"],
         "constant_handler.py": Path(constant_handler.__file__).read_bytes(),
-        "card.json": json.dumps({"version": "1.0", "workers": workers}).encode(),
+        "card.json": json.dumps({"version": "1.0", "workers": workers, "batch": BATCH}).encode(),
         "artifact/artifact.json": json.dumps({**description, "preprocessing": {}, "sample": "sample.json"}).encode(),
         "artifact/sample.json": BODIES[0].data,
         **code,
@@ -144,8 +144,8 @@ def serving(workers: int) -> Iterator[TorchServe]:
     try:
         found = archives(folder, workers)
         ports = Ports(*(free_port() for _ in range(8)))
-        with TorchServe(folder, [path.name for path in found], folder / "run", ports, tokens=False) as server:
-            wait_ready(folder / "run", found)
+        with TorchServe(folder, folder / "run", ports, tokens=False) as server:
+            load_models(server.run, found)
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)

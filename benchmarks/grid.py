@@ -23,10 +23,10 @@ from deploy.ports import Ports
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import Candidate, backends
 from deploy.tuning.search import search
-from deploy.tuning.space import Space
+from deploy.tuning.space import Space, least_delay
 from deploy.tuning.trial import Trial, merged
 
-WORKERS, THREADS, SIZES, DELAYS = (1, 2, 3), (1, 2), (1, 2, 4, 8), (1, 5)
+WORKERS, THREADS, SIZES, DELAY = (1, 2, 3), (1, 2), (1, 2, 4, 8), 5
 LEADERS = 3  # of the grid, measured again
 HEAD = ("", "backend", "workers", "threads", "batch", "delay ms", "answers/s, measured once", "again, in turns")
 
@@ -59,8 +59,9 @@ def full(cores: int, backends: Sequence[str]) -> list[Candidate]:
     """Every point but the absurd ones: threads that share cores twice over, a delay where nobody waits."""
     return [
         Candidate(backend, workers, threads, size, delay)
-        for backend, workers, threads, size, delay in product(backends, WORKERS, THREADS, SIZES, DELAYS)
-        if workers * threads <= cores + 1 and (size > 1 or delay == DELAYS[0])
+        for backend, workers, threads, size in product(backends, WORKERS, THREADS, SIZES)
+        for delay in (least_delay(size), DELAY)
+        if workers * threads <= cores + 1 and (size > 1 or delay != DELAY)
     ]
 
 

@@ -15,7 +15,7 @@ import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -24,11 +24,13 @@ import psutil
 import typer
 from rich.console import Console
 
+from archiver.archive import BATCH_SIZE
 from benchmarks.contenders.contender import free_port
 from benchmarks.models import PROJECT
 from benchmarks.tasks import as_it_is
 from benchmarks.worker_parts import PARTS
 from client import RestManagement
+from deploy.layout import Machine
 from deploy.models import DEMO
 from deploy.ports import Ports
 from deploy.torchserve import ALLOCATOR
@@ -96,8 +98,9 @@ def measured(archive: Path, rounds: int) -> Costs:
         folder = Path(temporary)
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder)
-        size = as_it_is(archive, 1).size
-        as_it_is(archive, 1).write(archive, bench.store / "candidate.mar", 0)
+        candidate = replace(as_it_is(archive, Machine.here()), workers=1)
+        candidate.write(archive, bench.store / "candidate.mar", 0)
+        size = BATCH_SIZE  # of an archive that is registered without one
         plain(folder, size)  # fills the page cache
         pairs = []
         for number in range(rounds):
