@@ -244,5 +244,6 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON,),
         parameters={"deterministic": "boolean; a Q-network's is always true", "seed": "integer, of drawn actions"},
         answer=ACTION,
+        graph=True,
     ),
 }

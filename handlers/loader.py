@@ -58,7 +58,10 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
     program = torch.export.load(artifact.weights)
     if device.type != "cpu":
         program = move_to_device_pass(program, device)
-    return program.module().requires_grad_(False)
+    model = program.module().requires_grad_(False)
+    # It was exported for evaluation and refuses to be told so, alone or as a part of something.
+    vars(model).update(train=lambda mode=False: model, eval=lambda: model)
+    return model
 
 
 def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:

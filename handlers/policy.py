@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge
-from handlers.loader import LoadError
+from handlers.loader import LoadError, load_model
+from handlers.networks.outputs import Outputs
 from handlers.observation import observations_in
 from handlers.payload import Kind, Payload
 
@@ -49,9 +50,9 @@ class Policy(Handler[Observations, tuple[NDArray[np.float32], ...]]):
     kind = Kind.TENSOR
 
     def load(self) -> None:
-        super().load()
         observation = self.artifact.preprocessing["observation"]
         self.shape = tuple(observation["shape"])
+        self.forward = self.accelerate(self.build, torch.linspace(-1, 1, math.prod(self.shape)).view(1, *self.shape))
         self.low = bounds(observation.get("low"), self.shape, -np.inf)
         self.high = bounds(observation.get("high"), self.shape, np.inf)
         self.action = self.artifact.preprocessing["action"]
@@ -61,6 +62,9 @@ class Policy(Handler[Observations, tuple[NDArray[np.float32], ...]]):
         self.max_observations = int(self.limits.get("max_observations", 256))
         if "values" in self.outputs and not self.deterministic:
             raise LoadError("options.deterministic: got false, but action values are no distribution to draw from")
+
+    def build(self) -> Outputs:
+        return Outputs(load_model(self.artifact, self.device)).eval()
 
     def decode(self, payload: Payload) -> Observations:
         values = observations_in(payload.data, self.shape, self.low, self.high)
@@ -80,9 +84,7 @@ class Policy(Handler[Observations, tuple[NDArray[np.float32], ...]]):
         observations = torch.from_numpy(np.concatenate([item.values for item in items]))
         columns: list[tuple[NDArray[np.float32], ...]] = []
         for part in observations.split(self.max_observations):
-            found: Tensor | tuple[Tensor, ...] = self.model(part.to(self.device))
-            outputs = (found,) if isinstance(found, Tensor) else found
-            columns.append(tuple(output.float().cpu().numpy() for output in outputs))
+            columns.append(tuple(output.cpu().numpy() for output in self.forward(part.to(self.device))))
         whole = [np.concatenate(column) for column in zip(*columns, strict=True)]
         ends = np.cumsum([len(item.values) for item in items])[:-1]
         return list(zip(*(np.split(output, ends) for output in whole), strict=True))
