@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -14,20 +13,22 @@ from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput
-from handlers.image import MAX_PIXELS, decode_image
+from handlers.image import MAX_PIXELS
 from handlers.image_transform import ImageTransform
 from handlers.loader import LoadError, load_model
 from handlers.networks.embedding import WithEmbedding
 from handlers.networks.normalised import Normalised
 from handlers.payload import Kind, Payload
+from handlers.pictures import Opened, Pictures
+from handlers.pictures_on_gpu import example, on_gpu
 from handlers.ranking import rank
 
 
 @dataclass(frozen=True)
 class Picture:
-    """image: uint8 (3, height, width), resized and cropped, not yet normalised."""
+    """image: uint8 (3, height, width), resized and cropped, not yet normalised; or a JPEG not yet decoded."""
 
-    image: torch.Tensor
+    image: Opened
     top_k: int
     embedding: bool
 
@@ -55,8 +56,11 @@ class ImageClassification(Handler[Picture, Found]):
         layer = preprocessing.pop("embedding", None)
         self.layer = self.options.get("embedding", layer)
         self.transform = ImageTransform.from_dict(preprocessing)
-        self.forward = self.accelerate(self.build, self.transform.example())
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.pictures = Pictures(self.transform, self.max_pixels, self.device)
+        self.forward = self.accelerate(self.build, example(self.artifact, self.pictures))
+        if self.device.type == "cuda":
+            self.pictures = on_gpu(self.pictures, self.artifact, self.forward, self.options.get("decode", "auto"))
         self.top_k = int(self.options.get("top_k", 5))
 
     def build(self) -> Normalised:
@@ -75,10 +79,10 @@ class ImageClassification(Handler[Picture, Found]):
         embedding = payload.flag("embedding", False)
         if embedding and not self.layer:
             raise InvalidInput("embedding: this model gives none; its spec names no layer (options.embedding)")
-        return Picture(self.transform.geometry(decode_image(payload, self.max_pixels)), top_k, embedding)
+        return Picture(self.pictures.open(payload), top_k, embedding)
 
     def predict(self, items: Sequence[Picture]) -> Sequence[Found]:
-        batch_NCHW = torch.stack([item.image for item in items]).to(self.device, non_blocking=True)
+        batch_NCHW = self.pictures.batch([item.image for item in items])
         logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
         embeddings = embedding[0] if embedding else [None] * len(items)
         return [Found(*found) for found in zip(logits, embeddings, strict=True)]
