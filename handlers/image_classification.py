@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,10 @@ from handlers.image_transform import ImageTransform
 from handlers.loader import LoadError, load_model
 from handlers.networks.embedding import WithEmbedding
 from handlers.networks.normalised import Normalised
+from handlers.nvjpeg import decode_together
 from handlers.payload import Kind, Payload
 from handlers.pictures import Opened, Pictures
-from handlers.pictures_on_gpu import example, on_gpu
+from handlers.pictures_on_gpu import example, on_gpu, sample
 from handlers.ranking import rank
 
 
@@ -60,7 +62,8 @@ class ImageClassification(Handler[Picture, Found]):
         self.pictures = Pictures(self.transform, self.max_pixels, self.device)
         self.forward = self.accelerate(self.build, example(self.artifact, self.pictures))
         if self.device.type == "cuda":
-            self.pictures = on_gpu(self.pictures, self.artifact, self.forward, self.options.get("decode", "auto"))
+            choice, decode = self.options.get("decode", "auto"), partial(decode_together, device=self.device)
+            self.pictures = on_gpu(self.pictures, sample(self.artifact), self.forward, choice, decode)
         self.top_k = int(self.options.get("top_k", 5))
 
     def build(self) -> Normalised:

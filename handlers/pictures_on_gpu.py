@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import Literal
 
 import torch
@@ -16,9 +15,8 @@ from handlers.batch import is_poisoned
 from handlers.batch_buckets import Function
 from handlers.image import decode_image
 from handlers.loader import LoadError
-from handlers.nvjpeg import decode_together
 from handlers.payload import Payload
-from handlers.pictures import JpegsTogether, Pictures
+from handlers.pictures import DecodeFiles, JpegsTogether, Pictures
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +36,18 @@ def example(artifact: Artifact, pictures: Pictures) -> Tensor:
     return pictures.transform.geometry(sample(artifact))[None]
 
 
-def on_gpu(pictures: Pictures, artifact: Artifact, forward: Function, choice: Choice) -> Pictures:
-    """`pictures`, or the same with nvJPEG.
+def on_gpu(pictures: Pictures, image: Tensor, forward: Function, choice: Choice, decode_files: DecodeFiles) -> Pictures:
+    """`pictures`, or the same with the JPEGs of a batch through `decode_files`, which is nvJPEG's.
 
-    choice: "cpu" leaves them as they are; "auto" takes nvJPEG where the model answers the sample alike with it: it
+    choice: "cpu" leaves them as they are; "auto" takes nvJPEG where the model answers `image` alike with it: it
     spreads the colours of JPEGs with halved colour planes otherwise than libjpeg-turbo, and some models see that;
-    "gpu" takes it without asking, and raises LoadError where it does not work at all.
+    "gpu" takes it without asking, and raises LoadError where it does not work at all. forward: the model.
     """
     if choice == "cpu":
         return pictures
-    together = JpegsTogether(
-        pictures.transform, pictures.max_pixels, pictures.device, partial(decode_together, device=pictures.device)
-    )
+    together = JpegsTogether(pictures.transform, pictures.max_pixels, pictures.device, decode_files)
     try:
-        problem = compare(pictures, together, sample(artifact), forward)
+        problem = compare(pictures, together, image, forward)
     except RuntimeError as error:
         if is_poisoned(error):
             raise

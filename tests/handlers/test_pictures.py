@@ -15,9 +15,11 @@ from handlers.batch import run_batch
 from handlers.errors import MalformedInput, RequestError, TooLarge
 from handlers.image import decode_image
 from handlers.image_transform import ImageTransform
+from handlers.loader import LoadError
 from handlers.nvjpeg import decode_together, is_plain
 from handlers.payload import Payload
-from handlers.pictures import JpegsTogether, Pictures
+from handlers.pictures import DecodeFiles, JpegsTogether, Pictures
+from handlers.pictures_on_gpu import Choice, on_gpu
 from tests.inputs import PICTURES, encoded
 
 TRANSFORM = ImageTransform(resize=96, crop=(64, 64))
@@ -167,6 +169,47 @@ def test_resizing_on_a_gpu_gives_the_cpus_levels(transform: ImageTransform, pict
     wanted = transform.geometry(image)
     assert ours.shape == wanted.shape
     assert (ours.int() - wanted.int()).abs().max() <= 1
+
+
+def spread(files: Sequence[bytes]) -> list[Tensor]:
+    """A decoder that sees other colours."""
+    return [decode_image(Payload(file)).flip(0) for file in files]
+
+
+def whole(files: Sequence[bytes]) -> list[Tensor]:
+    return [decode_image(Payload(file)) for file in files]
+
+
+def refused(files: Sequence[bytes]) -> list[Tensor]:
+    raise RuntimeError("not compiled with nvJPEG support")
+
+
+def colours(batch: Tensor) -> tuple[Tensor]:
+    """Logits that depend on the colours."""
+    return (batch.float().mean((2, 3)) / 10,)
+
+
+@pytest.mark.parametrize(
+    ("choice", "decode", "together"),
+    [
+        ("auto", whole, True),
+        ("auto", spread, False),
+        ("auto", refused, False),
+        ("gpu", spread, True),
+        ("cpu", whole, False),
+    ],
+)
+def test_a_decoder_is_used_where_the_answers_stay_or_it_is_asked_for(
+    choice: Choice, decode: DecodeFiles, together: bool
+) -> None:
+    image = decode_image(Payload(jpeg(Image.new("RGB", (120, 100), "orange"))))
+    pictures = on_gpu(Pictures(TRANSFORM, MAX_PIXELS, CPU), image, colours, choice, decode)
+    assert isinstance(pictures, JpegsTogether) is together
+
+
+def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
+    with pytest.raises(LoadError, match="not compiled with nvJPEG"):
+        on_gpu(Pictures(TRANSFORM, MAX_PIXELS, CPU), decode_image(Payload(WHOLE)), colours, "gpu", refused)
 
 
 # What follows needs a GPU.
