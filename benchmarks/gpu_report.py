@@ -6,16 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from benchmarks.comparison import CONSTANT, IN_PROCESS, Measurement
 from benchmarks.gpu_limits import DECODE, FORWARD, HANDLER, Limit
+
+if TYPE_CHECKING:  # it imports the server's side, which a machine that measures the limits alone need not have
+    from benchmarks.comparison import Measurement
 
 
 class Served(Protocol):
-    """As gpu_served.py has it, which imports what a machine without a server need not have."""
+    """As gpu_served.py has it."""
 
     @property
     def measurement(self) -> Measurement: ...
@@ -57,6 +59,7 @@ class Report:
         self.path.with_suffix(".json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         self.path.with_suffix(".md").write_text(text, encoding="utf-8")
         if self.served:
+            from benchmarks.comparison import IN_PROCESS, Measurement
             from benchmarks.plot import plot
 
             limit = Measurement(self.model, "limit", IN_PROCESS, 0, self.limit)
@@ -76,6 +79,8 @@ class Report:
 
 
 def served_table(served: Sequence[Served], limit: float) -> list[str]:
+    from benchmarks.comparison import CONSTANT
+
     head = ("", "requests at once", "pictures/s", "of the limit", "p50 ms", "p95", "p99", "GPU busy", "GPU GiB")
     lines = ["| " + " | ".join([*head, "errors", "wrong"]) + " |", "|---" * (len(head) + 2) + "|"]
     for one in served:
