@@ -60,6 +60,10 @@ class ImageClassificationOptions(ClassificationOptions):
     embedding: str | None = Field(
         default=None, min_length=1, description="the layer whose output `embedding=true` returns; the artifact's own"
     )
+    decode: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto",
+        description="JPEGs of a worker on a GPU; auto: on the GPU where the sample's answer stays the same",
+    )
 
 
 class DetectionOptions(Section):

@@ -23,14 +23,15 @@ from handlers.base import SAMPLE_TYPES
 from handlers.request import parse
 
 
-def load(archive: Path, folder: Path) -> Any:
-    """The archive's handler, its model loaded with one thread on the CPU."""
+def load(archive: Path, folder: Path, gpu: int | None = None) -> Any:
+    """The archive's handler, its model loaded with one thread on the CPU, or on a GPU with as many as it says."""
     with zipfile.ZipFile(archive) as file:
         file.extractall(folder)
     configuration = yaml.safe_load((folder / "model-config.yaml").read_text(encoding="utf-8"))
-    configuration["handler"]["threads"] = 1
+    if gpu is None:
+        configuration["handler"]["threads"] = 1
     module, _, name = configuration["handler"]["class"].rpartition(".")
-    properties = {"model_dir": str(folder), "gpu_id": None, "batch_size": 1}
+    properties = {"model_dir": str(folder), "gpu_id": gpu, "batch_size": 1}
     context = SimpleNamespace(system_properties=properties, model_yaml_config=configuration, metrics=None)
     return getattr(import_module(module), name)(context)
 

@@ -17,6 +17,7 @@ from handlers.payload import Payload
 
 SIZE = (640, 480)
 QUALITY = 90
+TRANSFORM = ImageTransform(resize=256, crop=(224, 224))
 # Photographs that come with scikit-image and scikit-learn.
 NAMES = ("astronaut", "coffee", "chelsea", "rocket", "cat", "retina")
 
@@ -36,14 +37,14 @@ def pictures() -> tuple[bytes, ...]:
     return tuple(encoded)
 
 
+@cache
 @torch.inference_mode()
 def expected(classifier: Classifier) -> list[tuple[int, float]]:
     """(index, probability) of the most probable class of each picture, from the eager model."""
-    transform = ImageTransform(resize=256, crop=(224, 224))
     network = classifier.network()
     answers = []
     for data in pictures():
         image = decode_image(Payload(data, "image/jpeg"))
-        probability, index = network(transform(image)[None]).softmax(dim=1)[0].max(dim=0)
+        probability, index = network(TRANSFORM(image)[None]).softmax(dim=1)[0].max(dim=0)
         answers.append((int(index), float(probability)))
     return answers

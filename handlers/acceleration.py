@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from handlers.freezing import freeze
+from handlers.on_gpu import accelerated
 from handlers.onnx_graph import OnnxGraph, export
 
 logger = logging.getLogger(__name__)
@@ -23,13 +24,14 @@ class Acceleration:
     """What a worker has to choose from.
 
     graph: the archive's ONNX graph; it is used on a CPU where it is there. export: a file to write that graph to, when
-    the archive is built. threads: of ONNX Runtime.
+    the archive is built. threads: of ONNX Runtime. batch_size: the largest batch to come, for a GPU.
     """
 
     device: torch.device
     threads: int
     graph: Path
     export: Path | None = None
+    batch_size: int = 1
 
     def __call__(self, build: Callable[[], nn.Module], example: Tensor, dynamic: Sequence[int] = (0,)) -> Function:
         """A function of one batch that answers as `build()` does.
@@ -38,7 +40,8 @@ class Acceleration:
         stands for it, which saves its memory. example: an input of batch size 1 on the CPU. dynamic: its dimensions
         that may differ from the example's.
 
-        On a CPU it is the ONNX graph, or the frozen module where the archive has none; on a GPU the module itself.
+        On a CPU it is the ONNX graph, or the frozen module where the archive has none; on a GPU the module as CUDA
+        graphs, in half precision where that answers the same. It is for one thread at a time.
         """
         if self.export is not None:
             module = build()
@@ -46,4 +49,6 @@ class Acceleration:
             return module
         if self.device.type == "cpu" and self.graph.is_file():
             return OnnxGraph(self.graph, self.threads)
+        if self.device.type == "cuda":
+            return accelerated(build(), example.to(self.device), dynamic, self.batch_size)
         return freeze(build(), example.to(self.device), dynamic)

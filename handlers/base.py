@@ -77,7 +77,8 @@ class Handler(ABC, Generic[Item, Output]):
         self.card = orjson.loads((folder / "card.json").read_bytes())
         self.pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") if threads > 1 else None
         export = settings.get("export")
-        self.accelerate = Acceleration(self.device, threads, self.artifact.graph, Path(export) if export else None)
+        graph, written = self.artifact.graph, Path(export) if export else None
+        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size)
         self.load()
         self.warm_up()
         without_prediction_time(context.metrics)

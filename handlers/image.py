@@ -32,9 +32,17 @@ def decode_image(payload: Payload, max_pixels: int = MAX_PIXELS) -> Tensor:
         return from_numbers(payload.data, max_pixels)
     if isinstance(payload.data, str):
         raise InvalidInput("the data is text; wanted a picture")
-    if payload.content_type and payload.content_type not in FORMATS:
-        raise UnsupportedMedia(f"content type {payload.content_type!r}; this model takes {', '.join(sorted(FORMATS))}")
     data = payload.data
+    return decode_pixels(open_image(data, max_pixels, payload.content_type), data)
+
+
+def open_image(data: bytes, max_pixels: int, content_type: str = "") -> Image.Image:
+    """The header of a picture, nothing decompressed yet; content_type: as the sender named it.
+
+    Raises UnsupportedMedia, TooLarge and MalformedInput, as `decode_image`.
+    """
+    if content_type and content_type not in FORMATS:
+        raise UnsupportedMedia(f"content type {content_type!r}; this model takes {', '.join(sorted(FORMATS))}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
@@ -47,6 +55,11 @@ def decode_image(payload: Payload, max_pixels: int = MAX_PIXELS) -> Tensor:
         raise MalformedInput(f"the picture's header is broken: {error}") from None
     if header.width * header.height > max_pixels:
         raise TooLarge(f"the picture has {header.width} x {header.height} pixels, the limit is {max_pixels}")
+    return header
+
+
+def decode_pixels(header: Image.Image, data: bytes) -> Tensor:
+    """The picture whose header `open_image` has read from `data`. Raises MalformedInput."""
     try:
         if header.format == "JPEG" and header.mode in ("RGB", "L"):
             return decode_baseline(data)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -14,20 +14,23 @@ from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput
-from handlers.image import MAX_PIXELS, decode_image
+from handlers.image import MAX_PIXELS
 from handlers.image_transform import ImageTransform
 from handlers.loader import LoadError, load_model
 from handlers.networks.embedding import WithEmbedding
 from handlers.networks.normalised import Normalised
+from handlers.nvjpeg import decode_together
 from handlers.payload import Kind, Payload
+from handlers.pictures import Opened, Pictures
+from handlers.pictures_on_gpu import example, on_gpu, sample
 from handlers.ranking import rank
 
 
 @dataclass(frozen=True)
 class Picture:
-    """image: uint8 (3, height, width), resized and cropped, not yet normalised."""
+    """image: uint8 (3, height, width), resized and cropped, not yet normalised; or a JPEG not yet decoded."""
 
-    image: torch.Tensor
+    image: Opened
     top_k: int
     embedding: bool
 
@@ -55,13 +58,17 @@ class ImageClassification(Handler[Picture, Found]):
         layer = preprocessing.pop("embedding", None)
         self.layer = self.options.get("embedding", layer)
         self.transform = ImageTransform.from_dict(preprocessing)
-        self.forward = self.accelerate(self.build, self.transform.example())
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.pictures = Pictures(self.transform, self.max_pixels, self.device)
+        self.forward = self.accelerate(self.build, example(self.artifact, self.pictures))
+        if self.device.type == "cuda":
+            choice, decode = self.options.get("decode", "auto"), partial(decode_together, device=self.device)
+            self.pictures = on_gpu(self.pictures, sample(self.artifact), self.forward, choice, decode)
         self.top_k = int(self.options.get("top_k", 5))
 
     def build(self) -> Normalised:
         network = self.with_embedding(load_model(self.artifact, self.device))
-        return Normalised(network, self.transform).to(self.device)
+        return Normalised(network, self.transform).to(self.device).eval()
 
     def with_embedding(self, model: nn.Module) -> nn.Module:
         if not self.layer:
@@ -75,10 +82,10 @@ class ImageClassification(Handler[Picture, Found]):
         embedding = payload.flag("embedding", False)
         if embedding and not self.layer:
             raise InvalidInput("embedding: this model gives none; its spec names no layer (options.embedding)")
-        return Picture(self.transform.geometry(decode_image(payload, self.max_pixels)), top_k, embedding)
+        return Picture(self.pictures.open(payload), top_k, embedding)
 
     def predict(self, items: Sequence[Picture]) -> Sequence[Found]:
-        batch_NCHW = torch.stack([item.image for item in items]).to(self.device, non_blocking=True)
+        batch_NCHW = self.pictures.batch([item.image for item in items])
         logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
         embeddings = embedding[0] if embedding else [None] * len(items)
         return [Found(*found) for found in zip(logits, embeddings, strict=True)]

@@ -49,6 +49,21 @@ class ImageTransform:
         image_CHW = F.resize(image_CHW, size, interpolation=InterpolationMode(self.interpolation), antialias=True)
         return F.center_crop(image_CHW, list(self.crop)) if self.crop else image_CHW
 
+    def geometry_on_gpu(self, images_NCHW: Tensor) -> Tensor:
+        """The same of uint8 images on a GPU, to a level of 255: rounded between the two directions, as on a CPU.
+
+        Resized in both directions at once, as torch does on a GPU, a network's probabilities move by hundredths.
+        """
+        height, width = images_NCHW.shape[-2:]
+        if isinstance(self.resize, int):
+            short = min(height, width)
+            target = [int(self.resize * height / short), int(self.resize * width / short)]
+        else:
+            target = list(self.resize)
+        for size in ([height, target[1]], target):
+            images_NCHW = F.resize(images_NCHW, size, interpolation=InterpolationMode(self.interpolation))
+        return F.center_crop(images_NCHW, list(self.crop)) if self.crop else images_NCHW
+
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (…, 3, H, W) → float32, scaled and normalised; works on one image or a batch, on any device."""
         mean = torch.tensor(self.mean, device=images.device).mul_(255).view(3, 1, 1)

@@ -19,8 +19,11 @@ from handlers.image import MAX_PIXELS, decode_image, to_png
 from handlers.image_transform import ImageTransform
 from handlers.loader import load_model
 from handlers.networks.normalised import Normalised
+from handlers.on_gpu import to_device
 from handlers.overlay import draw_label_map
 from handlers.payload import Kind, Payload
+from handlers.pictures import Pictures
+from handlers.pictures_on_gpu import example
 from handlers.rle import encode_mask
 
 RENDERINGS = ("overlay", "label-map")
@@ -44,12 +47,13 @@ class SemanticSegmentation(Handler[View, NDArray[np.uint8]]):
         if len(self.labels) > 256:
             raise ValueError(f"{len(self.labels)} classes do not fit into an 8-bit label map")
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
-        self.forward = self.accelerate(self.build, self.transform.example())
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        pictures = Pictures(self.transform, self.max_pixels, self.device)
+        self.forward = self.accelerate(self.build, example(self.artifact, pictures))
         self.min_area = int(self.options.get("min_area", 1))
 
     def build(self) -> Normalised:
-        return Normalised(load_model(self.artifact, self.device), self.transform).to(self.device)
+        return Normalised(load_model(self.artifact, self.device), self.transform).to(self.device).eval()
 
     def decode(self, payload: Payload) -> View:
         render = payload.choice("render", "overlay", RENDERINGS)
@@ -58,7 +62,7 @@ class SemanticSegmentation(Handler[View, NDArray[np.uint8]]):
 
     def predict(self, items: Sequence[View]) -> Sequence[NDArray[np.uint8]]:
         """A label map (height, width) of class indices for each picture, at its own size."""
-        batch_NCHW = torch.stack([item.small for item in items]).to(self.device, non_blocking=True)
+        batch_NCHW = to_device([item.small for item in items], self.device)
         (logits_NCHW,) = self.forward(batch_NCHW)
         return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
 

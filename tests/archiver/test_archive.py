@@ -136,7 +136,7 @@ def test_configuration_sets_every_key_torchserve_would_guess(world: World) -> No
             "class": "handlers.image_classification.ImageClassification",
             "threads": 3,
             "limits": {"max_bytes": 16 * 2**20, "max_pixels": 5},
-            "options": {"top_k": 5},
+            "options": {"top_k": 5, "decode": "auto"},
         },
     }
 

@@ -29,7 +29,7 @@ def test_an_empty_spec_takes_everything_from_the_artifact(world: World) -> None:
     assert made.labels == LABELS
     assert made.preprocessing == {"resize": 32, "crop": None}
     assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 40_000_000}
-    assert made.options == {"top_k": 5}
+    assert made.options == {"top_k": 5, "decode": "auto"}
     assert sorted(made.artifact.files) == ["sample.png", "weights.safetensors"]
 
 
@@ -117,7 +117,7 @@ def test_a_handler_of_the_users_own_brings_its_own_options(world: World) -> None
         (mine / name).write_text("")
     made = package(world, handler="mine.handler.Mine", code=["mine"], options={"colour": "red", "top_k": 2})
     assert sorted(made.code) == ["mine/__init__.py", "mine/handler.py"]
-    assert made.options == {"top_k": 2, "colour": "red"}
+    assert made.options == {"top_k": 2, "decode": "auto", "colour": "red"}
 
 
 @pytest.mark.parametrize("name", ["json", "torch", "handlers", "entry", "yaml"])

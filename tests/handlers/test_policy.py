@@ -9,6 +9,7 @@ import orjson
 import pytest
 import torch
 
+from handlers.loader import load_model
 from tests.closeness import assert_close
 from tests.handlers.worker import Worker
 from tests.inputs import OBSERVATIONS
@@ -26,6 +27,11 @@ def load(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     return get
 
 
+def model_of(worker: Worker) -> torch.nn.Module:
+    """The exported program itself, where the worker runs a graph."""
+    return load_model(worker.handler.artifact, torch.device("cpu"))
+
+
 def row(data: Any, **parameters: Any) -> dict[str, Any]:
     return {"body": orjson.dumps({"data": data, **parameters})}
 
@@ -38,7 +44,7 @@ def ask(worker: Worker, data: Any, **parameters: Any) -> Any:
 @torch.inference_mode()
 def test_a_discrete_policy_equals_the_model(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-policy")
-    logits, values = worker.handler.model(torch.from_numpy(OBSERVATIONS))
+    logits, values = model_of(worker)(torch.from_numpy(OBSERVATIONS))
     for index, answer in enumerate(worker.json(*(row(o.tolist()) for o in OBSERVATIONS))):
         np.testing.assert_allclose(answer["probabilities"], logits[index].softmax(0).numpy(), atol=1e-6)
         assert answer["value"] == pytest.approx(values[index].item(), abs=1e-6)
@@ -50,7 +56,7 @@ def test_a_discrete_policy_equals_the_model(load: Callable[[str], Worker]) -> No
 def test_a_continuous_policy_is_clipped_to_its_bounds(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-torque")
     observation = [0.9, -0.9, 7.0]
-    mean, std, value = worker.handler.model(torch.tensor([observation]))
+    mean, std, value = model_of(worker)(torch.tensor([observation]))
     answer = ask(worker, observation)
     np.testing.assert_allclose(answer["mean"], mean[0].numpy(), atol=1e-6)
     np.testing.assert_allclose(answer["std"], std[0].numpy(), atol=1e-6)
@@ -62,7 +68,7 @@ def test_a_continuous_policy_is_clipped_to_its_bounds(load: Callable[[str], Work
 def test_a_q_network_is_answered_greedily_and_has_no_probabilities(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-values")
     for observation in ([0.5, -1.5], [-30.0, 2.0], [7.0, 7.0]):
-        [values] = worker.handler.model(torch.tensor([observation]))
+        [values] = model_of(worker)(torch.tensor([observation]))
         answer = ask(worker, observation)
         assert set(answer) == {"action", "label", "values", "value"}
         np.testing.assert_allclose(answer["values"], values.numpy(), rtol=1e-5, atol=1e-6)

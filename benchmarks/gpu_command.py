@@ -1,0 +1,122 @@
+"""The command behind `./scripts/bench --gpu`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from benchmarks.gpu_limits import DECODE, decode_limits, forward_limits, handler_limits
+from benchmarks.gpu_model import MODELS
+from benchmarks.gpu_report import Report
+from benchmarks.gpu_setting import Setting
+from benchmarks.models import Classifier
+from benchmarks.pictures import pictures
+
+SETTINGS = "16x2@gpu,32x2@gpu,64x2@gpu,32x3@gpu,32x2x8@cpu"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True, highlight=False)
+
+
+def settings_of(text: str) -> list[Setting]:
+    try:
+        return [Setting.parse(part) for part in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@app.command()
+def bench(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help=f"Of {', '.join(MODELS)}.")] = "resnet50",
+    sizes: Annotated[str, typer.Option(help="Batch sizes of the limits, a list.")] = "1,8,32,64,128",
+    settings: Annotated[str, typer.Option(help="BATCHxWORKERS@DECODE or BATCHxWORKERSxTHREADS@DECODE.")] = SETTINGS,
+    concurrency: Annotated[str, typer.Option(help="Requests at once, a list.")] = "8,32,64,128,256",
+    seconds: Annotated[float, typer.Option(help="Of each measurement of the server; half of it for a limit.")] = 2.0,
+    minutes: Annotated[float, typer.Option(help="No setting is begun after them.")] = 6.5,
+    output: Annotated[Path, typer.Option(help="Measurements as JSON, table and plot.")] = Path("bench"),
+) -> None:
+    """Measure on the first GPU; write OUTPUT/<model>-gpu.json, .md and .png. Close other programs first."""
+    end = monotonic() + 60 * minutes
+    if model not in MODELS:
+        raise typer.BadParameter(f"{model!r}; there are {', '.join(MODELS)}")
+    asked = settings_of(settings)
+    batches, levels = ([int(part) for part in text.split(",")] for text in (sizes, concurrency))
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    output.mkdir(parents=True, exist_ok=True)
+    report = Report(model, output / f"{model}-gpu")
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        folder = Path(temporary)
+        archive = MODELS[model].archive(folder / "store", pictures()[0], "backend: torch\n")
+        measure_limits(report, MODELS[model], archive, folder, asked, batches, seconds / 2, device)
+        report.save()
+        if context.obj:
+            report.notes.append(f"Nothing was served: {context.obj}.")
+        else:
+            serve(report, MODELS[model], archive, folder, asked, levels, seconds, end, device)
+    print(report.save())
+
+
+def measure_limits(
+    report: Report,
+    classifier: Classifier,
+    archive: Path,
+    folder: Path,
+    settings: Sequence[Setting],
+    sizes: Sequence[int],
+    seconds: float,
+    device: torch.device,
+) -> None:
+    """A part that fails leaves the others their time; why is noted."""
+    gpus = int(device.type == "cuda")
+    parts = [decode_limits(sizes, seconds, device), forward_limits(classifier, sizes, seconds, device)]
+    for decode in sorted({setting.decode for setting in settings}):
+        largest = max((one for one in settings if one.decode == decode), key=lambda one: one.size)
+        place = folder / f"handler-{decode}"
+        largest.write(archive, folder / f"{decode}.mar", gpus)
+        own = [size for size in sizes if size <= largest.size]
+        name = f"decode {decode}, {largest.threads} threads"
+        parts.append(handler_limits(folder / f"{decode}.mar", place, name, own, seconds, device))
+    for part in parts:
+        try:
+            for limit in part:
+                console.print(f"{limit.part}, {limit.name}, batches of {limit.size}: {limit.throughput:.0f}/s")
+                report.limits.append(limit)
+        except Exception as error:  # noqa: BLE001 - minutes of measurements are kept whatever one part does
+            report.notes.append(f"Broken off: {type(error).__name__}: {error}")
+            console.print(report.notes[-1], style="red")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def serve(
+    report: Report,
+    classifier: Classifier,
+    archive: Path,
+    folder: Path,
+    settings: Sequence[Setting],
+    levels: Sequence[int],
+    seconds: float,
+    end: float,
+    device: torch.device,
+) -> None:
+    from benchmarks.gpu_served import Serving  # which imports the server's side
+
+    limit = report.limit if report.limit > 0 else report.best(DECODE)
+    serving = Serving(classifier, archive, levels, seconds, limit, int(device.type == "cuda"))
+    for found in serving.run(settings, folder, lambda: monotonic() > end):
+        if isinstance(found, str):
+            report.notes.append(found)
+            console.print(found, style="red")
+            continue
+        m = found.measurement
+        console.print(f"{m.name}, {m.concurrency} at once: {m.throughput:.0f}/s, p99 {m.p99:.1f} ms, {found.busy:.0%}")
+        report.served.append(found)
+        report.save()

@@ -1,0 +1,103 @@
+"""A model served on a GPU, at several settings, over REST and gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks import grpc_load
+from benchmarks.comparison import CONSTANT, TOLERANCE, Measurement
+from benchmarks.gpu_busy import Busy
+from benchmarks.gpu_setting import Setting
+from benchmarks.models import Classifier
+from benchmarks.pictures import expected, pictures
+from client import ClientError
+from deploy.ports import Ports
+from deploy.tuning.bench import WARM_UP, Bench
+from deploy.tuning.rest_load import Target, open_loop
+from deploy.tuning.sample import Sample
+
+OFFSET = 700  # from the usual ports
+
+
+@dataclass(frozen=True)
+class Served:
+    """busy: share of the time in which the GPU ran anything. memory: bytes of the GPU's, at most."""
+
+    measurement: Measurement
+    busy: float
+    memory: float
+
+
+@dataclass(frozen=True)
+class Serving:
+    """levels: requests at once, each measured for `seconds` over both protocols. limit: pictures a second, half of
+    which is asked for at a constant rate. gpus: 0 where the workers run on the CPU."""
+
+    classifier: Classifier
+    archive: Path
+    levels: Sequence[int]
+    seconds: float
+    limit: float
+    gpus: int = 1
+
+    def run(self, settings: Sequence[Setting], folder: Path, late: Callable[[], bool]) -> Iterator[Served | str]:
+        """What was measured of each setting, or what kept it from being measured. late: asked before each."""
+        inputs = []
+        for number, data in enumerate(pictures()):
+            inputs.append(folder / f"{number}.jpg")
+            inputs[-1].write_bytes(data)
+        ports = Ports.shifted(OFFSET)
+        with Bench(self.archive, ports, list(self.levels), self.seconds, self.gpus, inputs) as bench:
+            for setting in settings:
+                if late():
+                    yield f"{setting}: not measured, the time was over"
+                    continue
+                try:
+                    with bench.serving(setting):
+                        yield from self.measure(bench, setting)
+                except ClientError as error:
+                    yield f"{setting}: {error}"
+
+    def measure(self, bench: Bench, setting: Setting) -> Iterator[Served]:
+        address = bench.server.server.grpc
+        for level in self.levels:
+            with Busy(after=WARM_UP) as busy:
+                sample = bench.load(level, self.seconds)
+            yield self.served(f"REST, {setting}", level, sample, busy)
+        for level in self.levels:
+            with Busy(after=WARM_UP) as busy:
+                sample = grpc_load.closed_loop(address, bench.name, bench.bodies, level, self.seconds, WARM_UP)
+            yield self.served(f"gRPC, {setting}", level, sample, busy)
+        target = Target(bench.ports.inference, f"/predictions/{bench.name}")
+        with Busy(after=WARM_UP) as busy:
+            sample = open_loop(target, bench.bodies, self.limit / 2, self.seconds + WARM_UP)
+        yield self.served(f"REST, {setting}", CONSTANT, sample, busy)
+
+    def served(self, name: str, level: int, sample: Sample, busy: Busy) -> Served:
+        truth = expected(self.classifier)
+
+        def right(index: int, body: bytes) -> bool:
+            best: Any = orjson.loads(body)["predictions"][0]
+            label, probability = truth[index]
+            return best["index"] == label and abs(best["probability"] - probability) <= TOLERANCE
+
+        p50, p95, p99, p999 = (sample.percentile(percent) for percent in (50, 95, 99, 99.9))
+        measurement = Measurement(
+            self.classifier.name,
+            name,
+            level,
+            0,
+            sample.throughput,
+            p50,
+            p95,
+            p99,
+            p999,
+            sample.errors,
+            sample.wrong(right),
+        )
+        return Served(measurement, busy.share, busy.memory)

