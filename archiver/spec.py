@@ -98,6 +98,9 @@ class Spec(Section):
         default="auto", description="on a CPU; auto: ONNX Runtime where the model's graph answers the same, else torch"
     )
     batch: Batch = Batch()
+    queue: int = Field(
+        default=100, ge=1, le=100_000, description="requests that may wait for a worker; the next is refused with 503"
+    )
     timeouts: Timeouts = Timeouts()
     limits: dict[str, Any] = Field(default_factory=dict, description="on one request; defaults by task")
     options: dict[str, Any] = Field(default_factory=dict, description="of the handler; defaults by task")

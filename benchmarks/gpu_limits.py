@@ -127,7 +127,7 @@ def handler_limits(
 ) -> Iterator[Limit]:
     """Decode, predict and encode of an archive's own handler, without a server."""
     gpu = device.index if device.type == "cuda" else None
-    handler = load(archive, folder, gpu)
+    handler = load(archive, folder, max(sizes), gpu)
     for size in sizes:
         payloads = [Payload(data, "image/jpeg") for data in files(size)]
         yield Limit(HANDLER, name, size, rate(partial(answer, handler, payloads), size, seconds, device))

@@ -9,7 +9,7 @@ import yaml
 
 from deploy.tuning.candidate import Candidate
 
-QUEUE = 1024  # requests that may wait; with config.properties' 100, as many at once as fill a GPU are refused
+QUEUE = 1024  # requests that may wait; with a spec's default of 100, as many at once as fill a GPU are refused
 FORM = re.compile(r"(\d+)x(\d+)(?:x(\d+))?@(auto|cpu|gpu)")
 
 

@@ -23,15 +23,16 @@ from handlers.base import SAMPLE_TYPES
 from handlers.request import parse
 
 
-def load(archive: Path, folder: Path, gpu: int | None = None) -> Any:
-    """The archive's handler, its model loaded with one thread on the CPU, or on a GPU with as many as it says."""
+def load(archive: Path, folder: Path, size: int, gpu: int | None = None) -> Any:
+    """The archive's handler, its model loaded for batches of `size`: with one thread on the CPU, or on a GPU with as
+    many as it says."""
     with zipfile.ZipFile(archive) as file:
         file.extractall(folder)
     configuration = yaml.safe_load((folder / "model-config.yaml").read_text(encoding="utf-8"))
     if gpu is None:
         configuration["handler"]["threads"] = 1
     module, _, name = configuration["handler"]["class"].rpartition(".")
-    properties = {"model_dir": str(folder), "gpu_id": gpu, "batch_size": 1}
+    properties = {"model_dir": str(folder), "gpu_id": gpu, "batch_size": size}
     context = SimpleNamespace(system_properties=properties, model_yaml_config=configuration, metrics=None)
     return getattr(import_module(module), name)(context)
 
@@ -40,7 +41,7 @@ def load(archive: Path, folder: Path, gpu: int | None = None) -> Any:
 def main() -> None:
     archive, size = Path(sys.argv[1]), int(sys.argv[2])
     with tempfile.TemporaryDirectory(prefix="benchmark-") as temporary:
-        handler = load(archive, Path(temporary))
+        handler = load(archive, Path(temporary), size)
         sample = handler.artifact.sample
         row = {"body": sample.read_bytes()}
         headers = {"content-type": SAMPLE_TYPES[sample.suffix]}

@@ -130,6 +130,7 @@ def test_configuration_sets_every_key_torchserve_would_guess(world: World) -> No
         "maxWorkers": 2,
         "batchSize": 4,
         "maxBatchDelay": 7,
+        "jobQueueSize": 100,
         "responseTimeout": 9,
         "startupTimeout": 600,
         "handler": {
