@@ -32,10 +32,10 @@ def test_a_setting_is_read_and_reaches_the_archives_configuration() -> None:
     setting = Setting.parse("32x2x8@cpu")
     assert (setting.size, setting.workers, setting.threads, setting.decode) == (32, 2, 8, "cpu")
     assert Setting.parse("16x3@gpu").threads == 1
-    text = yaml.safe_dump({"handler": {"threads": 1, "options": {"top_k": 5}}, "batchSize": 1}).encode()
+    text = yaml.safe_dump({"handler": {"threads": 1, "options": {"top_k": 5}}}).encode()
     written = yaml.safe_load(setting.configured(text, 1))
     assert written["handler"] == {"threads": 8, "options": {"top_k": 5, "decode": "cpu"}}
-    assert (written["batchSize"], written["minWorkers"], written["maxWorkers"]) == (32, 2, 2)
+    assert (written["minWorkers"], written["maxWorkers"]) == (2, 2)
     with pytest.raises(ValueError, match="32x2@gpu"):
         Setting.parse("32@gpu")
 
