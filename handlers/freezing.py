@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +29,7 @@ def freeze(model: nn.Module, example: Tensor, dynamic: Sequence[int] = (0,)) -> 
             warnings.simplefilter("ignore", TracerWarning)  # about each constant: compared below
             traced = torch.jit.trace(model, example, strict=False, check_trace=False)
             frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-            difference = max(
-                (ours - expected).abs().max().item()
-                for inputs in unlike(example, dynamic)
-                for ours, expected in zip(frozen(inputs), model(inputs), strict=True)
-            )
+            difference = max(apart(frozen(inputs), model(inputs)) for inputs in unlike(example, dynamic))
     except (RuntimeError, TypeError, ValueError) as error:
         logger.warning("the model cannot be frozen and runs as it is: %s", str(error).splitlines()[0])
         return model
@@ -41,6 +37,12 @@ def freeze(model: nn.Module, example: Tensor, dynamic: Sequence[int] = (0,)) -> 
         logger.warning("frozen, the model's output would differ by %g; it runs as it is", difference)
         return model
     return frozen
+
+
+def apart(found: Iterable[Tensor], wanted: Iterable[Tensor]) -> float:
+    """The largest difference between two models' outputs; relative, where an output's numbers are larger than 1."""
+    pairs = zip(found, wanted, strict=True)
+    return max(((a - b).abs().max() / b.abs().max().clamp_min(1)).item() for a, b in pairs)
 
 
 def unlike(example: Tensor, dynamic: Sequence[int] = (0,)) -> list[Tensor]:

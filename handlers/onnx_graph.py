@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from handlers.freezing import unlike
+from handlers.freezing import apart, unlike
 
 TOLERANCE = 1e-3
 OPSET = 18
@@ -85,8 +85,4 @@ def axes(name: str, dynamic: Sequence[int]) -> dict[int, str]:
 
 def compare(module: nn.Module, graph: OnnxGraph, example: Tensor, dynamic: Sequence[int]) -> float:
     with torch.no_grad():
-        return max(
-            (found - wanted).abs().max().item()
-            for inputs in unlike(example, dynamic)
-            for found, wanted in zip(graph(inputs), module(inputs), strict=True)
-        )
+        return max(apart(graph(inputs), module(inputs)) for inputs in unlike(example, dynamic))

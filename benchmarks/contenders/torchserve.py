@@ -173,7 +173,7 @@ class StockScript(Stock):
     def members(self, path: Path) -> dict[str, str]:
         with torch.no_grad():
             traced = torch.jit.trace(self.classifier.network(), torch.rand(1, 3, 224, 224))
-            frozen = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+            frozen = torch.jit.freeze(traced)  # optimize_for_inference makes what cannot be loaded again
         torch.jit.save(frozen, self.folder / "weights.pt")
         with zipfile.ZipFile(path, "w") as mar:
             mar.write(self.folder / "weights.pt", "weights.pt")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
-from handlers.freezing import freeze
+from handlers.freezing import apart, freeze
 from handlers.image_transform import ImageTransform
 from handlers.networks.normalised import Normalised
 
@@ -41,3 +41,9 @@ class Untraceable(nn.Module):
 def test_a_model_that_cannot_be_traced_stays_as_it_is() -> None:
     model = Untraceable().eval()
     assert freeze(model, EXAMPLE) is model
+
+
+def test_large_outputs_are_compared_by_their_size() -> None:
+    wanted = (torch.tensor([[0.0, 1500.0]]), torch.tensor([[0.1]]))
+    found = (torch.tensor([[0.3, 1500.0]]), torch.tensor([[0.1004]]))
+    assert abs(apart(found, wanted) - 0.0004) < 1e-6  # 0.3 of 1500 is less
