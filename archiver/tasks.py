@@ -194,6 +194,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON,),
         parameters={**TOP_K, "threshold": "number from 0 to 1, for multi-label models"},
         answer={**CLASSES, **APPLY, **CUT},
+        graph=True,
     ),
     "text-embedding": Task(
         handler="handlers.text_embedding.TextEmbedding",
@@ -204,6 +205,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON,),
         parameters={},
         answer={"embedding": "numbers, of length 1 as a vector", **CUT},
+        graph=True,
     ),
     "token-classification": Task(
         handler="handlers.token_classification.TokenClassification",
@@ -214,6 +216,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON,),
         parameters={},
         answer={"entities": [{"label": "string", **SPAN}], **CUT},
+        graph=True,
     ),
     "question-answering": Task(
         handler="handlers.question_answering.QuestionAnswering",
@@ -224,6 +227,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON,),
         parameters={"question": "string", **TOP_K, "max_answer_tokens": "integer"},
         answer={"answers": [SPAN], **CUT},
+        graph=True,
     ),
     "text-generation": Task(
         handler="handlers.text_generation.TextGeneration",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,7 +15,8 @@ from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.errors import InternalError, InvalidInput
 from handlers.payload import Payload
-from handlers.text import Text, TextHandler
+from handlers.text import Text
+from handlers.text_encoder import TextEncoder
 
 LONGEST_ANSWER = 30  # tokens
 MOST_ANSWERS = 20
@@ -24,19 +26,20 @@ MOST_ANSWERS = 20
 class Pair(Text):
     """A question and its context as one sequence.
 
-    types: of the tokens, for models that tell their two parts by it. offsets: for each token where it begins and ends
-    in the context, in characters; None for one that is not of it.
+    offsets: for each token where it begins and ends in the context, in characters; None for one that is not of it.
     """
 
     context: str
-    types: list[int] | None
     offsets: list[tuple[int, int] | None]
     top_k: int
     max_answer_tokens: int
 
 
-class QuestionAnswering(TextHandler[Pair, NDArray[np.float32]]):
+class QuestionAnswering(TextEncoder[Pair, NDArray[np.float32]]):
     """For models with a logit for each token to begin and to end an answer (Devlin et al. 2019, section 4.2)."""
+
+    outputs = ("start_logits", "end_logits")
+    typed = True
 
     def load(self) -> None:
         super().load()
@@ -74,23 +77,10 @@ class QuestionAnswering(TextHandler[Pair, NDArray[np.float32]]):
             max_answer_tokens=longest,
         )
 
-    def padded(self, items: Sequence[Pair]) -> Mapping[str, Tensor]:
-        batch: dict[str, Any] = {"input_ids": [item.ids for item in items]}
-        if items[0].types is not None:
-            batch["token_type_ids"] = [item.types for item in items]
-        with self.lock:
-            padded = self.tokenizer.pad(batch, return_tensors="pt")
-        return {name: padded[name].to(self.device) for name in (*batch, "attention_mask")}
-
-    def run(self, items: Sequence[Pair], batch: Mapping[str, Tensor]) -> Sequence[NDArray[np.float32]]:
+    def run(self, items: Sequence[Pair], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """(2, tokens) for each pair: the logits of beginning and of ending an answer, without the padding."""
-        output = self.model(**batch)
-        logits = np.stack([output.start_logits.float().cpu().numpy(), output.end_logits.float().cpu().numpy()], axis=1)
-        left = self.tokenizer.padding_side == "left"
-        return [
-            each[:, -len(item.ids) :] if left else each[:, : len(item.ids)]
-            for item, each in zip(items, logits, strict=True)
-        ]
+        logits = torch.stack(self.forward(tokens), dim=1).cpu().numpy()
+        return [each[:, self.place(item, each.shape[1])] for item, each in zip(items, logits, strict=True)]
 
     def encode(self, item: Pair, output: NDArray[np.float32], accept: str) -> Answer:
         negotiate(accept, (JSON,))

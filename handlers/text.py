@@ -1,18 +1,13 @@
-"""What every task on texts shares: a tokenizer, limits on length, and batches of texts of like length."""
+"""What every task on texts shares: a tokenizer and limits on length."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
-from torch import Tensor
-
 from handlers.base import Handler
 from handlers.errors import InvalidInput, TooLarge
-from handlers.length_buckets import length_buckets
 from handlers.payload import Kind
 
 MAX_CHARACTERS = 100_000
@@ -20,10 +15,14 @@ MAX_CHARACTERS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """ids: token ids, cut to the model's length. total: tokens of the whole text."""
+    """ids: token ids, cut to the model's length. total: tokens of the whole text.
+
+    types: of the tokens, for models that tell a text's two parts by it.
+    """
 
     ids: list[int]
     total: int
+    types: list[int] | None = None
 
     def told(self) -> dict[str, Any]:
         """What an answer says about a text that was cut; nothing about one that was not."""
@@ -37,15 +36,13 @@ Output = TypeVar("Output")
 
 
 class TextHandler(Handler[Item, Output]):
-    """For Hugging Face folders with their tokenizer; a task adds `run`, and what goes in and out."""
+    """For Hugging Face folders with their tokenizer; a task loads the model, and adds what goes in and out."""
 
     kind = Kind.TEXT
-    model: Any  # of transformers, whose classes are imported where they are needed
 
     def load(self) -> None:
         from transformers import AutoTokenizer
 
-        super().load()
         self.tokenizer = AutoTokenizer.from_pretrained(
             self.artifact.weights, local_files_only=True, trust_remote_code=False
         )
@@ -72,21 +69,3 @@ class TextHandler(Handler[Item, Output]):
             if total > self.max_length:
                 encoded = self.tokenizer(text, truncation=True, max_length=self.max_length, **options)
         return encoded, total
-
-    def predict(self, items: Sequence[Item]) -> Sequence[Output]:
-        """Outputs in the order of the items, from one run of the model for each bucket of like lengths."""
-        outputs: dict[int, Output] = {}
-        for bucket in length_buckets([len(item.ids) for item in items]):
-            chosen = [items[index] for index in bucket]
-            outputs.update(zip(bucket, self.run(chosen, self.padded(chosen)), strict=True))
-        return [outputs[index] for index in range(len(items))]
-
-    def padded(self, items: Sequence[Item]) -> Mapping[str, Tensor]:
-        """The model's arguments for texts of like length: ids and, 1 where there is a token, the attention mask."""
-        with self.lock:
-            batch = self.tokenizer.pad({"input_ids": [item.ids for item in items]}, return_tensors="pt")
-        return {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")}
-
-    @abstractmethod
-    def run(self, items: Sequence[Item], batch: Mapping[str, Tensor]) -> Sequence[Output]:
-        """An output for each item of one bucket. batch: as `padded` gives it, tensors of (items, tokens)."""

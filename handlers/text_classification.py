@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.payload import Payload
 from handlers.ranking import rank
-from handlers.text import Text, TextHandler
+from handlers.text import Text
+from handlers.text_encoder import TextEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +26,14 @@ class Question(Text):
     threshold: float
 
 
-class TextClassification(TextHandler[Question, NDArray[np.float32]]):
+class TextClassification(TextEncoder[Question, NDArray[np.float32]]):
     """For sequence classification folders, single-label or, by their `problem_type`, multi-label."""
+
+    outputs = ("logits",)
 
     def load(self) -> None:
         super().load()
-        self.multi_label = self.model.config.problem_type == "multi_label_classification"
+        self.multi_label = self.config.get("problem_type") == "multi_label_classification"
         self.top_k = int(self.options.get("top_k", 5))
         self.threshold = float(self.options.get("threshold", 0.5))
 
@@ -41,9 +44,9 @@ class TextClassification(TextHandler[Question, NDArray[np.float32]]):
         encoded, total = self.tokens(text)
         return Question(ids=encoded["input_ids"], total=total, top_k=top_k, threshold=threshold)
 
-    def run(self, items: Sequence[Question], batch: Mapping[str, Tensor]) -> Sequence[NDArray[np.float32]]:
+    def run(self, items: Sequence[Question], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """Probabilities (classes,) for each text."""
-        logits = self.model(**batch).logits.float()
+        [logits] = self.forward(tokens)
         return list((logits.sigmoid() if self.multi_label else logits.softmax(dim=1)).cpu().numpy())
 
     def encode(self, item: Question, output: NDArray[np.float32], accept: str) -> Answer:

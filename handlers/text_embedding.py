@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +12,26 @@ from torch.nn import functional as F
 from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.errors import InternalError
+from handlers.networks.encoder import NOTHING
 from handlers.networks.pooling import masked_mean
 from handlers.payload import Payload
-from handlers.text import Text, TextHandler
+from handlers.text import Text
+from handlers.text_encoder import TextEncoder
 
 
-class TextEmbedding(TextHandler[Text, NDArray[np.float32]]):
+class TextEmbedding(TextEncoder[Text, NDArray[np.float32]]):
     """For encoders trained with mean pooling (Reimers and Gurevych 2019, Sentence-BERT)."""
+
+    outputs = ("last_hidden_state",)
 
     def decode(self, payload: Payload) -> Text:
         encoded, total = self.tokens(self.read(payload.data))
         return Text(ids=encoded["input_ids"], total=total)
 
-    def run(self, items: Sequence[Text], batch: Mapping[str, Tensor]) -> Sequence[NDArray[np.float32]]:
+    def run(self, items: Sequence[Text], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """(dimensions,) for each text, of length 1: the mean over its tokens, normalised."""
-        states = self.model(**batch).last_hidden_state.float()
-        return list(F.normalize(masked_mean(states, batch["attention_mask"]), dim=1).cpu().numpy())
+        [states] = self.forward(tokens)
+        return list(F.normalize(masked_mean(states, tokens[:, 0] != NOTHING), dim=1).cpu().numpy())
 
     def encode(self, item: Text, output: NDArray[np.float32], accept: str) -> Answer:
         negotiate(accept, (JSON,))

@@ -14,6 +14,7 @@ from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.draft import Draft
 from handlers.errors import InternalError, InvalidInput
+from handlers.loader import load_model
 from handlers.payload import Payload
 from handlers.pieces import Pieces
 from handlers.request import Request
@@ -42,8 +43,11 @@ class Prompt(Text):
 class TextGeneration(TextHandler[Prompt, Draft]):
     """For causal language models; the requests of a batch are written together, each by its own parameters."""
 
+    model: Any  # of transformers
+
     def load(self) -> None:
         super().load()
+        self.model = load_model(self.artifact, self.device)
         self.most_new_tokens = min(int(self.limits.get("max_new_tokens", 512)), self.max_length - 1)
         self.new_tokens = min(int(self.options.get("max_new_tokens", 64)), self.most_new_tokens)
         self.temperature = float(self.options.get("temperature", 0.0))

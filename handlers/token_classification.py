@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from handlers.accept import negotiate
 from handlers.answer import JSON, Answer, to_json
 from handlers.errors import InternalError
 from handlers.payload import Payload
-from handlers.text import Text, TextHandler
+from handlers.text import Text
+from handlers.text_encoder import TextEncoder
 
 OUTSIDE = "O"
 
@@ -27,8 +28,10 @@ class Sentence(Text):
     offsets: list[tuple[int, int] | None]
 
 
-class TokenClassification(TextHandler[Sentence, NDArray[np.float32]]):
+class TokenClassification(TextEncoder[Sentence, NDArray[np.float32]]):
     """For models whose labels are in the BIO scheme (Ramshaw and Marcus 1995): B-X begins an X, I-X goes on with it."""
+
+    outputs = ("logits",)
 
     def decode(self, payload: Payload) -> Sentence:
         text = self.read(payload.data)
@@ -39,14 +42,11 @@ class TokenClassification(TextHandler[Sentence, NDArray[np.float32]]):
         ]
         return Sentence(ids=encoded["input_ids"], total=total, text=text, offsets=offsets)
 
-    def run(self, items: Sequence[Sentence], batch: Mapping[str, Tensor]) -> Sequence[NDArray[np.float32]]:
+    def run(self, items: Sequence[Sentence], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """Probabilities (tokens, labels) for each text, without its padding."""
-        probabilities = self.model(**batch).logits.float().softmax(dim=2).cpu().numpy()
-        left = self.tokenizer.padding_side == "left"
-        return [
-            each[-len(item.ids) :] if left else each[: len(item.ids)]
-            for item, each in zip(items, probabilities, strict=True)
-        ]
+        [logits] = self.forward(tokens)
+        probabilities = logits.softmax(dim=2).cpu().numpy()
+        return [each[self.place(item, len(each))] for item, each in zip(items, probabilities, strict=True)]
 
     def encode(self, item: Sentence, output: NDArray[np.float32], accept: str) -> Answer:
         negotiate(accept, (JSON,))

@@ -11,9 +11,19 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Normalize, Pooling, Transformer
-from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    pipeline,
+)
 
+from handlers import text_encoder
 from handlers.length_buckets import length_buckets
+from handlers.networks.encoder import NOTHING, Encoder
+from handlers.onnx_graph import OnnxGraph
+from handlers.text import Text
 from tests.handlers.worker import Worker
 from tests.tiny_texts import KINDS, LINES, TOPICS
 
@@ -66,17 +76,54 @@ def test_a_text_is_answered_alike_alone_and_in_a_mixed_batch(load: Callable[[str
         assert answer.keys() == alone.keys()
 
 
-def test_a_short_text_is_not_padded_to_a_long_one(load: Callable[[str], Worker]) -> None:
+def test_a_short_text_is_not_padded_to_a_long_one(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = load("tiny-embedding")
+    forward = worker.handler.forward
     shapes = []
-    hook = worker.handler.model.register_forward_pre_hook(
-        lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
-    )
+
+    def spy(tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        shapes.append(tuple(tokens.shape))
+        found: tuple[torch.Tensor, ...] = forward(tokens)
+        return found
+
+    monkeypatch.setattr(worker.handler, "forward", spy)
     worker.json(*(row(text=text) for text in (LONG, "Ja", "Marie")))
-    hook.remove()
     assert [shape[0] for shape in shapes] == [2, 1]
-    assert shapes[0][1] <= 16
-    assert shapes[1][1] == 64
+    assert shapes[0][2] <= 16
+    assert shapes[1][2] == 64
+
+
+@pytest.mark.parametrize("name", ["tiny-text", "tiny-topics", "tiny-embedding", "tiny-entities", "tiny-answers"])
+def test_the_graph_and_the_model_of_longer_texts_that_has_none_answer_alike(
+    load: Callable[[str], Worker],
+    tiny_archive: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    graph = load(name)
+    assert isinstance(graph.handler.forward, OnnxGraph)
+    monkeypatch.setattr(text_encoder, "MOST_TOKENS_OF_A_GRAPH", 32)
+    eager = Worker(tiny_archive(name), tmp_path)
+    assert isinstance(eager.handler.forward, Encoder)
+    question = {"question": "Who was born there?"} if name == "tiny-answers" else {}
+    field = "context" if question else "text"
+    rows = [row(**{field: text[:450]}, **question) for text in TEXTS]
+    for one, other in zip(graph.json(*rows), eager.json(*rows), strict=True):
+        np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-5)
+
+
+def test_padding_stands_on_the_side_the_model_was_trained_with(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = load("tiny-entities").handler
+    items = [Text(ids=[5, 6, 7], total=3), Text(ids=[8], total=1)]
+    assert handler.padded(items).tolist() == [[[5, 6, 7]], [[8, NOTHING, NOTHING]]]
+    monkeypatch.setattr(handler, "left", True)
+    assert handler.padded(items).tolist() == [[[5, 6, 7]], [[NOTHING, NOTHING, 8]]]
+    assert np.arange(3)[handler.place(items[1], 3)].tolist() == [2]
 
 
 @pytest.mark.parametrize("name", ["tiny-topics", "tiny-embedding", "tiny-entities"])
@@ -99,9 +146,10 @@ def test_bad_texts(load: Callable[[str], Worker], name: str, fields: dict[str, A
 @torch.inference_mode()
 def test_every_class_that_applies(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-topics")
+    model = AutoModelForSequenceClassification.from_pretrained(worker.handler.artifact.weights, local_files_only=True)
     for text in (*LINES, "Ja"):
         encoded = worker.handler.tokenizer(text, return_tensors="pt")
-        expected = worker.handler.model(**encoded).logits.sigmoid()[0].numpy()
+        expected = model(**encoded).logits.sigmoid()[0].numpy()
         for threshold in (0.0, 0.5, 0.9):
             [answer] = worker.json(row(text=text, threshold=threshold, top_k=2))
             order = np.argsort(-expected)
