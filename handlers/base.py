@@ -23,7 +23,7 @@ from handlers.loader import load_model
 from handlers.payload import Kind, Payload
 from handlers.pieces import Pieces
 from handlers.request import Request, parse
-from handlers.stage_metrics import StageMetrics, without_prediction_time
+from handlers.stage_metrics import Report, StageMetrics, without_prediction_time
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Handler(ABC, Generic[Item, Output]):
         export = settings.get("export")
         graph, written = self.artifact.graph, Path(export) if export else None
         self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size)
+        self.report = Report()
         self.load()
         self.warm_up()
         without_prediction_time(context.metrics)
@@ -115,7 +116,8 @@ class Handler(ABC, Generic[Item, Output]):
         metrics.end("InferenceTime")
         answers = [self.close(slot, [next(outputs) for _ in slot.items or []], context) for slot in slots]
         metrics.end("EncodeTime")
-        metrics.emit(answers)
+        if context.metrics is not None:  # as in a worker; elsewhere nobody reads them
+            self.report.add(metrics.lines(answers))
         for index, answer in enumerate(answers):
             context.set_response_content_type(index, answer.content_type)
             pieces[index].close()

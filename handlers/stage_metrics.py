@@ -2,8 +2,9 @@
 
 Histograms in seconds of each stage and of the batch's size; counters of requests by the code they were answered with,
 and of the classes found. TorchServe reads each from the worker's standard output as a line of text, so there are a few
-a batch: one for each stage, code and class, none for each request. They are written at once, in the form that
-TorchServe's CachingMetric gives a line: by way of its classes and the log, they took longer than a small model.
+a batch: one for each stage, code and class, none for each request. They are written in the form that TorchServe's
+CachingMetric gives a line: by way of its classes and the log, they took longer than a small model. And they are written
+at once when the answer has gone: the server's reading of them would keep it waiting.
 """
 
 from __future__ import annotations
@@ -23,6 +24,22 @@ UNSAFE = re.compile(r"[^\w .+-]")  # what the line's own syntax uses
 HOST = socket.gethostname()
 
 
+class Report:
+    """What a worker has yet to say of the batches it has answered."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, lines: Sequence[str]) -> None:
+        self.lines += lines
+
+    def write(self) -> None:
+        if self.lines:
+            sys.stdout.write("".join(self.lines))
+            sys.stdout.flush()
+            self.lines.clear()
+
+
 class StageMetrics:
     """Times the stages of one batch: `end("DecodeTime")` ends the stage that is under way."""
 
@@ -37,13 +54,6 @@ class StageMetrics:
         now = perf_counter()
         self.seconds[stage] = now - self.last
         self.last = now
-
-    def emit(self, answers: Sequence[Answer]) -> None:
-        """Report the batch; in a worker only, where TorchServe's context carries a metrics cache."""
-        if self.context.metrics is None:
-            return
-        sys.stdout.write("".join(self.lines(answers)))
-        sys.stdout.flush()
 
     def lines(self, answers: Sequence[Answer]) -> list[str]:
         """One for each metric, in deploy/metrics.yaml's order of dimensions."""

@@ -1,6 +1,7 @@
 """Requests that share a batch: each answer is what its item gets alone, and a broken item fails alone."""
 
 import itertools
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -50,15 +51,22 @@ def together(client: Predict, model: str, payloads: Sequence[Payload]) -> list[A
 
 
 def batches(torchserve: TorchServe, model: str) -> dict[float, float]:
-    """Number of batches of at most so many requests, from the server's own histogram."""
+    """Number of batches of at most so many requests, from the server's own histogram, once it stands still: a worker
+    reports a batch when its answer has gone."""
     state = state_of(torchserve.run) or {}
-    text = requests.get(f"{state['metrics']}/metrics", timeout=10).text
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return {
-        float(sample.labels["le"]): sample.value
-        for sample in samples
-        if sample.name == "BatchSize_bucket" and sample.labels["ModelName"] == model
-    }
+    found: dict[float, float] = {}
+    while True:
+        last = found
+        text = requests.get(f"{state['metrics']}/metrics", timeout=10).text
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        found = {
+            float(sample.labels["le"]): sample.value
+            for sample in samples
+            if sample.name == "BatchSize_bucket" and sample.labels["ModelName"] == model
+        }
+        if found and found == last:
+            return found
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("model", CASES)
