@@ -30,7 +30,7 @@ def freeze(model: nn.Module, example: Tensor, dynamic: Sequence[int] = (0,)) -> 
             traced = torch.jit.trace(model, example, strict=False, check_trace=False)
             frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
             difference = max(apart(frozen(inputs), model(inputs)) for inputs in unlike(example, dynamic))
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
         logger.warning("the model cannot be frozen and runs as it is: %s", str(error).splitlines()[0])
         return model
     if not difference <= TOLERANCE:
