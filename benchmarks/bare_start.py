@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PICTURES = ("image-classification", "object-detection", "semantic-segmentation")
+TOKENS = 16
 
 
 def program(folder: Path, description: dict[str, Any]) -> Callable[[int], object]:
@@ -26,6 +27,10 @@ def program(folder: Path, description: dict[str, Any]) -> Callable[[int], object
         import torchvision.transforms.v2  # noqa: F401 - a picture is decoded and resized with it
     if description["task"] == "audio-classification":
         import soundfile  # noqa: F401 - a recording is decoded with it
+    if description["task"] == "text-classification":
+        from transformers import AutoTokenizer
+
+        AutoTokenizer.from_pretrained(folder / description["weights"], local_files_only=True)
     if (folder / "graph.onnx").is_file() and description["task"] != "object-detection":  # there it is the backbone's
         return graph(folder / "graph.onnx")
     weights, preprocessing = folder / description["weights"], description["preprocessing"]
@@ -54,7 +59,9 @@ def graph(path: Path) -> Callable[[int], object]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     [given] = session.get_inputs()
-    return lambda size: session.run(None, {given.name: np.zeros((size, *given.shape[1:]), np.uint8)})
+    type_ = {"tensor(uint8)": np.uint8, "tensor(int64)": np.int64, "tensor(float)": np.float32}[given.type]
+    shape = [TOKENS if isinstance(length, str) else length for length in given.shape[1:]]
+    return lambda size: session.run(None, {given.name: np.zeros((size, *shape), type_)})
 
 
 def detector(weights: Path, architecture: dict[str, Any]) -> Callable[[int], object]:
