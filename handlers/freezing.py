@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -40,9 +41,13 @@ def freeze(model: nn.Module, example: Tensor, dynamic: Sequence[int] = (0,)) -> 
 
 
 def apart(found: Iterable[Tensor], wanted: Iterable[Tensor]) -> float:
-    """The largest difference between two models' outputs; relative, where an output's numbers are larger than 1."""
+    """The largest difference between two models' outputs; relative, where an output's numbers are larger than 1.
+
+    What is no number is infinitely far from anything: Python's max would pass over it.
+    """
     pairs = zip(found, wanted, strict=True)
-    return max(((a - b).abs().max() / b.abs().max().clamp_min(1)).item() for a, b in pairs)
+    apart = torch.stack([(a - b).abs().max() / b.abs().max().clamp_min(1) for a, b in pairs]).max().item()
+    return math.inf if math.isnan(apart) else apart
 
 
 def unlike(example: Tensor, dynamic: Sequence[int] = (0,)) -> list[Tensor]:

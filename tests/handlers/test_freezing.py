@@ -1,5 +1,8 @@
 """A frozen model answers as the model does, or is not used."""
 
+import math
+
+import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
@@ -41,6 +44,26 @@ class Untraceable(nn.Module):
 def test_a_model_that_cannot_be_traced_stays_as_it_is() -> None:
     model = Untraceable().eval()
     assert freeze(model, EXAMPLE) is model
+
+
+class Short(nn.Module):
+    """Knows fewer positions than it is asked for, as an embedding says it."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        raise IndexError("index out of range in self")
+
+
+def test_a_model_that_refuses_the_example_stays_as_it_is() -> None:
+    model = Short().eval()
+    assert freeze(model, EXAMPLE) is model
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_no_number_differs_wherever_it_stands(place: int) -> None:
+    wanted = [torch.zeros(1, 2), torch.zeros(1, 2)]
+    found = [torch.zeros(1, 2), torch.zeros(1, 2)]
+    found[place][0, 1] = torch.nan
+    assert apart(found, wanted) == math.inf
 
 
 def test_large_outputs_are_compared_by_their_size() -> None:
