@@ -24,7 +24,6 @@ from rich.console import Console
 
 from archiver.package import python_files
 from benchmarks import constant_function, constant_handler, grpc_load
-from benchmarks.contenders.contender import free_port
 from benchmarks.models import PROJECT
 from client import Server
 from deploy.layout import Machine
@@ -143,7 +142,7 @@ def serving(workers: int) -> Iterator[TorchServe]:
     folder = Path(tempfile.mkdtemp(prefix="constant-"))
     try:
         found = archives(folder, workers)
-        ports = Ports(*(free_port() for _ in range(8)))
+        ports = Ports.free()
         with TorchServe(folder, folder / "run", ports, tokens=False) as server:
             load_models(server.run, found)
             yield server

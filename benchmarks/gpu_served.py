@@ -21,8 +21,6 @@ from deploy.tuning.bench import WARM_UP, Bench
 from deploy.tuning.rest_load import Target, open_loop
 from deploy.tuning.sample import Sample
 
-OFFSET = 700  # from the usual ports
-
 
 @dataclass(frozen=True)
 class Served:
@@ -51,7 +49,7 @@ class Serving:
         for number, data in enumerate(pictures()):
             inputs.append(folder / f"{number}.jpg")
             inputs[-1].write_bytes(data)
-        ports = Ports.shifted(OFFSET)
+        ports = Ports.free()
         with Bench(self.archive, ports, list(self.levels), self.seconds, self.gpus, inputs) as bench:
             for setting in settings:
                 if late():

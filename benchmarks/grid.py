@@ -16,10 +16,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.contenders.contender import free_port
 from benchmarks.models import PROJECT
 from deploy.layout import Machine
-from deploy.ports import Ports
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import Candidate, backends
 from deploy.tuning.search import search
@@ -118,8 +116,7 @@ def main(
     machine = Machine.here()
     kinds = backends(archive)
     levels = [int(level) for level in concurrency.split(",")]
-    ports = Ports(*(free_port() for _ in range(8)))
-    with Console(stderr=True).status("starting") as status, Bench(archive, ports, levels, seconds) as bench:
+    with Console(stderr=True).status("starting") as status, Bench(archive, levels, seconds) as bench:
         points, space = full(machine.cores, kinds), Space(machine.cores, 0, kinds)
         text = table(compared(bench, points, space, rounds, status.update))
     output.parent.mkdir(parents=True, exist_ok=True)

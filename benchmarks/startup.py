@@ -25,14 +25,12 @@ import typer
 from rich.console import Console
 
 from archiver.archive import BATCH_SIZE
-from benchmarks.contenders.contender import free_port
 from benchmarks.models import PROJECT
 from benchmarks.tasks import as_it_is
 from benchmarks.worker_parts import PARTS
 from client import RestManagement
 from deploy.layout import Machine
 from deploy.models import DEMO
-from deploy.ports import Ports
 from deploy.torchserve import ALLOCATOR
 from deploy.tuning.bench import Bench
 
@@ -93,7 +91,7 @@ class Costs:
 def measured(archive: Path, rounds: int) -> Costs:
     with (
         tempfile.TemporaryDirectory(prefix="startup-") as temporary,
-        Bench(archive, Ports(*(free_port() for _ in range(8))), [1], 1.0) as bench,
+        Bench(archive, [1], 1.0) as bench,
     ):
         folder = Path(temporary)
         with zipfile.ZipFile(archive) as file:

@@ -15,12 +15,10 @@ from benchmarks.in_process import handler
 from benchmarks.models import PROJECT
 from deploy.layout import Machine
 from deploy.models import DEMO
-from deploy.ports import Ports
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import CONFIGURATION, Candidate, backends
 from deploy.tuning.trial import Trial, merged
 
-OFFSET = 400  # from the usual ports
 HEAD = (
     "model",
     "the bare model, inputs/s",
@@ -66,7 +64,7 @@ def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> li
     try:
         for limit in (bare, *limits):
             limit.start()
-        with Bench(archive, Ports.shifted(OFFSET), levels, seconds) as bench, bench.serving(candidate):
+        with Bench(archive, levels, seconds) as bench, bench.serving(candidate):
             for _ in range(rounds):
                 alone.append(bare.throughput(seconds))
                 best.append(max(limit.throughput(seconds) for limit in limits))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import psutil
 
@@ -11,6 +13,7 @@ from deploy.errors import DeployError
 
 HOST = "127.0.0.1"
 EDGE = ("status", "edge", "edge_stats")
+LOWEST = 10000  # of the ports that are chosen; well-known servers are below
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,43 @@ class Ports:
         usual = cls()
         return cls(*(getattr(usual, field.name) + offset for field in fields(cls)))
 
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports nobody listens on, for a server beside others."""
+        return cls(*free_ports(len(fields(cls))))
+
     def check_free(self, edge: bool = False) -> None:
         """DeployError naming the first port in use, and by whom where that can be seen. edge: the edge's as well."""
         for field in fields(self):
             port = getattr(self, field.name)
             if field.name in EDGE and not edge:
                 continue
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((HOST, port))
-                except OSError:
-                    raise DeployError(f"port {port} ({field.name}) is in use{holder(port)}") from None
+            if not is_free(port):
+                raise DeployError(f"port {port} ({field.name}) is in use{holder(port)}")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports nobody listens on.
+
+    The system gives its own choice, port 0, from the range of outgoing connections, and any of those may take such a
+    port before a server that is slow to start binds it; so these are from below that range.
+    """
+    range_of_connections = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    numbers = range(LOWEST, int(range_of_connections[0]))
+    chosen = [port for port in random.sample(numbers, min(len(numbers), 20 * count)) if is_free(port)][:count]
+    if len(chosen) < count:
+        raise DeployError(f"no {count} free ports between {LOWEST} and {numbers.stop}")
+    return chosen
 
 
 def holder(port: int) -> str:

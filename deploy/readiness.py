@@ -129,4 +129,6 @@ def worker_lines(log: Path, name: str, after: float = 0.0) -> list[str]:
 
 
 def tail(path: Path, lines: int = 12) -> str:
-    return "\n".join(path.read_text("utf-8", "replace").splitlines()[-lines:]) if path.is_file() else ""
+    """The end of a log, without the frames of Java's stack traces, which would leave no room for the reason."""
+    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    return "\n".join([line for line in text.splitlines() if not line.startswith("\tat ")][-lines:])

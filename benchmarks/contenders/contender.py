@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.models import Classifier
+from deploy.ports import free_ports
 from deploy.tuning.rest_load import Target, closed_loop, open_loop
 from deploy.tuning.sample import Sample
 
@@ -46,7 +46,7 @@ class Contender(ABC):
 
     def start(self, sample: bytes) -> None:
         """Start it and wait until it has answered; `startup` then holds the seconds."""
-        port = free_port()
+        [port] = free_ports(1)
         started = time.perf_counter()
         self.process = self.launch(port)
         self.port = port
@@ -105,10 +105,3 @@ class Contender(ABC):
         psutil.wait_procs(left, timeout=5)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.process = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

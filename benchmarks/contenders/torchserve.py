@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ import torch
 import torchvision
 
 from benchmarks import grpc_load
-from benchmarks.contenders.contender import Contender, free_port
+from benchmarks.contenders.contender import Contender
 from benchmarks.pictures import pictures
 from deploy import configuration
-from deploy.ports import Ports
+from deploy.ports import Ports, free_ports
 from deploy.readiness import load
 from deploy.torchserve import ALLOCATOR, TorchServe, environment
 from deploy.tuning.rest_load import Target
@@ -38,7 +39,7 @@ class Bundle(Contender):
     def launch(self, port: int) -> psutil.Process:
         store = self.folder / "store"
         archive = self.classifier.archive(store, pictures()[0], f"workers: {self.workers}\n{self.spec}")
-        ports = Ports(port, free_port(), free_port(), free_port(), free_port(), free_port())
+        ports = replace(Ports.free(), inference=port)
         self.server = TorchServe(store, self.folder / "run", ports, tokens=False)
         self.server.start()
         load(self.server.run, [archive])
@@ -80,7 +81,7 @@ class Stock(Contender):
 
     def launch(self, port: int) -> psutil.Popen:
         self.archive(self.folder / "stock.mar")
-        ports = [port, free_port(), free_port(), free_port(), free_port()]
+        ports = [port, *free_ports(4)]
         settings = {
             "inference_address": f"http://127.0.0.1:{ports[0]}",
             "management_address": f"http://127.0.0.1:{ports[1]}",

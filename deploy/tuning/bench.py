@@ -33,7 +33,6 @@ class Bench:
     def __init__(
         self,
         archive: Path,
-        ports: Ports,
         concurrencies: list[int],
         seconds: float,
         gpus: int = 0,
@@ -47,9 +46,9 @@ class Bench:
         bodies = [encode(path) for path in inputs or [sample_of(archive, self.folder)]]
         self.bodies = [body for body, _ in bodies]
         self.content_type = bodies[0][1]
-        self.ports = ports
+        self.ports = Ports.free()
         self.settled = False
-        self.server = TorchServe(self.store, self.folder / "run", ports, tokens=False)
+        self.server = TorchServe(self.store, self.folder / "run", self.ports, tokens=False)
 
     def __enter__(self) -> Bench:
         try:

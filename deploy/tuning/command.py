@@ -19,7 +19,6 @@ from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 from deploy.layout import Machine
 from deploy.models import choose
-from deploy.ports import Ports
 from deploy.torchserve import running
 from deploy.tuning import spec_file
 from deploy.tuning.bench import Bench
@@ -30,7 +29,6 @@ from deploy.tuning.trial import Trial
 
 SHOWN = 8  # of the trials, in the table
 UNWRAPPED = 120  # columns, where the output is a file or a pipe
-OFFSET = 300  # from the usual ports, which a server may hold
 
 console = Console()
 
@@ -136,10 +134,8 @@ def measured(
     """All trials, the best first, with progress."""
     space = Space(machine.cores, machine.gpus, backends(archive))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    ports = Ports.shifted(OFFSET)
-    ports.check_free()
     with (
-        Bench(archive, ports, concurrencies, seconds, machine.gpus, inputs) as bench,
+        Bench(archive, concurrencies, seconds, machine.gpus, inputs) as bench,
         Progress(*columns, console=console, transient=True) as progress,
     ):
         task = progress.add_task("starting")

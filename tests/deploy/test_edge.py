@@ -14,9 +14,9 @@ from cryptography import x509
 from client import Forbidden, GrpcClient, InvalidInput, RestClient, RestManagement, Server, Unauthorized
 from deploy.edge import certificate, clients, process
 from deploy.errors import DeployError
+from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.torchserve import TorchServe, called, state_of
-from tests.ports import free_ports
 
 MODELS = ("tiny-policy", "tiny-writer")
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
@@ -26,7 +26,7 @@ OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
 def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The run folder of a server with an edge; both end without a trace."""
     archives, folder = [tiny_archive(name) for name in MODELS], tmp_path_factory.mktemp("edge")
-    run, ports = folder / "run", free_ports()
+    run, ports = folder / "run", Ports.free()
     with TorchServe(archives[0].parent, run, ports, token_minutes=10_000) as torchserve:
         load(run, archives)
         process.start(torchserve.run, ports, list(MODELS), folder / "secrets")

@@ -11,17 +11,16 @@ import pytest
 
 from client import RestClient, Unreachable
 from deploy.errors import DeployError
-from deploy.ports import HOST
+from deploy.ports import HOST, Ports, free_ports
 from deploy.readiness import load
 from deploy.torchserve import TorchServe, running
-from tests.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 
 
 def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
     archive = tiny_archive("tiny-policy")
-    run, ports = tmp_path / "run", free_ports()
+    run, ports = tmp_path / "run", Ports.free()
     with TorchServe(archive.parent, run, ports) as torchserve:
         told: list[tuple[str, str]] = []
         ready = load(run, [archive], lambda name, state: told.append((name, state)))
@@ -53,7 +52,26 @@ def test_a_model_that_cannot_be_loaded(tiny_archive: Callable[[str], Path], tmp_
         for entry in whole.infolist():
             data = whole.read(entry)
             file.writestr(entry, data[:100] if entry.filename.endswith(".safetensors") else data)
-    with TorchServe(tmp_path, tmp_path / "run", free_ports()):
+    with TorchServe(tmp_path, tmp_path / "run", Ports.free()):
         with pytest.raises(DeployError, match="tiny-detection cannot be loaded") as raised:
             load(tmp_path / "run", [broken])
         assert "SafetensorError" in str(raised.value)
+
+
+def test_a_port_that_is_taken_meanwhile(tmp_path: Path) -> None:
+    """Between our look at it and TorchServe's; it ends, and of all it writes about that the reason is told."""
+    server = TorchServe(tmp_path, tmp_path / "run", Ports.free())
+    with server, socket.socket() as other:
+        other.bind((HOST, server.ports.metrics))
+        with pytest.raises(DeployError, match="Address already in use"):
+            load(server.run, [])
+
+
+def test_free_ports_are_out_of_reach_of_outgoing_connections() -> None:
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    with socket.socket() as outgoing:
+        outgoing.bind((HOST, 0))
+        assert first <= outgoing.getsockname()[1] <= last
+    assert not set(ports) & set(range(first, last + 1))

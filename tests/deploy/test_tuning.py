@@ -21,7 +21,6 @@ from deploy.tuning.plot import plot
 from deploy.tuning.search import search
 from deploy.tuning.space import DELAYS, Space
 from deploy.tuning.trial import Point, Trial, merged, pareto
-from tests.ports import free_ports
 
 
 def test_layouts_share_the_cores_out() -> None:
@@ -191,7 +190,7 @@ def test_an_archive_as_a_candidate_has_it(tiny_archive: Callable[[str], Path], t
 def test_candidates_are_measured_on_a_real_server(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
     archive = tiny_archive("tiny-image")
     candidates = [Candidate("onnxruntime", 2, 1, 2, 0), Candidate("torch", 1, 1, 4, 1)]
-    with Bench(archive, free_ports(), [1, 4], 0.5) as bench:
+    with Bench(archive, [1, 4], 0.5) as bench:
         folder = bench.folder
         trials = [bench.measure(candidate) for candidate in candidates]
         broken = bench.measure(Candidate("torch", 1, -1, 1, 1))  # a pool of -1 threads cannot be made

@@ -7,9 +7,9 @@ import pytest
 
 from client import GrpcClient, GrpcManagement, RestClient, RestManagement
 from client.management import Management
+from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.torchserve import TorchServe
-from tests.ports import free_ports
 from tests.tiny_artifacts import TINY
 
 Predict = RestClient | GrpcClient
@@ -26,7 +26,7 @@ def torchserve(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.Tem
     """The running server; at the end no worker may have died, whatever the tests sent."""
     archives = [tiny_archive(name) for name in TINY]
     store = archives[0].parent
-    with TorchServe(store, tmp_path_factory.mktemp("run"), free_ports()) as server:
+    with TorchServe(store, tmp_path_factory.mktemp("run"), Ports.free()) as server:
         load(server.run, archives)
         before = workers_of(server)
         yield server

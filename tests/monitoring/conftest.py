@@ -13,7 +13,7 @@ import pytest
 
 from client import ClientError, GrpcClient, RestClient
 from client.payload import Payload
-from deploy.ports import HOST
+from deploy.ports import HOST, Ports, free_ports
 from deploy.readiness import load
 from deploy.status import Status, StatusServer
 from deploy.torchserve import TorchServe
@@ -21,7 +21,6 @@ from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded
 from tests.monitoring.binary import binary
 from tests.monitoring.edge import Edge
 from tests.monitoring.prometheus import Prometheus
-from tests.ports import free_ports
 
 # Model: a good input, a bad one and its code.
 INPUTS: dict[str, tuple[Payload, Payload, int]] = {
@@ -67,8 +66,8 @@ def world(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     binary("prometheus")  # before anything slow
     archives = [tiny_archive(name) for name in INPUTS]
     store, folder = archives[0].parent, tmp_path_factory.mktemp("monitoring")
-    prometheus_port = free_ports().inference
-    ports = free_ports()
+    prometheus_port, *numbers = free_ports(9)
+    ports = Ports(*numbers)
     status_port, edge_port, admin_port = ports.status, ports.edge, ports.edge_stats
     targets = {"torchserve": ports.metrics, "status": status_port, "edge": admin_port}
     with ExitStack() as stack:
