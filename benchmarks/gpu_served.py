@@ -16,7 +16,6 @@ from benchmarks.gpu_setting import Setting
 from benchmarks.models import Classifier
 from benchmarks.pictures import expected, pictures
 from client import ClientError
-from deploy.ports import Ports
 from deploy.tuning.bench import WARM_UP, Bench
 from deploy.tuning.rest_load import Target, open_loop
 from deploy.tuning.sample import Sample
@@ -49,8 +48,7 @@ class Serving:
         for number, data in enumerate(pictures()):
             inputs.append(folder / f"{number}.jpg")
             inputs[-1].write_bytes(data)
-        ports = Ports.free()
-        with Bench(self.archive, ports, list(self.levels), self.seconds, self.gpus, inputs) as bench:
+        with Bench(self.archive, list(self.levels), self.seconds, self.gpus, inputs) as bench:
             for setting in settings:
                 if late():
                     yield f"{setting}: not measured, the time was over"

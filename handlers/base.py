@@ -22,8 +22,9 @@ from handlers.kserve import v1_body, v2_body
 from handlers.loader import load_model
 from handlers.payload import Kind, Payload
 from handlers.pieces import Pieces
+from handlers.report import Report, without_prediction_time
 from handlers.request import Request, parse
-from handlers.stage_metrics import Report, StageMetrics, without_prediction_time
+from handlers.stage_metrics import StageMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -79,10 +80,13 @@ class Handler(ABC, Generic[Item, Output]):
         export = settings.get("export")
         graph, written = self.artifact.graph, Path(export) if export else None
         self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size)
-        self.report = Report()
         self.load()
         self.warm_up()
-        without_prediction_time(context.metrics)
+        self.report: Report | None = None
+        if context.metrics is not None:  # as in a worker; elsewhere nobody reads them
+            without_prediction_time(context.metrics)
+            self.report = Report(context.model_name, self.card["version"])
+            self.report.start()
 
     def load(self) -> None:
         """Load the model into `self.model`; a task adds what else it needs, or makes its model faster:
@@ -105,7 +109,7 @@ class Handler(ABC, Generic[Item, Output]):
         """Answer a batch: as many bodies as rows; status and content type are set on the context, item by item."""
         if context.get_request_header(0, "describe") == "True" and not rows[0]:
             return [self.describe()]
-        metrics = StageMetrics(context, self.card["version"])
+        metrics = StageMetrics()
         headers = [context.get_all_request_header(index) for index in range(len(rows))]
         pieces = [Pieces(context, index, header) for index, header in enumerate(headers)]
         slots = list((self.pool.map if self.pool else map)(self.open, rows, headers, pieces))
@@ -116,8 +120,8 @@ class Handler(ABC, Generic[Item, Output]):
         metrics.end("InferenceTime")
         answers = [self.close(slot, [next(outputs) for _ in slot.items or []], context) for slot in slots]
         metrics.end("EncodeTime")
-        if context.metrics is not None:  # as in a worker; elsewhere nobody reads them
-            self.report.add(metrics.lines(answers))
+        if self.report is not None:
+            self.report.add(metrics.seconds, answers)
         for index, answer in enumerate(answers):
             context.set_response_content_type(index, answer.content_type)
             pieces[index].close()

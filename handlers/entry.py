@@ -15,7 +15,7 @@ class Entry:
     def initialize(self, context: Any) -> None:
         module, _, name = context.model_yaml_config["handler"]["class"].rpartition(".")
         self.handler = getattr(import_module(module), name)(context)
-        import_module("handlers.wire").install(self.handler.report.write)
+        import_module("handlers.wire").install()
 
     def handle(self, data: Any, context: Any) -> list[bytes]:
         return self.handler.handle(data, context)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
@@ -21,13 +20,9 @@ BUFFER = 1 << 20
 
 
 class Reader:
-    """One message after another; a message is in the buffer from its first byte on.
+    """One message after another; a message is in the buffer from its first byte on."""
 
-    before: called before each: the answer to the last one has gone.
-    """
-
-    def __init__(self, before: Callable[[], None]) -> None:
-        self.before = before
+    def __init__(self) -> None:
         self.buffer = bytearray(BUFFER)
         self.filled = 0
         self.position = 0
@@ -37,7 +32,6 @@ class Reader:
 
         TorchServe sends nothing more before it has the answer, so what is in the buffer is this message and no other.
         """
-        self.before()
         self.filled = self.position = 0
         command = self.take(connection, 1)
         if command != PREDICT:
@@ -95,8 +89,8 @@ class Reader:
                 self.filled += received
 
 
-def install(before: Callable[[], None]) -> None:
-    """Read so from the next message on, in a worker of TorchServe's; nothing elsewhere. before: as Reader has it."""
+def install() -> None:
+    """Read so from the next message on, in a worker of TorchServe's; nothing elsewhere."""
     worker: Any = sys.modules["__main__"]
     if hasattr(worker, "TorchModelServiceWorker") and hasattr(worker, "retrieve_msg"):
-        worker.retrieve_msg = Reader(before).message
+        worker.retrieve_msg = Reader().message

@@ -1,9 +1,12 @@
 """Requests that share a batch: each answer is what its item gets alone, and a broken item fails alone."""
 
+from __future__ import annotations
+
 import itertools
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,12 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from client import Answer, ClientError
 from client.payload import Payload
 from deploy.torchserve import TorchServe, state_of
+from handlers.report import INTERVAL
 from tests.closeness import assert_close
 from tests.e2e.conftest import Predict
 from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded, noise, recording
 
 IMAGES: list[Payload] = [encoded(picture) for picture in PICTURES]
 CUT = encoded(PICTURES[0])[:400]
+LARGEST_SMALL = ("BatchSize_bucket", "2.0")
 CASES: dict[str, tuple[Sequence[Payload], Payload, int]] = {
     # model: whole inputs, a broken one, its code
     "tiny-image": (IMAGES, CUT, 400),
@@ -50,41 +55,52 @@ def together(client: Predict, model: str, payloads: Sequence[Payload]) -> list[A
         return list(pool.map(ask, payloads))
 
 
-def batches(torchserve: TorchServe, model: str) -> dict[float, float]:
-    """Number of batches of at most so many requests, from the server's own histogram, once it stands still: a worker
-    reports a batch when its answer has gone."""
-    state = state_of(torchserve.run) or {}
-    found: dict[float, float] = {}
-    while True:
-        last = found
+@pytest.fixture(scope="module", autouse=True)
+def _all_is_reported(torchserve: TorchServe) -> None:
+    """What other tests have sent is in the server's metrics by now."""
+    time.sleep(INTERVAL + 0.5)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What the server's metrics say of one model: requests, batches, and those of two requests at most."""
+
+    requests: float
+    batches: float
+    small: float
+
+    @classmethod
+    def of(cls, torchserve: TorchServe, model: str) -> Batches:
+        state = state_of(torchserve.run) or {}
         text = requests.get(f"{state['metrics']}/metrics", timeout=10).text
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         found = {
-            float(sample.labels["le"]): sample.value
-            for sample in samples
-            if sample.name == "BatchSize_bucket" and sample.labels["ModelName"] == model
+            (sample.name.removesuffix("_total"), sample.labels.get("le")): sample.value  # the parser's own ending
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.labels.get("ModelName") == model
         }
-        if found and found == last:
-            return found
-        time.sleep(0.05)
+        return cls(*(found[key] for key in (("BatchSize_sum", None), ("BatchSize_count", None), LARGEST_SMALL)))
 
 
 @pytest.mark.parametrize("model", CASES)
 def test_a_broken_item_fails_alone(client: Predict, torchserve: TorchServe, model: str) -> None:
     whole, broken, code = CASES[model]
+    before = Batches.of(torchserve, model)
     alone = [client.predict(model, payload).json() for payload in whole]
     payloads = [whole[0], broken, *whole[1:]]
+    sent = len(alone)
     for _ in range(5):  # the four travel in one batch unless this machine stalls between them
-        before = batches(torchserve, model)
         first, refused, *rest = together(client, model, payloads)
-        after = batches(torchserve, model)
+        sent += len(payloads)
         assert isinstance(refused, ClientError)
         assert refused.code == code
         for answer, single in zip([first, *rest], alone, strict=True):
             assert isinstance(answer, Answer), answer
             assert_close(answer.json(), single)
-        shared = sum(after.values()) - sum(before.values())
-        if shared and after[2.5] == before[2.5]:
+        while (after := Batches.of(torchserve, model)).requests < before.requests + sent:
+            time.sleep(0.1)
+        assert after.requests == before.requests + sent
+        if after.batches - before.batches > after.small - before.small:
             return
     raise AssertionError("the requests never shared a batch")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import requests
 from client import ClientError, Conflict, NotFound, RestClient, RestManagement, ServerError, Unauthorized
 from client.management import Management
 from deploy.torchserve import TorchServe, state_of
+from handlers.report import INTERVAL
 from tests.e2e.conftest import Predict
 from tests.inputs import PICTURES, encoded
 
@@ -95,6 +97,7 @@ def test_the_key_file_is_the_owners_alone(torchserve: TorchServe) -> None:
 def test_metrics(torchserve: TorchServe, rest: RestClient) -> None:
     """Stage histograms of a model, in seconds, that count this request."""
     rest.predict("tiny-image", PNG)
+    time.sleep(INTERVAL + 0.5)
     state = state_of(torchserve.run) or {}
     text = requests.get(f"{state['metrics']}/metrics", timeout=10).text
     for stage in ("DecodeTime", "InferenceTime", "EncodeTime", "BatchSize"):

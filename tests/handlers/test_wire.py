@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ts.protocol.otf_message_handler import retrieve_msg
 
-from handlers.stage_metrics import Report
 from handlers.wire import BUFFER, Reader
 
 Pair = tuple[bytes, bytes]
@@ -65,7 +64,7 @@ def test_any_batch_is_read_as_torchserve_reads_it(batch: list[Request], cut: flo
     environment = os.environ.pop("TS_DECODE_INPUT_REQUEST", None)
     os.environ["TS_DECODE_INPUT_REQUEST"] = "false"  # as config.properties has it
     try:
-        assert read(Reader(lambda: None).message, wire[:middle], wire[middle:]) == read(retrieve_msg, wire)
+        assert read(Reader().message, wire[:middle], wire[middle:]) == read(retrieve_msg, wire)
     finally:
         del os.environ["TS_DECODE_INPUT_REQUEST"]
         if environment is not None:
@@ -73,7 +72,7 @@ def test_any_batch_is_read_as_torchserve_reads_it(batch: list[Request], cut: flo
 
 
 def test_one_reader_reads_message_after_message_of_any_size() -> None:
-    reader = Reader(lambda: None)
+    reader = Reader()
     for size in (10, 3 * BUFFER, 0, 100):
         body = bytes(size)
         _, [request] = read(reader.message, frame([(b"id", [], [("body", "image/jpeg", body)])]))
@@ -81,21 +80,10 @@ def test_one_reader_reads_message_after_message_of_any_size() -> None:
 
 
 def test_what_was_read_does_not_change_with_the_next_message() -> None:
-    reader = Reader(lambda: None)
+    reader = Reader()
     _, [first] = read(reader.message, frame([(b"one", [], [("body", "", b"aaaa")])]))
     read(reader.message, frame([(b"two", [], [("body", "", b"bbbb")])]))
     assert first["parameters"][0]["value"] == b"aaaa"
-
-
-def test_what_a_batch_cost_is_said_once_before_the_next_is_read(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Report()
-    reader = Reader(report.write)
-    message = frame([(b"id", [], [])])
-    report.add(["one\n", "two\n"])
-    read(reader.message, message)
-    assert capsys.readouterr().out == "one\ntwo\n"
-    read(reader.message, message)
-    assert capsys.readouterr().out == ""
 
 
 def test_the_process_ends_when_torchserve_has_gone() -> None:
@@ -103,9 +91,9 @@ def test_the_process_ends_when_torchserve_has_gone() -> None:
     there.sendall(frame([(b"id", [], [])])[:-2])
     there.close()
     with here, pytest.raises(SystemExit):
-        Reader(lambda: None).message(here)
+        Reader().message(here)
 
 
 def test_another_command_is_an_error() -> None:
     with pytest.raises(ValueError, match="command b'X'"):
-        read(Reader(lambda: None).message, b"X")
+        read(Reader().message, b"X")

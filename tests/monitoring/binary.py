@@ -28,9 +28,11 @@ def unpack(folder: Path) -> None:
     """Needs apt and a list of its packages, but not root: the programs link nothing but the C library."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         try:
-            subprocess.run(["apt-get", "download", "-q", "prometheus"], cwd=temporary, check=True, capture_output=True)
+            download, unpacking = ["apt-get", "download", "prometheus"], ["dpkg-deb", "-x", "package.deb", "unpacked"]
+            subprocess.run(download, cwd=temporary, check=True, capture_output=True)
             [package] = Path(temporary).glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", package, f"{temporary}/unpacked"], check=True, capture_output=True)
+            package.rename(Path(temporary, "package.deb"))
+            subprocess.run(unpacking, cwd=temporary, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             pytest.fail(f"prometheus is not installed, and Debian's cannot be had: {error}", pytrace=False)
         Path(temporary, "unpacked").rename(folder)
