@@ -48,9 +48,8 @@ class Machine:
         """This one, or the container's part of it."""
         import torch  # only here: it takes a second
 
-        cores = max(1, int(min(len(os.sched_getaffinity(0)), quota())))
         free = min(psutil.virtual_memory().available, memory_left())
-        return cls(cores, torch.cuda.device_count(), int(free))
+        return cls(cores(), torch.cuda.device_count(), int(free))
 
     def layout(self, archive: Path, models: int) -> Layout:
         """Of one archive among `models`, as its card asks for it."""
@@ -81,6 +80,11 @@ class Machine:
         """
         most = (BATCH_ON_GPU if self.gpus else UNWAITED) if size == "auto" else int(size)
         return most, int(most > UNWAITED) if delay_ms == "auto" else int(delay_ms)
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return max(1, int(min(len(os.sched_getaffinity(0)), quota())))
 
 
 def quota() -> float:

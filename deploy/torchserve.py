@@ -22,6 +22,7 @@ import psutil
 from client import Server
 from deploy import configuration
 from deploy.errors import DeployError
+from deploy.layout import cores
 from deploy.ports import HOST, Ports
 
 STATE = "server.json"
@@ -147,6 +148,8 @@ def environment(run: Path, temporary: Path) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        # What a worker may use while no other computes; torch alone does not see a container's limit.
+        "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", str(cores())),
         **{name: inherited.get(name, value) for name, value in ALLOCATOR.items()},
     }
 

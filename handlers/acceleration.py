@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from handlers.freezing import freeze
 from handlers.on_gpu import accelerated
-from handlers.onnx_graph import OnnxGraph, export
+from handlers.onnx_graph import export
+from handlers.spread import spread
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ class Acceleration:
     """What a worker has to choose from.
 
     graph: the archive's ONNX graph; it is used on a CPU where it is there. export: a file to write that graph to, when
-    the archive is built. threads: of ONNX Runtime. batch_size: the largest batch to come, for a GPU.
+    the archive is built. threads: of ONNX Runtime. batch_size: the largest batch to come, for a GPU. cores: those that
+    it may use while `alone` says that no other worker computes.
     """
 
     device: torch.device
@@ -32,6 +34,8 @@ class Acceleration:
     graph: Path
     export: Path | None = None
     batch_size: int = 1
+    cores: int = 1
+    alone: Callable[[], bool] = lambda: False
 
     def __call__(self, build: Callable[[], nn.Module], example: Tensor, dynamic: Sequence[int] = (0,)) -> Function:
         """A function of one batch that answers as `build()` does.
@@ -48,7 +52,7 @@ class Acceleration:
             export(module, example, dynamic, self.export)
             return module
         if self.device.type == "cpu" and self.graph.is_file():
-            return OnnxGraph(self.graph, self.threads)
+            return spread(self.graph, self.threads, self.cores, self.alone, example)
         if self.device.type == "cuda":
             return accelerated(build(), example.to(self.device), dynamic, self.batch_size)
         return freeze(build(), example.to(self.device), dynamic)

@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -20,6 +21,7 @@ from handlers.batch import run_batch
 from handlers.errors import InternalError, NotOffered, RequestError
 from handlers.kserve import v1_body, v2_body
 from handlers.loader import load_model
+from handlers.neighbours import Neighbours
 from handlers.payload import Kind, Payload
 from handlers.pieces import Pieces
 from handlers.report import Report, without_prediction_time
@@ -69,6 +71,7 @@ class Handler(ABC, Generic[Item, Output]):
         self.options: Mapping[str, Any] = settings.get("options") or {}
         self.max_bytes = int(self.limits.get("max_bytes", 16 * MEBIBYTE))
         self.batch_size = int(context.system_properties["batch_size"])
+        cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
         threads = int(settings.get("threads", 0))
         if threads:
             torch.set_num_threads(threads)
@@ -79,11 +82,15 @@ class Handler(ABC, Generic[Item, Output]):
         self.pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") if threads > 1 else None
         export = settings.get("export")
         graph, written = self.artifact.graph, Path(export) if export else None
-        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size)
+        self.neighbours = (
+            Neighbours() if context.metrics is not None else None
+        )  # as in a worker; elsewhere there are none
+        alone = self.neighbours.rest if self.neighbours else lambda: False
+        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, alone)
         self.load()
         self.warm_up()
         self.report: Report | None = None
-        if context.metrics is not None:  # as in a worker; elsewhere nobody reads them
+        if context.metrics is not None:
             without_prediction_time(context.metrics)
             self.report = Report(context.model_name, self.card["version"])
             self.report.start()
@@ -109,6 +116,10 @@ class Handler(ABC, Generic[Item, Output]):
         """Answer a batch: as many bodies as rows; status and content type are set on the context, item by item."""
         if context.get_request_header(0, "describe") == "True" and not rows[0]:
             return [self.describe()]
+        with self.neighbours or nullcontext():
+            return self.respond(rows, context)
+
+    def respond(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         metrics = StageMetrics()
         headers = [context.get_all_request_header(index) for index in range(len(rows))]
         pieces = [Pieces(context, index, header) for index, header in enumerate(headers)]

@@ -98,7 +98,7 @@ class Stock(Contender):
         home = Path(package.origin).parent
         (self.folder / "tmp").mkdir()
         variables = environment(self.folder, self.folder / "tmp")
-        for name in ALLOCATOR:  # that is ours
+        for name in (*ALLOCATOR, "OMP_NUM_THREADS"):  # that is ours
             variables.pop(name)
         if self.threads:
             variables["OMP_NUM_THREADS"] = str(self.threads)
