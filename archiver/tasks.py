@@ -164,6 +164,7 @@ TASKS: dict[TaskName, Task] = {
         accept=(JSON,),
         parameters={**TOP_K, **RECORDING},
         answer={**CLASSES, "windows": [WINDOW], **FEATURES},
+        graph=True,
     ),
     "audio-embedding": Task(
         handler="handlers.audio_embedding.AudioEmbedding",

@@ -178,6 +178,7 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-instance": instance_segmentation,
     "tiny-semantic": semantic_segmentation,
     "tiny-audio": audio_classification,
+    "tiny-keywords": tiny_audio.keywords,
     "tiny-commands": tiny_audio.commands,
     "tiny-sound": tiny_audio.sound,
     "tiny-voice": tiny_audio.voice,

@@ -12,6 +12,9 @@ from transformers import (
     Wav2Vec2Model,
 )
 
+from handlers.networks.keyword_spotting import KeywordSpotting
+from tests.inputs import noise, recording
+from train.artifact import Artifact
 from train.huggingface import HuggingFace, Task
 from train.silero_vad import SileroVAD
 
@@ -60,3 +63,19 @@ def wav2vec2(folder: Path, kind: type[PreTrainedModel], task: Task, name: str) -
 def voice(folder: Path) -> Path:
     SileroVAD(name="tiny-voice", system="silero-vad").run(folder)
     return folder
+
+
+def keywords(folder: Path) -> Path:
+    """The demo's network, whose part after the features has a faster form."""
+    torch.manual_seed(0)
+    network = KeywordSpotting(3)
+    sample = folder.with_name("second.wav")
+    sample.write_bytes(recording(noise(1.0, 0)))
+    return Artifact(
+        name="tiny-keywords",
+        task="audio-classification",
+        format="safetensors",
+        labels=["zero", "one", "two"],
+        architecture={"factory": "handlers.networks.keyword_spotting.KeywordSpotting", "arguments": {"classes": 3}},
+        preprocessing={"sample_rate": 16_000, "seconds": 1.0},
+    ).write(folder, network.state_dict(), sample)

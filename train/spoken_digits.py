@@ -83,10 +83,7 @@ class SpokenDigits(Experiment):
         metrics |= {"voices held out": len(speakers(True)), "voices in training": len(speakers(False))}
         print(f"{self.name}: accuracy {metrics['accuracy']} on unheard voices; {metrics['accuracy by SNR']}")
         with TemporaryDirectory() as temporary:
-            weights, sample = Path(temporary, "weights.pt2"), Path(temporary, "sample.wav")
-            batch = torch.export.Dim("batch", min=1, max=1024)
-            program = torch.export.export(network, (torch.randn(2, samples),), dynamic_shapes=({0: batch},))
-            torch.export.save(program, weights)
+            sample = Path(temporary, "sample.wav")
             voice = Voice(f"en-us+{speakers(True)[0]}", rate=160)
             soundfile.write(sample, 0.7 * speak("seven", voice), sample_rate(), subtype="PCM_16")
             confusion = Path(temporary, "confusion.png")
@@ -98,8 +95,12 @@ class SpokenDigits(Experiment):
             Artifact(
                 name=self.name,
                 task="audio-classification",
-                format="torch-export",
+                format="safetensors",
                 labels=DIGITS,
+                architecture={
+                    "factory": "handlers.networks.keyword_spotting.KeywordSpotting",
+                    "arguments": {"classes": len(DIGITS), "sample_rate": RATE},
+                },
                 preprocessing={"sample_rate": RATE, "seconds": self.seconds},
                 metrics=metrics,
                 training={
@@ -109,7 +110,7 @@ class SpokenDigits(Experiment):
                     **self.model_dump(exclude={"name", "system"}),
                     "duration": round(time.monotonic() - started, 1),
                 },
-            ).write(folder, weights, sample, [confusion])
+            ).write(folder, network.state_dict(), sample, [confusion])
 
 
 @torch.inference_mode()

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from handlers.features.mel import LogMel
+from handlers.networks.featured import Featured
 
 
-class KeywordSpotting(nn.Module):
-    """waveform (B, samples) in [-1, 1] → logits (B, classes); the features are part of the graph."""
+class KeywordSpotting(Featured):
+    """waveform (B, samples) in [-1, 1] → logits (B, classes); the features are part of the network."""
 
     def __init__(self, classes: int, sample_rate: int = 16_000, mels: int = 40, width: int = 64) -> None:
         super().__init__()
@@ -22,11 +23,7 @@ class KeywordSpotting(nn.Module):
         )
         self.head = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(width * 2, classes))
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        return self.classify(self.features(waveform))
-
     def classify(self, features: Tensor) -> Tensor:
-        """features (B, mels, frames) → logits (B, classes)."""
         return self.head(self.blocks(self.stem(features)))
 
 

@@ -16,6 +16,8 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 
 from handlers.features.extraction import FEATURES
+from handlers.payload import Payload
+from tests.closeness import assert_close
 from tests.handlers.worker import Worker
 from tests.inputs import noise, recording
 from tests.recordings import RATE, sentences, tone
@@ -55,6 +57,20 @@ def dialogue(pause: float = 0.8) -> np.ndarray:
     """Three sentences by three voices, pauses between them."""
     silence = np.zeros(int(pause * RATE), np.float32)
     return np.concatenate([part for each in sentences() for part in (silence, each)] + [silence])
+
+
+def test_a_network_in_two_parts_runs_the_second_as_a_graph(load: Callable[[str], Worker]) -> None:
+    """And answers as the network does, alone and beside others, shorter and longer than its window."""
+    worker = load("tiny-keywords")
+    assert worker.handler.artifact.graph.is_file()
+    network = worker.handler.model
+    recordings = [noise(seconds, seed) for seed, seconds in enumerate((1.0, 0.4, 2.3))]
+    together = worker.json(*map(wav, recordings))
+    for samples, answer in zip(recordings, together, strict=True):
+        assert_close(worker.json(wav(samples))[0], answer)
+    heard = worker.handler.waveform(Payload(recording(recordings[0]), "audio/wav"))
+    expected = network(heard[None]).softmax(dim=1)[0]
+    np.testing.assert_allclose(by_index(together[0]), expected.numpy(), atol=1e-5)
 
 
 def test_a_hugging_face_classifier_equals_transformers(load: Callable[[str], Worker]) -> None:
