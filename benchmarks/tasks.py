@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import orjson
 import typer
 import yaml
 from rich.console import Console
@@ -15,6 +18,7 @@ from benchmarks.in_process import handler
 from benchmarks.models import PROJECT
 from deploy.layout import Machine
 from deploy.models import DEMO
+from deploy.readiness import sample_of
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import CONFIGURATION, Candidate, backends
 from deploy.tuning.trial import Trial, merged
@@ -24,7 +28,7 @@ HEAD = (
     "the bare model, inputs/s",
     "with decoding and encoding",
     "at once",
-    "served, answers/s",
+    "served, inputs/s",
     "of the limit",
     "p50 ms",
     "p99 ms",
@@ -37,6 +41,7 @@ def main(
     concurrency: Annotated[str, typer.Option(help="Requests at once, a list.")] = "1,8,32",
     rounds: Annotated[int, typer.Option(help="The limit and the server are measured in turns.")] = 3,
     seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 2.0,
+    items: Annotated[int, typer.Option(help="Inputs in each request; for texts and observations.", min=1)] = 1,
     output: Annotated[Path, typer.Option(help="The table, as Markdown.")] = Path("bench/tasks.md"),
 ) -> None:
     """Serve each model's archive as it is, with a worker a core, and load it with its own sample over REST."""
@@ -44,27 +49,30 @@ def main(
     lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
     for model in models or DEMO:
         with console.status(model):
-            rows = compared(PROJECT / "model_store" / f"{model}.mar", concurrency, rounds, seconds)
+            rows = compared(PROJECT / "model_store" / f"{model}.mar", concurrency, rounds, seconds, items)
         lines += [f"| {model} | {' | '.join(row)} |" for row in rows]
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
 
-def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> list[list[str]]:
+def compared(archive: Path, concurrency: str, rounds: int, seconds: float, items: int = 1) -> list[list[str]]:
     """A row for each concurrency: medians over the rounds, the ratio round by round."""
     machine = Machine.here()
     candidate = as_it_is(archive, machine)
     levels = [int(n) for n in concurrency.split(",")]
-    limits = [handler(archive, size, machine.cores) for size in sorted({1, candidate.size})]
-    bare = handler(archive, candidate.size, machine.cores, "model")
+    limits = [handler(archive, size, machine.cores) for size in sorted({items, items * candidate.size})]
+    bare = handler(archive, items * candidate.size, machine.cores, "model")
     alone: list[float] = []
     best: list[float] = []
     trials: list[Trial] = []
     try:
         for limit in (bare, *limits):
             limit.start()
-        with Bench(archive, levels, seconds) as bench, bench.serving(candidate):
+        with TemporaryDirectory() as folder, ExitStack() as stack:
+            inputs = [several(archive, items, Path(folder))] if items > 1 else None
+            bench = stack.enter_context(Bench(archive, levels, seconds, inputs=inputs))
+            stack.enter_context(bench.serving(candidate))
             for _ in range(rounds):
                 alone.append(bare.throughput(seconds))
                 best.append(max(limit.throughput(seconds) for limit in limits))
@@ -74,16 +82,26 @@ def compared(archive: Path, concurrency: str, rounds: int, seconds: float) -> li
             limit.stop()
     rows = []
     for number, point in enumerate(merged(trials).points):
-        ratio = median(trial.points[number].throughput / top for trial, top in zip(trials, best, strict=True))
+        ratio = median(items * trial.points[number].throughput / top for trial, top in zip(trials, best, strict=True))
         speeds = [
             f"{median(alone):.1f}",
             f"{median(best):.1f}",
             str(point.concurrency),
-            f"{point.throughput:.1f}",
+            f"{items * point.throughput:.1f}",
             f"{ratio:.2f}",
         ]
         rows.append([*speeds, f"{point.p50:.1f}", f"{point.p99:.1f}", str(point.errors)])
     return rows
+
+
+def several(archive: Path, items: int, folder: Path) -> Path:
+    """A request of the archive's sample so many times, in KServe's form."""
+    sample = sample_of(archive, folder)
+    text = sample.read_text(encoding="utf-8")
+    instance = orjson.loads(text)["data"] if sample.suffix == ".json" else text
+    path = folder / "several.json"
+    path.write_bytes(orjson.dumps({"instances": [instance] * items}))
+    return path
 
 
 def as_it_is(archive: Path, machine: Machine) -> Candidate:

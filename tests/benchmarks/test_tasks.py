@@ -18,3 +18,14 @@ def test_a_task_is_compared_with_its_own_handler(tiny_archive: Callable[[str], P
         assert float(ratio) == pytest.approx(float(served) / float(limit), abs=0.01)
         assert float(p99) >= float(p50) > 0
     assert len(rows[0]) == len(HEAD) - 1
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("model", ["tiny-policy", "tiny-text"])
+def test_inputs_that_share_a_request_count_each(tiny_archive: Callable[[str], Path], model: str) -> None:
+    [row] = compared(tiny_archive(model), "4", rounds=1, seconds=0.5, items=16)
+    _, limit, _, served, ratio, p50, _, errors = row
+    assert errors == "0"
+    assert float(ratio) == pytest.approx(float(served) / float(limit), abs=0.01)
+    # Four requests of sixteen inputs at a time, each as long on its way as most.
+    assert float(served) == pytest.approx(4 * 16 / (float(p50) / 1000), rel=0.6)
