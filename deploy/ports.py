@@ -14,6 +14,7 @@ from deploy.errors import DeployError
 HOST = "127.0.0.1"
 EDGE = ("status", "edge", "edge_stats")
 LOWEST = 10000  # of the ports that are chosen; well-known servers are below
+USUAL = 32768  # where Linux lets the range of outgoing connections begin
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ def free_ports(count: int) -> list[int]:
     The system gives its own choice, port 0, from the range of outgoing connections, and any of those may take such a
     port before a server that is slow to start binds it; so these are from below that range.
     """
-    range_of_connections = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
-    numbers = range(LOWEST, int(range_of_connections[0]))
+    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    numbers = range(LOWEST, max(int(first), USUAL))  # a machine may give out all of them
     chosen = [port for port in random.sample(numbers, min(len(numbers), 20 * count)) if is_free(port)][:count]
     if len(chosen) < count:
-        raise DeployError(f"no {count} free ports between {LOWEST} and {numbers.stop}")
+        raise DeployError(f"no {count} free ports between {LOWEST} and {numbers.stop - 1}")
     return chosen
 
 

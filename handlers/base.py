@@ -82,15 +82,14 @@ class Handler(ABC, Generic[Item, Output]):
         self.pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") if threads > 1 else None
         export = settings.get("export")
         graph, written = self.artifact.graph, Path(export) if export else None
-        self.neighbours = (
-            Neighbours() if context.metrics is not None else None
-        )  # as in a worker; elsewhere there are none
+        worker = context.metrics is not None  # elsewhere there are no neighbours, and nobody reads reports
+        self.neighbours = Neighbours() if worker else None
         alone = self.neighbours.rest if self.neighbours else lambda: False
         self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, alone)
         self.load()
         self.warm_up()
         self.report: Report | None = None
-        if context.metrics is not None:
+        if worker:
             without_prediction_time(context.metrics)
             self.report = Report(context.model_name, self.card["version"])
             self.report.start()
