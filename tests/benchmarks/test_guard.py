@@ -20,5 +20,6 @@ def test_serving_costs_little_beside_the_model() -> None:
     served = values["this bundle", 8]
     print({key: round(value["throughput"], 1) for key, value in values.items()})
     assert served["errors"] == served["wrong"] == 0
-    assert served["throughput"] > 0.4 * values[limit.name, 0]["throughput"]
-    assert served["throughput"] > 0.8 * values[usual.name, 0]["throughput"]
+    # It is 0.85 to 0.92 of the limit, and 2 to 2.5 times the usual way: half of either is below these.
+    assert served["throughput"] > 0.55 * values[limit.name, 0]["throughput"]
+    assert served["throughput"] > 1.3 * values[usual.name, 0]["throughput"]
