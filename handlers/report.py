@@ -25,7 +25,7 @@ INTERVAL = 1.0  # seconds
 STAGES = ("DecodeTime", "InferenceTime", "EncodeTime")
 UNSAFE = re.compile(r"[^\w .+-]")  # what the line's own syntax uses
 HOST = socket.gethostname()
-# What is written to a pipe at once up to this size, nothing else comes into (PIPE_BUF of Linux).
+# What is written to a pipe at once up to this many bytes, nothing else comes into (PIPE_BUF of Linux).
 ATOMIC = 4096
 
 
@@ -90,7 +90,7 @@ class Report:
         """To standard output, in whole lines."""
         piece = ""
         for line in self.lines():
-            if len(piece) + len(line) > ATOMIC:
+            if len((piece + line).encode()) > ATOMIC:
                 sys.stdout.write(piece)
                 piece = ""
             piece += line
