@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,33 +95,50 @@ class Policy(Handler[Observations, tuple[NDArray[np.float32], ...]]):
             raise InternalError("the model's output for this input is not finite")
         if len(output) != len(self.outputs):
             raise InternalError(f"the model returned {len(output)} tensors; wanted {', '.join(self.outputs)}")
-        bodies = [
-            self.answer(item, position, dict(zip(self.outputs, row, strict=True)))
-            for position, row in enumerate(zip(*output, strict=True))
-        ]
+        bodies = self.answers(item, dict(zip(self.outputs, output, strict=True)))
         body = {"predictions": bodies} if item.several else bodies[0]
         return Answer(to_json(body), classes=[body["label"] for body in bodies if "label" in body])
 
-    def answer(self, item: Observations, position: int, row: dict[str, Any]) -> dict[str, Any]:
-        """The answer for one observation. position: in its request, whose observations draw independently.
-
-        The observation at position 0 draws as one that came alone.
-        """
-        random = np.random.default_rng(None if item.seed is None else (item.seed, position))
+    def answers(self, item: Observations, outputs: Mapping[str, NDArray[np.float32]]) -> list[dict[str, Any]]:
+        """A body for each observation, of the model's outputs (N, …) by their names."""
+        columns: dict[str, Iterable[Any]]
         if self.action["kind"] == "continuous":
-            drawn = row["mean"] if item.deterministic else random.normal(row["mean"], row["std"])
-            action = np.clip(drawn, np.float32(self.action["low"]), np.float32(self.action["high"]))
-            return {"action": action, "mean": row["mean"], "std": row["std"], "value": float(row["value"])}
-        if "values" in row:
-            action = int(row["values"].argmax())
-            return self.labelled({"action": action, "values": row["values"], "value": row["values"][action]})
-        weights = np.exp(row["logits"].astype(np.float64) - row["logits"].max())
-        probabilities = weights / weights.sum()
-        action = int(probabilities.argmax() if item.deterministic else random.choice(len(weights), p=probabilities))
-        return self.labelled({"action": action, "probabilities": probabilities, "value": float(row["value"])})
+            mean, std = outputs["mean"], outputs["std"]
+            drawn = mean if item.deterministic else np.stack(list(map(normal, generators(item), mean, std)))
+            actions = np.clip(drawn, np.float32(self.action["low"]), np.float32(self.action["high"]))
+            columns = {"action": actions, "mean": mean, "std": std, "value": outputs["value"].ravel().tolist()}
+        elif "values" in outputs:
+            values = outputs["values"]
+            columns = {"action": values.argmax(axis=1).tolist(), "values": values, "value": values.max(axis=1)}
+        else:
+            logits = outputs["logits"].astype(np.float64)
+            weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+            probabilities = weights / weights.sum(axis=1, keepdims=True)
+            chosen = probabilities.argmax(axis=1).tolist()
+            if not item.deterministic:
+                chosen = list(map(choice, generators(item), probabilities))
+            columns = {
+                "action": chosen,
+                "probabilities": probabilities.tolist(),
+                "value": outputs["value"].ravel().tolist(),
+            }
+        if self.labels:
+            columns["label"] = [self.labels[action] for action in columns["action"]]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    def labelled(self, body: dict[str, Any]) -> dict[str, Any]:
-        return {**body, "label": self.labels[body["action"]]} if self.labels else body
+
+def generators(item: Observations) -> Iterator[np.random.Generator]:
+    """One for each observation of a request, which draw independently; the first draws as one that came alone."""
+    for position in range(len(item.values)):
+        yield np.random.default_rng(None if item.seed is None else (item.seed, position))
+
+
+def normal(random: np.random.Generator, mean: NDArray[np.float32], std: NDArray[np.float32]) -> NDArray[np.float64]:
+    return random.normal(mean, std)
+
+
+def choice(random: np.random.Generator, probabilities: NDArray[np.float64]) -> int:
+    return int(random.choice(len(probabilities), p=probabilities))
 
 
 def bounds(values: Any, shape: tuple[int, ...], unbounded: float) -> NDArray[np.float32]:
