@@ -12,10 +12,15 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PICTURES = ("image-classification", "object-detection", "semantic-segmentation")
 TOKENS = 16
+# Their graph is a part of the model: a detector's backbone, what comes after the features of a recording.
+IN_PARTS = ("object-detection", "audio-classification")
 
 
 def program(folder: Path, description: dict[str, Any]) -> Callable[[int], object]:
@@ -31,7 +36,7 @@ def program(folder: Path, description: dict[str, Any]) -> Callable[[int], object
         from transformers import AutoTokenizer
 
         AutoTokenizer.from_pretrained(folder / description["weights"], local_files_only=True)
-    if (folder / "graph.onnx").is_file() and description["task"] != "object-detection":  # there it is the backbone's
+    if (folder / "graph.onnx").is_file() and description["task"] not in IN_PARTS:
         return graph(folder / "graph.onnx")
     weights, preprocessing = folder / description["weights"], description["preprocessing"]
     match description["format"], description["task"]:
@@ -39,12 +44,13 @@ def program(folder: Path, description: dict[str, Any]) -> Callable[[int], object
             shape = preprocessing["observation"]["shape"]
             module = torch.export.load(weights).module()
             return lambda size: module(torch.zeros(size, *shape))
-        case "torch-export", "audio-classification":
+        case "safetensors", "audio-classification":
             samples = int(preprocessing["sample_rate"] * preprocessing["seconds"])
-            module = torch.export.load(weights).module()
-            return lambda size: module(torch.zeros(size, samples))
+            network = network_of(weights, description["architecture"])
+            return lambda size: network(torch.zeros(size, samples))
         case "safetensors", "object-detection":
-            return detector(weights, description["architecture"])
+            network = network_of(weights, description["architecture"])
+            return lambda size: network([torch.zeros(3, 224, 224)] * size)
         case "huggingface", "text-classification":
             return text(weights, (folder / description["sample"]).read_text(encoding="utf-8"))
         case format_, task:
@@ -64,15 +70,13 @@ def graph(path: Path) -> Callable[[int], object]:
     return lambda size: session.run(None, {given.name: np.zeros((size, *shape), type_)})
 
 
-def detector(weights: Path, architecture: dict[str, Any]) -> Callable[[int], object]:
-    import torch
+def network_of(weights: Path, architecture: dict[str, Any]) -> Callable[..., object]:
     from safetensors.torch import load_file
 
     module, _, name = architecture["factory"].rpartition(".")
-    network = getattr(import_module(module), name)(**architecture["arguments"])
+    network: nn.Module = getattr(import_module(module), name)(**architecture["arguments"])
     network.load_state_dict(load_file(weights))
-    network.eval()
-    return lambda size: network([torch.zeros(3, 224, 224)] * size)
+    return network.eval()
 
 
 def text(weights: Path, sample: str) -> Callable[[int], object]:
