@@ -15,7 +15,7 @@ from handlers.base import Handler
 from handlers.errors import InternalError
 from handlers.image import MAX_PIXELS, decode_image
 from handlers.loader import channels_last, load_model
-from handlers.networks.features import FeatureDict, FeatureTuple, backbone_of, example_for, names_of
+from handlers.networks.dense_part import dense_part, example_for, names_of, put_back
 from handlers.overlay import draw_boxes
 from handlers.payload import Kind, Payload
 
@@ -36,7 +36,7 @@ class ObjectDetection(Handler[Scene, dict[str, Tensor]]):
 
     def load(self) -> None:
         self.model = channels_last(load_model(self.artifact, self.device))
-        self.replace_backbone()
+        self.replace_dense_part()
         # torchvision pads pictures of different sizes to one, and what is padded changes features near the edges and
         # with them the answer. Only a model that resizes all pictures to one size can take them mixed.
         self.mixes_sizes = getattr(getattr(self.model, "transform", None), "fixed_size", None) is not None
@@ -44,15 +44,14 @@ class ObjectDetection(Handler[Scene, dict[str, Tensor]]):
         self.score_threshold = float(self.options.get("score_threshold", 0.5))
         self.max_detections = int(self.options.get("max_detections", 100))
 
-    def replace_backbone(self) -> None:
-        """Put the fast form of the backbone, which takes nearly all of the time, in its place."""
-        backbone = backbone_of(self.model)
-        if backbone is None:
+    def replace_dense_part(self) -> None:
+        """Put the fast form of what takes nearly all of the time in its place."""
+        dense = dense_part(self.model)
+        if dense is None:
             return
         example, dynamic = example_for(self.model)
-        names = names_of(backbone, example.to(self.device))
-        function = self.accelerate(lambda: FeatureTuple(backbone).eval(), example, dynamic)
-        self.model.backbone = FeatureDict(function, names)
+        names = names_of(dense, example.to(self.device))
+        put_back(self.model, self.accelerate(lambda: dense, example, dynamic), *names)
 
     def decode(self, payload: Payload) -> Scene:
         return Scene(

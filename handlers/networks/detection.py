@@ -23,10 +23,15 @@ class AntialiasedTransform(GeneralizedRCNNTransform):
     Without one, a photograph of ten megapixels would reach a small network as every tenth of its pixels.
     """
 
+    def normalize(self, image: Tensor) -> Tensor:
+        """Nothing yet: afterwards an image has fewer pixels, and both ways give the same."""
+        return image
+
     def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
-        """Resize a normalised image (3, H, W), and the target's boxes with it, to `fixed_size` (width, height)."""
+        """Resize an image (3, H, W), and the target's boxes with it, to `fixed_size` (width, height); normalise it."""
         width, height = self.fixed_size
         resized = F.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0]
+        resized = super().normalize(resized)
         if target is not None:
             boxes = resize_boxes(target["boxes"], list(image.shape[-2:]), list(resized.shape[-2:]))
             target = {**target, "boxes": boxes}
