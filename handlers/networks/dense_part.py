@@ -55,14 +55,18 @@ class FeatureMaps(nn.Module):
 
 
 def dense_part(detector: nn.Module) -> Dense | None:
-    """Of one of torchvision's detectors, the head with it where there is one stage (SSD, RetinaNet, FCOS); None of
-    another model, or of one that is scripted."""
+    """Of one of torchvision's detectors, the head with it where there is one stage (SSD, RetinaNet, FCOS).
+
+    None of another model, or of one that is scripted.
+    """
     backbone = getattr(detector, "backbone", None)
     if isinstance(detector, torch.jit.ScriptModule) or not isinstance(backbone, nn.Module):
         return None
     if not hasattr(getattr(detector, "transform", None), "fixed_size"):
         return None
-    return Dense(backbone, getattr(detector, "head", None)).eval()
+    head = getattr(detector, "head", None)
+    one_stage = isinstance(head, nn.Module) and hasattr(detector, "anchor_generator")
+    return Dense(backbone, head if one_stage else None).eval()
 
 
 @torch.inference_mode()
