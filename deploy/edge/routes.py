@@ -20,7 +20,9 @@ def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> 
         "num_retries": RETRIES,
         "per_try_timeout": TRY,
         "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
-        "host_selection_retry_max_attempts": 5,
+        # Of two servers a dead one has fewer requests than the other, so LEAST_REQUEST picks it three times in four; with
+        # five more draws every fifth retry went to the server that had just failed it.
+        "host_selection_retry_max_attempts": 50,
         "retry_host_predicate": [
             {
                 "name": "envoy.retry_host_predicates.previous_hosts",
