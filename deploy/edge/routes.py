@@ -20,8 +20,8 @@ def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> 
         "num_retries": RETRIES,
         "per_try_timeout": TRY,
         "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
-        # Of two servers a dead one has fewer requests than the other, so LEAST_REQUEST picks it three times in four; with
-        # five more draws every fifth retry went to the server that had just failed it.
+        # Of two servers a dead one has fewer requests in hand, so LEAST_REQUEST draws it three times in four: of six
+        # draws one in six has no other, and the retry goes to the server that has just failed.
         "host_selection_retry_max_attempts": 50,
         "retry_host_predicate": [
             {
