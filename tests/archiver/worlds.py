@@ -76,7 +76,8 @@ class World:
         self.handler(HANDLER)
 
     def spec(self, **differences: Any) -> Path:
-        self.spec_file.write_text(yaml.safe_dump(differences))
+        """By default without a graph: this handler writes none, and asking it costs seconds."""
+        self.spec_file.write_text(yaml.safe_dump({"backend": "torch", **differences}))
         return self.spec_file
 
     def describe(self, **differences: Any) -> None:

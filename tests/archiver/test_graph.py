@@ -1,0 +1,40 @@
+"""What becomes of the graph: had, refused, or done without. The world's handler writes none."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from archiver.archive import Archive, build
+from archiver.errors import SpecError
+from archiver.package import resolve
+from tests.archiver.worlds import World
+
+
+def archive_of(world: World) -> Archive:
+    return build(resolve(world.spec_file, world.artifacts), world.handlers, world.store)
+
+
+def test_without_a_graph_the_reason_is_told(world: World) -> None:
+    world.spec(backend="auto")
+    archive = archive_of(world)
+    assert (archive.backend, archive.reason) == ("torch", "its handler writes none")
+
+
+def test_a_graph_that_is_asked_for_and_cannot_be_had(world: World) -> None:
+    world.spec(backend="onnxruntime")
+    with pytest.raises(SpecError, match="backend: the model has no ONNX graph: its handler writes none"):
+        archive_of(world)
+    assert not world.store.exists()
+
+
+def test_nobody_asks_the_handler_where_the_spec_wants_torch(world: World) -> None:
+    world.handler("raise SystemExit('asked')")
+    archive = archive_of(world)
+    assert (archive.backend, archive.reason) == ("torch", "")
+
+
+def test_a_graph_of_the_real_handlers(tiny_archive: Callable[[str], Path]) -> None:
+    with zipfile.ZipFile(tiny_archive("tiny-image")) as archive:
+        assert "artifact/graph.onnx" in archive.namelist()
