@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Generator, Tensor
-from torchaudio.functional import fftconvolve
+from torch.fft import irfft, rfft
 
 from train.audio_augmentation.chance import uniform
 from train.audio_augmentation.noise import SILENCE, power
@@ -81,5 +82,8 @@ def random_rooms(count: int, sample_rate: int, random: Generator, seconds: float
 
 def reverberate(waveforms: Tensor, rooms: Tensor) -> Tensor:
     """Each recording in the room of its row: (B, samples) with (B, response) → (B, samples). The level is kept."""
-    wet = fftconvolve(waveforms, rooms.to(waveforms))[:, : waveforms.shape[1]]
+    samples = waveforms.shape[1]
+    # At the exact length, which may have a large prime factor, a transform takes up to ten times as long.
+    length = next_fast_len(samples + rooms.shape[1] - 1, real=True)
+    wet = irfft(rfft(waveforms, length) * rfft(rooms.to(waveforms), length), length)[:, :samples]
     return wet * (power(waveforms) / power(wet).clamp_min(SILENCE)).sqrt()
