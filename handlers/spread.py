@@ -24,27 +24,27 @@ MOST_BYTES = 512 << 20
 
 
 class Spread:
-    """Runs `narrow`, or `wide` while `alone` says that no other worker computes."""
+    """Runs `narrow`, or `wide` for `least` numbers or more while `alone` says that no other worker computes."""
 
-    def __init__(self, narrow: OnnxGraph, wide: OnnxGraph, alone: Callable[[], bool]) -> None:
-        self.narrow, self.wide, self.alone = narrow, wide, alone
+    def __init__(self, narrow: OnnxGraph, wide: OnnxGraph, least: float, alone: Callable[[], bool]) -> None:
+        self.narrow, self.wide, self.least, self.alone = narrow, wide, least, alone
 
     def __call__(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        return self.wide(inputs) if self.alone() else self.narrow(inputs)
+        return self.wide(inputs) if inputs.numel() >= self.least and self.alone() else self.narrow(inputs)
 
 
 def spread(path: Path, threads: int, cores: int, alone: Callable[[], bool], example: Tensor) -> OnnxGraph | Spread:
-    """The graph of `threads`, which runs on `cores` while `alone`, where that makes its answer to one input faster.
+    """The graph of `threads`, which runs on `cores` while `alone`, for inputs whose answer that makes faster.
 
-    example: an input of batch size 1.
+    example: an input of batch size 1, the largest where their size differs. Smaller ones take their share of its time.
     """
     narrow = OnnxGraph(path, threads)
     cores = min(cores, MOST_CORES)
-    if not 0 < threads < cores or path.stat().st_size > MOST_BYTES or least_time(narrow, example) < WORTH:
+    if not 0 < threads < cores or path.stat().st_size > MOST_BYTES or (time := least_time(narrow, example)) < WORTH:
         return narrow
     wide = OnnxGraph(path, cores)
     wide(example)
-    return Spread(narrow, wide, alone)
+    return Spread(narrow, wide, example.numel() * WORTH / time, alone)
 
 
 def least_time(graph: OnnxGraph, example: Tensor) -> float:
