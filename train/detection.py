@@ -50,7 +50,7 @@ class Detector(LightningModule):
         body = [p for p in self.network.backbone.body.parameters() if p.requires_grad]
         rest = [*self.network.backbone.fpn.parameters(), *self.network.head.parameters()]
         rates = [self.learning_rate * self.backbone_rate, self.learning_rate]
-        optimizer = AdamW([{"params": body}, {"params": rest}], weight_decay=0.01)
+        optimizer = AdamW([{"params": body}, {"params": rest}], weight_decay=0.01, fused=True)
         schedule = OneCycleLR(optimizer, rates, total_steps=self.steps, pct_start=0.15)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

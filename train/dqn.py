@@ -82,7 +82,7 @@ class DQNLearner:
         self.target = deepcopy(self.network).requires_grad_(False)
         self.environments = Environments(settings.environment, settings.environments, settings.seed)
         self.buffer = ReplayBuffer(settings.buffer, self.environments.observations.shape[1:], settings.device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, fused=True)
         self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
         self.steps = 0
 

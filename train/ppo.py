@@ -66,7 +66,7 @@ class PPOLearner:
         self.settings = settings
         self.environments = Environments(settings.environment, settings.environments, settings.seed)
         self.network = settings.network().to(settings.device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, eps=1e-5)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, eps=1e-5, fused=True)
         self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
         self.steps = 0
 

@@ -69,7 +69,7 @@ class Segmenter(LightningModule):
         body = [p for p in self.network.backbone.parameters() if p.requires_grad]
         rates = [self.learning_rate * self.backbone_rate, self.learning_rate]
         groups = [{"params": body}, {"params": list(self.network.classifier.parameters())}]
-        optimizer = AdamW(groups, weight_decay=0.01)
+        optimizer = AdamW(groups, weight_decay=0.01, fused=True)
         schedule = OneCycleLR(optimizer, rates, total_steps=self.steps, pct_start=0.15)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -52,7 +52,7 @@ class Spotter(LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        optimizer = AdamW(self.parameters(), weight_decay=0.01)
+        optimizer = AdamW(self.parameters(), weight_decay=0.01, fused=True)
         schedule = OneCycleLR(optimizer, self.learning_rate, total_steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

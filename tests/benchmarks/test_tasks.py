@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
-from benchmarks.tasks import HEAD, compared
+from benchmarks.tasks import HEAD, compared, several
 
 
 @pytest.mark.e2e
@@ -21,11 +22,17 @@ def test_a_task_is_compared_with_its_own_handler(tiny_archive: Callable[[str], P
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("model", ["tiny-policy", "tiny-text"])
-def test_inputs_that_share_a_request_count_each(tiny_archive: Callable[[str], Path], model: str) -> None:
-    [row] = compared(tiny_archive(model), "4", rounds=1, seconds=0.5, items=16)
+def test_inputs_that_share_a_request_count_each(tiny_archive: Callable[[str], Path]) -> None:
+    [row] = compared(tiny_archive("tiny-text"), "4", rounds=1, seconds=0.5, items=16)
     _, limit, _, served, ratio, p50, _, errors = row
     assert errors == "0"
     assert float(ratio) == pytest.approx(float(served) / float(limit), abs=0.01)
     # Four requests of sixteen inputs at a time, each as long on its way as most.
     assert float(served) == pytest.approx(4 * 16 / (float(p50) / 1000), rel=0.6)
+
+
+@pytest.mark.parametrize("model", ["tiny-policy", "tiny-text"])
+def test_a_request_of_several_inputs(tiny_archive: Callable[[str], Path], tmp_path: Path, model: str) -> None:
+    first, *others = orjson.loads(several(tiny_archive(model), 16, tmp_path).read_bytes())["instances"]
+    assert others == [first] * 15
+    assert isinstance(first, str if model == "tiny-text" else list)
