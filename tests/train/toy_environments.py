@@ -71,12 +71,12 @@ class Walk(gym.Env[Observation, Any]):
 
 
 class Unseeded(Walk):
-    """Its randomness is its own, not `self.np_random`: a mistake of environments."""
+    """Its randomness is its own, not `self.np_random`: a mistake of environments. Too little to end an episode."""
 
     noise = np.random.default_rng()
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        self.place += self.noise.normal(size=2)
+        self.place += self.noise.uniform(0, 1e-3, size=2)
         return super().step(action)
 
 
