@@ -1,5 +1,9 @@
 """Spoken words: synthesis, and the recordings made of it."""
 
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 from torch import Generator
@@ -16,6 +20,21 @@ def spoken(word: str = "seven") -> torch.Tensor:
 def test_a_voice_says_different_words_differently() -> None:
     assert len(spoken("two")) != len(spoken("seven"))
     assert 0.2 < len(spoken("seven")) / RATE < 1.5
+
+
+def test_what_is_spoken_does_not_hang_on_the_time_of_day() -> None:
+    """Breath and hoarseness are random, and eSpeak NG's seed is the second it starts in."""
+    program = (
+        "from hashlib import sha256; from train.speech_synthesis import Voice, speak, variants; "
+        "print(sha256(b''.join(speak('seven', Voice(f'en-us+{name}')).tobytes() for name in variants())).hexdigest())"
+    )
+
+    def spoken_now() -> str:
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    first = spoken_now()
+    time.sleep(1.1)
+    assert spoken_now() == first
 
 
 def test_voices_held_out_are_never_heard_in_training() -> None:
