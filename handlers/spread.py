@@ -36,7 +36,7 @@ class Spread:
 def spread(path: Path, threads: int, cores: int, alone: Callable[[], bool], example: Tensor) -> OnnxGraph | Spread:
     """The graph of `threads`, which runs on `cores` while `alone`, for inputs whose answer that makes faster.
 
-    example: an input of batch size 1, the largest where their size differs. Smaller ones take their share of its time.
+    example: an input of batch size 1, worth it or none is. Others are taken to need more or less time by their size.
     """
     narrow = OnnxGraph(path, threads)
     cores = min(cores, MOST_CORES)

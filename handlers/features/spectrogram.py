@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class Spectrogram(nn.Module):
-    """Magnitudes, or their `power`: (B, samples) → (B, bins, frames), bins = size // 2 + 1.
+    """Magnitudes, or energies: (B, samples) → (B, bins, frames), bins = size // 2 + 1.
 
     size: points of the transform. window: samples under the periodic Hann window, at most size, in its middle.
     hop: samples between frames. power: 1 for magnitudes, 2 for energies.
@@ -20,6 +20,8 @@ class Spectrogram(nn.Module):
         super().__init__()
         if not 0 < window <= size or hop <= 0:
             raise ValueError(f"wanted 0 < window <= size and hop > 0; got window {window}, size {size}, hop {hop}")
+        if power not in (1.0, 2.0):
+            raise ValueError(f"power is {power}; wanted 1 for magnitudes or 2 for energies")
         self.size = size
         self.hop = hop
         self.power = power
@@ -32,10 +34,9 @@ class Spectrogram(nn.Module):
         spectrum = torch.stft(
             padded, self.size, self.hop, self.size, self.window, center=False, return_complex=True, onesided=True
         )
-        if self.power == 2.0:  # without the root, which takes three times as long
-            return spectrum.real.square() + spectrum.imag.square()
-        magnitude = spectrum.abs()
-        return magnitude if self.power == 1.0 else magnitude.pow(self.power)
+        if self.power == 1.0:
+            return spectrum.abs()
+        return spectrum.real.square() + spectrum.imag.square()  # the root takes three times as long
 
 
 def frequencies(sample_rate: int, size: int) -> Tensor:

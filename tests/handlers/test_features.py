@@ -44,9 +44,10 @@ def samples(request: pytest.FixtureRequest) -> Samples:
     return SIGNALS[request.param]
 
 
-def test_spectrogram(samples: Samples) -> None:
-    wanted = np.abs(librosa.stft(samples, **FRAMES))
-    np.testing.assert_allclose(found(Spectrogram(power=1.0), samples), wanted, atol=1e-5 * wanted.max(), rtol=0)
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_spectrogram(samples: Samples, power: float) -> None:
+    wanted = np.abs(librosa.stft(samples, **FRAMES)) ** power
+    np.testing.assert_allclose(found(Spectrogram(power=power), samples), wanted, atol=1e-5 * wanted.max(), rtol=0)
 
 
 def test_rms(samples: Samples) -> None:
@@ -175,3 +176,9 @@ def test_devices_agree(device: str) -> None:
 def test_unknown_features(names: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Extraction(names)
+
+
+@pytest.mark.parametrize(("sizes", "said"), [({"power": 3.0}, "power is 3.0"), ({"window": 600}, "window 600")])
+def test_a_spectrogram_there_is_not(sizes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Spectrogram(**sizes)
