@@ -123,7 +123,8 @@ def configuration(package: Package) -> dict[str, Any]:
 
 def description(package: Package) -> dict[str, Any]:
     """The artifact's own description, with the spec's differences in it: the handler reads one file."""
-    values = package.artifact.description.model_dump(by_alias=True)
+    # An experiment names folders of the machine it ran on: it stays with the artifact.
+    values = package.artifact.description.model_dump(by_alias=True, exclude={"provenance"})
     return {**values, "labels": package.labels, "preprocessing": package.preprocessing}
 
 

@@ -64,6 +64,7 @@ class Description(Section):
     metrics: dict[str, Any]
     training: dict[str, Any]
     reference: dict[str, Any] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str]
 
 

@@ -19,6 +19,7 @@ class Card(Section):
     """card.json, schema 1.
 
     input: content types of a raw body, the field of a form or JSON object, and what a request can set.
+    provenance: the SHA-256 of the experiment that made the artifact, and when.
     reference: statistics of the predictions on validation data. backend: what computes the model on a CPU.
     workers, batch: as the spec asks for them; "auto" leaves them to the machine that serves.
     sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
@@ -36,6 +37,7 @@ class Card(Section):
     options: dict[str, Any]
     metrics: dict[str, Any]
     training: dict[str, Any]
+    provenance: dict[str, Any] = Field(default_factory=dict)
     reference: dict[str, Any] = Field(default_factory=dict)
     format: str
     backend: str
@@ -67,6 +69,7 @@ def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, A
         "options": package.options,
         "metrics": description.metrics,
         "training": description.training,
+        "provenance": {key: value for key, value in description.provenance.items() if key != "experiment"},
         "reference": description.reference,
         "format": description.format,
         "backend": backend,

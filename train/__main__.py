@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,28 @@ def measure(of: Of, overrides: Overrides = None, runs: Runs = RUNS) -> None:
     with clear_errors():
         found = Run.find(runs, of)
         staged(load(str(found.configuration), overrides)).test(found)
+
+
+@app.command()
+def evaluate(
+    experiment: Name,
+    overrides: Overrides = None,
+    output: Output = ARTIFACTS,
+) -> None:
+    """Measure the artifact OUTPUT/EXPERIMENT on held-out data again, beside the scores that it records."""
+    with clear_errors():
+        configuration = load(experiment, overrides)
+        folder = output / configuration.name
+        file = folder / "artifact.json"
+        if not file.is_file():
+            raise ExperimentError(f"no artifact {folder}; `python -m train {experiment}` makes it")
+        recorded = json.loads(file.read_text(encoding="utf-8"))["metrics"]
+        found = configuration.evaluate(folder)
+        for name, value in found.items():
+            typer.echo(
+                f"{name}: {json.dumps(value)}"
+                + ("" if value == recorded.get(name) else f"  (recorded: {json.dumps(recorded.get(name))})")
+            )
 
 
 @app.command()

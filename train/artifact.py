@@ -6,12 +6,16 @@ import json
 import platform
 import shutil
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from safetensors.torch import save_file
 from torch import Tensor
+
+from train.experiment import Experiment
+from train.stored_weights import StoredType, narrowed
 
 Task = Literal[
     "image-classification",
@@ -40,6 +44,8 @@ class Artifact:
     preprocessing: what the task's handler needs to turn a request into the model's input.
     metrics: measured on held-out data. training: how it came to be (data, seed, epochs, seconds).
     reference: statistics of the predictions on validation data, to compare those of production with.
+    experiment: what made it, where one of ours did: its configuration and digest are recorded.
+    stored_weights: the type that the weights of a state dict are stored in; the experiment's, where there is one.
     """
 
     name: str
@@ -51,6 +57,8 @@ class Artifact:
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
+    experiment: Experiment | None = None
+    stored_weights: StoredType = None
 
     def write(
         self, folder: Path, weights: dict[str, Tensor] | Path, sample: Path, extras: list[Path] | None = None
@@ -66,9 +74,8 @@ class Artifact:
         staging.mkdir(parents=True)
         if isinstance(weights, dict):
             weights_name = "weights.safetensors"
-            save_file(
-                {key: value.detach().cpu().contiguous() for key, value in weights.items()}, staging / weights_name
-            )
+            stored = narrowed(weights, self.experiment.stored_weights if self.experiment else self.stored_weights)
+            save_file({key: value.detach().cpu().contiguous() for key, value in stored.items()}, staging / weights_name)
         elif weights.is_dir():
             weights_name = "weights"
             shutil.copytree(weights, staging / weights_name)
@@ -93,6 +100,7 @@ class Artifact:
             "metrics": self.metrics,
             "training": self.training,
             "reference": self.reference,
+            "provenance": self.provenance(),
             "versions": {"python": platform.python_version(), **{p: version(p) for p in ("torch", "torchvision")}},
         }
         text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
@@ -100,3 +108,11 @@ class Artifact:
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
         return folder
+
+    def provenance(self) -> dict[str, Any]:
+        """When the artifact was written, and by which experiment."""
+        written = {"written": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        if self.experiment is None:
+            return written
+        configuration = self.experiment.model_dump(mode="json")
+        return {"experiment": configuration, "sha256": self.experiment.digest, **written}

@@ -17,12 +17,14 @@ from torchmetrics.detection import MeanAveragePrecision
 from torchvision.models.detection.ssd import SSD
 
 from handlers.networks.detection import mobilenet_v2_ssd
+from handlers.networks.weights import load_weights
 from train.artifact import Artifact
 from train.backbone import keep_statistics, load_imagenet
 from train.experiment import Experiment
 from train.gallery import boxes_gallery
 from train.shape_pictures import ShapePictures, write_sample
 from train.shapes import SHAPES
+from train.stored_weights import round_weights
 from train.trainer import LOADERS, trainer, training_precision
 
 Item = tuple[Tensor, dict[str, Tensor]]
@@ -97,7 +99,7 @@ class Detection(Experiment):
     def run(self, folder: Path) -> None:
         started = time.monotonic()
         seed_everything(self.seed, workers=True, verbose=False)
-        arguments = {"num_classes": len(LABELS), "image_size": self.image_size}
+        arguments = self.arguments
         network = mobilenet_v2_ssd(**arguments)
         load_imagenet(network.backbone.body, self.frozen_layers)
         module = Detector(network, self.learning_rate, self.backbone_rate, self.steps)
@@ -107,22 +109,21 @@ class Detection(Experiment):
         pictures = ShapePictures("training", self.steps * self.batch_size, self.seed)
         trainer(training_precision(), max_steps=self.steps).fit(module, self.loader(pictures))
         trained = time.monotonic()
-        print(f"{self.name}: testing on {self.pictures} held-out pictures")
-        held_out = ShapePictures("held-out", self.pictures)
-        trainer().test(module, self.loader(held_out), verbose=False)
-        print(f"{self.name}: {module.scores}")
+        round_weights(network, self.stored_weights)
+        metrics = self.measure(module)
 
         with TemporaryDirectory() as temporary:
             sample, gallery = Path(temporary, "sample.jpg"), Path(temporary, "held-out.png")
             write_sample(sample)
-            boxes_gallery(network.eval(), held_out, LABELS, gallery)
+            boxes_gallery(network.eval(), self.held_out, LABELS, gallery)
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="object-detection",
                 format="safetensors",
                 labels=LABELS,
                 architecture={"factory": "handlers.networks.detection.mobilenet_v2_ssd", "arguments": arguments},
-                metrics={**module.scores, "pictures": self.pictures},
+                metrics=metrics,
                 training={
                     "data": "composed pictures: textured shapes over photographs",
                     "held out": "other photographs, other shapes, larger pictures",
@@ -131,6 +132,27 @@ class Detection(Experiment):
                     "seconds": round(trained - started, 1),
                 },
             ).write(folder, network.state_dict(), sample, [gallery])
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        network = mobilenet_v2_ssd(**self.arguments)
+        load_weights(network, folder / "weights.safetensors")
+        return self.measure(Detector(network, self.learning_rate, self.backbone_rate, self.steps))
+
+    def measure(self, module: Detector) -> dict[str, Any]:
+        """COCO's mean average precision on the pictures held out."""
+        print(f"{self.name}: testing on {self.pictures} held-out pictures")
+        trainer().test(module, self.loader(self.held_out), verbose=False)
+        print(f"{self.name}: {module.scores}")
+        return {**module.scores, "pictures": self.pictures}
+
+    @property
+    def arguments(self) -> dict[str, int]:
+        """Of the network's factory."""
+        return {"num_classes": len(LABELS), "image_size": self.image_size}
+
+    @property
+    def held_out(self) -> ShapePictures:
+        return ShapePictures("held-out", self.pictures)
 
     def loader(self, pictures: ShapePictures) -> DataLoader[Item]:
         return DataLoader(pictures, self.batch_size, num_workers=LOADERS, collate_fn=list, pin_memory=False)

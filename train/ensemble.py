@@ -19,6 +19,7 @@ from train.experiment import Experiment, ExperimentError, load
 from train.image_classification import ImageClassification
 from train.picture_evaluation import evaluate
 from train.run import Run
+from train.stored_weights import round_weights
 
 FACTORY = "handlers.networks.ensemble.ensemble"
 
@@ -82,11 +83,13 @@ class Ensemble(Experiment):
             except ValueError as error:
                 raise ExperimentError(str(error)) from None
             print(f"{self.name}: {', '.join(member.name for member in members)}")
+            round_weights(network, self.stored_weights)
             metrics, reference = self.measure(network, members, tasks)
             architectures = [member.architecture for member in members]
             shares = network.weights.tolist()
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="image-classification",
                 format="safetensors",
                 labels=first.labels,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -47,16 +49,30 @@ class Experiment(Section):
     """What every system's configuration has; a system adds its own fields, each with a default.
 
     version: of the configuration's form; a file written for another one is refused.
+    stored_weights: float16 halves the artifact and its archive; by default weights stay as they are. The scores are
+        those of the rounded weights.
     """
 
     name: str
     system: str
     version: Literal[1] = 1
     seed: int = 0
+    stored_weights: Literal["float16"] | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the configuration with every default written out: an artifact records it, and from then on it
+        can be told whether the experiment is still the one that made it."""
+        resolved = self.model_dump(mode="json")
+        return hashlib.sha256(json.dumps(resolved, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def run(self, folder: Path) -> None:
         """Train (or convert) and write the artifact to `folder`, with a progress bar on long work."""
         raise TypeError(f"{type(self).__name__} does not define run(folder)")
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        """Measure the artifact in `folder` on the held-out data that `run` measured it on: the same metrics."""
+        raise ExperimentError(f"system {self.system} measures no artifact; of a run: `python -m train test RUN`")
 
 
 class Staged(Experiment):

@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoFeatureExtractor
 from train.artifact import Artifact
 from train.experiment import Experiment, ExperimentError
 from train.speech_synthesis import Voice, sample_rate, speak
+from train.stored_weights import narrow_folder
 
 Task = Literal[
     "text-classification",
@@ -73,9 +74,12 @@ class HuggingFace(Experiment):
             for pattern in FILES:
                 for file in source.glob(pattern):
                     shutil.copy(file, weights)
+            if self.stored_weights:
+                narrow_folder(weights)
             sample = self.write_sample(Path(temporary))
             Artifact(
                 name=self.name,
+                experiment=self,
                 task=self.task,
                 format="huggingface",
                 labels=[names[index] for index in range(len(names))],

@@ -30,6 +30,7 @@ from train.mixing import Mixing
 from train.picture_evaluation import Evaluation, evaluate
 from train.picture_list import SPLITS, PictureList
 from train.run import Run, is_first_process
+from train.stored_weights import as_stored, round_weights
 from train.trainer import TrainerSettings
 
 # The side of what is kept of a picture's shorter one, as ImageNet's models are evaluated: 224 of 256.
@@ -94,13 +95,13 @@ class ImageClassification(Staged):
     def test(self, run: Run) -> None:
         module, data = self.restore(run)
         split = data.held_out
-        found = self.evaluate(module, data, split)
+        found = self.measure(module, data, split)
         metrics: dict[str, Any] = {"measured on": split, **found.metrics()}
         self.plot(run, data, split, found)
         run.record("test", metrics)
         print(f"{self.name}: accuracy {metrics['accuracy']}, F1 {metrics['f1']} on {split}; plots in {run.plots}")
 
-    def evaluate(self, module: ImageClassifier, data: ImageData, split: str) -> Evaluation:
+    def measure(self, module: ImageClassifier, data: ImageData, split: str) -> Evaluation:
         return evaluate(module.network, module.transform, module.tasks, data.evaluation(split), split)
 
     def plot(self, run: Run, data: ImageData, split: str, found: Evaluation) -> None:
@@ -135,10 +136,11 @@ class ImageClassification(Staged):
             weights: dict[str, Tensor] | Path = network.state_dict()
             if self.format == "torch-export":
                 weights = Path(temporary, "weights.pt2")
-                export_program(network, module.transform, weights)
+                export_program(as_stored(network, self.stored_weights), module.transform, weights)
             arguments = {"model": self.model, "classes": sum(module.sizes), **self.builder_arguments}
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="image-classification",
                 format=self.format,
                 labels=[name for classes in tasks.values() for name in classes],
@@ -153,7 +155,7 @@ class ImageClassification(Staged):
                     **fitted,
                     **self.model_dump(mode="json", exclude={"name", "system", "data"}),
                 },
-                reference=self.evaluate(module, data, "validation").reference(),
+                reference=self.measure(module, data, "validation").reference(),
             ).write(folder, weights, self.sample(data, Path(temporary)), sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
@@ -186,6 +188,7 @@ class ImageClassification(Staged):
         """The best checkpoint and the run's data; RunError when there is none yet."""
         best = run.folder / run.recorded("fit")["best"]
         module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True)
+        round_weights(module.network, self.stored_weights)
         listed, _ = self.data.prepare(run, self.seed, module.transform)
         return module, ImageData(listed, self.data, module.transform, module.transform.geometry, self.seed)
 

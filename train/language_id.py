@@ -33,6 +33,7 @@ from train.artifact import Artifact
 from train.experiment import Experiment
 from train.message_catalogues import Sentence, sentences
 from train.progress import StepProgress
+from train.stored_weights import round_weights
 from train.subwords import as_pretrained, learn_subwords
 from train.wordless import NO_LANGUAGE, date, emoji, number, wordless
 
@@ -155,24 +156,11 @@ class LanguageId(Experiment):
             model = model.cpu().eval()
             subwords.model.dropout = None
             tokenizer = as_pretrained(subwords, self.max_length)
-            unseen = [sentence.text for sentence in held_out]
-            truth = [self.languages.index(sentence.language) for sentence in held_out]
-            chance = random.Random("held out")
-            without_words = [wordless(chance) for _ in range(1000)]
-            found = classify(model, tokenizer, unseen)
-            metrics = self.scores(truth, found) | {
-                "macro F1 of the first bytes": {
-                    str(length): self.macro_f1(truth, classify(model, tokenizer, [start(t, length) for t in unseen]))
-                    for length in LENGTHS
-                },
-                "recall of texts without words": round(
-                    float(np.mean(np.equal(classify(model, tokenizer, without_words), len(self.languages)))), 4
-                ),
-            }
-            print(f"{self.name}: macro F1 {metrics['macro F1']}, accuracy {metrics['accuracy']} on unseen sentences")
+            round_weights(model, self.stored_weights)
+            metrics, truth, found = self.measure(model, tokenizer, held_out)
             weights = Path(temporary, "weights")
             disable_progress_bar()
-            model.save_pretrained(weights)
+            (model.half() if self.stored_weights else model).save_pretrained(weights)
             tokenizer.save_pretrained(weights)
             sample = Path(temporary, "sample.txt")
             language = "fr" if "fr" in self.languages else self.languages[0]
@@ -182,6 +170,7 @@ class LanguageId(Experiment):
             plot(truth, found, self.labels, confusion)
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="text-classification",
                 format="huggingface",
                 labels=self.labels,
@@ -194,6 +183,35 @@ class LanguageId(Experiment):
                     "seconds": round(time.monotonic() - started, 1),
                 },
             ).write(folder, weights, sample, [confusion])
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        weights = folder / "weights"
+        disable_progress_bar()
+        model = ModernBertForSequenceClassification.from_pretrained(weights, dtype=torch.float32)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(weights)
+        _, held_out = split(sentences(self.languages, MINIMUM_LETTERS))
+        return self.measure(model.eval(), tokenizer, held_out)[0]
+
+    def measure(
+        self, model: ModernBertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, held_out: list[Sentence]
+    ) -> tuple[dict[str, Any], list[int], list[int]]:
+        """The metrics on the sentences held out; the true and the found labels."""
+        unseen = [sentence.text for sentence in held_out]
+        truth = [self.languages.index(sentence.language) for sentence in held_out]
+        chance = random.Random("held out")
+        without_words = [wordless(chance) for _ in range(1000)]
+        found = classify(model, tokenizer, unseen)
+        metrics = self.scores(truth, found) | {
+            "macro F1 of the first bytes": {
+                str(length): self.macro_f1(truth, classify(model, tokenizer, [start(t, length) for t in unseen]))
+                for length in LENGTHS
+            },
+            "recall of texts without words": round(
+                float(np.mean(np.equal(classify(model, tokenizer, without_words), len(self.languages)))), 4
+            ),
+        }
+        print(f"{self.name}: macro F1 {metrics['macro F1']}, accuracy {metrics['accuracy']} on unseen sentences")
+        return metrics, truth, found
 
     @property
     def labels(self) -> list[str]:

@@ -26,6 +26,7 @@ from train.fine_tuning import FineTuning
 from train.gallery import chosen, confident, draw_boxes, draw_found, write_grid, write_pairs
 from train.precision_recall import best_thresholds, plot_precision_recall
 from train.run import Run, is_first_process
+from train.stored_weights import round_weights
 from train.trainer import TrainerSettings, quiet_trainer
 
 TITLES = {"bbox": "boxes", "segm": "masks"}
@@ -101,6 +102,7 @@ class ObjectDetection(Staged):
             write_jpeg(self.sample(split), str(sample), quality=92)
             Artifact(
                 name=self.name,
+                experiment=self,
                 task=self.task,
                 format="safetensors",
                 labels=split.labels,
@@ -135,6 +137,7 @@ class ObjectDetection(Staged):
         network = self.model.network(len(split.labels))
         module = DetectionModule(network, split.labels, self.masks, self.learning)
         module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
+        round_weights(network, self.stored_weights)
         return module.eval()
 
     def sample(self, split: Split) -> Tensor:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from PIL import Image
-from sklearn.datasets import load_sample_image
 from torchvision.models import WeightsEnum, get_model_builder, get_model_weights
 
 from handlers.image_transform import ImageTransform
 from train.artifact import Artifact
 from train.checkpoints import state_dict
 from train.experiment import Experiment, ExperimentError
+from train.stored_weights import round_weights
 
-SAMPLE_SIZE = (640, 427)
+# "Chelsea the cat", by Stéfan van der Walt, who put it under CC0; as scikit-image's `chelsea`.
+SAMPLE = Path(__file__).parent / "samples" / "cat.jpg"
 
 
 class Pretrained(Experiment):
@@ -44,23 +43,24 @@ class Pretrained(Experiment):
             arguments |= {"aux_loss": True}  # the published weights hold the auxiliary head
         network = builder(**arguments)
         network.load_state_dict(state_dict(weights))
-        with TemporaryDirectory() as temporary:
-            sample = Path(temporary, "sample.jpg")
-            Image.fromarray(load_sample_image("china.jpg")).resize(SAMPLE_SIZE).save(sample, quality=92)
-            Artifact(
-                name=self.name,
-                task=self.task,
-                format="safetensors",
-                labels=categories,
-                architecture={"factory": f"{builder.__module__}.{builder.__name__}", "arguments": arguments},
-                preprocessing=self.preprocessing(weights),
-                metrics=published(weights),
-                training={
-                    "source": f"torchvision {weights}",
-                    "recipe": weights.meta.get("recipe", ""),
-                    "seconds": round(time.monotonic() - started, 1),
-                },
-            ).write(folder, network.state_dict(), sample)
+        round_weights(network, self.stored_weights)
+        reported = published(weights)
+        Artifact(
+            name=self.name,
+            experiment=self,
+            task=self.task,
+            format="safetensors",
+            labels=categories,
+            architecture={"factory": f"{builder.__module__}.{builder.__name__}", "arguments": arguments},
+            preprocessing=self.preprocessing(weights),
+            # Those of rounded weights were never measured.
+            metrics={"published": reported} if self.stored_weights else reported,
+            training={
+                "source": f"torchvision {weights}",
+                "recipe": weights.meta.get("recipe", ""),
+                "seconds": round(time.monotonic() - started, 1),
+            },
+        ).write(folder, network.state_dict(), SAMPLE)
 
     def find_weights(self) -> WeightsEnum:
         try:

@@ -25,6 +25,7 @@ from train.evaluation import evaluate, summary
 from train.experiment import ExperimentError, Staged
 from train.policy_training import BEST, Learner, PolicyTraining
 from train.run import Run, RunError
+from train.stored_weights import as_stored, round_weights, state_of
 
 UNBOUNDED = 1e30
 # The episodes a policy is tested on are none of those it was chosen by.
@@ -79,12 +80,22 @@ class Reinforcement(Staged):
                 learner.close()
 
     def test(self, run: Run) -> None:
-        act = partial(self.act, self.best(run))
-        with one_thread():
-            returns = evaluate(act, self.environment, self.evaluation_episodes, seed=self.seed + TEST_SEED)
+        returns = self.returns(self.best(run))
         found = summary(returns)
         run.record("test", {**found, "returns": returns.round(4).tolist()})
         print(f"{self.name}: mean return {found['mean return']:g} over {found['episodes']} episodes")
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        program = torch.export.load(folder / "weights.pt2").module()
+        network = self.network()
+        network.load_state_dict(state_of(program))
+        return summary(self.returns(network.eval()))
+
+    def returns(self, network: nn.Module) -> NDArray[np.float64]:
+        """Of the episodes that a policy is tested on."""
+        act = partial(self.act, network)
+        with one_thread():
+            return evaluate(act, self.environment, self.evaluation_episodes, seed=self.seed + TEST_SEED)
 
     def export(self, run: Run, folder: Path) -> None:
         fitted, tested = run.recorded("fit"), run.recorded("test")
@@ -98,10 +109,12 @@ class Reinforcement(Staged):
             weights, sample = Path(temporary, "weights.pt2"), Path(temporary, "sample.json")
             sizes = ({0: torch.export.Dim("batch", min=1, max=4096)},)
             example = torch.zeros(2, *space.shape)
-            torch.export.save(torch.export.export(self.best(run), (example,), dynamic_shapes=sizes), weights)
+            program = as_stored(self.best(run), self.stored_weights)
+            torch.export.save(torch.export.export(program, (example,), dynamic_shapes=sizes), weights)
             sample.write_text(json.dumps({"data": np.asarray(observation).tolist()}), encoding="utf-8")
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="policy",
                 format="torch-export",
                 labels=list(self.labels),
@@ -128,6 +141,7 @@ class Reinforcement(Staged):
             raise RunError(f"{run.folder} has no policy yet: `python -m train resume {run.folder}`")
         network = self.network()
         network.load_state_dict(load_file(path))
+        round_weights(network, self.stored_weights)
         return network.eval()
 
 

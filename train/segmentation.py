@@ -20,12 +20,14 @@ from torchvision.transforms.v2 import functional as transforms
 
 from handlers.image_transform import ImageTransform
 from handlers.networks.segmentation import mobilenet_v2_lraspp
+from handlers.networks.weights import load_weights
 from train.artifact import Artifact
 from train.backbone import keep_statistics, load_imagenet
 from train.experiment import Experiment
 from train.gallery import masks_gallery
 from train.shape_pictures import ShapePictures, write_sample
 from train.shapes import SHAPES
+from train.stored_weights import round_weights
 from train.trainer import LOADERS, trainer, training_precision
 
 LABELS = ["background", *SHAPES]
@@ -122,31 +124,30 @@ class Segmentation(Experiment):
         load_imagenet(network.backbone, self.frozen_layers)
         module = Segmenter(network, self.learning_rate, self.backbone_rate, self.steps)
         module.to(memory_format=torch.channels_last)
-        transform = ImageTransform(resize=(self.image_size, self.image_size))
+        transform = self.transform
 
         print(f"{self.name}: training on {self.steps * self.batch_size} composed pictures")
         pictures = ShapePictures("training", self.steps * self.batch_size, self.seed)
         loader = DataLoader(SegmentationPictures(pictures, transform), self.batch_size, num_workers=LOADERS)
         trainer(training_precision(), max_steps=self.steps).fit(module, loader)
         trained = time.monotonic()
-        print(f"{self.name}: testing on {self.pictures} held-out pictures")
-        held_out = ShapePictures("held-out", self.pictures)
-        trainer().test(module, DataLoader(FullSize(held_out, transform), 1, num_workers=LOADERS), verbose=False)
-        print(f"{self.name}: {module.scores}")
+        round_weights(network, self.stored_weights)
+        metrics = self.measure(module)
 
         with TemporaryDirectory() as temporary:
             sample, gallery = Path(temporary, "sample.jpg"), Path(temporary, "held-out.png")
             write_sample(sample)
-            masks_gallery(network.eval(), transform, held_out, gallery)
+            masks_gallery(network.eval(), transform, self.held_out, gallery)
             factory = "handlers.networks.segmentation.mobilenet_v2_lraspp"
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="semantic-segmentation",
                 format="safetensors",
                 labels=LABELS,
                 architecture={"factory": factory, "arguments": {"num_classes": len(LABELS)}},
                 preprocessing=transform.to_dict(),
-                metrics={**module.scores, "pictures": self.pictures},
+                metrics=metrics,
                 training={
                     "data": "composed pictures: textured shapes over photographs",
                     "held out": "other photographs, other shapes, larger pictures",
@@ -155,6 +156,27 @@ class Segmentation(Experiment):
                     "seconds": round(trained - started, 1),
                 },
             ).write(folder, network.state_dict(), sample, [gallery])
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        network = mobilenet_v2_lraspp(len(LABELS))
+        load_weights(network, folder / "weights.safetensors")
+        return self.measure(Segmenter(network, self.learning_rate, self.backbone_rate, self.steps))
+
+    def measure(self, module: Segmenter) -> dict[str, Any]:
+        """Mean intersection over union on the pictures held out."""
+        print(f"{self.name}: testing on {self.pictures} held-out pictures")
+        pictures = FullSize(self.held_out, self.transform)
+        trainer().test(module, DataLoader(pictures, 1, num_workers=LOADERS), verbose=False)
+        print(f"{self.name}: {module.scores}")
+        return {**module.scores, "pictures": self.pictures}
+
+    @property
+    def transform(self) -> ImageTransform:
+        return ImageTransform(resize=(self.image_size, self.image_size))
+
+    @property
+    def held_out(self) -> ShapePictures:
+        return ShapePictures("held-out", self.pictures)
 
 
 class FullSize(SegmentationPictures):

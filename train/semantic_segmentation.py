@@ -29,6 +29,7 @@ from train.run import Run, is_first_process
 from train.segmentation_augmentation import SegmentationAugmentation
 from train.segmentation_module import SegmentationModule
 from train.segmenters import AUXILIARY, SegmenterSettings
+from train.stored_weights import round_weights
 from train.trainer import TrainerSettings, quiet_trainer
 
 # A class that fills less than this part of a picture is not counted as seen there.
@@ -98,6 +99,7 @@ class SemanticSegmentation(Staged):
             write_jpeg(read_picture(split.test[0].path), str(sample), quality=92)
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="semantic-segmentation",
                 format="safetensors",
                 labels=split.labels,
@@ -139,6 +141,7 @@ class SemanticSegmentation(Staged):
         network = self.model.network(len(split.labels))
         module = SegmentationModule(network, split.labels, self.transform, self.learning)
         module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
+        round_weights(network, self.stored_weights)
         return module.eval()
 
     @torch.inference_mode()

@@ -23,6 +23,8 @@ class SileroVAD(Experiment):
 
     def run(self, folder: Path) -> None:
         started = time.monotonic()
+        if self.stored_weights:
+            raise ExperimentError("stored_weights: Silero's program is published whole; its weights stay as they are")
         try:
             from silero_vad import load_silero_vad
         except ModuleNotFoundError:
@@ -35,6 +37,7 @@ class SileroVAD(Experiment):
             soundfile.write(sample, speak(self.sample, Voice("en-us")), sample_rate(), subtype="PCM_16")
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="voice-activity",
                 format="torchscript",
                 preprocessing={"sample_rate": RATE, "frame": FRAME},

@@ -20,12 +20,14 @@ from torch.utils.data import DataLoader
 from torchaudio.transforms import SpecAugment
 
 from handlers.networks.keyword_spotting import KeywordSpotting
+from handlers.networks.weights import load_weights
 from train.artifact import Artifact
 from train.audio_augmentation.chance import uniform
 from train.audio_augmentation.telephone import telephone
 from train.experiment import Experiment
 from train.speech_synthesis import Voice, sample_rate, speak
 from train.spoken_words import NoisyRecordings, Utterance, place, record, speakers
+from train.stored_weights import round_weights
 from train.trainer import trainer
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -72,16 +74,13 @@ class SpokenDigits(Experiment):
         seed_everything(self.seed, workers=True, verbose=False)
         samples = round(self.seconds * RATE)
         training = record(DIGITS, self.takes, False, RATE, self.seed)
-        held_out = record(DIGITS, self.held_out_takes, True, RATE, 1)
         network = KeywordSpotting(len(DIGITS), RATE)
         recordings = NoisyRecordings(training, samples, RATE, self.steps, self.batch_size, self.seed)
         print(f"{self.name}: training on {self.steps * self.batch_size} noisy recordings of {len(training)} utterances")
         loader = DataLoader(recordings, batch_size=None, num_workers=1, prefetch_factor=4)
         trainer(max_steps=self.steps).fit(Spotter(network, self.learning_rate, self.steps), loader)
-        network.eval().cpu()
-        metrics, truth, found = test(network, held_out, samples)
-        metrics |= {"voices held out": len(speakers(True)), "voices in training": len(speakers(False))}
-        print(f"{self.name}: accuracy {metrics['accuracy']} on unheard voices; {metrics['accuracy by SNR']}")
+        round_weights(network, self.stored_weights)
+        metrics, truth, found = self.measure(network.cpu())
         with TemporaryDirectory() as temporary:
             sample = Path(temporary, "sample.wav")
             voice = Voice(f"en-us+{speakers(True)[0]}", rate=160)
@@ -94,6 +93,7 @@ class SpokenDigits(Experiment):
             plt.close(figure)
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="audio-classification",
                 format="safetensors",
                 labels=DIGITS,
@@ -111,6 +111,19 @@ class SpokenDigits(Experiment):
                     "duration": round(time.monotonic() - started, 1),
                 },
             ).write(folder, network.state_dict(), sample, [confusion])
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        network = KeywordSpotting(len(DIGITS), RATE)
+        load_weights(network, folder / "weights.safetensors")
+        return self.measure(network)[0]
+
+    def measure(self, network: KeywordSpotting) -> tuple[dict[str, Any], list[int], list[int]]:
+        """The metrics on voices that no training has heard; the true and the found labels."""
+        held_out = record(DIGITS, self.held_out_takes, True, RATE, 1)
+        metrics, truth, found = test(network.eval(), held_out, round(self.seconds * RATE))
+        metrics |= {"voices held out": len(speakers(True)), "voices in training": len(speakers(False))}
+        print(f"{self.name}: accuracy {metrics['accuracy']} on unheard voices; {metrics['accuracy by SNR']}")
+        return metrics, truth, found
 
 
 @torch.inference_mode()

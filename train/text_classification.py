@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from train.artifact import Artifact
 from train.experiment import Staged
 from train.progress import progress
 from train.run import Run, RunError, is_first_process
+from train.stored_weights import round_weights
 from train.text_data import Example, TextData, Texts
 from train.text_metrics import by_class, decide, draw_confusion, reference, scores, write_table
 from train.text_model import Head, Scratch, model_of, tokenizer_of
@@ -133,6 +135,7 @@ class TextClassification(Staged):
             sample.write_text(tested["sample"], encoding="utf-8")
             Artifact(
                 name=self.name,
+                experiment=self,
                 task="text-classification",
                 format="huggingface",
                 labels=tested["labels"],
@@ -140,7 +143,15 @@ class TextClassification(Staged):
                 metrics=tested["metrics"],
                 training={**self.model_dump(mode="json", exclude={"name", "system"}), **fitted},
                 reference=tested["reference"],
-            ).write(folder, best_of(run), sample, sorted(run.plots.iterdir()))
+            ).write(folder, self.stored(best_of(run), Path(temporary, "weights")), sample, sorted(run.plots.iterdir()))
+
+    def stored(self, best: Path, folder: Path) -> Path:
+        """The checkpoint as the artifact holds it, written to `folder` where its weights change their type."""
+        if self.stored_weights is None:
+            return best
+        shutil.copytree(best, folder)
+        load_classifier(best).half().save_pretrained(folder)
+        return folder
 
     def tokenised(self, examples: Sequence[Example], labels: Sequence[str], tokenizer: Any) -> Dataset:
         """input_ids, cut but not padded; length, in tokens; labels, an index or a 0 or 1 for each class."""
@@ -165,9 +176,8 @@ class TextClassification(Staged):
         folder = best_of(run)
         disable_progress_bar()
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
-        )
+        model = load_classifier(folder)
+        round_weights(model, self.stored_weights)
         rows = self.tokenised(examples, labels, tokenizer)
         return predict(model, tokenizer, rows, 2 * self.trainer.batch_size), np.asarray(rows["labels"], dtype=np.int64)
 
@@ -191,6 +201,12 @@ def predict(model: Any, tokenizer: Any, rows: Dataset, batch_size: int) -> NDArr
             found[chosen] = model(**batch).logits.float().cpu().numpy()
             bar.update(task, advance=len(chosen))
     return found
+
+
+def load_classifier(folder: Path) -> Any:
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+    )
 
 
 def best_of(run: Run) -> Path:
