@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
+import psutil
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
@@ -21,6 +24,7 @@ from archiver.verify import verify
 HANDLERS = Path(__file__).parents[1] / "handlers"
 SHA256_PREFIX = 12
 UNWRAPPED = 200  # columns, where the output is a file or a pipe
+JOB_BYTES = 2 << 30  # of a model being exported, and of the torch that does it
 
 app = typer.Typer(
     add_completion=False,
@@ -43,6 +47,10 @@ def build_command(
     check: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Load each archive and answer its sample.")
     ] = True,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Archives built at the same time; by default as many as cores and memory allow."),
+    ] = None,
 ) -> None:
     """Build an archive for each spec. The same artifact and spec give the same bytes.
 
@@ -58,16 +66,22 @@ def build_command(
         except ArchiverError as error:
             errors.append(error)
     exit_with(errors, 2)
-    with progress() as bar:
-        task = bar.add_task("", total=len(packages))
-        for package in packages:
-            bar.update(task, description=f"{package.file_name}.mar")
+    with progress() as bar, ThreadPoolExecutor(jobs or fitting(len(packages))) as pool:
+        task = bar.add_task(", ".join(package.file_name for package in packages), total=len(packages))
+        # In their order: whoever waits for the first gets it first.
+        for made in as_completed([pool.submit(build_one, package, model_store, check) for package in packages]):
             try:
-                build_one(package, model_store, check)
+                made.result()
             except (ArchiverError, OSError) as error:
                 errors.append(error)
             bar.advance(task)
     exit_with(errors, 1)
+
+
+def fitting(archives: int) -> int:
+    """How many archives can be built at the same time here: a core and JOB_BYTES of free memory for each."""
+    by_memory = psutil.virtual_memory().available // JOB_BYTES
+    return max(1, min(archives, len(os.sched_getaffinity(0)), by_memory))
 
 
 def build_one(package: Package, model_store: Path, check: bool) -> None:

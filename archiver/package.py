@@ -102,7 +102,8 @@ def attempt(read: Callable[[], Artifact], problems: list[Problem]) -> Artifact |
 
 
 def find_artifact(name: str, spec: Path, artifacts: Path) -> Artifact:
-    for folder in (artifacts / name, spec.parent / name):
+    # A training of one's own comes before the demo's, which travel with the checkout.
+    for folder in (artifacts / name, artifacts / "demo" / name, spec.parent / name):
         if (folder / "artifact.json").is_file():
             return read_artifact(folder)
     raise SpecError(name, [Problem("not found", f"no {artifacts / name}; `python -m train {name}` makes it")])
