@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import tempfile
 import time
 from pathlib import Path
 from types import FrameType
@@ -17,13 +17,14 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from client import ClientError
+from deploy.building import Building
 from deploy.configuration import PROJECT
 from deploy.container import serve as serve_in_container
 from deploy.edge.files import write as write_edge_files
 from deploy.edge.process import keep as keep_edge
 from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
-from deploy.models import BUILDING, TRAINING, Model, choose, make_missing
+from deploy.models import TRAINING, Model, choose
 from deploy.ports import HOST, Ports
 from deploy.readiness import load, sample_of, tail
 from deploy.report import print_calls, print_models
@@ -32,7 +33,6 @@ from deploy.tuning.command import tune
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
-ARTIFACTS = Path(tempfile.gettempdir(), "artifacts")
 YEAR = 365 * 24 * 60  # minutes
 RUN = Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
 
@@ -50,7 +50,7 @@ def serve(
     ] = False,
     zoo: Annotated[
         Literal["demo", "hub"],
-        typer.Option(help="demo: trained here. hub: pretrained weights, fetched from their hubs."),
+        typer.Option(help="demo: small models of the checkout. hub: pretrained weights, fetched from their hubs."),
     ] = "demo",
     edge: Annotated[
         bool,
@@ -58,9 +58,12 @@ def serve(
             "--edge", help="Put the edge before it: TLS, a key and a rate for each caller, REST and gRPC on one port."
         ),
     ] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the demo models here instead of serving those of the checkout.")
+    ] = False,
     port_offset: Annotated[int, typer.Option(help="Added to every port, for a second server on one machine.")] = 0,
 ) -> None:
-    """Make the archives that are missing, start TorchServe and wait until every model has answered a request."""
+    """Start TorchServe, build the archives that are missing meanwhile, and wait until every model has answered."""
     signal.signal(signal.SIGTERM, interrupt)
     try:
         chosen = choose(models or [], zoo)
@@ -69,7 +72,7 @@ def serve(
         if process:
             raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
         ports.check_free(edge)
-        make(chosen)
+        prepare(chosen, train)
         server = TorchServe(
             chosen[0].store,
             RUN,
@@ -116,18 +119,20 @@ def run_command(
         raise typer.Exit(1) from None
 
 
-@app.command("make")
-def make_command(
-    store: Annotated[Path, typer.Option(help="Where the archives go; those that are there stay.")],
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]…", help="All if none is named.")] = None,
-    artifacts: Annotated[Path, typer.Option(help="Where the trained models go.")] = ARTIFACTS,
+@app.command("install")
+def install_command(
+    store: Annotated[Path, typer.Option(help="Where archives are looked for, and go if there are none.")],
+    archives: Annotated[Path, typer.Option(help="The folder of archives to copy.")],
 ) -> None:
-    """Train and pack the demo models that are missing in a store."""
-    try:
-        make_missing(choose(models or [], "demo"), store, artifacts)
-    except DeployError as error:
-        typer.echo(f"make: {error}", err=True)
-        raise typer.Exit(1) from None
+    """Copy archives into a store that has none."""
+    if any(store.glob("*.mar")):
+        return
+    for archive in sorted(archives.glob("*.mar")):
+        # Hidden until it is whole: a server loads what is in its store.
+        partial = store / f".{archive.name}.partial"
+        shutil.copyfile(archive, partial)
+        partial.replace(store / archive.name)
+        print(archive.name, flush=True)
 
 
 @app.command("configure")
@@ -156,36 +161,56 @@ def keep_edge_command(models: list[str], run: Annotated[Path, typer.Option()]) -
         raise typer.Exit(1) from None
 
 
-def make(models: list[Model]) -> None:
-    """Train and build what is missing, saying first what there is to do and how long it takes."""
-    todo = [model for model in models if not model.is_current()]
-    untrained = [model for model in todo if not model.is_trained()]
-    if not todo:
+def prepare(models: list[Model], train: bool) -> None:
+    """Write the artifacts that are missing, with --train all of them, and say first how long it takes.
+
+    A model whose archive is there without its artifact is served as it is.
+    """
+    untrained = [model for model in models if train or not (model.is_trained() or model.is_current())]
+    if not untrained:
         return
-    seconds = sum(TRAINING.get(model.name, 0) for model in untrained) + BUILDING * len(todo)
-    console.print(f"To make first: {', '.join(model.name for model in todo)} (about {max(1, round(seconds / 60))} min)")
-    for number, model in enumerate(todo, 1):
-        console.rule(f"[bold]{model.name}[/] ({number} of {len(todo)})", align="left")
+    seconds = sum(TRAINING.get(model.name, 0) for model in untrained)
+    if seconds >= 60:
+        console.print(f"To train first: {', '.join(m.name for m in untrained)} (about {round(seconds / 60)} min)")
+    for number, model in enumerate(untrained, 1):
+        console.rule(f"[bold]{model.name}[/] ({number} of {len(untrained)})", align="left")
         started = time.monotonic()
-        model.make()
-        left = ", ".join(other.name for other in todo[number:])
+        model.train()
+        left = ", ".join(other.name for other in untrained[number:])
         console.print(f"{model.name}: {time.monotonic() - started:.0f} s; " + (f"next {left}" if left else "the last"))
 
 
 def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
-    server.start()
+    """Start the server and wait for every model's answer, showing which already do."""
+    by_archive = {model.archive: model for model in models}
     states: dict[str, str] = {}
     began = time.monotonic()
 
-    def picture() -> Table:
+    def tell(stem: str, state: str) -> None:
+        states[stem] = state
+        if state == "ready":
+            console.print(f"[green]{stem} answers[/] after {time.monotonic() - began:.0f} s", highlight=False)
+
+    def table() -> Table:
         grid = Table.grid(padding=(0, 2))
-        for name, state in states.items():
-            grid.add_row(name, state)
+        for stem, state in states.items():
+            if state != "ready":
+                grid.add_row(stem, state)
         grid.add_row(Spinner("dots"), f"{time.monotonic() - began:.0f} s")
         return grid
 
-    with Live(get_renderable=picture, console=console, refresh_per_second=5, transient=True):
-        ready = load(RUN, [model.archive for model in models], states.__setitem__)
+    stale = [model for model in models if not model.is_current()]
+    if stale:
+        console.print(f"Building {', '.join(model.name for model in stale)}; each is served as soon as it is verified")
+    with Building(stale, lambda line: console.print(line, highlight=False, soft_wrap=True)) as building:
+
+        def built(archive: Path) -> bool:
+            building.check()
+            return by_archive[archive].is_current()
+
+        server.start()
+        with Live(get_renderable=table, console=console, refresh_per_second=5, transient=True):
+            ready = load(RUN, list(by_archive), tell, built=built)
     process = running(RUN)
     if process is None:
         raise DeployError("the server ended right after its models had answered")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ SHARE_OF_MEMORY = 0.5
 # One worker decodes while another computes.
 WORKERS_PER_GPU = 2
 BATCH_ON_GPU = 16
+# One of these is there where a driver is: NVIDIA's, Windows' for its Linux subsystem, AMD's.
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 # What TorchServe puts into a batch without a delay.
 UNWAITED = 2
 
@@ -46,10 +47,8 @@ class Machine:
     @classmethod
     def here(cls) -> Machine:
         """This one, or the container's part of it."""
-        import torch  # only here: it takes a second
-
         free = min(psutil.virtual_memory().available, memory_left())
-        return cls(cores(), torch.cuda.device_count(), int(free))
+        return cls(cores(), gpus(), int(free))
 
     def layout(self, archive: Path, models: int) -> Layout:
         """Of one archive among `models`, as its card asks for it."""
@@ -80,6 +79,15 @@ class Machine:
         """
         most = (BATCH_ON_GPU if self.gpus else UNWAITED) if size == "auto" else int(size)
         return most, int(most > UNWAITED) if delay_ms == "auto" else int(delay_ms)
+
+
+def gpus() -> int:
+    """Those that torch sees; where no driver is loaded, torch is not asked, whose import takes seconds."""
+    if not any(driver.exists() for driver in DRIVERS):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def cores() -> int:
@@ -118,11 +126,7 @@ def card_of(archive: Path) -> dict[str, Any]:
     return card
 
 
-def register(management: Management, archives: Mapping[str, Path], machine: Machine) -> None:
-    """Register each model, by its name, with its layout on this machine; its workers load it meanwhile."""
-    for model, archive in archives.items():
-        layout = machine.layout(archive, len(archives))
-        management.register(
-            archive.name, batch_size=layout.batch_size, max_batch_delay=layout.delay_ms, synchronous=False
-        )
-        management.scale(model, layout.workers, synchronous=False)
+def register(management: Management, model: str, archive: Path, layout: Layout) -> None:
+    """Register a model with its layout and return; its workers load it meanwhile."""
+    management.register(archive.name, batch_size=layout.batch_size, max_batch_delay=layout.delay_ms, synchronous=False)
+    management.scale(model, layout.workers, synchronous=False)

@@ -7,6 +7,7 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from deploy.torchserve import running, server_of
 STARTING = 60.0
 LOADING = 600.0
 WARM_UP = 60.0
-POLL = 0.25
-LINES_FOLLOW = 20  # polls
+POLL = 0.2
+SETTLED = 0.25  # seconds without a new line in a log
+LINES_FOLLOW = 20  # times SETTLED
 
 
 def sample_of(archive: Path, folder: Path) -> Path:
@@ -44,41 +46,64 @@ def load(
     archives: Sequence[Path],
     tell: Callable[[str, str], None] = lambda name, state: None,
     give_up: Callable[[], bool] = lambda: False,
+    built: Callable[[Path], bool] = lambda archive: True,
 ) -> dict[str, float]:
     """Register every archive with a server that has just been started and wait until its model has answered its sample.
 
     Returns the seconds from now to each one's answer.
 
-    tell: called with (model, state) when a state changes: "loading", "warming up", "ready". give_up: asked now and
-    then; once it says so, the wait ends with what is ready by then.
+    tell: called with (model, state) when a state changes: "waiting for its archive", "loading", "warming up", "ready".
+    give_up: asked now and then; once it says so, the wait ends with what is ready by then. built: whether an archive
+    is there yet; it may raise where that has failed. An archive that is built late is registered when it is there.
 
     Raises DeployError when the server ends, a model fails to load (with the end of its log) or a warm-up is refused;
     ClientError when an archive is refused.
     """
     started = time.monotonic()
-    waiting = {manifest_of(archive)["modelName"]: archive for archive in archives}
+    missing = list(archives)
+    loading: dict[str, Loading] = {}
     ready: dict[str, float] = {}
-    for name in waiting:
-        tell(name, "loading")
+    for archive in missing:
+        tell(archive.stem, "waiting for its archive")
     server = server_of(run)
+    machine = Machine.here()
     with RestManagement(server) as management, RestClient(server) as client:
         wait_listening(run, management)
-        register(management, waiting, Machine.here())
-        while waiting and not give_up():
+        while (missing or loading) and not give_up():
             check_alive(run)
-            for name, archive in list(waiting.items()):
+            for archive in [archive for archive in missing if built(archive)]:
+                model = Loading.of(archive)
+                register(management, model.name, archive, machine.layout(archive, len(archives)))
+                tell(archive.stem, "loading")
+                loading[model.name] = model
+                missing.remove(archive)
+            for name, model in list(loading.items()):
                 check_loads(run, name)
-                if not management.is_ready(name, manifest_of(archive)["modelVersion"]):
-                    continue
-                tell(name, "warming up")
-                warm_up(client, name, sample_of(archive, run / "samples"))
-                ready[name] = time.monotonic() - started
-                del waiting[name]
-                tell(name, "ready")
-            if waiting and time.monotonic() - started > LOADING:
-                raise DeployError(f"not ready after {LOADING:g} s: {', '.join(waiting)}; see {run / 'logs'}")
-            time.sleep(POLL if waiting else 0)
+                if management.is_ready(name, model.version):
+                    tell(model.archive.stem, "warming up")
+                    warm_up(client, name, sample_of(model.archive, run / "samples"))
+                    ready[name] = time.monotonic() - started
+                    del loading[name]
+                    tell(model.archive.stem, "ready")
+                elif time.monotonic() - model.since > LOADING:
+                    raise DeployError(f"{name} is not ready after {LOADING:g} s; see {run / 'logs'}")
+            time.sleep(POLL if missing or loading else 0)
     return ready
+
+
+@dataclass(frozen=True)
+class Loading:
+    """A model that has been registered. since: when, by the monotonic clock."""
+
+    archive: Path
+    name: str
+    version: str
+    since: float
+
+    @classmethod
+    def of(cls, archive: Path) -> Loading:
+        manifest = manifest_of(archive)
+        return cls(archive, manifest["modelName"], manifest["modelVersion"], time.monotonic())
 
 
 def wait_listening(run: Path, management: Management) -> None:
@@ -114,7 +139,7 @@ def check_loads(run: Path, name: str) -> None:
     if not any("Backend worker process died" in line for line in lines):
         return
     for _ in range(LINES_FOLLOW):  # the reason comes line by line, after that line
-        before, lines = lines, worker_lines(log, name, after=POLL)
+        before, lines = lines, worker_lines(log, name, after=SETTLED)
         if lines == before:
             break
     said = "\n".join(line.partition(" - ")[2] for line in lines[-12:])
