@@ -64,7 +64,8 @@ def load(
     loading: dict[str, Loading] = {}
     ready: dict[str, float] = {}
     for archive in missing:
-        tell(archive.stem, "waiting for its archive")
+        if not built(archive):
+            tell(archive.stem, "waiting for its archive")
     server = server_of(run)
     machine = Machine.here()
     with RestManagement(server) as management, RestClient(server) as client:

@@ -1,17 +1,29 @@
-"""Archives of every task, built by the archiver once a session, on demand."""
+"""Archives of every task, built by the archiver once a session, on demand; and how tests share the machine.
 
+`./scripts/test` runs two halves at the same time (pytest-xdist), then what has to be alone. The tests of a file stay
+together, for their fixtures, and so do the tests of a folder that starts a server.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from archiver import archive
 from archiver.package import resolve
 from tests.tiny_artifacts import TINY
 
 PROJECT = Path(__file__).parent.parent
+# Folders that measure times, or use ports and names of a user's own server.
+ALONE = {"benchmarks", "containers", "demo"}
+# Folders whose files share one server.
+ONE_SERVER = {"containers", "demo", "e2e", "monitoring"}
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the other half has the other core
 SPEC: dict[str, dict[str, object]] = {
     "tiny-detection": {"options": {"score_threshold": 0.0, "max_detections": 5}},
     "tiny-instance": {
@@ -26,23 +38,43 @@ SPEC: dict[str, dict[str, object]] = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--retrain", action="store_true", help="also train every demo model in full, minutes each")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(PROJECT / "tests")
+        folder = path.parts[0]
+        if folder in ALONE:
+            item.add_marker(pytest.mark.alone)
+        item.add_marker(pytest.mark.xdist_group(folder if folder in ONE_SERVER else str(path)))
+    if not config.getoption("--retrain"):
+        left_out = [item for item in items if item.get_closest_marker("retrain")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
 def tiny_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Name of a tiny model → its .mar, in one store for the session."""
-    root = tmp_path_factory.mktemp("tiny")
-    archives: dict[str, Path] = {}
+    """Name of a tiny model → its .mar, in one store for the session, which both halves of the suite share."""
+    session = tmp_path_factory.getbasetemp()
+    root = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "tiny"
+    root.mkdir(exist_ok=True)
 
     def build(name: str) -> Path:
-        if name not in archives:
-            torch.manual_seed(0)
-            (root / name).mkdir()
-            TINY[name](root / name / "artifact")
-            spec = root / f"{name}.yaml"
-            layout = {"batch": {"size": 4, "delay_ms": 50}, "workers": 1, "threads": 1}
-            spec.write_text(
-                yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **layout, **SPEC.get(name, {})})
-            )
-            archives[name] = archive.build(resolve(spec, root), PROJECT / "handlers", root / "store").path
-        return archives[name]
+        path = root / "store" / f"{name}.mar"
+        with FileLock(root / f"{name}.lock"):
+            if not path.is_file():
+                torch.manual_seed(0)
+                (root / name).mkdir()
+                TINY[name](root / name / "artifact")
+                spec = root / f"{name}.yaml"
+                layout = {"batch": {"size": 4, "delay_ms": 50}, "workers": 1, "threads": 1}
+                spec.write_text(
+                    yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **layout, **SPEC.get(name, {})})
+                )
+                archive.build(resolve(spec, root), PROJECT / "handlers", root / "store")
+        return path
 
     return build

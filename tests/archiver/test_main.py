@@ -51,6 +51,21 @@ def test_a_verification_that_fails_leaves_no_archive(world: World) -> None:
     assert list(world.store.iterdir()) == []
 
 
+def test_several_at_a_time_give_the_same_bytes(world: World, tmp_path: Path) -> None:
+    specs = [world.spec_file]
+    for number in range(3):
+        specs.append(world.spec_file.with_name(f"other-{number}.yaml"))
+        specs[-1].write_text(f"artifact: model\nname: other-{number}\n", encoding="utf-8")
+    for jobs in (1, 4):
+        store = tmp_path / str(jobs)
+        where: list[str | Path] = ["--artifacts", world.artifacts, "--store", store]
+        done = archiver("build", *specs, *where, "--no-verify", "--jobs", str(jobs))
+        assert (done.returncode, done.stderr) == (0, "")
+    for spec in specs:
+        one, other = (tmp_path / jobs / f"{spec.stem}.mar" for jobs in "14")
+        assert one.read_bytes() == other.read_bytes()
+
+
 def test_errors_of_every_spec_in_one_run(world: World) -> None:
     world.spec(workers=0)
     done = archiver("build", world.spec_file, "no-such", "--artifacts", world.artifacts, "--store", world.store)

@@ -1,6 +1,7 @@
 """A server of its own: started, ended without a trace, and what it says when a model cannot be loaded."""
 
 import dataclasses
+import shutil
 import socket
 import zipfile
 from collections.abc import Callable
@@ -43,6 +44,32 @@ def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: 
     keyless = dataclasses.replace(server, key_file=None)
     with RestClient(keyless) as client, pytest.raises(Unreachable):
         client.predict("tiny-policy", {"data": [0, 0, 0, 0]})
+
+
+def test_a_model_answers_while_the_archive_of_another_is_still_built(
+    tiny_archive: Callable[[str], Path], tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    archives = [store / "tiny-values.mar", store / "tiny-policy.mar"]
+    shutil.copy(tiny_archive("tiny-policy"), archives[1])
+    told: list[tuple[str, str]] = []
+
+    with TorchServe(store, tmp_path / "run", Ports.free()) as torchserve, RestClient(torchserve.server) as client:
+
+        def tell(name: str, state: str) -> None:
+            told.append((name, state))
+            if (name, state) == ("tiny-policy", "ready"):
+                assert client.predict("tiny-policy", {"data": [0, 0, 0, 0]}).json()["action"] in (0, 1)
+                shutil.copy(tiny_archive("tiny-values"), archives[0])
+
+        ready = load(tmp_path / "run", archives, tell, built=Path.is_file)
+        assert told == [
+            ("tiny-values", "waiting for its archive"),
+            *(("tiny-policy", state) for state in ("loading", "warming up", "ready")),
+            *(("tiny-values", state) for state in ("loading", "warming up", "ready")),
+        ]
+        assert ready["tiny-policy"] < ready["tiny-values"]
 
 
 def test_a_model_that_cannot_be_loaded(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:

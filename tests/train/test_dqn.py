@@ -166,6 +166,17 @@ def test_what_it_cannot_train_on_is_refused() -> None:
 
 
 @pytest.mark.slow
+def test_it_learns_cartpole_in_a_tenth_of_the_time(tmp_path: Path) -> None:
+    """A policy at random lasts 22 steps."""
+    experiment = load("cartpole-dqn", ["total_steps=10000", "evaluate_every=2500", "evaluation_episodes=20"])
+    assert isinstance(experiment, DQN)
+    run = Run.create(tmp_path, experiment, "a")
+    experiment.fit(run)
+    experiment.test(run)
+    assert run.recorded("test")["mean return"] >= 100
+
+
+@pytest.mark.retrain
 def test_it_solves_cartpole(tmp_path: Path) -> None:
     """The project's own experiment, as it is."""
     experiment = load("cartpole-dqn")

@@ -153,12 +153,11 @@ def network_input(experiment: PPO) -> tuple[int, ...]:
 
 
 @pytest.mark.slow
-def test_it_solves_cartpole(tmp_path: Path) -> None:
-    """The demo's own experiment, as it is."""
-    experiment = load("cartpole")
+def test_it_learns_cartpole_in_a_fraction_of_the_time(tmp_path: Path) -> None:
+    """A policy at random lasts 22 steps; the whole training reaches 500 (tests/train/test_demo_artifacts.py)."""
+    experiment = load("cartpole", ["total_steps=20000", "evaluation_episodes=20"])
     assert isinstance(experiment, Staged)
     run = Run.create(tmp_path, experiment, "a")
     experiment.fit(run)
     experiment.test(run)
-    assert run.recorded("fit")["solved"]
-    assert run.recorded("test")["mean return"] >= 475
+    assert run.recorded("test")["mean return"] >= 150
