@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from deploy.ports import HOST, Ports
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = PROJECT / "config.properties"
+
+
+def run_folder() -> Path:
+    """The working folder of this checkout's server: its state, logs and keys. BUNDLE_RUN names another."""
+    return Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
 
 
 def read(path: Path = TEMPLATE) -> dict[str, str]:

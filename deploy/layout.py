@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import psutil
 
 from client.management import Management
+from deploy.cgroup import cores, memory_left
 from deploy.errors import DeployError
 
 # What a worker takes at least: Python, torch and the libraries a handler imports.
@@ -88,34 +88,6 @@ def gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return max(1, int(min(len(os.sched_getaffinity(0)), quota())))
-
-
-def quota() -> float:
-    """Cores a container's limit allows (cgroup v2's cpu.max); infinite without one."""
-    limit, _, period = text_of("/sys/fs/cgroup/cpu.max").partition(" ")
-    return int(limit) / int(period) if limit.isdigit() else float("inf")
-
-
-def memory_left() -> float:
-    """Bytes a container's limit leaves (cgroup v2's memory.max); infinite without one."""
-    limit, used = text_of("/sys/fs/cgroup/memory.max"), text_of("/sys/fs/cgroup/memory.current")
-    if not (limit.isdigit() and used.isdigit()):
-        return float("inf")
-    # What was read from files counts as used, and is given back when a process asks for memory.
-    held = dict(line.split() for line in text_of("/sys/fs/cgroup/memory.stat").splitlines())
-    return int(limit) - int(used) + int(held.get("file", 0))
-
-
-def text_of(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except OSError:  # no cgroup v2 here
-        return ""
 
 
 def card_of(archive: Path) -> dict[str, Any]:

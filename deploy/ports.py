@@ -7,8 +7,6 @@ import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import psutil
-
 from deploy.errors import DeployError
 
 HOST = "127.0.0.1"
@@ -74,6 +72,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def holder(port: int) -> str:
+    """Text to append, " by NAME (pid N)", for the process that listens on a port; empty if it cannot be seen."""
+    try:
+        import psutil  # only here: `doctor` asks about ports before anything is installed
+    except ModuleNotFoundError:
+        return ""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:

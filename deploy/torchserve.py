@@ -21,8 +21,8 @@ import psutil
 
 from client import Server
 from deploy import configuration
+from deploy.cgroup import cores
 from deploy.errors import DeployError
-from deploy.layout import cores
 from deploy.ports import HOST, Ports
 
 STATE = "server.json"
