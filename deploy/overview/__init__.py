@@ -1,0 +1,1 @@
+"""A running server at a glance: its models, workers, queues and rates."""
