@@ -1,4 +1,4 @@
-"""`python -m deploy serve|stop|tune`: the server of this checkout."""
+"""`python -m deploy serve|stop|status|tune|doctor`: the server of this checkout."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from client import ClientError
 from deploy.building import Building
 from deploy.configuration import PROJECT
 from deploy.container import serve as serve_in_container
+from deploy.doctor import command as doctor_command
 from deploy.edge.files import write as write_edge_files
 from deploy.edge.process import keep as keep_edge
 from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
 from deploy.models import TRAINING, Model, choose
+from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
 from deploy.readiness import load, sample_of, tail
 from deploy.report import print_calls, print_models
@@ -38,6 +40,8 @@ RUN = Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
 
 
 app.command()(tune)
+app.command(cls=status_command.OPTIONS)(status_command.status)
+app.command(cls=doctor_command.OPTIONS)(doctor_command.doctor)
 
 
 @app.command()

@@ -1,0 +1,33 @@
+"""Files with keys in them: nobody but their owner may read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.doctor.checkout import Checkout
+from deploy.doctor.finding import Finding, ok, problem
+
+# In the run folder: TorchServe's keys, the callers' keys, and an edge's configuration with both.
+RUN_FILES = ("key_file.json", "edge_keys.json", "envoy.json")
+# In secrets/, beside the private ones: a certificate and the address of the edge are for everybody.
+PUBLIC = (".gitkeep", "tls.crt", "server.json")
+OTHERS = 0o077
+
+
+def private_files(checkout: Checkout) -> Iterator[Finding]:
+    found = private(checkout)
+    for path in found:
+        mode = path.stat().st_mode & 0o777
+        if mode & OTHERS:
+            name = path.relative_to(checkout.project) if path.is_relative_to(checkout.project) else path
+            yield problem("secrets", f"{name} can be read by others (mode {mode:o})", f"chmod 600 {name}")
+    if not any(path.stat().st_mode & OTHERS for path in found):
+        yield ok("secrets", f"{len(found)} file(s), readable by their owner only" if found else "none made yet")
+
+
+def private(checkout: Checkout) -> list[Path]:
+    """The files with keys that are there."""
+    own = sorted(checkout.secrets.iterdir()) if checkout.secrets.is_dir() else []
+    kept = [path for path in own if path.is_file() and path.name not in PUBLIC]
+    return kept + [checkout.run / name for name in RUN_FILES if (checkout.run / name).is_file()]
