@@ -77,21 +77,21 @@ def number(version: str) -> tuple[int, ...]:
 
 
 def devices() -> tuple[list[Gpu], str]:
-    """The GPUs, by NVIDIA's library or its command; and why there are none, where a driver is there but fails."""
-    try:
-        return by_library(), ""
-    except ModuleNotFoundError:
-        return by_command()
+    """The GPUs, by NVIDIA's library or else its command, and why the command fails where it does."""
+    found = by_library()
+    return (found, "") if found else by_command()
 
 
 def by_library() -> list[Gpu]:
-    import pynvml  # raises ModuleNotFoundError before ./scripts/setup
-
+    """None where the library is not installed or finds no driver."""
+    try:
+        import pynvml
+    except ModuleNotFoundError:
+        return []
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        found, _ = by_command()  # in some containers the command is there and the library is not
-        return found
+        return []
     try:
         driver = str(pynvml.nvmlSystemGetDriverVersion())
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 
 from deploy.doctor.checkout import Checkout
@@ -11,11 +11,15 @@ from deploy.ports import EDGE, Ports, holder, is_free
 
 
 def ports(checkout: Checkout) -> Iterator[Finding]:
-    usual = asdict(Ports())
-    ours = set(((checkout.state() or {}).get("ports") or {}).values())
-    taken = {name: port for name, port in usual.items() if not is_free(port)}
+    ours = (checkout.state() or {}).get("ports") or {}
+    yield from compared(asdict(Ports()), set(ours.values()))
+
+
+def compared(wanted: Mapping[str, int], ours: Collection[int]) -> Iterator[Finding]:
+    """wanted: by name. ours: ports of the running server."""
+    taken = {name: port for name, port in wanted.items() if not is_free(port)}
     held = [port for port in taken.values() if port in ours]
-    free = [str(port) for name, port in usual.items() if name not in taken]
+    free = [str(port) for name, port in wanted.items() if name not in taken]
     if free:
         yield ok("ports", f"free: {' '.join(free)}")
     if held:
