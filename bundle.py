@@ -84,7 +84,7 @@ def folders() -> dict[str, dict[str, Any]]:
     artifacts, runs = str(PROJECT / "artifacts"), str(PROJECT / "runs")
     stages = ("run", "fit", "resume", "test", "export")
     return {
-        "train": {stage: {"output": artifacts, "runs": runs} for stage in stages} | {"augmentations": {}},
+        "train": {stage: {"output": artifacts, "runs": runs} for stage in stages},
         "build": {"artifacts": artifacts, "model_store": str(PROJECT / "model_store")},
         "bench": {"output": str(PROJECT / "bench")},
     }
@@ -98,14 +98,7 @@ def front_door() -> Any:
     complete_by_path()
 
     class Commands(TyperGroup):
-        """Listed from the sources, loaded when called."""
-
-        def list_commands(self, ctx: Any) -> list[str]:
-            return list(ENTRIES)
-
-        def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
-            entry = ENTRIES.get(cmd_name)
-            return TyperCommand(cmd_name, help=entry.summary, short_help=entry.summary) if entry else None
+        """Lists stand-ins, which hold only the help, and loads a command when it is called."""
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, listed, rest = super().resolve_command(ctx, args)
@@ -119,7 +112,10 @@ def front_door() -> Any:
         context_settings={"default_map": folders(), "help_option_names": ["--help", "-h"]},
     )
     app.callback()(lambda: None)
-    return typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
+    for entry in ENTRIES.values():
+        group.commands[entry.name] = TyperCommand(entry.name, help=entry.summary)
+    return group
 
 
 def complete_by_path() -> None:

@@ -1,6 +1,7 @@
 """The rules between folders, read off the code's own imports."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,36 @@ def test_a_folder_imports_only_what_it_may(folder: str) -> None:
         assert {name.split(".")[0] for name in ours} <= ALLOWED[folder], path
         if folder == "train":
             assert all(f"{name}.".startswith(tuple(f"{s}." for s in SHARED_WITH_TRAINING)) for name in ours), path
+
+
+def test_nothing_imports_the_front_door() -> None:
+    files = [path for folder in (*ALLOWED, "benchmarks") for path in (PROJECT / folder).rglob("*.py")]
+    assert files
+    for path in files:
+        assert "bundle" not in {name.split(".")[0] for name in imports(path)}, path
+
+
+def test_the_doctor_and_the_front_door_need_only_the_standard_library() -> None:
+    """At import; what they need of a package they import where they use it."""
+    pending = [PROJECT / "bundle.py", PROJECT / "deploy" / "doctor" / "__main__.py"]
+    seen: set[Path] = set()
+    while pending:
+        path = pending.pop()
+        seen.add(path)
+        for name in at_import(path):
+            top = name.split(".")[0]
+            assert top in FOLDERS or top in sys.stdlib_module_names, f"{path} imports {name}"
+            module = PROJECT / Path(*name.split(".")).with_suffix(".py")
+            if module.is_file() and module not in seen:
+                pending.append(module)
+    assert PROJECT / "deploy" / "ports.py" in seen
+
+
+def at_import(path: Path) -> set[str]:
+    """Dotted names of the modules that importing a file imports."""
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return found | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def test_serving_imports_no_training_library() -> None:
