@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The number of cores this process may use."""
     return max(1, int(min(len(os.sched_getaffinity(0)), quota())))
 
 

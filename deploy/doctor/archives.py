@@ -39,8 +39,8 @@ def archives(checkout: Checkout) -> Iterator[Finding]:
             )
             continue
         readable.append(path.stem)
-        zoo = "hub" if path.parent != checkout.store else "demo"
-        if not Model(path.stem, zoo).is_current():
+        model = Model(path.stem, "demo" if path.parent == checkout.store else "hub")
+        if model.archive == path and not model.is_current():
             outdated.append(path.stem)
     if readable:
         yield ok("archives", f"{len(readable)} readable: {', '.join(readable)}")

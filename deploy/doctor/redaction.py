@@ -88,9 +88,10 @@ class Redactor:
     def __call__(self, text: str) -> str:
         for value in self.known:
             text = text.replace(value, HIDDEN)
+        text = self.anonymous(text)  # before the patterns, which may take a long path for data
         for pattern, replacement in PATTERNS:
             text = pattern.sub(replacement, text)
-        return self.anonymous(text)
+        return text
 
     def anonymous(self, text: str) -> str:
         """Without the names of folders, user and machine."""
