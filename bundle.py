@@ -1,7 +1,8 @@
 """The front door, `python -m bundle` or ./bundle: hands over to the commands of the modules behind it.
 
-A module is imported when its command is called; the list of commands reads their help off the sources. So the list
-comes at once, and without anything installed: then there is the doctor, and for the rest what to run first.
+A command's module is imported only when the command is called; the list of commands takes its help texts from the
+sources. That keeps the list fast, and available before anything is installed. Until then, the doctor works too, and
+every other command says what to run first.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ NOT_SET_UP = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """One command: an attribute `app` of a module, or the command of that name in it.
+    """One command: the `app` of a module, or the command of that name in the app.
 
-    documented: the function whose docstring is its help, as FILE:NAME. setup: what ./scripts/setup must have installed.
+    documented: the function whose docstring is the help text, as FILE:NAME. setup: the group of ./scripts/setup that
+    the command needs.
     """
 
     name: str
@@ -39,7 +41,7 @@ class Entry:
 
     @cached_property
     def docstring(self) -> str:
-        """Of the command's function, read without importing it."""
+        """The help text of the command, read without importing it."""
         file, _, name = self.documented.partition(":")
         for node in ast.parse((PROJECT / file).read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name == name:
@@ -78,7 +80,7 @@ ENTRIES = {
 
 
 def folders() -> dict[str, dict[str, Any]]:
-    """Defaults of the commands that write into the checkout: they are relative to where the caller stands."""
+    """Absolute defaults for the folders of the checkout: the commands' own are relative to the current folder."""
     if Path.cwd() == PROJECT:
         return {}
     artifacts, runs = str(PROJECT / "artifacts"), str(PROJECT / "runs")
@@ -121,7 +123,7 @@ def front_door() -> Any:
 def complete_by_path() -> None:
     """Let the scripts for shell completion call this checkout's ./bundle by its path.
 
-    Typer's call `bundle`: usually not on the PATH, and where Ruby is installed a program that installs packages.
+    Typer's scripts call `bundle`, which is rarely on the PATH, or is Ruby's Bundler, which would install packages.
     """
     from typer import _completion_shared
 
@@ -135,7 +137,7 @@ def complete_by_path() -> None:
 
 
 def without_typer(arguments: Sequence[str]) -> int:
-    """What can be had before ./scripts/setup: the list, the doctor, and the help of each command."""
+    """What works before ./scripts/setup: the list of commands, the doctor, and a short help for each command."""
     name, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if name == "doctor":
         from deploy.doctor.__main__ import main as doctor
