@@ -41,6 +41,9 @@ api_key = '{MARK}abc', aws_secret_access_key={MARK}xyz, AKIA{MARK.upper()}ABCDEF
 body: {"A" * 500}{MARK}
 -Djavax.net.ssl.keyStorePassword={MARK}
 {PEM}
+-----BEGIN RSA PRIVATE KEY-----
+MIIE{MARK}ofnofile
+-----END RSA PRIVATE KEY-----
 """
 TRUE_STORY = "2026-01-01 ERROR W-9000-imagenet_1.0 - SafetensorError: invalid header, 1.5 GiB"
 
@@ -143,6 +146,14 @@ def test_a_secret_that_would_be_left_stops_it(
     with pytest.raises(DeployError, match="a secret would be left in versions"):
         bug_report.write(checkout, [], tmp_path / "report.tar.gz")
     assert not (tmp_path / "report.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"MIIE{MARK}\nabc{MARK}=\n-----END PRIVATE KEY-----\n", f"x\n-----BEGIN PRIVATE KEY-----\nMIIE{MARK}\nabc{MARK}"],
+)
+def test_a_key_that_a_log_is_cut_in(text: str) -> None:
+    assert MARK not in Redactor(known=(), names=())(text)
 
 
 def test_ordinary_words_stay() -> None:
