@@ -14,17 +14,11 @@ from client import GrpcClient, RestClient, RestManagement
 from deploy.configuration import PROJECT
 from deploy.models import DEMO
 from tests.demo.conftest import blocks, run
+from tests.train.test_demo_artifacts import FLOORS
 from train.checkpoints import state_dict
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 SAMPLES = PROJECT / ".run" / "samples"
-FLOORS = {
-    "shapes-detection": ("mAP@.50", 0.80),
-    "shapes-segmentation": ("mean IoU", 0.75),
-    "spoken-digits": ("accuracy", 0.90),
-    "language-id": ("macro F1", 0.95),
-    "cartpole": ("mean return", 475.0),
-}
 
 
 def sample_of(model: str) -> Path:

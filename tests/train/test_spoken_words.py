@@ -1,8 +1,10 @@
 """Spoken words: synthesis, and the recordings made of it."""
 
+import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Generator
 
 from handlers.speech.trimming import trim
 from tests.recordings import RATE, speech
+from train.experiment import load
 from train.spoken_words import NoisyRecordings, Utterance, place, record, speak_otherwise, speakers
 
 
@@ -66,6 +69,17 @@ def test_speakers_say_every_word_and_in_training_say_it_otherwise_too(monkeypatc
     waveform = spoken()
     changed = [speak_otherwise(waveform, Generator().manual_seed(seed)) for seed in range(8)]
     assert len({len(trim(each, RATE)) for each in changed}) > 4
+
+
+@pytest.mark.slow
+def test_a_short_training_learns_and_exports(tmp_path: Path) -> None:
+    """Half a minute; a tenth of the words is guessed right."""
+    load("spoken-digits", ["steps=40", "takes=1", "held_out_takes=1", "batch_size=32"]).run(tmp_path / "digits")
+    description = json.loads((tmp_path / "digits" / "artifact.json").read_text(encoding="utf-8"))
+    assert description["labels"][:3] == ["zero", "one", "two"]
+    assert description["metrics"]["accuracy"] >= 0.4
+    assert len(description["metrics"]["accuracy by voice"]) == 21
+    assert (tmp_path / "digits" / "extras" / "confusion.png").is_file()
 
 
 def test_a_word_longer_than_the_window_loses_its_end() -> None:
