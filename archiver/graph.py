@@ -53,6 +53,7 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
             "handler": "entry.py",
             "batch_size": configuration["batchSize"],
             "device": "cpu",
+            "task": package.task,
             "batches": {},
         }
         try:

@@ -67,6 +67,7 @@ def run_worker(path: Path, folder: Path, temporary: Path, contents: Contents) ->
         "handler": contents.manifest.model.handler,
         "batch_size": contents.configuration.batch_size,
         "batches": batches,
+        "task": contents.card.task,
     }
     timeout = contents.configuration.startup_timeout + len(batches) * contents.configuration.response_timeout
     try:

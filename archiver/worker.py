@@ -1,6 +1,6 @@
 """Loads an unpacked archive and answers a few batches, the way TorchServe's worker process does.
 
-Run by path in a fresh interpreter, never imported by the archiver: `python -I worker.py JOB REPORT`, two JSON files.
+Run by path in a process of its own, never imported by the archiver: `python -I worker.py JOB REPORT`, two JSON files.
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""Runs a Python script as a fork of the warm process, and waits for it.
+
+Also a program, of the standard library alone: `python -I -S client.py SCRIPT ARGUMENT…` takes the place of an
+interpreter. Where the warm process is not to be had, or the arguments are no plain script, it becomes one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+
+LENGTH = struct.Struct("!I")
+STATUS = struct.Struct("!i")
+KILLED = -9
+# The warm process may still be importing.
+PATIENCE = 60.0  # seconds
+SOCKET = "ZYGOTE_SOCKET"
+
+
+class Unreachable(Exception):
+    """There is no warm process, or it did not start the script."""
+
+
+class Job:
+    """A script that runs, with these standard `files`. preload: what the warm process imports first.
+
+    The script ends with this process at the latest. Raises Unreachable.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        arguments: Sequence[str],
+        folder: str,
+        environment: Mapping[str, str],
+        files: Sequence[int] = (0, 1, 2),
+        preload: Sequence[str] = (),
+    ) -> None:
+        request = {
+            "arguments": list(arguments),
+            "folder": folder,
+            "environment": dict(environment),
+            "preload": list(preload),
+        }
+        body = json.dumps(request).encode()
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.settimeout(PATIENCE)
+        try:
+            self.connection.connect(address)
+            socket.send_fds(self.connection, [LENGTH.pack(len(body))], files)
+            self.connection.sendall(body)
+            started = self.connection.recv(1)
+        except OSError as error:
+            self.connection.close()
+            raise Unreachable(f"no warm process: {error}") from None
+        if not started:
+            self.connection.close()
+            raise Unreachable("the warm process did not start it")
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status once it has ended, negative for a signal; TimeoutError after so many seconds."""
+        self.connection.settimeout(timeout)
+        try:
+            status = self.connection.recv(STATUS.size)
+        except ConnectionError:
+            status = b""
+        # The warm process died, and with it the script.
+        return int(STATUS.unpack(status)[0]) if len(status) == STATUS.size else KILLED
+
+    def end(self) -> None:
+        """End the script if it still runs, and return when it has ended."""
+        with self.connection:
+            try:
+                self.connection.shutdown(socket.SHUT_WR)
+            except OSError:  # closed at the other end, as it is when the script has ended
+                return
+            self.wait()
+
+
+def main() -> int:
+    address = os.environ.pop(SOCKET, "")
+    arguments = sys.argv[1:]
+    try:
+        if not arguments or arguments[0].startswith("-"):
+            raise Unreachable("no script is named")
+        status = Job(address, arguments, os.getcwd(), os.environ).wait()  # noqa: PTH109 - pathlib takes longer to import
+    except Unreachable as error:
+        print(f"zygote: {error}; a fresh interpreter takes over", file=sys.stderr, flush=True)
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The warm process as its starter sees it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from zygote.client import SOCKET
+
+SERVER = Path(__file__).with_name("server.py")
+# Stands in for an interpreter, in the environment of `Zygote.stand_in`.
+PYTHON = Path(__file__).with_name("python")
+BACKLOG = 1024  # clients that wait while it imports
+GRACE = 5.0
+
+
+class Zygote:
+    """Starts importing `modules`; clients may connect at once, and wait.
+
+    folder: for its socket alone; it is removed with it. environment: what it and its libraries read as they start; a
+    script that it runs has its own. flags: of the interpreter. log: where it writes what fails.
+
+    It lives as long as a process that holds `lifeline` open; that is this one, until `release`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        modules: Sequence[str],
+        environment: Mapping[str, str],
+        flags: Sequence[str] = (),
+        log: IO[Any] | int | None = subprocess.DEVNULL,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)  # whoever can connect can run anything
+        self.folder = folder
+        self.address = str(folder / "socket")
+        # The scripts' own PYTHONPATH comes to their sys.path.
+        environment = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+        read, self.lifeline = os.pipe()
+        try:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(self.address)
+                listener.listen(BACKLOG)
+                self.process = subprocess.Popen(
+                    [sys.executable, *flags, str(SERVER), str(listener.fileno()), str(read), *modules],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(listener.fileno(), read),
+                    start_new_session=True,  # Ctrl-C is not for it
+                )
+        except BaseException:
+            os.close(self.lifeline)
+            raise
+        finally:
+            os.close(read)
+
+    @property
+    def stand_in(self) -> dict[str, str]:
+        """The environment in which PYTHON takes the place of this interpreter."""
+        return {SOCKET: self.address, "ZYGOTE_PYTHON": sys.executable}
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def release(self) -> None:
+        """Let go of the lifeline; whoever has inherited it keeps the process alive."""
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+
+    def stop(self) -> None:
+        """End it and what it runs."""
+        self.release()
+        try:
+            self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
