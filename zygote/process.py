@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from zygote.client import SOCKET
+from zygote.client import INTERPRETER, SOCKET
 
 SERVER = Path(__file__).with_name("server.py")
 # Stands in for an interpreter, in the environment of `Zygote.stand_in`.
 PYTHON = Path(__file__).with_name("python")
 BACKLOG = 1024  # clients that wait while it imports
-GRACE = 5.0
 
 
 class Zygote:
@@ -66,7 +65,7 @@ class Zygote:
     @property
     def stand_in(self) -> dict[str, str]:
         """The environment in which PYTHON takes the place of this interpreter."""
-        return {SOCKET: self.address, "ZYGOTE_PYTHON": sys.executable}
+        return {SOCKET: self.address, INTERPRETER: sys.executable}
 
     @property
     def alive(self) -> bool:
@@ -80,10 +79,7 @@ class Zygote:
 
     def stop(self) -> None:
         """End it and what it runs."""
+        self.process.terminate()  # whatever it is importing; what it runs is killed by the system
         self.release()
-        try:
-            self.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
