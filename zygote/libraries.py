@@ -23,7 +23,7 @@ EVERY = (
     "ts.protocol.otf_message_handler",
 )
 PICTURES = ("PIL.Image", LEAN_TORCHVISION)
-SOUND = ("soundfile",)
+SOUND = ("soundfile", "torchaudio.transforms")
 TEXTS = ("transformers", "transformers.models.auto.tokenization_auto")
 OF_TASKS = {
     "image-classification": PICTURES,
@@ -41,6 +41,10 @@ OF_TASKS = {
 }
 
 
-def libraries(task: str) -> tuple[str, ...]:
-    """Of one task; of one that is not known, what every worker imports."""
-    return (*EVERY, *OF_TASKS.get(task, ()))
+IN_ORDER = (*EVERY, *PICTURES, "pycocotools.mask", *SOUND, *TEXTS)
+
+
+def libraries(*tasks: str) -> tuple[str, ...]:
+    """Of workers of these tasks; of one that is not known, what every worker imports."""
+    wanted = {*EVERY, *(name for task in tasks for name in OF_TASKS.get(task, ()))}
+    return tuple(name for name in IN_ORDER if name in wanted)

@@ -77,7 +77,7 @@ class Server:
         client, _ = self.listener.accept()
         try:
             request = receive(client)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one client sends, the others are served
             refuse(client, error)
             return None
         for name in request["preload"]:
@@ -159,8 +159,10 @@ def receive(client: socket.socket) -> dict[str, Any]:
         while len(body) < left and (piece := client.recv(left - len(body))):
             body += piece
         client.settimeout(None)
-        return {**json.loads(body), "files": files}
-    except (OSError, ValueError):
+        request = json.loads(body)
+        wanted = ("arguments", "folder", "environment", "preload")
+        return {**{name: request[name] for name in wanted}, "files": files}
+    except Exception:
         for fd in files:
             os.close(fd)
         raise
@@ -212,17 +214,19 @@ def become(request: dict[str, Any]) -> None:
 
 def run(script: str) -> None:
     """The script as `__main__`; what it raises ends the process as it would a fresh one."""
-    # With the compiler's flags of this file, annotations would be texts.
-    with open(script, "rb") as file:  # noqa: PTH123
-        code: CodeType = compile(file.read(), script, "exec", dont_inherit=True)
     main = ModuleType("__main__")
     vars(main).update(__file__=script, __builtins__=sys.modules["builtins"])
     sys.modules["__main__"] = main
     try:
+        with open(script, "rb") as file:  # noqa: PTH123
+            # Not with the compiler's flags of this file.
+            code: CodeType = compile(file.read(), script, "exec", dont_inherit=True)
         exec(code, vars(main))  # noqa: S102 - running it is the purpose
     except Exception as error:  # noqa: BLE001 - as above
-        # Without our own frame.
-        sys.excepthook(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
+        trace = error.__traceback__
+        while trace and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
         sys.exit(1)
 
 

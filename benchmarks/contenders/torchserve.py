@@ -46,6 +46,9 @@ class Bundle(Contender):
         state = json.loads((self.folder / "run" / "server.json").read_text(encoding="utf-8"))
         return psutil.Process(state["pid"])
 
+    def family(self) -> list[psutil.Process]:
+        return family(state_of(self.server.run)) if self.process else []
+
     def target(self, port: int) -> Target:
         return Target(port, f"/predictions/{self.classifier.name}")
 

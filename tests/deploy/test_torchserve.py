@@ -14,7 +14,7 @@ from client import RestClient, Unreachable
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports, free_ports
 from deploy.readiness import load
-from deploy.torchserve import TorchServe, running
+from deploy.torchserve import TorchServe, family, running, state_of
 
 pytestmark = pytest.mark.e2e
 
@@ -29,14 +29,14 @@ def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: 
         assert ready["tiny-policy"] > 0
         process = running(run)
         assert process is not None
-        family = [process, *process.children(recursive=True)]
-        assert len(family) == 2
+        members = family(state_of(run))
+        assert len(members) == 4
         server = torchserve.server
         with pytest.raises(DeployError, match="already running"):
             TorchServe(archive.parent, run, ports).start()
         with RestClient(server) as client:
             assert client.predict("tiny-policy", {"data": [0, 0, 0, 0]}).json()["action"] in (0, 1)
-    assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family)
+    assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in members)
     for number in dataclasses.astuple(ports):
         with socket.socket() as probe:
             assert probe.connect_ex((HOST, number)) != 0

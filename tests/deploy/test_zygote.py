@@ -77,7 +77,7 @@ def test_a_worker_is_a_fork(served: Served) -> None:
     assert worker.ppid() == served.zygote.pid
     assert served.client.name() != "sh"
     for process in (served.client, worker):  # the lifeline is TorchServe's alone
-        opened = {path.name: os.readlink(path) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
+        opened = {path.name: str(path.readlink()) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
         assert not {name: to for name, to in opened.items() if int(name) > 2 and to.startswith("pipe")}
     assert "ZYGOTE" not in str(worker.environ())
     assert "a fresh interpreter" not in served.log()

@@ -12,7 +12,7 @@ import requests
 
 from client import ClientError, Conflict, NotFound, RestClient, RestManagement, ServerError, Unauthorized
 from client.management import Management
-from deploy.torchserve import TorchServe, state_of
+from deploy.torchserve import TorchServe, family, state_of
 from handlers.report import INTERVAL
 from tests.e2e.conftest import Predict
 from tests.inputs import PICTURES, encoded
@@ -107,8 +107,7 @@ def test_metrics(torchserve: TorchServe, rest: RestClient) -> None:
 
 
 def test_it_listens_on_loopback_alone(torchserve: TorchServe) -> None:
-    process = psutil.Process(int((state_of(torchserve.run) or {})["pid"]))
-    family = [process, *process.children(recursive=True)]
-    addresses = {c.laddr.ip for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    members = family(state_of(torchserve.run))
+    addresses = {c.laddr.ip for p in members for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}
     assert addresses

@@ -1,0 +1,80 @@
+"""A fork of the archiver's warm process writes and finds what a fresh interpreter does."""
+
+import ast
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archiver import launch
+from archiver.archive import build
+from archiver.package import resolve
+from archiver.verify import verify
+from tests.archiver.worlds import World
+from tests.conftest import PROJECT
+from zygote.client import Unreachable
+
+
+def unreachable(*arguments: Any) -> int:
+    raise Unreachable("no warm process")
+
+
+@pytest.mark.slow
+def test_the_archive_is_the_same_to_the_byte(
+    tiny_archive: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With its graph, which the exporter writes: here by forks of one process, then by fresh interpreters."""
+    forked = tiny_archive("tiny-image")
+    assert launch.WARM.zygote is not None
+    assert launch.WARM.zygote.alive
+    monkeypatch.setattr(launch, "forked", unreachable)
+    root = forked.parent.parent
+    with caplog.at_level(logging.WARNING):
+        fresh = build(resolve(root / "tiny-image.yaml", root), PROJECT / "handlers", tmp_path)
+    assert "a fresh interpreter takes over" in caplog.text
+    assert fresh.backend == "onnxruntime"
+    assert fresh.path.read_bytes() == forked.read_bytes()
+
+
+def test_several_at_once(world: World) -> None:
+    archive = build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path
+    with ThreadPoolExecutor() as threads:
+        assert all(result.load_s > 0 for result in threads.map(verify, [archive] * 3))
+
+
+def test_another_takes_the_place_of_one_that_died(world: World) -> None:
+    archive = build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path
+    verify(archive)
+    first = launch.WARM.zygote
+    assert first is not None
+    first.process.kill()
+    first.process.wait()
+    assert verify(archive).load_s > 0
+    assert launch.WARM.zygote is not first
+
+
+def test_a_worker_does_not_see_us(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither our modules nor our folder, nor a hub."""
+    seen = world.artifact.parent / "seen"
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setenv("BUNDLE_TOKEN", "as set after the warm process was started")
+    source = (world.handlers / "image_classification.py").read_text(encoding="utf-8")
+    look = (
+        "import os, sys\n"
+        f"open({str(seen)!r}, 'w').write(repr((os.getcwd(), [p for p in sys.path if p.startswith({str(PROJECT)!r}) and "
+        "'site-packages' not in p], [m for m in sys.modules if m.split('.')[0] in ('archiver', 'zygote', 'tests')],"
+        " os.environ['HF_HUB_OFFLINE'], os.environ['BUNDLE_TOKEN'], sys.flags.isolated, sys.dont_write_bytecode)))\n"
+    )
+    world.handler(look + source)
+    verify(build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path)
+    folder, path, modules, offline, token, *flags = ast.literal_eval(seen.read_text())
+    assert folder != os.getcwd()  # noqa: PTH109
+    assert (path, modules, offline, flags) == ([], [], "1", [1, True])
+    assert token == "as set after the warm process was started"
