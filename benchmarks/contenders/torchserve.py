@@ -25,7 +25,7 @@ from benchmarks.pictures import pictures
 from deploy import configuration
 from deploy.ports import Ports, free_ports
 from deploy.readiness import load
-from deploy.torchserve import ALLOCATOR, TorchServe, environment
+from deploy.torchserve import ALLOCATOR, TorchServe, environment, family, state_of
 from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
 

@@ -64,17 +64,17 @@ def test_a_worker_does_not_see_us(world: World, monkeypatch: pytest.MonkeyPatch)
     """Neither our modules nor our folder, nor a hub."""
     seen = world.artifact.parent / "seen"
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setenv("BUNDLE_TOKEN", "as set after the warm process was started")
+    monkeypatch.setenv("BUNDLE_WORD", "as set after the warm process was started")
     source = (world.handlers / "image_classification.py").read_text(encoding="utf-8")
     look = (
         "import os, sys\n"
         f"open({str(seen)!r}, 'w').write(repr((os.getcwd(), [p for p in sys.path if p.startswith({str(PROJECT)!r}) and "
         "'site-packages' not in p], [m for m in sys.modules if m.split('.')[0] in ('archiver', 'zygote', 'tests')],"
-        " os.environ['HF_HUB_OFFLINE'], os.environ['BUNDLE_TOKEN'], sys.flags.isolated, sys.dont_write_bytecode)))\n"
+        " os.environ['HF_HUB_OFFLINE'], os.environ['BUNDLE_WORD'], sys.flags.isolated, sys.dont_write_bytecode)))\n"
     )
     world.handler(look + source)
     verify(build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path)
-    folder, path, modules, offline, token, *flags = ast.literal_eval(seen.read_text())
+    folder, path, modules, offline, late, *flags = ast.literal_eval(seen.read_text())
     assert folder != os.getcwd()  # noqa: PTH109
     assert (path, modules, offline, flags) == ([], [], "1", [1, True])
-    assert token == "as set after the warm process was started"
+    assert late == "as set after the warm process was started"
