@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import time
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from client import ClientError
 from deploy.building import Building
-from deploy.configuration import PROJECT
+from deploy.configuration import PROJECT, run_folder
 from deploy.container import serve as serve_in_container
 from deploy.doctor import command as doctor_command
 from deploy.edge.files import write as write_edge_files
@@ -32,11 +31,13 @@ from deploy.readiness import load, sample_of, tail
 from deploy.report import print_calls, print_models
 from deploy.torchserve import TorchServe, called, running, stop
 from deploy.tuning.command import tune
+from zygote.libraries import libraries
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
 YEAR = 365 * 24 * 60  # minutes
-RUN = Path(os.environ.get("BUNDLE_RUN", PROJECT / ".run"))
+BEGAN = time.monotonic()
+RUN = run_folder()
 
 
 app.command()(tune)
@@ -82,6 +83,7 @@ def serve(
             RUN,
             ports,
             token_minutes=YEAR if edge else None,  # the edge is given the key once
+            preload=libraries(*(model.task for model in chosen)),
         )
         try:
             start(server, chosen, edge)
@@ -188,19 +190,18 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
     """Start the server and wait for every model's answer, showing which already do."""
     by_archive = {model.archive: model for model in models}
     states: dict[str, str] = {}
-    began = time.monotonic()
 
     def tell(stem: str, state: str) -> None:
         states[stem] = state
         if state == "ready":
-            console.print(f"[green]{stem} answers[/] after {time.monotonic() - began:.0f} s", highlight=False)
+            console.print(f"[green]{stem} answers[/] after {time.monotonic() - BEGAN:.0f} s", highlight=False)
 
     def table() -> Table:
         grid = Table.grid(padding=(0, 2))
         for stem, state in states.items():
             if state != "ready":
                 grid.add_row(stem, state)
-        grid.add_row(Spinner("dots"), f"{time.monotonic() - began:.0f} s")
+        grid.add_row(Spinner("dots"), f"{time.monotonic() - BEGAN:.0f} s")
         return grid
 
     stale = [model for model in models if not model.is_current()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -67,6 +68,15 @@ class Model:
             return True  # what it was made of is not here, so it serves as it is
         inputs = [self.spec, self.description, *(PROJECT / "handlers").rglob("*.py")]
         return self.archive.stat().st_mtime >= max(path.stat().st_mtime for path in inputs)
+
+    @property
+    def task(self) -> str:
+        """As its artifact says, or its archive, where only that is there."""
+        if self.is_trained():
+            return str(json.loads(self.description.read_text(encoding="utf-8"))["task"])
+        from deploy.layout import card_of  # it needs psutil, and the doctor has the standard library alone
+
+        return str(card_of(self.archive)["task"])
 
     def is_trained(self) -> bool:
         return self.description.is_file()
