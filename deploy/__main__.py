@@ -213,6 +213,7 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
             building.check()
             return by_archive[archive].is_current()
 
+        server.store.mkdir(parents=True, exist_ok=True)
         server.start()
         with Live(get_renderable=table, console=console, refresh_per_second=5, transient=True):
             ready = load(RUN, list(by_archive), tell, built=built)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import threading
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +26,24 @@ from client import (
     TooManyRequests,
     Unauthorized,
 )
+from deploy.models import DEMO
 from tests.closeness import assert_close
 from tests.containers.models import INPUTS, PICTURE
 from tests.containers.stack import PORT, Stack
 
 TEMPORARY = "/tmp:exec,mode=1777"  # noqa: S108 - inside a container of its own
+
+
+def test_the_demo_s_archives_fill_a_store_that_has_none(stack: Stack, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)  # noqa: S103 - the container's user is another
+    image = "torchserve-bundle/models:0.1.0"
+    command = ("docker", "run", "--rm", "--network=none", "--read-only", "-v", f"{tmp_path}:/models", image)
+    assert stack.run(*command).splitlines() == sorted(f"{name}.mar" for name in DEMO)
+    for archive in tmp_path.iterdir():
+        assert json.loads(zipfile.ZipFile(archive).read("card.json"))["name"] == archive.stem
+    (tmp_path / "imagenet.mar").unlink()
+    assert stack.run(*command) == ""  # it has archives, which ones is its owner's affair
+    assert len(list(tmp_path.iterdir())) == len(DEMO) - 1
 
 
 @pytest.mark.parametrize("model", INPUTS)
