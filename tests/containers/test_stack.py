@@ -35,7 +35,7 @@ TEMPORARY = "/tmp:exec,mode=1777"  # noqa: S108 - inside a container of its own
 
 
 def test_the_demo_s_archives_fill_a_store_that_has_none(stack: Stack, tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)  # noqa: S103 - the container's user is another
+    tmp_path.chmod(0o777)
     image = "torchserve-bundle/models:0.1.0"
     command = ("docker", "run", "--rm", "--network=none", "--read-only", "-v", f"{tmp_path}:/models", image)
     assert stack.run(*command).splitlines() == sorted(f"{name}.mar" for name in DEMO)

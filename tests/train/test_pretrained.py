@@ -1,6 +1,8 @@
 """torchvision's weights, exported: the same answers as torchvision's own preset and model."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from safetensors.torch import load_file
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from torchvision.transforms.functional import pil_to_tensor
 
+from deploy.configuration import PROJECT
 from handlers.image_transform import ImageTransform
 from tests.inputs import PICTURES
 from train.checkpoints import check_hash, state_dict
@@ -37,6 +40,21 @@ def test_the_same_top_5_as_torchvision(artifact: Path) -> None:
         assert found.topk(5).indices.tolist() == expected.topk(5).indices.tolist()
         torch.testing.assert_close(found, expected, atol=2e-2, rtol=0)
     assert description["labels"] == weights.meta["categories"]
+
+
+def test_a_first_start_needs_no_training_library() -> None:
+    """`./scripts/serve` converts published weights where nothing but a server is installed."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, train.__main__, train.pretrained; print(*sys.modules)"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "torchvision" in told
+    assert not {"lightning", "sklearn", "skimage", "torchmetrics", "matplotlib", "gymnasium", "espeakng_loader"} & set(
+        told
+    )
 
 
 def test_a_file_that_is_not_what_its_name_says(tmp_path: Path) -> None:
