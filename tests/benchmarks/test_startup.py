@@ -19,10 +19,11 @@ def test_a_worker_is_measured_beside_plain_python(tiny_archive: Callable[[str], 
     [(start, plain)] = costs.pairs
     print(times_row(name, costs), parts_row(name, costs), memory_row(name, costs))
     assert 0 < start.spawned < start.seconds
-    assert 0.1 < costs.ratios[0] < 3
-    assert 0.1 < start.cpu / plain.cpu < 3
-    assert 50 * MIB < start.uss <= start.pss < 2 * plain.uss + 500 * MIB
-    assert start.two > 1.5 * start.uss
+    # A worker is a fork of a process that has imported what the plain program imports itself.
+    assert 0.01 < costs.ratios[0] < 3
+    assert 0.01 < start.cpu / plain.cpu < 3
+    assert 5 * MIB < start.uss <= start.pss < 2 * plain.uss + 500 * MIB
+    assert start.two > start.uss
     assert set(costs.libraries) == {"torchvision", "onnxruntime"}
     assert [uss for _, uss in costs.parts] == sorted(uss for _, uss in costs.parts)
     assert len(times_row(name, costs)) == len(TIMES)

@@ -31,8 +31,6 @@ from tests.closeness import assert_close
 from tests.containers.models import INPUTS, PICTURE
 from tests.containers.stack import PORT, Stack
 
-TEMPORARY = "/tmp:exec,mode=1777"  # noqa: S108 - inside a container of its own
-
 
 def test_the_demo_s_archives_fill_a_store_that_has_none(stack: Stack, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
@@ -268,18 +266,6 @@ def test_a_killed_server_loses_nothing(stack: Stack, server: Server) -> None:
     assert list(load.counted) == ["answered"], load.counted
     assert load.counted["answered"] > 50
     stack.up(servers=2)
-
-
-def test_a_missing_archive_is_made_in_a_container(stack: Stack) -> None:
-    """What the stack does for each demo model, with the fastest of them."""
-    made = "torchserve-bundle/trainer:0.1.0"
-    command = "python -m deploy make --store /tmp/models cartpole && python -m archiver list --store /tmp/models"
-    said = stack.run(
-        "docker", "run", "--rm", "--read-only", "--tmpfs", TEMPORARY, "--network", "none",
-        "--entrypoint", "sh", made, "-c", f"mkdir -p /tmp/models && {command}"
-    )  # fmt: skip
-    assert "cartpole" in said
-    assert "500" in said
 
 
 def test_a_restart_keeps_what_is_kept(stack: Stack, rest: RestClient) -> None:

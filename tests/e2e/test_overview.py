@@ -62,7 +62,7 @@ def test_what_one_look_shows(torchserve: TorchServe) -> None:
     for model in found.models:
         assert (model.version, model.default, model.up, model.asked) == ("1.0", True, 1, 1)
         assert (model.pending, model.capacity) == (0, 100)
-        assert 50 * 2**20 < model.memory < 2**31
+        assert 10 * 2**20 < model.memory < 2**31  # a worker's own and its share of what workers share
     assert found.uptime > 0
     assert found.memory > 50 * 2**20
     assert found.edge is None
