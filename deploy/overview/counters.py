@@ -1,4 +1,4 @@
-"""What a server has counted since it started, from its metrics in Prometheus's text format."""
+"""A server's counters since it started, read from its metrics in Prometheus's text format."""
 
 from __future__ import annotations
 
