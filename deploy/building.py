@@ -61,6 +61,11 @@ class Building:
                 self.lines.append(line.rstrip())
                 self.tell(line.rstrip())
 
+    @property
+    def done(self) -> bool:
+        """Whether all archives are built, or there was nothing to build."""
+        return self.process is None or self.process.poll() == 0
+
     def check(self) -> None:
         """DeployError, with what the archiver said, once an archive could not be built."""
         if self.process and self.process.poll():

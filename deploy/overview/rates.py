@@ -1,4 +1,4 @@
-"""What happened between two looks at a server, per second."""
+"""Rates per second between two looks at a server."""
 
 from __future__ import annotations
 

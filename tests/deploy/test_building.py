@@ -42,7 +42,9 @@ def test_an_archive_appears_once_it_is_verified(model: Model) -> None:
     lines: list[str] = []
     assert not model.is_current()
     with Building([model], lines.append) as building:
+        assert not building.done
         wait(model.is_current, building)
+        wait(lambda: building.done, building)
     assert [path.name for path in model.store.iterdir()] == ["cartpole.mar"]
     assert any("cartpole.mar" in line and "verified" in line for line in lines)
 
@@ -72,3 +74,4 @@ def test_nothing_to_build_starts_nothing() -> None:
     with Building([], lambda line: None) as building:
         building.check()
         assert building.process is None
+        assert building.done
