@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +69,7 @@ def sample_rate() -> int:
 def speak(text: str, voice: Voice) -> NDArray[np.float32]:
     """The spoken text, (samples,) in [-1, 1] at `sample_rate()`. Raises SynthesisError for an unknown voice.
 
-    The same calls in the same order give the same samples; what was spoken before leaves its trace in the next.
+    The same calls in the same order give the same samples; what the process has spoken before leaves its trace.
     """
     espeak, _, chunks, _ = library()
     if espeak.espeak_SetVoiceByName(voice.name.encode()):
@@ -79,6 +82,13 @@ def speak(text: str, voice: Voice) -> NDArray[np.float32]:
         raise SynthesisError(f"could not speak {text!r}")
     samples = np.concatenate(chunks) if chunks else np.zeros(0, np.int16)
     return samples.astype(np.float32) / np.float32(32768)
+
+
+def speak_all(lines: Sequence[tuple[str, Voice]]) -> Iterator[NDArray[np.float32]]:
+    """What `speak` gives for each text and voice, in a process of its own: the same lines, the same samples."""
+    texts, voices = zip(*lines, strict=True)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        yield from process.map(speak, texts, voices, chunksize=16)
 
 
 def variants() -> list[str]:

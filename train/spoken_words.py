@@ -22,7 +22,7 @@ from train.audio_augmentation.one_of import OneOf
 from train.audio_augmentation.pitch_shift import change_speed
 from train.audio_augmentation.room import random_rooms, reverberate
 from train.audio_augmentation.telephone import telephone
-from train.speech_synthesis import Voice, sample_rate, speak, variants
+from train.speech_synthesis import Voice, sample_rate, speak_all, variants
 
 ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbcwmd", "en-us-nyc")
 # Robots, monsters and effects: no microphone hears them.
@@ -56,20 +56,23 @@ def record(words: Sequence[str], takes: int, held_out: bool, rate: int, seed: in
     differ by more than the synthesiser's voices do. Voices held out are as they were synthesised.
     """
     random, chance = np.random.default_rng(seed), Generator().manual_seed(seed)
-    utterances = []
-    names = speakers(held_out)
-    for name in track(names, f"{'held-out' if held_out else 'training'} voices"):
+    voices = []
+    for name in speakers(held_out):
         for take in range(takes):
             accent = str(random.choice(ACCENTS))
             tempo, pitch, melody = (int(random.integers(*span)) for span in ((115, 240), (20, 80), (20, 80)))
-            voice = Voice(f"{accent}+{name}", tempo, pitch, melody)
-            for label, word in enumerate(words):
-                spoken = resample(torch.from_numpy(speak(word, voice)), sample_rate(), rate)
-                if take % 2 and not held_out:
-                    spoken = speak_otherwise(spoken, chance)
-                # Trimming reads the noise off the pauses, and a word has none: its faintest sound would go.
-                in_silence = F.pad(spoken, (rate // 4, rate // 4))
-                utterances.append(Utterance(normalise_peak(trim(in_silence, rate)), label, name))
+            voices.append((name, take, Voice(f"{accent}+{name}", tempo, pitch, melody)))
+    said = [(name, take, label, voice) for name, take, voice in voices for label in range(len(words))]
+    recordings = speak_all([(words[label], voice) for _, _, label, voice in said])
+    title = f"{'held-out' if held_out else 'training'} voices"
+    utterances = []
+    for (name, take, label, _), recording in track(zip(said, recordings, strict=True), title, total=len(said)):
+        spoken = resample(torch.from_numpy(recording), sample_rate(), rate)
+        if take % 2 and not held_out:
+            spoken = speak_otherwise(spoken, chance)
+        # Trimming reads the noise off the pauses, and a word has none: its faintest sound would go.
+        in_silence = F.pad(spoken, (rate // 4, rate // 4))
+        utterances.append(Utterance(normalise_peak(trim(in_silence, rate)), label, name))
     return utterances
 
 

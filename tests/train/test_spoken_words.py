@@ -40,6 +40,15 @@ def test_what_is_spoken_does_not_hang_on_the_time_of_day() -> None:
     assert spoken_now() == first
 
 
+def test_what_was_spoken_before_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The held-out recordings of an evaluation are those of the training, whatever the process has said before."""
+    monkeypatch.setattr("train.spoken_words.HELD_OUT_EVERY", 20)
+    before = record(["one"], 1, True, RATE, 0)
+    speech("a sentence that another recording needed")
+    for utterance, again in zip(before, record(["one"], 1, True, RATE, 0), strict=True):
+        assert torch.equal(utterance.waveform, again.waveform)
+
+
 def test_voices_held_out_are_never_heard_in_training() -> None:
     held_out, training = set(speakers(True)), set(speakers(False))
     assert not held_out & training
