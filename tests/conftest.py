@@ -5,13 +5,16 @@ together, for their fixtures, and so do the tests of a folder that starts a serv
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from filelock import FileLock
+from xdist.scheduler import LoadScopeScheduling
 
 from archiver import archive
 from archiver.package import resolve
@@ -19,9 +22,11 @@ from tests.tiny_artifacts import TINY
 
 PROJECT = Path(__file__).parent.parent
 # Folders that measure times, or use ports and names of a user's own server.
-ALONE = {"benchmarks", "containers", "demo"}
+ALONE = {"benchmarks", "demo"}
 # Folders whose files share one server.
 ONE_SERVER = {"containers", "demo", "e2e", "monitoring"}
+# Roughly, of a test with such a mark.
+SECONDS = {"slow": 10.0, "e2e": 2.0}
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the other half has the other core
 SPEC: dict[str, dict[str, object]] = {
@@ -42,13 +47,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--retrain", action="store_true", help="also train every demo model in full, minutes each")
 
 
+def together(nodeid: str) -> str:
+    """What stays in one half: a file, or a folder whose files share a server."""
+    path = PurePosixPath(nodeid.partition("::")[0])
+    return path.parts[1] if path.parts[1] in ONE_SERVER else str(path)
+
+
+class Halves(LoadScopeScheduling):
+    """Hands out what stays together, in the order of collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return together(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Halves:
+    config.option.loadscopereorder = False
+    return Halves(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        path = item.path.relative_to(PROJECT / "tests")
-        folder = path.parts[0]
-        if folder in ALONE:
+        if item.nodeid.split("/")[1] in ALONE:
             item.add_marker(pytest.mark.alone)
-        item.add_marker(pytest.mark.xdist_group(folder if folder in ONE_SERVER else str(path)))
+    # What takes long goes first, so that both halves end at about the same time.
+    seconds: dict[str, float] = defaultdict(float)
+    for item in items:
+        seconds[together(item.nodeid)] += next(
+            (SECONDS[name] for name in SECONDS if item.get_closest_marker(name)), 0.2
+        )
+    items.sort(key=lambda item: -seconds[together(item.nodeid)])
     if not config.getoption("--retrain"):
         left_out = [item for item in items if item.get_closest_marker("retrain")]
         items[:] = [item for item in items if item not in left_out]

@@ -53,10 +53,11 @@ def experiment(path: Path, source: dict[str, Path], model: dict[str, Any], **key
     return path
 
 
-def served(artifact: Path, folder: Path, **options: float) -> Worker:
+def served(artifact: Path, folder: Path, backend: str = "auto", **options: float) -> Worker:
     """The artifact as the archiver takes it, in a worker's handler."""
     spec = folder / "spec.yaml"
-    spec.write_text(yaml.safe_dump({"name": "mine", "artifact": str(artifact), "threads": 1, "options": options}))
+    values = {"name": "mine", "artifact": str(artifact), "threads": 1, "backend": backend, "options": options}
+    spec.write_text(yaml.safe_dump(values))
     return Worker(
         archive.build(resolve(spec, folder), PROJECT / "handlers", folder / "store").path, folder / "unpacked"
     )
@@ -153,7 +154,9 @@ def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: di
         assert {"mAP", "mask mAP"} <= run.recorded("test").keys()
         assert (run.plots / "precision-recall-masks.png").stat().st_size > 5_000
     shutil.rmtree(run.checkpoints)  # hundreds of megabytes
-    worker = served(tmp_path / "mine", tmp_path, score_threshold=0.0, max_detections=10)
+    # Half a minute each for a graph; those of both kinds of head are compared in tests/handlers/test_dense_part.py.
+    backend = "torch" if model["architecture"] in ("ssd300_vgg16", "maskrcnn_resnet50_fpn") else "auto"
+    worker = served(tmp_path / "mine", tmp_path, backend, score_threshold=0.0, max_detections=10)
     assert_answers_as_the_model(worker, tmp_path / "mine" / "sample.jpg", masks)
 
 
