@@ -128,14 +128,11 @@ def list_command(model_store: Store = Path("model_store")) -> None:
     entries = store.entries(model_store)
     for entry in entries:
         size, digest = f"{entry.size / 1e6:.1f}", entry.sha256[:SHA256_PREFIX]
-        if entry.card is None:
+        if entry.problem:
             table.add_row(entry.path.name, "", "", "", size, digest, entry.problem, "", style="red")
-            continue
-        card = entry.card
-        versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
-        table.add_row(
-            entry.path.name, card.name, card.version, card.task, size, digest, store.main_metric(card.metrics), versions
-        )
+        else:
+            row = (entry.path.name, entry.name, entry.version, entry.task, size, digest, entry.metric, entry.built_with)
+            table.add_row(*row)
     if not console.is_terminal:
         console.width = UNWRAPPED
     console.print(table if entries else f"no archives in {model_store}; `python -m archiver build NAME` makes one")

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from model_archiver.manifest_components.manifest import Manifest
+from model_archiver.manifest_components.model import Model
 
-from archiver import __version__, card, graph, mar
+from archiver import card, graph, mar
 from archiver.artifact import DESCRIPTION
 from archiver.digest import groups, sha256
 from archiver.errors import Problem, SpecError, VerificationError
 from archiver.package import Package, python_files
 
 ENTRY = "entry.py"
+CREATED = "01/01/1980 00:00:00"
 # For a server that is not told otherwise: any machine can work with these. TorchServe takes a delay of 0 in an
 # archive for its own default, 100 ms; `deploy` registers the archive with its own.
 BATCH_SIZE = 4
@@ -85,18 +88,10 @@ def members(package: Package, handlers: Path) -> tuple[dict[str, bytes | Path], 
 
 
 def manifest(package: Package) -> dict[str, Any]:
-    """TorchServe's manifest; it warns where createdOn is missing, and a real time would make every build differ."""
-    return {
-        "createdOn": "01/01/1980 00:00:00",
-        "runtime": "python",
-        "model": {
-            "modelName": package.spec.name,
-            "handler": ENTRY,
-            "modelVersion": package.spec.version,
-            "configFile": mar.CONFIGURATION,
-        },
-        "archiverVersion": __version__,
-    }
+    """TorchServe's manifest, as its own archiver writes it, but for the time, which would make every build differ."""
+    spec = package.spec
+    model = Model(spec.name, None, ENTRY, model_version=spec.version, config_file=mar.CONFIGURATION)
+    return {**Manifest("python", model).manifest_dict, "createdOn": CREATED}
 
 
 def configuration(package: Package) -> dict[str, Any]:
@@ -115,6 +110,7 @@ def configuration(package: Package) -> dict[str, Any]:
         "handler": {
             "class": package.handler,
             "threads": spec.threads,
+            **({"profile": True} if spec.profile else {}),
             "limits": package.limits,
             "options": package.options,
         },

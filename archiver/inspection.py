@@ -40,6 +40,7 @@ class Manifest(Section):
 class HandlerConfiguration(Section):
     class_: str = Field(alias="class", pattern=DOTTED_NAME)
     threads: int = Field(ge=0)
+    profile: bool = False
     limits: dict[str, Any]
     options: dict[str, Any]
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
@@ -62,10 +62,10 @@ def stage(folder: Path, members: Mapping[str, bytes | Path]) -> None:
 class Mar:
     """An archive opened for reading, a context manager.
 
-    VerificationError when it is no zip, lacks one of the three files every archive has, or is unsafe to unpack.
+    VerificationError when it is not a zip, lacks a file that every archive has, or is unsafe to unpack.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, required: Sequence[str] = (MANIFEST, CONFIGURATION, CARD)) -> None:
         self.path = path
         try:
             self.zip = zipfile.ZipFile(path)
@@ -81,7 +81,7 @@ class Mar:
         problems += [
             Problem(name, "is there twice") for name in sorted({n for n in self.names if self.names.count(n) > 1})
         ]
-        problems += [Problem(name, "missing") for name in (MANIFEST, CONFIGURATION, CARD) if name not in self.names]
+        problems += [Problem(name, "missing") for name in required if name not in self.names]
         if problems:
             self.zip.close()
             raise VerificationError(str(path), problems)

@@ -102,6 +102,10 @@ class Spec(Section):
         default=100, ge=1, le=100_000, description="requests that may wait for a worker; the next is refused with 503"
     )
     timeouts: Timeouts = Timeouts()
+    profile: bool = Field(
+        default=False,
+        description="report how long each batch takes in preprocess, inference and postprocess",
+    )
     limits: dict[str, Any] = Field(default_factory=dict, description="on one request; defaults by task")
     options: dict[str, Any] = Field(default_factory=dict, description="of the handler; defaults by task")
     handler: str | None = Field(

@@ -33,8 +33,10 @@ def load(archive: Path, folder: Path, size: int, gpu: int | None = None) -> Any:
         configuration["handler"]["threads"] = 1
     module, _, name = configuration["handler"]["class"].rpartition(".")
     properties = {"model_dir": str(folder), "gpu_id": gpu, "batch_size": size}
-    context = SimpleNamespace(system_properties=properties, model_yaml_config=configuration, metrics=None)
-    return getattr(import_module(module), name)(context)
+    context = SimpleNamespace(manifest={}, system_properties=properties, model_yaml_config=configuration, metrics=None)
+    handler = getattr(import_module(module), name)()
+    handler.initialize(context)
+    return handler
 
 
 @torch.inference_mode()

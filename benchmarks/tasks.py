@@ -16,9 +16,9 @@ from rich.console import Console
 
 from benchmarks.in_process import handler
 from benchmarks.models import PROJECT
+from deploy.archive import Archive
 from deploy.layout import Machine
 from deploy.models import DEMO
-from deploy.readiness import sample_of
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import CONFIGURATION, Candidate, backends
 from deploy.tuning.trial import Trial, merged
@@ -96,7 +96,7 @@ def compared(archive: Path, concurrency: str, rounds: int, seconds: float, items
 
 def several(archive: Path, items: int, folder: Path) -> Path:
     """A request of the archive's sample so many times, in KServe's form."""
-    sample = sample_of(archive, folder)
+    sample = Archive.read(archive).sample(folder)
     text = sample.read_text(encoding="utf-8")
     instance = orjson.loads(text)["data"] if sample.suffix == ".json" else text
     path = folder / "several.json"
@@ -108,7 +108,7 @@ def as_it_is(archive: Path, machine: Machine) -> Candidate:
     """The candidate that `deploy` makes of an archive alone on this machine."""
     with zipfile.ZipFile(archive) as file:
         threads = int(yaml.safe_load(file.read(CONFIGURATION))["handler"]["threads"])
-    layout = machine.layout(archive, 1)
+    layout = machine.layout(Archive.read(archive), 1)
     return Candidate(backends(archive)[0], layout.workers, threads, layout.batch_size, layout.delay_ms)
 
 

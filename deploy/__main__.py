@@ -16,6 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from client import ClientError
+from deploy.archive import Archive
 from deploy.building import Building
 from deploy.configuration import PROJECT, run_folder
 from deploy.container import serve as serve_in_container
@@ -27,7 +28,7 @@ from deploy.errors import DeployError
 from deploy.models import TRAINING, Model, choose
 from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
-from deploy.readiness import load, sample_of, tail
+from deploy.readiness import load, tail
 from deploy.report import print_calls, print_models
 from deploy.torchserve import TorchServe, called, running, stop
 from deploy.tuning.command import tune
@@ -221,8 +222,9 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
     process = running(RUN)
     if process is None:
         raise DeployError("the server ended right after its models had answered")
-    print_models(console, server.server, ready, process)
-    samples = {model.name: sample_of(model.archive, RUN / "samples") for model in models}
+    archives = [Archive.read(model.archive) for model in models]
+    print_models(console, server.server, archives, ready, process)
+    samples = {archive.name: archive.sample(RUN / "samples") for archive in archives if archive.card}
     if with_edge:
         start_edge(RUN, server.ports, list(ready))
         console.print(f"The edge takes REST and gRPC at https://localhost:{server.ports.edge}", style="bold")

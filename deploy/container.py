@@ -6,9 +6,10 @@ import signal
 import threading
 from pathlib import Path
 
+from deploy.archive import Archive
 from deploy.errors import DeployError
 from deploy.ports import Ports
-from deploy.readiness import load, manifest_of, tail
+from deploy.readiness import load, tail
 from deploy.status import Status, StatusServer, drain
 from deploy.torchserve import TorchServe, running
 
@@ -30,7 +31,7 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
     ports = Ports()
     torchserve = TorchServe(store, run, ports, host=host, tokens=False, console=True)
     with torchserve:
-        status = Status(torchserve.server, store, [manifest_of(path)["modelName"] for path in archives])
+        status = Status(torchserve.server, store, [Archive.read(path).name for path in archives])
         server = StatusServer(status, host, ports.status)
         server.start()
         try:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from client.management import Management
+from deploy.archive import Archive
 from deploy.cgroup import cores, memory_left
-from deploy.errors import DeployError
 
 # What a worker takes at least: Python, torch and the libraries a handler imports.
 WORKER_BYTES = 600 * 2**20
@@ -23,6 +20,8 @@ WORKERS_PER_GPU = 2
 BATCH_ON_GPU = 16
 # One of these is there where a driver is: NVIDIA's, Windows' for its Linux subsystem, AMD's.
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
+# TorchServe's own, in requests and milliseconds, of an archive that names none.
+BATCH_SIZE, BATCH_DELAY = 1, 100
 # What TorchServe puts into a batch without a delay.
 UNWAITED = 2
 
@@ -50,11 +49,15 @@ class Machine:
         free = min(psutil.virtual_memory().available, memory_left())
         return cls(cores(), gpus(), int(free))
 
-    def layout(self, archive: Path, models: int) -> Layout:
-        """Of one archive among `models`, as its card asks for it."""
-        card = card_of(archive)
-        size, delay = self.batch(**card["batch"])
-        return Layout(self.workers(card["workers"], models, archive.stat().st_size), size, delay)
+    def layout(self, archive: Archive, models: int) -> Layout:
+        """Of one archive among `models`, as its card asks for it, or TorchServe's own settings where it has no card."""
+        size = archive.path.stat().st_size
+        if not archive.card:
+            own = archive.settings
+            workers = self.workers(own.get("minWorkers", "auto"), models, size)
+            return Layout(workers, own.get("batchSize", BATCH_SIZE), own.get("maxBatchDelay", BATCH_DELAY))
+        batch_size, delay = self.batch(**archive.card["batch"])
+        return Layout(self.workers(archive.card["workers"], models, size), batch_size, delay)
 
     def workers(self, asked: int | str, models: int, size: int) -> int:
         """Workers of one model among `models`.
@@ -90,15 +93,8 @@ def gpus() -> int:
     return torch.cuda.device_count()
 
 
-def card_of(archive: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(archive) as file:
-        card: dict[str, Any] = json.loads(file.read("card.json"))
-    if "batch" not in card:
-        raise DeployError(f"{archive} was built by an older archiver; `python -m archiver build` makes it anew")
-    return card
-
-
-def register(management: Management, model: str, archive: Path, layout: Layout) -> None:
+def register(management: Management, archive: Archive, layout: Layout) -> None:
     """Register a model with its layout and return; its workers load it meanwhile."""
-    management.register(archive.name, batch_size=layout.batch_size, max_batch_delay=layout.delay_ms, synchronous=False)
-    management.scale(model, layout.workers, synchronous=False)
+    file, batch_size, delay = archive.path.name, layout.batch_size, layout.delay_ms
+    management.register(file, batch_size=batch_size, max_batch_delay=delay, synchronous=False)
+    management.scale(archive.name, layout.workers, synchronous=False)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.archive import Archive
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 
@@ -74,9 +75,7 @@ class Model:
         """As its artifact says, or its archive, where only that is there."""
         if self.is_trained():
             return str(json.loads(self.description.read_text(encoding="utf-8"))["task"])
-        from deploy.layout import card_of  # it needs psutil, and the doctor has the standard library alone
-
-        return str(card_of(self.archive)["task"])
+        return Archive.read(self.archive).task
 
     def is_trained(self) -> bool:
         return self.description.is_file()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from client import ClientError, RestClient, RestManagement
 from client.management import Management
+from deploy.archive import Archive
 from deploy.errors import DeployError
 from deploy.layout import Machine, register
 from deploy.torchserve import running, server_of
@@ -23,22 +21,6 @@ WARM_UP = 60.0
 POLL = 0.2
 SETTLED = 0.25  # seconds without a new line in a log
 LINES_FOLLOW = 20  # times SETTLED
-
-
-def sample_of(archive: Path, folder: Path) -> Path:
-    """The archive's own sample input, unpacked as folder/NAME.suffix."""
-    with zipfile.ZipFile(archive) as file:
-        name: str = json.loads(file.read("artifact/artifact.json"))["sample"]
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{archive.stem}{Path(name).suffix}"
-        path.write_bytes(file.read(f"artifact/{name}"))
-    return path
-
-
-def manifest_of(archive: Path) -> dict[str, Any]:
-    """modelName, modelVersion and the rest of an archive's manifest."""
-    with zipfile.ZipFile(archive) as file:
-        return json.loads(file.read("MAR-INF/MANIFEST.json"))["model"]
 
 
 def load(
@@ -72,20 +54,22 @@ def load(
         wait_listening(run, management)
         while (missing or loading) and not give_up():
             check_alive(run)
-            for archive in [archive for archive in missing if built(archive)]:
-                model = Loading.of(archive)
-                register(management, model.name, archive, machine.layout(archive, len(archives)))
-                tell(archive.stem, "loading")
-                loading[model.name] = model
-                missing.remove(archive)
+            for path in [path for path in missing if built(path)]:
+                found = Archive.read(path)
+                if found.missing:
+                    raise DeployError(f"{path.name}: {found.missing}")
+                register(management, found, machine.layout(found, len(archives)))
+                tell(path.stem, "loading")
+                loading[found.name] = Loading(found, time.monotonic())
+                missing.remove(path)
             for name, model in list(loading.items()):
                 check_loads(run, name)
-                if management.is_ready(name, model.version):
-                    tell(model.archive.stem, "warming up")
-                    warm_up(client, name, sample_of(model.archive, run / "samples"))
+                if management.is_ready(name, model.archive.version):
+                    tell(model.archive.path.stem, "warming up")
+                    warm_up(client, model.archive, run / "samples")
                     ready[name] = time.monotonic() - started
                     del loading[name]
-                    tell(model.archive.stem, "ready")
+                    tell(model.archive.path.stem, "ready")
                 elif time.monotonic() - model.since > LOADING:
                     raise DeployError(f"{name} is not ready after {LOADING:g} s; see {run / 'logs'}")
             time.sleep(POLL if missing or loading else 0)
@@ -96,15 +80,8 @@ def load(
 class Loading:
     """A model that has been registered. since: when, by the monotonic clock."""
 
-    archive: Path
-    name: str
-    version: str
+    archive: Archive
     since: float
-
-    @classmethod
-    def of(cls, archive: Path) -> Loading:
-        manifest = manifest_of(archive)
-        return cls(archive, manifest["modelName"], manifest["modelVersion"], time.monotonic())
 
 
 def wait_listening(run: Path, management: Management) -> None:
@@ -121,11 +98,14 @@ def wait_listening(run: Path, management: Management) -> None:
             time.sleep(POLL)
 
 
-def warm_up(client: RestClient, name: str, sample: Path) -> None:
+def warm_up(client: RestClient, archive: Archive, folder: Path) -> None:
+    """Let the model answer its sample; one that brings none is taken to answer once its workers have loaded it."""
+    if not archive.card:
+        return
     try:
-        client.predict(name, sample, timeout=WARM_UP)
+        client.predict(archive.name, archive.sample(folder), timeout=WARM_UP)
     except ClientError as error:
-        raise DeployError(f"{name} does not answer its own sample: {error}") from None
+        raise DeployError(f"{archive.name} does not answer its own sample: {error}") from None
 
 
 def check_alive(run: Path) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from client import RestManagement, Server
 from client.payload import BY_SUFFIX
+from deploy.archive import Archive
 
 
 def memory_of(pids: Sequence[int]) -> int:
@@ -38,15 +39,16 @@ class Row:
     memory: int
 
 
-def rows(server: Server, names: Sequence[str]) -> list[Row]:
+def rows(server: Server, archives: Sequence[Archive]) -> list[Row]:
+    """Of models with a card, as it says; of others without task and device."""
     with RestManagement(server) as management:
-        found = [management.describe(name, card=True) for name in names]
+        found = [management.describe(archive.name, card=bool(archive.card)) for archive in archives]
     return [
         Row(
             status.name,
             status.version,
-            str((status.card or {})["task"]),
-            str((status.card or {})["runtime"]["device"]),
+            str((status.card or {}).get("task", "")),
+            str((status.card or {}).get("runtime", {}).get("device", "")),
             len(status.workers),
             memory_of([worker.pid for worker in status.workers]),
         )
@@ -54,20 +56,24 @@ def rows(server: Server, names: Sequence[str]) -> list[Row]:
     ]
 
 
-def print_models(console: Console, server: Server, ready: Mapping[str, float], process: psutil.Process) -> None:
+def print_models(
+    console: Console, server: Server, archives: Sequence[Archive], ready: Mapping[str, float], process: psutil.Process
+) -> None:
+    """ready: seconds to each model's first answer, by name."""
     console.print(f"Serving at {server.inference} (REST) and {server.grpc} (gRPC)", style="bold", highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("model", "version", "task", "workers", "memory", "ready"):
         table.add_column(column, justify="right" if column in ("memory", "ready") else "left", no_wrap=True)
-    for row in rows(server, list(ready)):
+    for row in rows(server, archives):
         memory, seconds = f"{row.memory / 2**20:.0f} MiB", f"{ready[row.name]:.0f} s"
-        table.add_row(row.name, row.version, row.task, f"{row.workers} × {row.device}", memory, seconds)
+        workers = f"{row.workers} × {row.device}" if row.device else str(row.workers)
+        table.add_row(row.name, row.version, row.task, workers, memory, seconds)
     table.add_row("(server)", "", "TorchServe", "", f"{memory_of([process.pid]) / 2**20:.0f} MiB", "")
     console.print(table)
 
 
 def print_calls(console: Console, server: Server, samples: Mapping[str, Path], folder: Path) -> None:
-    """One REST and one gRPC call for each model; the key stays in its file."""
+    """One REST and one gRPC call for each model that brings a sample; the key stays in its file."""
     lines = []
     if server.key_file:
         keys = json.dumps(str(below(server.key_file, folder)))

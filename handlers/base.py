@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -27,6 +28,7 @@ from handlers.pieces import Pieces
 from handlers.report import Report, without_prediction_time
 from handlers.request import Request, parse
 from handlers.stage_metrics import StageMetrics
+from handlers.torchserve.base_handler import BaseHandler, timed
 
 logger = logging.getLogger(__name__)
 
@@ -37,34 +39,57 @@ MEBIBYTE = 1 << 20
 
 
 @dataclass
-class Slot(Generic[Item]):
-    """One request of the batch on its way: what was asked, and its items or what is wrong with it.
+class RequestState(Generic[Item, Output]):
+    """One request of a batch: what was asked, its items and outputs, or the error it is answered with.
 
-    id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none.
+    id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none. explain: an explanation was asked for
+    instead of a prediction.
     """
 
     id: str = "-"
+    explain: bool = False
     request: Request | None = None
-    items: list[Item] | None = None
+    items: list[Item] = field(default_factory=list)
+    outputs: Sequence[Output | RequestError] = ()
     error: RequestError | None = None
 
+    @property
+    def to_predict(self) -> Sequence[Item]:
+        return () if self.explain or self.error else self.items
 
-class Handler(ABC, Generic[Item, Output]):
+
+@dataclass
+class Batch(Generic[Item, Output]):
+    """What `preprocess`, `inference` and `postprocess` hand to each other."""
+
+    states: list[RequestState[Item, Output]]
+    streams: list[Pieces]
+    stages: StageMetrics
+
+
+class Handler(BaseHandler, ABC, Generic[Item, Output]):
     """Serves one model of one task inside a TorchServe worker.
 
     A subclass names its input `kind` and defines three verbs: `decode` turns a payload into an item and raises a
     RequestError for a bad one; `predict` turns items, of whatever sizes, into as many outputs, in order; `encode`
-    turns an output into an answer. It is not derived from TorchServe's BaseHandler, because importing that
-    initialises CUDA and pulls in libraries no task uses; TorchServe asks only for `initialize` and `handle`.
+    turns an output into an answer. TorchServe's own verbs call them: `preprocess` decodes each request of a batch,
+    `inference` predicts all their items together, and `postprocess` encodes each output, so that what is wrong with one
+    request stays with it.
     """
 
     kind: ClassVar[Kind]
 
-    def __init__(self, context: Any) -> None:
-        """Load the model and warm it up; anything wrong is raised, and TorchServe reports the worker as failed.
+    def __init__(self) -> None:
+        super().__init__()
+        del self.explain  # a flag for a whole batch; here each request says for itself
 
-        context: TorchServe's, with `system_properties` (model_dir, gpu_id, batch_size) and `model_yaml_config`.
+    def initialize(self, context: Any) -> None:
+        """Load the model and warm it up; an exception makes TorchServe report the worker as failed.
+
+        context: TorchServe's, with `manifest`, `system_properties` (model_dir, gpu_id, batch_size) and
+        `model_yaml_config`. BaseHandler's own `initialize` would unpickle the weights, so it is not called.
         """
+        self.context, self.manifest = context, context.manifest
         folder = Path(context.system_properties["model_dir"])
         settings: Mapping[str, Any] = context.model_yaml_config["handler"]
         self.limits: Mapping[str, Any] = settings.get("limits") or {}
@@ -93,6 +118,7 @@ class Handler(ABC, Generic[Item, Output]):
             without_prediction_time(context.metrics)
             self.report = Report(context.model_name, self.card["version"])
             self.report.start()
+        self.initialized = True
 
     def load(self) -> None:
         """Load the model into `self.model`; a task adds what else it needs, or makes its model faster:
@@ -111,84 +137,115 @@ class Handler(ABC, Generic[Item, Output]):
     def encode(self, item: Item, output: Output, accept: str) -> Answer:
         """One output as an answer; accept: the media types asked for, "" for any."""
 
-    def handle(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
-        """Answer a batch: as many bodies as rows; status and content type are set on the context, item by item."""
-        if context.get_request_header(0, "describe") == "True" and not rows[0]:
-            return [self.describe()]
-        with self.neighbours or nullcontext():
-            return self.respond(rows, context)
+    def explain(self, item: Item) -> Answer:
+        """Why the model answers an item as it does; a task that can say overrides it."""
+        raise NotOffered("this model offers no explanations")
 
-    def respond(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
-        metrics = StageMetrics()
-        headers = [context.get_all_request_header(index) for index in range(len(rows))]
-        pieces = [Pieces(context, index, header) for index, header in enumerate(headers)]
-        slots = list((self.pool.map if self.pool else map)(self.open, rows, headers, pieces))
-        metrics.end("DecodeTime")
-        items = [item for slot in slots for item in slot.items or []]
+    def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
+        """Answer a batch: as many bodies as requests; status and content type are set on the context, item by item."""
+        self.context = context
+        if self._is_describe() and not data[0]:
+            return [self.describe_handle()]
+        with self.neighbours or nullcontext():
+            if os.environ.get("ENABLE_TORCH_PROFILER"):
+                bodies, _ = self._infer_with_profiler(data)
+                return bodies
+            return self.postprocess(self.inference(self.preprocess(data)))
+
+    @timed
+    def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch[Item, Output]:
+        """Parse and decode each request of the batch."""
+        stages = StageMetrics()
+        headers = [self.context.get_all_request_header(index) for index in range(len(data))]
+        streams = [Pieces(self.context, index, header) for index, header in enumerate(headers)]
+        states = list((self.pool.map if self.pool else map)(self.decode_request, data, headers, streams))
+        stages.end("DecodeTime")
+        return Batch(states, streams, stages)
+
+    @timed
+    def inference(self, data: Batch[Item, Output]) -> Batch[Item, Output]:
+        """Predict the items of all requests together."""
         with torch.inference_mode():
-            outputs = iter(run_batch(self.predict, items))
-        metrics.end("InferenceTime")
-        answers = [self.close(slot, [next(outputs) for _ in slot.items or []], context) for slot in slots]
-        metrics.end("EncodeTime")
+            outputs = iter(run_batch(self.predict, [item for state in data.states for item in state.to_predict]))
+        for state in data.states:
+            state.outputs = [next(outputs) for _ in state.to_predict]
+        data.stages.end("InferenceTime")
+        return data
+
+    @timed
+    def postprocess(self, data: Batch[Item, Output]) -> list[bytes]:
+        """Encode the outputs of each request as its answer."""
+        answers = [self.encode_response(state) for state in data.states]
+        data.stages.end("EncodeTime")
         if self.report is not None:
-            self.report.add(metrics.seconds, answers)
+            self.report.add(data.stages.seconds, answers)
         for index, answer in enumerate(answers):
-            context.set_response_content_type(index, answer.content_type)
-            pieces[index].close()
+            self.context.set_response_content_type(index, answer.content_type)
+            data.streams[index].close()
             if answer.status != 200:
-                context.set_response_status(answer.status, answer.phrase, index)
+                self.context.set_response_status(answer.status, answer.phrase, index)
         return [answer.body for answer in answers]
 
-    def connect(self, request: Request, items: Sequence[Item], pieces: Pieces) -> None:
+    def attach_stream(self, request: Request, items: Sequence[Item], stream: Pieces) -> None:
         """For a task that sends its answers piece by piece: gives the items of one request their way out."""
 
-    def open(self, row: Mapping[str, Any], headers: Mapping[str, Any], pieces: Pieces) -> Slot[Item]:
+    def decode_request(
+        self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: Pieces
+    ) -> RequestState[Item, Output]:
         """Parse and decode one request; what is wrong with it stays with it."""
-        slot: Slot[Item] = Slot(request_id(headers))
+        state: RequestState[Item, Output] = RequestState(request_id(headers), headers.get("explain") == "True")
         try:
-            if headers.get("explain") == "True":
-                raise NotOffered("this model offers no explanations")
-            slot.request = parse(row, headers, self.kind, self.max_bytes)
-            slot.items = [self.decode(payload) for payload in slot.request.payloads]
-            self.connect(slot.request, slot.items, pieces)
+            state.request = parse(row, headers, self.kind, self.max_bytes)
+            state.items = [self.decode(payload) for payload in state.request.payloads]
+            if not state.explain:
+                self.attach_stream(state.request, state.items, stream)
         except RequestError as error:
-            slot.items, slot.error = None, error
+            state.error = error
         except Exception:
-            logger.exception("decoding of request %s failed in an unforeseen way", slot.id)
-            slot.items, slot.error = (
-                None,
-                InternalError("the input could not be read; the cause is in the server's log"),
-            )
-        return slot
+            logger.exception("decoding of request %s failed in an unforeseen way", state.id)
+            state.error = InternalError("the input could not be read; the cause is in the server's log")
+        return state
 
-    def close(self, slot: Slot[Item], outputs: Sequence[Output | RequestError], context: Any) -> Answer:
+    def encode_response(self, state: RequestState[Item, Output]) -> Answer:
         """Encode one request's outputs, wrapped the way it was asked."""
-        if slot.error is not None or slot.request is None or slot.items is None:
-            return error_answer(slot.error or InternalError("the request was not read"))
-        request = slot.request
+        if state.error is not None or state.request is None:
+            return error_answer(state.error or InternalError("the request was not read"))
         try:
-            answers = []
-            for item, output in zip(slot.items, outputs, strict=True):
-                if isinstance(output, RequestError):
-                    raise output
-                answers.append(self.encode(item, output, request.accept if request.dialect == "plain" else ""))
+            answers = self.explain_handle(state) if state.explain else self.encode_outputs(state, state.request)
         except RequestError as error:
-            if error.code >= 500:
-                logger.error("request %s is answered with %d: %s", slot.id, error.code, error)
+            if error.code >= 500 and not isinstance(error, NotOffered):
+                logger.error("request %s is answered with %d: %s", state.id, error.code, error)
             return error_answer(error)
         except Exception:
-            logger.exception("encoding for request %s failed in an unforeseen way", slot.id)
+            logger.exception("encoding for request %s failed in an unforeseen way", state.id)
             return error_answer(InternalError("the output could not be encoded; the cause is in the server's log"))
         bodies = [answer.body for answer in answers]
         classes = [label for answer in answers for label in answer.classes]
-        if request.dialect == "v1":
+        if state.request.dialect == "v1":
             return Answer(v1_body(bodies), classes=classes)
-        if request.dialect == "v2":
-            body = v2_body(bodies, context.model_name, self.card["version"], request.id)
+        if state.request.dialect == "v2":
+            body = v2_body(bodies, self.context.model_name, self.card["version"], state.request.id)
             return Answer(body, classes=classes)
         return answers[0]
 
-    def describe(self) -> bytes:
+    def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Answer]:
+        """An answer for each item of one request; RequestError where the model failed on one."""
+        answers = []
+        for item, output in zip(state.items, state.outputs, strict=True):
+            if isinstance(output, RequestError):
+                raise output
+            answers.append(self.encode(item, output, request.accept if request.dialect == "plain" else ""))
+        return answers
+
+    def explain_handle(self, data_preprocess: RequestState[Item, Output], raw_data: Any = None) -> list[Answer]:
+        """An explanation for each item of one request."""
+        return [self.explain(item) for item in data_preprocess.items]
+
+    def _is_explain(self) -> bool:
+        """Never of a whole batch, as BaseHandler takes it from the first request's header."""
+        return False
+
+    def describe_handle(self) -> bytes:
         """The model card, with where and how this worker runs."""
         runtime = {"device": str(self.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
         return orjson.dumps({**self.card, "runtime": runtime})

@@ -14,7 +14,8 @@ class Entry:
 
     def initialize(self, context: Any) -> None:
         module, _, name = context.model_yaml_config["handler"]["class"].rpartition(".")
-        self.handler = getattr(import_module(module), name)(context)
+        self.handler = getattr(import_module(module), name)()
+        self.handler.initialize(context)
         import_module("handlers.wire").install()
 
     def handle(self, data: Any, context: Any) -> list[bytes]:

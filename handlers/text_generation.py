@@ -95,17 +95,17 @@ class TextGeneration(TextHandler[Prompt, Draft]):
     def text_of(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def connect(self, request: Request, items: Sequence[Prompt], pieces: Pieces) -> None:
+    def attach_stream(self, request: Request, items: Sequence[Prompt], stream: Pieces) -> None:
         for item in items:
-            wanted = item.stream == METHOD if pieces.over_rpc else item.stream.lower() == "true"
+            wanted = item.stream == METHOD if stream.over_rpc else item.stream.lower() == "true"
             if not wanted and item.stream.lower() != "false":
-                ask = f"{METHOD}, in a call of that method" if pieces.over_rpc else "true"
+                ask = f"{METHOD}, in a call of that method" if stream.over_rpc else "true"
                 raise InvalidInput(f"stream: got {item.stream[:40]!r}, wanted false or {ask}")
             if wanted and request.dialect != "plain":
                 raise InvalidInput("stream: a KServe request is answered whole")
             if wanted:
                 negotiate(request.accept, (LINES, JSON))
-                item.out.append(pieces)
+                item.out.append(stream)
 
     def predict(self, items: Sequence[Prompt]) -> Sequence[Draft]:
         """The items' drafts, finished; one that was begun before an error goes on where it was."""

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.archive import Archive
 from deploy.doctor.checkout import Checkout
 from deploy.doctor.finding import Finding, note, ok, problem
+from deploy.errors import DeployError
 from deploy.models import DEMO, Model
-
-
-@dataclass(frozen=True)
-class Archive:
-    """digests: of the weights and, by group, of the other files, as the model card has them. sha256: of the file."""
-
-    file: str
-    name: str
-    version: str
-    task: str
-    sha256: str
-    digests: dict[str, str]
 
 
 def archives(checkout: Checkout) -> Iterator[Finding]:
@@ -32,12 +19,12 @@ def archives(checkout: Checkout) -> Iterator[Finding]:
     paths = stored(checkout)
     for path in paths:
         try:
-            card_of(path)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            yield problem(
-                "archives", f"{path.name} cannot be read: {error}", f"delete it and `./bundle build {path.stem}`"
-            )
+            archive = Archive.read(path)
+        except DeployError as error:
+            yield problem("archives", str(error), f"delete it and `./bundle build {path.stem}`")
             continue
+        if archive.missing:
+            yield problem("archives", f"{path.name} cannot be served: {archive.missing}", "`./scripts/setup stock`")
         readable.append(path.stem)
         model = Model(path.stem, "demo" if path.parent == checkout.store else "hub")
         if model.archive == path and not model.is_current():
@@ -58,16 +45,16 @@ def stored(checkout: Checkout) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
-def card_of(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as file:
-        file.getinfo("MAR-INF/MANIFEST.json")
-        card: dict[str, Any] = json.loads(file.read("card.json"))
-    return card
-
-
-def described(path: Path) -> Archive:
-    """Raises what `card_of` raises."""
-    card = card_of(path)
+def described(path: Path) -> dict[str, Any]:
+    """An archive's name, version, task and digests, for a bug report. Raises DeployError."""
+    archive = Archive.read(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Archive(path.name, card["name"], card["version"], card["task"], digest, card["sha256"])
+    return {
+        "file": path.name,
+        "name": archive.name,
+        "version": archive.version,
+        "task": archive.task,
+        "sha256": digest,
+        "digests": archive.card.get("sha256", {}),
+    }

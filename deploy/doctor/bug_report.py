@@ -9,9 +9,7 @@ import platform
 import re
 import tarfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +86,8 @@ def models(checkout: Checkout) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in stored(checkout):
         try:
-            found.append(asdict(described(path)))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            found.append(described(path))
+        except (DeployError, OSError) as error:
             found.append({"file": path.name, "problem": str(error)})
     return found
 

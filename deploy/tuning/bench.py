@@ -11,9 +11,10 @@ from types import TracebackType
 
 from client import ClientError, RestManagement
 from client.payload import encode
+from deploy.archive import Archive
 from deploy.errors import DeployError
 from deploy.ports import Ports
-from deploy.readiness import check_alive, manifest_of, sample_of, wait_listening
+from deploy.readiness import check_alive, wait_listening
 from deploy.torchserve import TorchServe
 from deploy.tuning.candidate import Candidate
 from deploy.tuning.rest_load import Target, closed_loop
@@ -42,8 +43,9 @@ class Bench:
         self.folder = Path(tempfile.mkdtemp(prefix="tune-"))
         self.store = self.folder / "store"
         self.store.mkdir()
-        self.name = str(manifest_of(archive)["modelName"])
-        bodies = [encode(path) for path in inputs or [sample_of(archive, self.folder)]]
+        described = Archive.read(archive)
+        self.name = described.name
+        bodies = [encode(path) for path in inputs or [described.sample(self.folder)]]
         self.bodies = [body for body, _ in bodies]
         self.content_type = bodies[0][1]
         self.ports = Ports.free()

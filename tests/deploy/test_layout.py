@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.archive import Archive
 from deploy.layout import WORKER_BYTES, Layout, Machine
 
 GIGABYTE = 2**30
@@ -45,7 +46,7 @@ def test_batches(gpus: int, size: int | str, delay: int | str, batch: tuple[int,
 
 
 def test_an_archive_s_layout(tiny_archive: Callable[[str], Path]) -> None:
-    assert Machine(2, 0, 16 * GIGABYTE).layout(tiny_archive("tiny-image"), 1) == Layout(1, 4, 50)
+    assert Machine(2, 0, 16 * GIGABYTE).layout(Archive.read(tiny_archive("tiny-image")), 1) == Layout(1, 4, 50)
 
 
 def test_this_machine_has_cores_and_memory() -> None:

@@ -1,0 +1,1 @@
+"""All that knows TorchServe from the inside."""
