@@ -108,7 +108,7 @@ ACTION = {
 
 TASKS: dict[TaskName, Task] = {
     "image-classification": Task(
-        handler="handlers.image_classification.ImageClassification",
+        handler="handlers.vision.image_classification.ImageClassification",
         limits=ImageLimits,
         options=ImageClassificationOptions,
         content_types=IMAGES,
@@ -123,7 +123,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "object-detection": Task(
-        handler="handlers.object_detection.ObjectDetection",
+        handler="handlers.vision.object_detection.ObjectDetection",
         limits=ImageLimits,
         options=DetectionOptions,
         content_types=IMAGES,
@@ -134,7 +134,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "instance-segmentation": Task(
-        handler="handlers.instance_segmentation.InstanceSegmentation",
+        handler="handlers.vision.instance_segmentation.InstanceSegmentation",
         limits=ImageLimits,
         options=DetectionOptions,
         content_types=IMAGES,
@@ -145,7 +145,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "semantic-segmentation": Task(
-        handler="handlers.semantic_segmentation.SemanticSegmentation",
+        handler="handlers.vision.semantic_segmentation.SemanticSegmentation",
         limits=ImageLimits,
         options=SegmentationOptions,
         content_types=IMAGES,
@@ -156,7 +156,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "audio-classification": Task(
-        handler="handlers.audio_classification.AudioClassification",
+        handler="handlers.audio.audio_classification.AudioClassification",
         limits=AudioLimits,
         options=AudioClassificationOptions,
         content_types=RECORDINGS,
@@ -167,7 +167,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "audio-embedding": Task(
-        handler="handlers.audio_embedding.AudioEmbedding",
+        handler="handlers.audio.audio_embedding.AudioEmbedding",
         limits=AudioLimits,
         options=WindowOptions,
         content_types=RECORDINGS,
@@ -177,7 +177,7 @@ TASKS: dict[TaskName, Task] = {
         answer={"embedding": "numbers, of length 1 as a vector", **FEATURES},
     ),
     "voice-activity": Task(
-        handler="handlers.voice_activity.VoiceActivity",
+        handler="handlers.audio.voice_activity.VoiceActivity",
         limits=AudioLimits,
         options=VoiceActivityOptions,
         content_types=RECORDINGS,
@@ -187,7 +187,7 @@ TASKS: dict[TaskName, Task] = {
         answer={"segments": [SPEECH], "speech_seconds": "number", "seconds": "number", **FEATURES},
     ),
     "text-classification": Task(
-        handler="handlers.text_classification.TextClassification",
+        handler="handlers.text.text_classification.TextClassification",
         limits=TextLimits,
         options=TextClassificationOptions,
         content_types=TEXTS,
@@ -198,7 +198,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "text-embedding": Task(
-        handler="handlers.text_embedding.TextEmbedding",
+        handler="handlers.text.text_embedding.TextEmbedding",
         limits=TextLimits,
         options=NoOptions,
         content_types=TEXTS,
@@ -209,7 +209,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "token-classification": Task(
-        handler="handlers.token_classification.TokenClassification",
+        handler="handlers.text.token_classification.TokenClassification",
         limits=TextLimits,
         options=NoOptions,
         content_types=TEXTS,
@@ -220,7 +220,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "question-answering": Task(
-        handler="handlers.question_answering.QuestionAnswering",
+        handler="handlers.text.question_answering.QuestionAnswering",
         limits=TextLimits,
         options=QuestionAnsweringOptions,
         content_types=TEXTS,
@@ -231,7 +231,7 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
     "text-generation": Task(
-        handler="handlers.text_generation.TextGeneration",
+        handler="handlers.text.text_generation.TextGeneration",
         limits=TextGenerationLimits,
         options=TextGenerationOptions,
         content_types=TEXTS,
@@ -241,7 +241,7 @@ TASKS: dict[TaskName, Task] = {
         answer={"text": "string", "finish_reason": REASON, **CUT},
     ),
     "policy": Task(
-        handler="handlers.policy.Policy",
+        handler="handlers.policy.policy.Policy",
         limits=TensorLimits,
         options=PolicyOptions,
         content_types=(JSON,),

@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from handlers.audio import decode_audio
-from handlers.features.extraction import FEATURES, Extraction
-from handlers.features.mel import LogMel
-from handlers.payload import Payload
-from handlers.speech.front_end import STEPS, prepare
+from handlers.audio.decoding import decode_audio
+from handlers.audio.features.extraction import FEATURES, Extraction
+from handlers.audio.features.mel import LogMel
+from handlers.audio.front_end.front_end import STEPS, prepare
+from handlers.protocol.payload import Payload
 
 RATE = 16_000
 LENGTH = 10.0

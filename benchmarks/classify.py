@@ -15,11 +15,11 @@ from PIL import Image
 from torchvision import transforms
 
 from benchmarks.models import Classifier
-from handlers.image import decode_image
-from handlers.image_transform import ImageTransform
+from handlers.acceleration.onnx_runtime import OnnxGraph, export
 from handlers.networks.normalised import Normalised
-from handlers.onnx_graph import OnnxGraph, export
-from handlers.payload import Payload
+from handlers.protocol.payload import Payload
+from handlers.vision.decoding import decode_image
+from handlers.vision.transform import ImageTransform
 
 TRANSFORM = ImageTransform(resize=256, crop=(224, 224))
 

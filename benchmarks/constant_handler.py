@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handlers.answer import Answer
 from handlers.base import Handler
-from handlers.payload import Kind, Payload
+from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.response import Response
 
 ANSWER = b'{"predictions":[]}'
 
@@ -14,7 +14,7 @@ ANSWER = b'{"predictions":[]}'
 class Constant(Handler[object, bytes]):
     """Takes bytes, bare or as base64 in JSON, as the handlers of pictures and recordings do."""
 
-    kind = Kind.MEDIA
+    input_type = InputType.MEDIA
 
     def load(self) -> None:
         """No model."""
@@ -25,5 +25,5 @@ class Constant(Handler[object, bytes]):
     def predict(self, items: Sequence[object]) -> Sequence[bytes]:
         return [ANSWER] * len(items)
 
-    def encode(self, item: object, output: bytes, accept: str) -> Answer:
-        return Answer(output)
+    def encode(self, item: object, output: bytes, accept: str) -> Response:
+        return Response(output)

@@ -17,15 +17,15 @@ from torch import Tensor
 from benchmarks.handle import load
 from benchmarks.models import Classifier
 from benchmarks.pictures import TRANSFORM, pictures
-from handlers.agreement import disagreement
-from handlers.batch_buckets import Buckets
-from handlers.image import MAX_PIXELS, decode_image
+from handlers.acceleration.batch_buckets import Buckets
+from handlers.acceleration.equivalence import mismatch
+from handlers.acceleration.gpu import accelerated
+from handlers.acceleration.precision import FLOAT32, InPrecision, allow_tf32
 from handlers.networks.normalised import Normalised
-from handlers.nvjpeg import decode_together
-from handlers.on_gpu import accelerated
-from handlers.payload import Payload
-from handlers.pictures import JpegsTogether, Pictures
-from handlers.precision import EXACT, InPrecision, allow_tf32
+from handlers.protocol.payload import Payload
+from handlers.vision.batching import ImageBatcher, JpegBatcher
+from handlers.vision.decoding import MAX_PIXELS, decode_image
+from handlers.vision.nvjpeg import decode_together
 
 DECODE, FORWARD, HANDLER = "decode", "forward", "handler in process"
 WARM_UPS = 3
@@ -69,13 +69,13 @@ def files(size: int) -> list[bytes]:
 def decode_limits(sizes: Sequence[int], seconds: float, device: torch.device) -> Iterator[Limit]:
     """By nvJPEG in batches, alone and with the resize; on the CPU, with the resize and the way to the device."""
     alone = partial(decode_together, device=device)
-    together = JpegsTogether(TRANSFORM, MAX_PIXELS, device, alone)
+    together = JpegBatcher(TRANSFORM, MAX_PIXELS, device, alone)
     if device.type == "cuda":
         for size in sizes:
             yield Limit(DECODE, "nvJPEG, nothing else", size, rate(partial(alone, files(size)), size, seconds, device))
             whole = partial(together.batch, files(size))
             yield Limit(DECODE, "nvJPEG, resized on the GPU", size, rate(whole, size, seconds, device))
-    singly = Pictures(TRANSFORM, MAX_PIXELS, device)
+    singly = ImageBatcher(TRANSFORM, MAX_PIXELS, device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for count in sorted({1, len(os.sched_getaffinity(0))}):
@@ -103,8 +103,8 @@ def forward_limits(
 
     RuntimeError where the two do not agree on the pictures.
     """
-    exact = InPrecision(Normalised(classifier.network(), TRANSFORM).eval().to(device), EXACT)
-    allow_tf32(EXACT.tf32)
+    exact = InPrecision(Normalised(classifier.network(), TRANSFORM).eval().to(device), FLOAT32)
+    allow_tf32(FLOAT32.tf32)
     wanted = exact(batch_of(16, device))
     for size in sizes:
         yield Limit(
@@ -112,7 +112,7 @@ def forward_limits(
         )
     module = Normalised(classifier.network(), TRANSFORM).eval().requires_grad_(False).to(device)
     fast = accelerated(module, batch_of(1, device), (0,), max(sizes))
-    problem = disagreement(fast(batch_of(16, device)), wanted)
+    problem = mismatch(fast(batch_of(16, device)), wanted)
     if problem:
         raise RuntimeError(f"the fast form of {classifier.name} answers otherwise: {problem}")
     inner = fast.otherwise if isinstance(fast, Buckets) else fast

@@ -30,8 +30,8 @@ class Settled(Classifier):
 @cache
 def settled(name: str) -> dict[str, torch.Tensor]:
     from benchmarks.pictures import TRANSFORM, pictures  # which need the models' module
-    from handlers.image import decode_image
-    from handlers.payload import Payload
+    from handlers.protocol.payload import Payload
+    from handlers.vision.decoding import decode_image
 
     network = Classifier(name).network()
     images_NCHW = torch.stack([TRANSFORM(decode_image(Payload(data, "image/jpeg"))) for data in pictures()])

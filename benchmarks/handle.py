@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from handlers.base import SAMPLE_TYPES
-from handlers.request import parse
+from handlers.protocol.request import parse
 
 
 def load(archive: Path, folder: Path, size: int, gpu: int | None = None) -> Any:
@@ -47,7 +47,7 @@ def main() -> None:
         sample = handler.artifact.sample
         row = {"body": sample.read_bytes()}
         headers = {"content-type": SAMPLE_TYPES[sample.suffix]}
-    [payload] = parse(row, headers, handler.kind, handler.max_bytes).payloads
+    [payload] = parse(row, headers, handler.input_type, handler.max_bytes).payloads
 
     def answer() -> None:
         items = [handler.decode(payload) for _ in range(size)]

@@ -11,9 +11,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from benchmarks.models import Classifier
-from handlers.image import decode_image
-from handlers.image_transform import ImageTransform
-from handlers.payload import Payload
+from handlers.protocol.payload import Payload
+from handlers.vision.decoding import decode_image
+from handlers.vision.transform import ImageTransform
 
 SIZE = (640, 480)
 QUALITY = 90

@@ -1,39 +1,9 @@
-"""Answers: bytes with a content type and a status, never dicts (TorchServe would print those with an indent)."""
+"""The name that handlers.protocol.response had until version 0.1; it goes with the next release."""
 
-from __future__ import annotations
+from warnings import warn
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
+from handlers.protocol.response import JSON, PNG, Response, error_response, to_json
 
-import orjson
+warn("handlers.answer is now handlers.protocol.response", FutureWarning, stacklevel=2)
 
-from handlers.errors import RequestError
-
-JSON = "application/json"
-PNG = "image/png"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """classes: labels of what the model found, counted for the monitoring of its predictions."""
-
-    body: bytes
-    content_type: str = JSON
-    status: int = 200
-    classes: Sequence[str] = ()
-
-    @property
-    def phrase(self) -> str:
-        """The standard phrase: free text here could hold a line break, and that kills a worker."""
-        return HTTPStatus(self.status).phrase
-
-
-def to_json(value: Any) -> bytes:
-    """Compact JSON; numpy arrays and scalars are understood."""
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def error_answer(error: RequestError) -> Answer:
-    return Answer(to_json({"code": error.code, "type": error.type, "message": error.message}), JSON, error.code)
+__all__ = ["JSON", "PNG", "Response", "error_response", "to_json"]

@@ -15,20 +15,20 @@ from typing import Any, ClassVar, Generic, TypeVar
 import orjson
 import torch
 
-from handlers.acceleration import Acceleration
-from handlers.answer import Answer, error_answer
+from handlers.acceleration.accelerate import Acceleration
+from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import Artifact
-from handlers.batch import run_batch
+from handlers.batching.isolation import run_batch
 from handlers.errors import InternalError, NotOffered, RequestError
-from handlers.kserve import v1_body, v2_body
 from handlers.loader import load_model
-from handlers.neighbours import Neighbours
-from handlers.payload import Kind, Payload
-from handlers.pieces import Pieces
-from handlers.report import Report, without_prediction_time
-from handlers.request import Request, parse
-from handlers.stage_metrics import StageMetrics
+from handlers.protocol.kserve import v1_body, v2_body
+from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.request import Request, parse
+from handlers.protocol.response import Response, error_response
+from handlers.protocol.streaming import ResponseStream
 from handlers.torchserve.base_handler import BaseHandler, timed
+from handlers.torchserve.metrics import MetricsReporter, silence_prediction_time
+from handlers.torchserve.stage_timer import StageTimer
 
 logger = logging.getLogger(__name__)
 
@@ -63,21 +63,21 @@ class Batch(Generic[Item, Output]):
     """What `preprocess`, `inference` and `postprocess` hand to each other."""
 
     states: list[RequestState[Item, Output]]
-    streams: list[Pieces]
-    stages: StageMetrics
+    streams: list[ResponseStream]
+    stages: StageTimer
 
 
 class Handler(BaseHandler, ABC, Generic[Item, Output]):
     """Serves one model of one task inside a TorchServe worker.
 
-    A subclass names its input `kind` and defines three verbs: `decode` turns a payload into an item and raises a
+    A subclass names its `input_type` and defines three verbs: `decode` turns a payload into an item and raises a
     RequestError for a bad one; `predict` turns items, of whatever sizes, into as many outputs, in order; `encode`
     turns an output into an answer. TorchServe's own verbs call them: `preprocess` decodes each request of a batch,
     `inference` predicts all their items together, and `postprocess` encodes each output, so that what is wrong with one
     request stays with it.
     """
 
-    kind: ClassVar[Kind]
+    input_type: ClassVar[InputType]
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,17 +107,17 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         self.pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") if threads > 1 else None
         export = settings.get("export")
         graph, written = self.artifact.graph, Path(export) if export else None
-        worker = context.metrics is not None  # elsewhere there are no neighbours, and nobody reads reports
-        self.neighbours = Neighbours() if worker else None
-        alone = self.neighbours.rest if self.neighbours else lambda: False
-        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, alone)
+        worker = context.metrics is not None  # outside TorchServe there are no other workers, and nobody reads metrics
+        self.busy_workers = BusyWorkers() if worker else None
+        others_idle = self.busy_workers.others_idle if self.busy_workers else lambda: False
+        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, others_idle)
         self.load()
         self.warm_up()
-        self.report: Report | None = None
+        self.metrics: MetricsReporter | None = None
         if worker:
-            without_prediction_time(context.metrics)
-            self.report = Report(context.model_name, self.card["version"])
-            self.report.start()
+            silence_prediction_time(context.metrics)
+            self.metrics = MetricsReporter(context.model_name, self.card["version"])
+            self.metrics.start()
         self.initialized = True
 
     def load(self) -> None:
@@ -134,10 +134,10 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """As many outputs as items, in their order; each the same as if the item were alone."""
 
     @abstractmethod
-    def encode(self, item: Item, output: Output, accept: str) -> Answer:
+    def encode(self, item: Item, output: Output, accept: str) -> Response:
         """One output as an answer; accept: the media types asked for, "" for any."""
 
-    def explain(self, item: Item) -> Answer:
+    def explain(self, item: Item) -> Response:
         """Why the model answers an item as it does; a task that can say overrides it."""
         raise NotOffered("this model offers no explanations")
 
@@ -146,7 +146,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         self.context = context
         if self._is_describe() and not data[0]:
             return [self.describe_handle()]
-        with self.neighbours or nullcontext():
+        with self.busy_workers or nullcontext():
             if os.environ.get("ENABLE_TORCH_PROFILER"):
                 bodies, _ = self._infer_with_profiler(data)
                 return bodies
@@ -155,9 +155,9 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     @timed
     def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch[Item, Output]:
         """Parse and decode each request of the batch."""
-        stages = StageMetrics()
+        stages = StageTimer()
         headers = [self.context.get_all_request_header(index) for index in range(len(data))]
-        streams = [Pieces(self.context, index, header) for index, header in enumerate(headers)]
+        streams = [ResponseStream(self.context, index, header) for index, header in enumerate(headers)]
         states = list((self.pool.map if self.pool else map)(self.decode_request, data, headers, streams))
         stages.end("DecodeTime")
         return Batch(states, streams, stages)
@@ -177,8 +177,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Encode the outputs of each request as its answer."""
         answers = [self.encode_response(state) for state in data.states]
         data.stages.end("EncodeTime")
-        if self.report is not None:
-            self.report.add(data.stages.seconds, answers)
+        if self.metrics is not None:
+            self.metrics.add(data.stages.seconds, answers)
         for index, answer in enumerate(answers):
             self.context.set_response_content_type(index, answer.content_type)
             data.streams[index].close()
@@ -186,16 +186,16 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
                 self.context.set_response_status(answer.status, answer.phrase, index)
         return [answer.body for answer in answers]
 
-    def attach_stream(self, request: Request, items: Sequence[Item], stream: Pieces) -> None:
+    def attach_stream(self, request: Request, items: Sequence[Item], stream: ResponseStream) -> None:
         """For a task that sends its answers piece by piece: gives the items of one request their way out."""
 
     def decode_request(
-        self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: Pieces
+        self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: ResponseStream
     ) -> RequestState[Item, Output]:
         """Parse and decode one request; what is wrong with it stays with it."""
         state: RequestState[Item, Output] = RequestState(request_id(headers), headers.get("explain") == "True")
         try:
-            state.request = parse(row, headers, self.kind, self.max_bytes)
+            state.request = parse(row, headers, self.input_type, self.max_bytes)
             state.items = [self.decode(payload) for payload in state.request.payloads]
             if not state.explain:
                 self.attach_stream(state.request, state.items, stream)
@@ -206,29 +206,29 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             state.error = InternalError("the input could not be read; the cause is in the server's log")
         return state
 
-    def encode_response(self, state: RequestState[Item, Output]) -> Answer:
+    def encode_response(self, state: RequestState[Item, Output]) -> Response:
         """Encode one request's outputs, wrapped the way it was asked."""
         if state.error is not None or state.request is None:
-            return error_answer(state.error or InternalError("the request was not read"))
+            return error_response(state.error or InternalError("the request was not read"))
         try:
             answers = self.explain_handle(state) if state.explain else self.encode_outputs(state, state.request)
         except RequestError as error:
             if error.code >= 500 and not isinstance(error, NotOffered):
                 logger.error("request %s is answered with %d: %s", state.id, error.code, error)
-            return error_answer(error)
+            return error_response(error)
         except Exception:
             logger.exception("encoding for request %s failed in an unforeseen way", state.id)
-            return error_answer(InternalError("the output could not be encoded; the cause is in the server's log"))
+            return error_response(InternalError("the output could not be encoded; the cause is in the server's log"))
         bodies = [answer.body for answer in answers]
         classes = [label for answer in answers for label in answer.classes]
         if state.request.dialect == "v1":
-            return Answer(v1_body(bodies), classes=classes)
+            return Response(v1_body(bodies), classes=classes)
         if state.request.dialect == "v2":
             body = v2_body(bodies, self.context.model_name, self.card["version"], state.request.id)
-            return Answer(body, classes=classes)
+            return Response(body, classes=classes)
         return answers[0]
 
-    def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Answer]:
+    def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Response]:
         """An answer for each item of one request; RequestError where the model failed on one."""
         answers = []
         for item, output in zip(state.items, state.outputs, strict=True):
@@ -237,7 +237,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             answers.append(self.encode(item, output, request.accept if request.dialect == "plain" else ""))
         return answers
 
-    def explain_handle(self, data_preprocess: RequestState[Item, Output], raw_data: Any = None) -> list[Answer]:
+    def explain_handle(self, data_preprocess: RequestState[Item, Output], raw_data: Any = None) -> list[Response]:
         """An explanation for each item of one request."""
         return [self.explain(item) for item in data_preprocess.items]
 
@@ -254,7 +254,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Answer the artifact's sample at the batch sizes to come, so that the first request is as fast as the next."""
         content_type = SAMPLE_TYPES[self.artifact.sample.suffix]
         row = {"body": self.artifact.sample.read_bytes()}
-        request = parse(row, {"content-type": content_type}, self.kind, self.max_bytes)
+        request = parse(row, {"content-type": content_type}, self.input_type, self.max_bytes)
         with torch.inference_mode():
             for size in sorted({1, 2, self.batch_size}):
                 items = [self.decode(request.payloads[0]) for _ in range(size)]

@@ -9,12 +9,12 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 FOLDERS = {"handlers", "archiver", "train", "client", "deploy", "zygote", "scripts", "tests"}
 SHARED_WITH_TRAINING = (
-    "handlers.image_transform",
+    "handlers.vision.transform",
     "handlers.networks",
-    "handlers.features",
-    "handlers.speech",
-    "handlers.image",
-    "handlers.payload",
+    "handlers.audio.features",
+    "handlers.audio.front_end",
+    "handlers.vision.decoding",
+    "handlers.protocol.payload",
     "handlers.errors",
 )
 ALLOWED = {

@@ -13,7 +13,7 @@ from sklearn.datasets import load_sample_image
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, ByT5Tokenizer
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from tests import tiny_audio, tiny_networks, tiny_texts
 from train.artifact import Artifact
 

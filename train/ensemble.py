@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
-from handlers.image_transform import ImageTransform
 from handlers.networks.ensemble import Average, build
 from handlers.networks.ensemble import Ensemble as Network
 from handlers.networks.weights import load_weights
+from handlers.vision.transform import ImageTransform
 from train.artifact import Artifact
 from train.experiment import Experiment, ExperimentError, load
 from train.image_classification import ImageClassification

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as transforms
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks, make_grid, save_image
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.shape_pictures import ShapePictures
 
 _TILE = 320

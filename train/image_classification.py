@@ -15,8 +15,8 @@ from pydantic import Field
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
-from handlers.image_transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from handlers.networks.embedding import embedding_layer
+from handlers.vision.transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from train.artifact import Artifact
 from train.augmentation import Augmentation
 from train.augmentation_grid import write_grid

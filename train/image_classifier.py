@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, R
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from handlers.image_transform import ImageTransform
 from handlers.networks.classifier import classifier
+from handlers.vision.transform import ImageTransform
 from train.classifiers import Frozen, freeze, keep_statistics, parameter_groups
 from train.experiment import Section
 from train.image_data import Batch

@@ -16,7 +16,7 @@ from rich import print as say
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.experiment import ExperimentError, Section
 from train.image_datasets import DatasetReader, is_dataset, list_dataset
 from train.image_files import Read, Unreadable, read_picture, unreadable

@@ -12,8 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from handlers.errors import RequestError
-from handlers.image import MAX_PIXELS, decode_image
-from handlers.payload import Payload
+from handlers.protocol.payload import Payload
+from handlers.vision.decoding import MAX_PIXELS, decode_image
 from train.progress import progress
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}

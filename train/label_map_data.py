@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.coco_data import File
 from train.experiment import ExperimentError, Section
 from train.findings import Findings

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassF1Score
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.image_classifier import scores
 from train.progress import progress
 

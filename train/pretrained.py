@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torchvision.models import WeightsEnum, get_model_builder, get_model_weights
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.artifact import Artifact
 from train.checkpoints import state_dict
 from train.experiment import Experiment, ExperimentError

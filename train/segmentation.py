@@ -18,9 +18,9 @@ from torchmetrics import JaccardIndex
 from torchvision.models.segmentation.lraspp import LRASPP
 from torchvision.transforms.v2 import functional as transforms
 
-from handlers.image_transform import ImageTransform
 from handlers.networks.segmentation import mobilenet_v2_lraspp
 from handlers.networks.weights import load_weights
+from handlers.vision.transform import ImageTransform
 from train.artifact import Artifact
 from train.backbone import keep_statistics, load_imagenet
 from train.experiment import Experiment

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.fine_tuning import FineTuning
 from train.label_map_data import Item
 from train.label_maps import IGNORE

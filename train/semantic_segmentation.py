@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.io import write_jpeg
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.artifact import Artifact
 from train.augmentation_grid import write_grid as write_samples
 from train.confusion import plot_confusion

@@ -12,9 +12,9 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from torch.utils.data import IterableDataset
 
-from handlers.speech.level import normalise_peak
-from handlers.speech.resampling import resample
-from handlers.speech.trimming import trim
+from handlers.audio.front_end.level import normalise_peak
+from handlers.audio.front_end.resampling import resample
+from handlers.audio.front_end.trimming import trim
 from train.audio_augmentation.chance import on_some, uniform
 from train.audio_augmentation.microphone import tilt
 from train.audio_augmentation.noise import add_noise, coloured_noise, hum

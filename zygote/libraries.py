@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 # As workers import torchvision. An archive has its own copy of this file, which finds its work done.
-LEAN_TORCHVISION = str(Path(__file__).parent.parent / "handlers" / "lean_torchvision.py")
+LEAN_TORCHVISION = str(Path(__file__).parent.parent / "handlers" / "vision" / "lean_torchvision.py")
 # Every worker: TorchServe's, and the handlers' base class.
 EVERY = (
     "torch",

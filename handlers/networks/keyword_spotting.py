@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from handlers.features.mel import LogMel
+from handlers.audio.features.mel import LogMel
 from handlers.networks.featured import Featured
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from handlers.image_transform import ImageTransform
 from handlers.loader import channels_last
+from handlers.vision.transform import ImageTransform
 
 
 class Normalised(nn.Module):

@@ -1,8 +1,8 @@
 """TorchServe's BaseHandler, without what else its import does.
 
 On a GPU of compute capability 8.0 or higher the import lowers the precision of float32 matrix products for the whole
-process; `handlers.precision` decides that here, and only where the answers stay the same. And it warns of runtimes that
-are not installed, which handlers of ours never use.
+process; `handlers.acceleration.precision` decides that here, and only where the answers stay the same. The import also
+warns about runtimes that are not installed and that our handlers never use.
 """
 
 import logging

@@ -58,7 +58,7 @@ def test_layout(world: World) -> None:
             "entry.py",
             "handlers/__init__.py",
             "handlers/entry.py",
-            "handlers/image_classification.py",
+            "handlers/vision/image_classification.py",
             "mine.py",
             "model-config.yaml",
         ]
@@ -134,7 +134,7 @@ def test_configuration_sets_every_key_torchserve_would_guess(world: World) -> No
         "responseTimeout": 9,
         "startupTimeout": 600,
         "handler": {
-            "class": "handlers.image_classification.ImageClassification",
+            "class": "handlers.vision.image_classification.ImageClassification",
             "threads": 3,
             "limits": {"max_bytes": 16 * 2**20, "max_pixels": 5},
             "options": {"top_k": 5, "decode": "auto"},
@@ -156,7 +156,12 @@ def test_card_digests_are_sha256(world: World) -> None:
         weights = mar.read("artifact/weights.safetensors")
         listing = "".join(
             f"{hashlib.sha256(mar.read(name)).hexdigest()}  {name}\n"
-            for name in ("entry.py", "handlers/__init__.py", "handlers/entry.py", "handlers/image_classification.py")
+            for name in (
+                "entry.py",
+                "handlers/__init__.py",
+                "handlers/entry.py",
+                "handlers/vision/image_classification.py",
+            )
         )
     assert card["sha256"]["weights"] == hashlib.sha256(weights).hexdigest()
     assert card["sha256"]["handlers"] == hashlib.sha256(listing.encode()).hexdigest()
@@ -173,8 +178,8 @@ def test_card_is_json_of_the_artifact_and_the_spec(world: World) -> None:
 
 
 def test_a_task_without_its_handler(world: World) -> None:
-    (world.handlers / "image_classification.py").unlink()
-    with pytest.raises(SpecError, match=r"handlers.image_classification.ImageClassification: is not there"):
+    (world.handlers / "vision" / "image_classification.py").unlink()
+    with pytest.raises(SpecError, match=r"handlers.vision.image_classification.ImageClassification: is not there"):
         built(world)
 
 

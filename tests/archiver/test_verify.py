@@ -52,7 +52,7 @@ def test_a_good_archive(world: World) -> None:
         ("artifact/sample.png", "artifact"),
         ("entry.py", "handlers"),
         ("handlers/extra.py", "handlers"),
-        ("handlers/image_classification.py", "handlers"),
+        ("handlers/vision/image_classification.py", "handlers"),
         ("datasets.py", "code"),
         ("MAR-INF/more.txt", "configuration"),
     ],

@@ -65,7 +65,7 @@ def test_a_worker_does_not_see_us(world: World, monkeypatch: pytest.MonkeyPatch)
     seen = world.artifact.parent / "seen"
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     monkeypatch.setenv("BUNDLE_WORD", "as set after the warm process was started")
-    source = (world.handlers / "image_classification.py").read_text(encoding="utf-8")
+    source = (world.handlers / "vision" / "image_classification.py").read_text(encoding="utf-8")
     look = (
         "import os, sys\n"
         f"open({str(seen)!r}, 'w').write(repr((os.getcwd(), [p for p in sys.path if p.startswith({str(PROJECT)!r}) and "

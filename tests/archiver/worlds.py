@@ -99,4 +99,5 @@ class World:
 
     def handler(self, source: str) -> None:
         (self.handlers / "entry.py").write_text(ENTRY)
-        (self.handlers / "image_classification.py").write_text(source)
+        (self.handlers / "vision").mkdir(exist_ok=True)
+        (self.handlers / "vision" / "image_classification.py").write_text(source)

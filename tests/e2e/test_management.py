@@ -13,7 +13,7 @@ import requests
 from client import ClientError, Conflict, NotFound, RestClient, RestManagement, ServerError, Unauthorized
 from client.management import Management
 from deploy.torchserve import TorchServe, family, state_of
-from handlers.report import INTERVAL
+from handlers.torchserve.metrics import INTERVAL
 from tests.e2e.conftest import Predict
 from tests.inputs import PICTURES, encoded
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torchmetrics.detection import MeanAveragePrecision
 
-from handlers import instance_segmentation
+from handlers.vision import instance_segmentation
 from train.average_precision import MASK_THRESHOLD, AveragePrecision, Kind, Precision
 
 LABELS = ["__background__", "a", "b", "c"]

@@ -26,10 +26,10 @@ from typer.testing import CliRunner
 from archiver import archive
 from archiver.package import resolve
 from archiver.verify import verify
-from handlers.image_transform import ImageTransform
 from handlers.loader import from_safetensors
 from handlers.networks.classifier import classifier
 from handlers.networks.embedding import embedding_layer
+from handlers.vision.transform import ImageTransform
 from tests.handlers.worker import Worker
 from tests.train.pictures import picture, write_folders, write_table
 from tests.train.test_classifiers import EACH, FAMILIES
@@ -85,7 +85,7 @@ Trained = Callable[[str], tuple[Path, Path]]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Kind of data → (run, artifact): trained once, with `python -m train EXPERIMENT`'s own command."""
+    """InputType of data → (run, artifact): trained once, with `python -m train EXPERIMENT`'s own command."""
     root = tmp_path_factory.mktemp("trained")
     write_folders(root / "folders")
     write_table(root / "table")

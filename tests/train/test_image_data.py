@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from tests.train.pictures import picture, write_folders, write_table
 from train.experiment import ExperimentError
 from train.image_data import DataSettings, EvaluationBatches, ImageData, Pictures, collate

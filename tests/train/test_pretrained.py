@@ -12,7 +12,7 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from torchvision.transforms.functional import pil_to_tensor
 
 from deploy.configuration import PROJECT
-from handlers.image_transform import ImageTransform
+from handlers.vision.transform import ImageTransform
 from tests.inputs import PICTURES
 from train.checkpoints import check_hash, state_dict
 from train.experiment import load

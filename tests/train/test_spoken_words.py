@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Generator
 
-from handlers.speech.trimming import trim
+from handlers.audio.front_end.trimming import trim
 from tests.recordings import RATE, speech
 from train.experiment import load
 from train.spoken_words import NoisyRecordings, Utterance, place, record, speak_otherwise, speakers

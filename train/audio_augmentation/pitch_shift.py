@@ -7,7 +7,7 @@ from fractions import Fraction
 from torch import Tensor
 from torch.nn import functional as F
 
-from handlers.speech.resampling import resample
+from handlers.audio.front_end.resampling import resample
 from train.audio_augmentation.time_stretch import stretch
 
 # Steps of resampling stay small integers; 1/100 is within 5 cents of any interval of an octave.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.fft import irfft, rfft
 
-from handlers.speech.resampling import resample
+from handlers.audio.front_end.resampling import resample
 
 RATE = 8_000
 BAND = (300, 3400)

@@ -1,0 +1,58 @@
+"""The fastest form of a model on the worker's device, with the same answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from handlers.acceleration.adaptive_threads import with_adaptive_threads
+from handlers.acceleration.gpu import accelerated
+from handlers.acceleration.onnx_runtime import export
+from handlers.acceleration.torchscript import freeze
+
+logger = logging.getLogger(__name__)
+
+Function = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """Chooses the fastest form of a model for a worker.
+
+    graph: the archive's ONNX graph, used on a CPU if it exists. export: the file to write that graph to while the
+    archive is built. threads: ONNX Runtime's. batch_size: the largest batch to expect, for a GPU. cores: as many may be
+    used while `others_idle()`, that is while no other worker computes.
+    """
+
+    device: torch.device
+    threads: int
+    graph: Path
+    export: Path | None = None
+    batch_size: int = 1
+    cores: int = 1
+    others_idle: Callable[[], bool] = lambda: False
+
+    def __call__(self, build: Callable[[], nn.Module], example: Tensor, dynamic: Sequence[int] = (0,)) -> Function:
+        """A function of one batch that returns what `build()` returns for it.
+
+        build: makes the module, which returns a tuple of tensors, on the worker's device; it is not called if there is
+        a graph, to save its memory. example: an input of batch size 1 on the CPU. dynamic: the dimensions that may
+        differ from the example's.
+
+        On a CPU the function runs the ONNX graph, or the frozen module if the archive has no graph; on a GPU the module
+        as CUDA graphs, in half precision if that gives the same answers. Only one thread may call it at a time.
+        """
+        if self.export is not None:
+            module = build()
+            export(module, example, dynamic, self.export)
+            return module
+        if self.device.type == "cpu" and self.graph.is_file():
+            return with_adaptive_threads(self.graph, self.threads, self.cores, self.others_idle, example)
+        if self.device.type == "cuda":
+            return accelerated(build(), example.to(self.device), dynamic, self.batch_size)
+        return freeze(build(), example.to(self.device), dynamic)

@@ -1,0 +1,42 @@
+"""All that a handler of one's own needs of every task; what reads images, recordings and texts is in their rooms."""
+
+from handlers.base import Handler
+from handlers.errors import (
+    InternalError,
+    InvalidInput,
+    MalformedInput,
+    NotAcceptable,
+    NotOffered,
+    OutOfMemory,
+    RequestError,
+    TooLarge,
+    UnsupportedMedia,
+)
+from handlers.loader import LoadError, load_model
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.response import JSON, PNG, Response, to_json
+from handlers.ranking import rank
+
+__all__ = [
+    "JSON",
+    "PNG",
+    "Handler",
+    "InputType",
+    "InternalError",
+    "InvalidInput",
+    "LoadError",
+    "MalformedInput",
+    "NotAcceptable",
+    "NotOffered",
+    "OutOfMemory",
+    "Payload",
+    "RequestError",
+    "Response",
+    "TooLarge",
+    "UnsupportedMedia",
+    "load_model",
+    "negotiate",
+    "rank",
+    "to_json",
+]

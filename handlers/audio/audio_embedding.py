@@ -1,0 +1,44 @@
+"""Audio embedding: a recording in, a vector out whose direction says what it sounds like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.audio.windowed import Item, WindowedAudio
+from handlers.errors import InternalError
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import Payload
+from handlers.protocol.response import JSON, Response, to_json
+
+MIN_NORM = 1e-12
+
+
+class AudioEmbedding(WindowedAudio[Item]):
+    """For models from waveforms (B, samples) to vectors (B, dimensions), and Hugging Face encoders: the mean over time
+    of their last hidden states."""
+
+    def decode(self, payload: Payload) -> Item:
+        return self.cut(payload)
+
+    def predict(self, items: Sequence[Item]) -> Sequence[NDArray[np.float32]]:
+        """(windows, dimensions) for each recording."""
+        return self.by_window(items, vectors)
+
+    def encode(self, item: Item, output: NDArray[np.float32], accept: str) -> Response:
+        negotiate(accept, (JSON,))
+        if not np.isfinite(output).all():
+            raise InternalError("the model's output for this input is not finite")
+        mean = item.windows.mean(output)
+        return Response(to_json({"embedding": mean / max(float(np.linalg.norm(mean)), MIN_NORM)} | item.features))
+
+
+def vectors(output: Any) -> Tensor:
+    if isinstance(output, Tensor):
+        return output.float()
+    states: Tensor = output.last_hidden_state
+    return states.float().mean(dim=1)

@@ -1,0 +1,109 @@
+"""What all tasks on recordings share: decoding, the front end, features for inspection, and calling the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from handlers.audio.decoding import MAX_SECONDS, decode_audio
+from handlers.audio.features.extraction import FEATURES, Extraction
+from handlers.audio.front_end.front_end import check_steps, prepare
+from handlers.base import Handler
+from handlers.errors import InvalidInput, TooLarge
+from handlers.networks.featured import Classify, Featured
+from handlers.protocol.payload import InputType, Payload
+
+Item = TypeVar("Item")
+Output = TypeVar("Output")
+
+MAX_FEATURE_VALUES = 100_000
+# Models of the Hugging Face hub take recordings of any length, but need a frame or two.
+MIN_SECONDS = 0.1
+
+
+class AudioHandler(Handler[Item, Output]):
+    """preprocessing: {"sample_rate": Hz, and optionally "front_end": steps of handlers.audio.front_end.front_end}.
+
+    A model is called with waveforms (B, samples) in [-1, 1]; one in the Hugging Face format with what its own feature
+    extractor makes of them. Of a `Featured` network the part after the features runs in its fastest form.
+    """
+
+    input_type = InputType.MEDIA
+
+    def load(self) -> None:
+        super().load()
+        self.sample_rate = int(self.artifact.preprocessing["sample_rate"])
+        self.front_end = check_steps(self.artifact.preprocessing.get("front_end", ()))
+        self.max_seconds = float(self.limits.get("max_seconds", MAX_SECONDS))
+        self.max_feature_values = int(self.limits.get("max_feature_values", MAX_FEATURE_VALUES))
+        self.extractor: Any = None
+        if self.artifact.format == "huggingface":
+            from transformers import AutoFeatureExtractor
+
+            self.extractor = AutoFeatureExtractor.from_pretrained(
+                self.artifact.weights, local_files_only=True, trust_remote_code=False
+            )
+
+        self.forward: Callable[[Tensor], Any] = self.model
+        if isinstance(self.model, Featured):
+            self.forward = self.in_parts(self.model)
+
+    def in_parts(self, network: Featured) -> Callable[[Tensor], Tensor]:
+        second = torch.randn(1, self.sample_rate, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            example = network.features(second.to(self.device)).cpu()
+        classify = self.accelerate(lambda: Classify(network), example, dynamic=(0, 2))
+        return lambda waveforms: classify(network.features(waveforms))[0]
+
+    def waveform(self, payload: Payload) -> Tensor:
+        """The recording (samples,) as the model is to hear it."""
+        decoded = decode_audio(payload, self.sample_rate, self.max_seconds)
+        return prepare(decoded, self.sample_rate, self.front_end)
+
+    def features(self, payload: Payload, waveform: Tensor) -> dict[str, Any]:
+        """{"features": …} when the request asks for some, as in features=mfcc,rms; else nothing."""
+        asked = payload.parameters.get("features")
+        if not asked:
+            return {}
+        names = [str(name).strip() for name in (asked if isinstance(asked, list) else str(asked).split(","))]
+        try:
+            extraction = extraction_of(tuple(names), self.sample_rate)
+        except ValueError as error:
+            raise InvalidInput(str(error)[:200]) from None
+        frames = len(waveform) // extraction.hop + 1
+        values = frames * sum(FEATURES[name] for name in extraction.features)
+        if values > self.max_feature_values:
+            raise TooLarge(f"features: {values} values in {frames} frames, the limit is {self.max_feature_values}")
+        with torch.inference_mode():
+            found = {name: value[0].numpy() for name, value in extraction(waveform[None]).items()}
+        return {"features": {"hop_seconds": extraction.hop / self.sample_rate, **found}}
+
+    def call(self, waveforms: Sequence[Tensor]) -> list[tuple[list[int], Any]]:
+        """The model's output for each group of waveforms of one length, with their numbers: [(numbers, output), …].
+
+        Padding would change what a model that looks at the whole recording says, so lengths are not mixed; and many
+        windows are split into batches of the size the model was warmed up with.
+        """
+        by_length: dict[int, list[int]] = {}
+        for number, waveform in enumerate(waveforms):
+            by_length.setdefault(len(waveform), []).append(number)
+        size = max(self.batch_size, 8)
+        groups = [same[i : i + size] for same in by_length.values() for i in range(0, len(same), size)]
+        return [(numbers, self.run([waveforms[number] for number in numbers])) for numbers in groups]
+
+    def run(self, waveforms: Sequence[Tensor]) -> Any:
+        """The model's output for waveforms of one length."""
+        if self.extractor is None:
+            return self.forward(torch.stack(list(waveforms)).to(self.device))
+        arrays = [waveform.numpy() for waveform in waveforms]
+        inputs = self.extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt")
+        return self.model(**inputs.to(self.device))
+
+
+@lru_cache(maxsize=16)
+def extraction_of(names: tuple[str, ...], sample_rate: int) -> Extraction:
+    return Extraction(names, sample_rate)

@@ -1,0 +1,1 @@
+"""How the items of several requests share one call of the model."""

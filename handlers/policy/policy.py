@@ -1,0 +1,149 @@
+"""Policies of reinforcement learning: an observation in, or several of them, and an action out for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handlers.base import Handler
+from handlers.errors import InternalError, InvalidInput, TooLarge
+from handlers.loader import LoadError, load_model
+from handlers.networks.outputs import Outputs
+from handlers.policy.observation import observations_in
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.response import JSON, Response, to_json
+
+MAX_SEED = 2**63 - 1
+OUTPUTS = {"logits": ("logits", "value"), "values": ("values",), "continuous": ("mean", "std", "value")}
+
+
+@dataclass(frozen=True)
+class PolicyInput:
+    """values: float32 (N, …). several: whether they came as a batch, and are answered as one.
+
+    seed: of the sampling, None to leave it to chance.
+    """
+
+    values: NDArray[np.float32]
+    several: bool
+    deterministic: bool
+    seed: int | None
+
+
+class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
+    """What the model returns for observations (B, …), by the artifact's `action`:
+
+    {"kind": "discrete", "count": n, "outputs": "logits"} — (logits (B, n), value (B,)): a distribution over actions.
+    {"kind": "discrete", "count": n, "outputs": "values"} — values (B, n), as a Q-network gives them. Its policy takes
+        the action of the highest value: there are no probabilities to report, and nothing to draw from.
+    {"kind": "continuous", "low": […], "high": […]} — (mean (B, n), std (B, n), value (B,)): a diagonal Gaussian,
+        whose actions are clipped to the bounds.
+    """
+
+    input_type = InputType.TENSOR
+
+    def load(self) -> None:
+        observation = self.artifact.preprocessing["observation"]
+        self.shape = tuple(observation["shape"])
+        self.forward = self.accelerate(self.build, torch.linspace(-1, 1, math.prod(self.shape)).view(1, *self.shape))
+        self.low = bounds(observation.get("low"), self.shape, -np.inf)
+        self.high = bounds(observation.get("high"), self.shape, np.inf)
+        self.action = self.artifact.preprocessing["action"]
+        discrete = self.action["kind"] == "discrete"
+        self.outputs = OUTPUTS[self.action.get("outputs", "logits") if discrete else "continuous"]
+        self.deterministic = bool(self.options.get("deterministic", True))
+        self.max_observations = int(self.limits.get("max_observations", 256))
+        if "values" in self.outputs and not self.deterministic:
+            raise LoadError("options.deterministic: got false, but action values are no distribution to draw from")
+
+    def build(self) -> Outputs:
+        return Outputs(load_model(self.artifact, self.device)).eval()
+
+    def decode(self, payload: Payload) -> PolicyInput:
+        values = observations_in(payload.data, self.shape, self.low, self.high)
+        several = values.ndim > len(self.shape)
+        if several and len(values) > self.max_observations:
+            raise TooLarge(f"{len(values)} observations in one request; the limit is {self.max_observations}")
+        seed = payload.integer("seed", 0, 0, MAX_SEED) if "seed" in payload.parameters else None
+        deterministic = payload.flag("deterministic", self.deterministic)
+        if "values" in self.outputs and not deterministic:
+            raise InvalidInput(
+                "deterministic: got false, but this model's action values are no distribution to draw from"
+            )
+        return PolicyInput(values if several else values[None], several, deterministic, seed)
+
+    def predict(self, items: Sequence[PolicyInput]) -> Sequence[tuple[NDArray[np.float32], ...]]:
+        """The model's outputs for each item's observations, (N, …) each."""
+        observations = torch.from_numpy(np.concatenate([item.values for item in items]))
+        columns: list[tuple[NDArray[np.float32], ...]] = []
+        for part in observations.split(self.max_observations):
+            columns.append(tuple(output.cpu().numpy() for output in self.forward(part.to(self.device))))
+        whole = [np.concatenate(column) for column in zip(*columns, strict=True)]
+        ends = np.cumsum([len(item.values) for item in items])[:-1]
+        return list(zip(*(np.split(output, ends) for output in whole), strict=True))
+
+    def encode(self, item: PolicyInput, output: tuple[NDArray[np.float32], ...], accept: str) -> Response:
+        negotiate(accept, (JSON,))
+        if not all(np.isfinite(part).all() for part in output):
+            raise InternalError("the model's output for this input is not finite")
+        if len(output) != len(self.outputs):
+            raise InternalError(f"the model returned {len(output)} tensors; wanted {', '.join(self.outputs)}")
+        bodies = self.answers(item, dict(zip(self.outputs, output, strict=True)))
+        body = {"predictions": bodies} if item.several else bodies[0]
+        return Response(to_json(body), classes=[body["label"] for body in bodies if "label" in body])
+
+    def answers(self, item: PolicyInput, outputs: Mapping[str, NDArray[np.float32]]) -> list[dict[str, Any]]:
+        """A body for each observation, of the model's outputs (N, …) by their names."""
+        columns: dict[str, Iterable[Any]]
+        if self.action["kind"] == "continuous":
+            mean, std = outputs["mean"], outputs["std"]
+            drawn = mean if item.deterministic else np.stack(list(map(normal, generators(item), mean, std)))
+            actions = np.clip(drawn, np.float32(self.action["low"]), np.float32(self.action["high"]))
+            columns = {"action": actions, "mean": mean, "std": std, "value": outputs["value"].ravel().tolist()}
+        elif "values" in outputs:
+            values = outputs["values"]
+            columns = {"action": values.argmax(axis=1).tolist(), "values": values, "value": values.max(axis=1)}
+        else:
+            logits = outputs["logits"].astype(np.float64)
+            weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+            probabilities = weights / weights.sum(axis=1, keepdims=True)
+            chosen = probabilities.argmax(axis=1).tolist()
+            if not item.deterministic:
+                chosen = list(map(choice, generators(item), probabilities))
+            columns = {
+                "action": chosen,
+                "probabilities": probabilities.tolist(),
+                "value": outputs["value"].ravel().tolist(),
+            }
+        if self.labels:
+            columns["label"] = [self.labels[action] for action in columns["action"]]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def generators(item: PolicyInput) -> Iterator[np.random.Generator]:
+    """One for each observation of a request, which draw independently; the first draws as one that came alone."""
+    for position in range(len(item.values)):
+        yield np.random.default_rng(None if item.seed is None else (item.seed, position))
+
+
+def normal(random: np.random.Generator, mean: NDArray[np.float32], std: NDArray[np.float32]) -> NDArray[np.float64]:
+    return random.normal(mean, std)
+
+
+def choice(random: np.random.Generator, probabilities: NDArray[np.float64]) -> int:
+    return int(random.choice(len(probabilities), p=probabilities))
+
+
+def bounds(values: Any, shape: tuple[int, ...], unbounded: float) -> NDArray[np.float32]:
+    """The environment's bounds; None, for the whole or for one element, is no bound."""
+    if values is None:
+        return np.full(shape, unbounded, dtype=np.float32)
+    flat = [unbounded if value is None else value for value in np.array(values, dtype=object).ravel()]
+    return np.array(flat, dtype=np.float32).reshape(shape)

@@ -1,0 +1,39 @@
+"""Answers: bytes with a content type and a status, never dicts (TorchServe would print those with an indent)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from handlers.errors import RequestError
+
+JSON = "application/json"
+PNG = "image/png"
+
+
+@dataclass(frozen=True)
+class Response:
+    """classes: labels of what the model found, counted for the monitoring of its predictions."""
+
+    body: bytes
+    content_type: str = JSON
+    status: int = 200
+    classes: Sequence[str] = ()
+
+    @property
+    def phrase(self) -> str:
+        """The standard phrase: free text here could hold a line break, and that kills a worker."""
+        return HTTPStatus(self.status).phrase
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON; numpy arrays and scalars are understood."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def error_response(error: RequestError) -> Response:
+    return Response(to_json({"code": error.code, "type": error.type, "message": error.message}), JSON, error.code)

@@ -1,0 +1,37 @@
+"""Parts of a response, sent to the caller while the batch is still being computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# The response header by which TorchServe knows whether more is to come.
+MORE = "ts_stream_next"
+
+
+class ResponseStream:
+    """Sends parts of one request's response; TorchServe keeps the connection open until the batch's own responses."""
+
+    def __init__(self, context: Any, index: int, headers: Mapping[str, Any]) -> None:
+        """headers: of the request, as TorchServe hands them over."""
+        self.context = context
+        self.index = index
+        # HTTP brings at least a Content-Length; of a gRPC call there is a mapping for each entry, and nothing else.
+        self.over_rpc = all(isinstance(value, Mapping) for value in headers.values())
+
+    def send(self, body: bytes, content_type: str) -> None:
+        """Send one part now. content_type: the whole response's; it is sent with the first part."""
+        from ts.handler_utils.utils import send_intermediate_predict_response
+
+        self.context.set_response_content_type(self.index, content_type)
+        identifiers = {self.index: self.context.request_ids[self.index]}
+        send_intermediate_predict_response({self.index: body}, identifiers, "Prediction success", 200, self.context)
+
+    def close(self) -> None:
+        """Mark the batch's own response as the last part.
+
+        Without the mark, a gRPC StreamPredictions call ends TorchServe's thread for the worker, and with it the worker.
+        Nothing distinguishes such a call from a plain Predictions call, which ignores the mark.
+        """
+        if self.over_rpc:
+            self.context.set_response_header(self.index, MORE, "false")

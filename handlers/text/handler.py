@@ -1,0 +1,71 @@
+"""What every task on texts shares: a tokenizer and limits on length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, TypeVar
+
+from handlers.base import Handler
+from handlers.errors import InvalidInput, TooLarge
+from handlers.protocol.payload import InputType
+
+MAX_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextInput:
+    """ids: token ids, cut to the model's length. total: tokens of the whole text.
+
+    types: of the tokens, for models that tell a text's two parts by it.
+    """
+
+    ids: list[int]
+    total: int
+    types: list[int] | None = None
+
+    def truncation_info(self) -> dict[str, Any]:
+        """What an answer says about a text that was cut; nothing about one that was not."""
+        if self.total == len(self.ids):
+            return {}
+        return {"truncated": True, "tokens": {"read": len(self.ids), "sent": self.total}}
+
+
+Item = TypeVar("Item", bound=TextInput)
+Output = TypeVar("Output")
+
+
+class TextHandler(Handler[Item, Output]):
+    """For Hugging Face folders with their tokenizer; a task loads the model, and adds what goes in and out."""
+
+    input_type = InputType.TEXT
+
+    def load(self) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            self.artifact.weights, local_files_only=True, trust_remote_code=False
+        )
+        # A fast tokenizer keeps its truncation as a state, and threads decode.
+        self.lock = Lock()
+        self.max_length = int(self.artifact.preprocessing["max_length"])
+        self.max_characters = int(self.limits.get("max_characters", MAX_CHARACTERS))
+
+    def read(self, value: Any, name: str = "the text") -> str:
+        """A text that is one, and is neither empty nor over the limit; else InvalidInput or TooLarge."""
+        if not isinstance(value, str):
+            raise InvalidInput(f"{name} is a {type(value).__name__}; wanted text")
+        if len(value) > self.max_characters:
+            raise TooLarge(f"{name} has {len(value)} characters, the limit is {self.max_characters}")
+        if not value.strip():
+            raise InvalidInput(f"{name} is empty")
+        return value
+
+    def tokens(self, text: str, **options: Any) -> tuple[dict[str, Any], int]:
+        """What the tokenizer gives for a text, cut to the model's length, and how many tokens all of it has."""
+        with self.lock:
+            encoded = self.tokenizer(text, verbose=False, **options)
+            total = len(encoded["input_ids"])
+            if total > self.max_length:
+                encoded = self.tokenizer(text, truncation=True, max_length=self.max_length, **options)
+        return encoded, total

@@ -1,0 +1,59 @@
+"""TextInput classification: a text in, the most probable classes out, or all the classes that apply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import Payload
+from handlers.protocol.response import JSON, Response, to_json
+from handlers.ranking import rank
+from handlers.text.encoder import TextEncoder
+from handlers.text.handler import TextInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextClassificationInput(TextInput):
+    """threshold: the probability from which on a class applies, for multi-label models."""
+
+    top_k: int
+    threshold: float
+
+
+class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32]]):
+    """For sequence classification folders, single-label or, by their `problem_type`, multi-label."""
+
+    outputs = ("logits",)
+
+    def load(self) -> None:
+        super().load()
+        self.multi_label = self.config.get("problem_type") == "multi_label_classification"
+        self.top_k = int(self.options.get("top_k", 5))
+        self.threshold = float(self.options.get("threshold", 0.5))
+
+    def decode(self, payload: Payload) -> TextClassificationInput:
+        text = self.read(payload.data)
+        top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
+        threshold = payload.number("threshold", self.threshold, 0, 1)
+        encoded, total = self.tokens(text)
+        return TextClassificationInput(ids=encoded["input_ids"], total=total, top_k=top_k, threshold=threshold)
+
+    def run(self, items: Sequence[TextClassificationInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
+        """Probabilities (classes,) for each text."""
+        [logits] = self.forward(tokens)
+        return list((logits.sigmoid() if self.multi_label else logits.softmax(dim=1)).cpu().numpy())
+
+    def encode(self, item: TextClassificationInput, output: NDArray[np.float32], accept: str) -> Response:
+        negotiate(accept, (JSON,))
+        ranked = rank(output, self.labels, len(self.labels))
+        body: dict[str, Any] = {"predictions": ranked[: item.top_k]}
+        found = [ranked[0]["label"]]
+        if self.multi_label:
+            found = body["labels"] = [each["label"] for each in ranked if each["probability"] >= item.threshold]
+        return Response(to_json(body | item.truncation_info()), classes=found)

@@ -1,0 +1,193 @@
+"""TextInput generation: a prompt in, what a language model writes after it out, whole or piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import LongTensor, Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from handlers.errors import InternalError, InvalidInput
+from handlers.loader import load_model
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import Payload
+from handlers.protocol.request import Request
+from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.streaming import ResponseStream
+from handlers.text.generation_state import GenerationState
+from handlers.text.handler import TextHandler, TextInput
+from handlers.text.sampling import Sampler
+
+# One JSON object a line, each a piece of the answer.
+LINES = "application/x-ndjson"
+# What a caller over gRPC puts into `stream`: TorchServe does not say which of its methods was called, and a second
+# piece for the other one would take the worker down.
+METHOD = "StreamPredictions"
+MAX_SEED = 2**63 - 1
+MAX_STOPS, MAX_STOP_CHARACTERS = 8, 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationInput(TextInput):
+    """stream: as the request has it. out: where pieces go to, empty where the answer is sent whole."""
+
+    state: GenerationState
+    sampler: Sampler
+    stream: str
+    out: list[ResponseStream]
+
+
+class TextGeneration(TextHandler[GenerationInput, GenerationState]):
+    """For causal language models; the requests of a batch are written together, each by its own parameters."""
+
+    model: Any  # of transformers
+
+    def load(self) -> None:
+        super().load()
+        self.model = load_model(self.artifact, self.device)
+        self.most_new_tokens = min(int(self.limits.get("max_new_tokens", 512)), self.max_length - 1)
+        self.new_tokens = min(int(self.options.get("max_new_tokens", 64)), self.most_new_tokens)
+        self.temperature = float(self.options.get("temperature", 0.0))
+        self.top_p = float(self.options.get("top_p", 1.0))
+        self.chat = bool(self.options.get("chat", False))
+        own = self.model.generation_config.eos_token_id
+        ends = own if own is not None else self.tokenizer.eos_token_id
+        self.ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        self.tokenizer.padding_side = "left"  # the next token comes right after the last one
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.convert_ids_to_tokens(0)
+        # Requests decide how tokens are chosen, not what the folder says.
+        self.model.generation_config = GenerationConfig(
+            pad_token_id=self.tokenizer.pad_token_id, eos_token_id=sorted(self.ends) or None
+        )
+
+    def decode(self, payload: Payload) -> GenerationInput:
+        """A prompt that is too long loses its beginning: the text goes on from its end."""
+        text = self.read(payload.data)
+        new_tokens = payload.integer("max_new_tokens", self.new_tokens, 1, self.most_new_tokens)
+        temperature = payload.number("temperature", self.temperature, 0, 10)
+        top_p = payload.number("top_p", self.top_p, 0, 1)
+        seed = payload.integer("seed", 0, 0, MAX_SEED) if "seed" in payload.parameters else None
+        ids = self.prompt(text, payload.flag("chat", self.chat))
+        kept = ids[-(self.max_length - new_tokens) :]
+        return GenerationInput(
+            ids=kept,
+            total=len(ids),
+            state=GenerationState(kept, self.text_of, new_tokens, stops(payload.parameters.get("stop", []))),
+            sampler=Sampler(temperature, top_p, seed),
+            stream=str(payload.parameters.get("stream", "false")),
+            out=[],
+        )
+
+    def prompt(self, text: str, chat: bool) -> list[int]:
+        with self.lock:
+            if not chat:
+                return list(self.tokenizer(text, verbose=False)["input_ids"])
+            if not self.tokenizer.chat_template:
+                raise InvalidInput("chat: this model has no chat template; send the prompt as it is")
+            turns = [{"role": "user", "content": text}]
+            written = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            return list(self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def attach_stream(self, request: Request, items: Sequence[GenerationInput], stream: ResponseStream) -> None:
+        for item in items:
+            wanted = item.stream == METHOD if stream.over_rpc else item.stream.lower() == "true"
+            if not wanted and item.stream.lower() != "false":
+                ask = f"{METHOD}, in a call of that method" if stream.over_rpc else "true"
+                raise InvalidInput(f"stream: got {item.stream[:40]!r}, wanted false or {ask}")
+            if wanted and request.dialect != "plain":
+                raise InvalidInput("stream: a KServe request is answered whole")
+            if wanted:
+                negotiate(request.accept, (LINES, JSON))
+                item.out.append(stream)
+
+    def predict(self, items: Sequence[GenerationInput]) -> Sequence[GenerationState]:
+        """The items' drafts, finished; one that was begun before an error goes on where it was."""
+        while unfinished := [item for item in items if item.state.finish_reason is None]:
+            with self.lock:
+                ids = [item.ids + item.state.tokens for item in unfinished]
+                batch = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
+            self.run(unfinished, {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")})
+        return [item.state for item in items]
+
+    def run(self, items: Sequence[GenerationInput], batch: Mapping[str, Tensor]) -> Sequence[GenerationState]:
+        """Write until all are done, or as far as all can go together."""
+        left = [item.state.limit - len(item.state.tokens) for item in items]
+        # What is done is padded on while the others are written, and must not leave the model's positions.
+        together = batch["input_ids"].shape[1] + max(left) <= self.max_length
+        self.model.generate(
+            **batch,
+            do_sample=False,  # Writer leaves one token to choose from
+            max_new_tokens=max(left) if together else min(left),
+            logits_processor=LogitsProcessorList([Writer(items, self.ends, self.tokenizer.pad_token_id)]),
+            stopping_criteria=StoppingCriteriaList([Finished(items)]),
+        )
+        return [item.state for item in items]
+
+    def encode(self, item: GenerationInput, output: GenerationState, accept: str) -> Response:
+        if output.finish_reason == "not_finite":
+            raise InternalError("the model's output for this input is not finite")
+        truncation = item.truncation_info()
+        tokens = {**truncation.pop("tokens", {"read": len(item.ids)}), "written": len(output.tokens)}
+        rest: dict[str, Any] = {"finish_reason": output.finish_reason, "tokens": tokens, **truncation}
+        if item.out:
+            return Response(to_json({"text": output.take(), **rest}) + b"\n", LINES)
+        negotiate(accept, (JSON,))
+        return Response(to_json({"text": output.text, **rest}))
+
+
+def stops(value: Any) -> list[str]:
+    """The parameter `stop`: a text, or in JSON a list of them."""
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(stop, str) and stop for stop in found):
+        raise InvalidInput("stop: wanted a text, or a list of texts, none of them empty")
+    if len(found) > MAX_STOPS or any(len(stop) > MAX_STOP_CHARACTERS for stop in found):
+        raise InvalidInput(f"stop: wanted at most {MAX_STOPS} texts of at most {MAX_STOP_CHARACTERS} characters")
+    return found
+
+
+class Writer(LogitsProcessor):
+    """Chooses each item's next token, writes it down, and sends what is new to those who wait for pieces."""
+
+    def __init__(self, items: Sequence[GenerationInput], ends: set[int], padding: int) -> None:
+        self.items = items
+        self.ends = ends
+        self.padding = padding
+
+    def __call__(self, input_ids: LongTensor, scores: Tensor) -> Tensor:
+        """scores (items, vocabulary) → the same, with nothing but the chosen token possible."""
+        chosen = torch.full_like(scores, -torch.inf)
+        whole = (~scores.isnan()).all(dim=1).tolist()
+        for row, item in enumerate(self.items):
+            token = self.padding
+            if item.state.finish_reason is None and not whole[row]:
+                item.state.finish_reason = "not_finite"
+            elif item.state.finish_reason is None:
+                token = item.sampler.choose(scores[row])
+                item.state.add(token, token in self.ends)
+                self.send(item)
+            chosen[row, token] = 0.0
+        return chosen
+
+    def send(self, item: GenerationInput) -> None:
+        for pieces in item.out:
+            new = item.state.take()
+            if new:
+                pieces.send(to_json({"text": new}) + b"\n", LINES)
+
+
+class Finished(StoppingCriteria):
+    """Which items are done; without it the batch would run on to the limit of its longest."""
+
+    def __init__(self, items: Sequence[GenerationInput]) -> None:
+        self.items = items
+
+    def __call__(self, input_ids: LongTensor, scores: Any, **kwargs: Any) -> Any:
+        done = [item.state.finish_reason is not None for item in self.items]
+        return torch.tensor(done, device=input_ids.device)

@@ -1,0 +1,101 @@
+"""Token classification: a text in, the entities it names out, with where they stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.errors import InternalError
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import Payload
+from handlers.protocol.response import JSON, Response, to_json
+from handlers.text.encoder import TextEncoder
+from handlers.text.handler import TextInput
+
+OUTSIDE = "O"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenClassificationInput(TextInput):
+    """offsets: for each token where it begins and ends in the text, in characters; None for one that is not of it."""
+
+    text: str
+    offsets: list[tuple[int, int] | None]
+
+
+class TokenClassification(TextEncoder[TokenClassificationInput, NDArray[np.float32]]):
+    """For models whose labels are in the BIO scheme (Ramshaw and Marcus 1995): B-X begins an X, I-X goes on with it."""
+
+    outputs = ("logits",)
+
+    def decode(self, payload: Payload) -> TokenClassificationInput:
+        text = self.read(payload.data)
+        encoded, total = self.tokens(text, return_offsets_mapping=True, return_special_tokens_mask=True)
+        offsets = [
+            None if special else (start, end)
+            for (start, end), special in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
+        ]
+        return TokenClassificationInput(ids=encoded["input_ids"], total=total, text=text, offsets=offsets)
+
+    def run(self, items: Sequence[TokenClassificationInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
+        """Probabilities (tokens, labels) for each text, without its padding."""
+        [logits] = self.forward(tokens)
+        probabilities = logits.softmax(dim=2).cpu().numpy()
+        return [each[self.place(item, len(each))] for item, each in zip(items, probabilities, strict=True)]
+
+    def encode(self, item: TokenClassificationInput, output: NDArray[np.float32], accept: str) -> Response:
+        negotiate(accept, (JSON,))
+        if not np.isfinite(output).all():
+            raise InternalError("the model's output for this input is not finite")
+        found = entities(item, output, self.labels)
+        return Response(
+            to_json({"entities": found} | item.truncation_info()), classes=[each["label"] for each in found]
+        )
+
+
+def entities(
+    sentence: TokenClassificationInput, probabilities: NDArray[np.float32], labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Neighbouring tokens of one kind as one entity; a B- begins another, as does a change of kind.
+
+    The score is the mean of its tokens' probabilities. Labels without a prefix count as I-.
+    """
+    groups: list[tuple[str, list[tuple[int, int]], list[float]]] = []
+    last = OUTSIDE
+    for offset, row in zip(sentence.offsets, probabilities, strict=True):
+        if offset is None:
+            continue
+        index = int(row.argmax())
+        prefix, kind = parts(labels[index])
+        if kind != OUTSIDE:
+            if prefix == "B" or kind != last:
+                groups.append((kind, [], []))
+            groups[-1][1].append(offset)
+            groups[-1][2].append(float(row[index]))
+        last = kind
+    found = []
+    for kind, offsets, scores in groups:
+        start, end = trimmed(sentence.text, offsets[0][0], offsets[-1][1])
+        if start < end:
+            score = sum(scores) / len(scores)
+            found.append({"label": kind, "text": sentence.text[start:end], "start": start, "end": end, "score": score})
+    return found
+
+
+def parts(label: str) -> tuple[str, str]:
+    """`"B-PER"` → `("B", "PER")`."""
+    return (label[0], label[2:]) if label.startswith(("B-", "I-")) else ("I", label)
+
+
+def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """Without the space that some tokenizers count as part of the word behind it."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end

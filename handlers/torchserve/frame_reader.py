@@ -1,0 +1,96 @@
+"""Reads TorchServe's requests from its socket a buffer at a time.
+
+TorchServe 0.12 reads every length and every field of a request, its HTTP headers among them, with a `recv` of its own:
+forty-five a request. The frames are its own (ts/protocol/otf_message_handler.py): a command, then requests of
+(id, headers, parameters), every field after its length as a big-endian 32-bit integer, every list closed by -1.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from struct import Struct
+from typing import Any
+
+INTEGER = Struct("!i")
+PREDICT = b"I"
+END = -1
+# A request of 640 × 480 pixels as JPEG is 100 KB; the buffer grows to the largest batch that came.
+BUFFER = 1 << 20
+
+
+class FrameReader:
+    """One message after another; a message is in the buffer from its first byte on."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(BUFFER)
+        self.filled = 0
+        self.position = 0
+
+    def message(self, connection: socket.socket) -> tuple[bytes, list[dict[str, Any]]]:
+        """The next batch, as TorchServe's own `retrieve_msg` returns it; ends the process when TorchServe has gone.
+
+        TorchServe sends nothing more before it has the answer, so what is in the buffer is this message and no other.
+        """
+        self.filled = self.position = 0
+        command = self.take(connection, 1)
+        if command != PREDICT:
+            raise ValueError(f"command {bytes(command)!r}; a loaded worker takes {PREDICT!r} only")
+        batch = []
+        while (length := self.integer(connection)) != END:
+            request: dict[str, Any] = {"requestId": self.take(connection, length)}
+            request["headers"] = headers = []
+            while (length := self.integer(connection)) != END:
+                name = self.take(connection, length)
+                headers.append({"name": name, "value": self.field(connection)})
+            request["parameters"] = parameters = []
+            while (length := self.integer(connection)) != END:
+                part = self.take(connection, length).decode()
+                content_type = self.field(connection).decode()
+                parameters.append({"name": part, "contentType": content_type, "value": self.body(connection)})
+            batch.append(request)
+        return PREDICT, batch
+
+    def field(self, connection: socket.socket) -> bytearray:
+        return self.take(connection, self.integer(connection))
+
+    def body(self, connection: socket.socket) -> bytes:
+        """A field that handlers take as bytes: the only copy of a large one."""
+        length = self.integer(connection)
+        if self.filled - self.position < length:
+            self.fill(connection, length)
+        start, self.position = self.position, self.position + length
+        with memoryview(self.buffer) as view:
+            return bytes(view[start : self.position])
+
+    def integer(self, connection: socket.socket) -> int:
+        if self.filled - self.position < INTEGER.size:
+            self.fill(connection, INTEGER.size)
+        value: int = INTEGER.unpack_from(self.buffer, self.position)[0]
+        self.position += INTEGER.size
+        return value
+
+    def take(self, connection: socket.socket, length: int) -> bytearray:
+        if self.filled - self.position < length:
+            self.fill(connection, length)
+        start, self.position = self.position, self.position + length
+        return self.buffer[start : self.position]
+
+    def fill(self, connection: socket.socket, length: int) -> None:
+        """Receive until `length` bytes are there from the position on, and whatever came with them."""
+        wanted = self.position + length
+        if wanted > len(self.buffer):
+            self.buffer += bytes(max(wanted, 2 * len(self.buffer)) - len(self.buffer))
+        with memoryview(self.buffer) as view:
+            while self.filled < wanted:
+                received = connection.recv_into(view[self.filled :])
+                if not received:
+                    sys.exit(0)
+                self.filled += received
+
+
+def install() -> None:
+    """Read so from the next message on, in a worker of TorchServe's; nothing elsewhere."""
+    worker: Any = sys.modules["__main__"]
+    if hasattr(worker, "TorchModelServiceWorker") and hasattr(worker, "retrieve_msg"):
+        worker.retrieve_msg = FrameReader().message

@@ -1,0 +1,121 @@
+"""What batches cost and what came out of them, for Prometheus.
+
+Histograms in seconds of each stage, and of the batch's size; counters of requests by the code they were answered with,
+and of the classes found. TorchServe reads a worker's metrics as lines of text from its standard output, each at 20 µs:
+seven a batch took a fifth of all its processor time. So a worker adds up and says once a second what has come to it.
+TorchServe's histograms take one value a line, and none has buckets below 5 ms; ours are counters that have the names
+and labels of a histogram, which is all that Prometheus's functions look at.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock, Thread
+from typing import Any
+
+from handlers.protocol.response import Response
+from handlers.torchserve.histogram import SECONDS, SIZES, Histogram
+
+INTERVAL = 1.0  # seconds
+STAGES = ("DecodeTime", "InferenceTime", "EncodeTime")
+UNSAFE = re.compile(r"[^\w .+-]")  # what the line's own syntax uses
+HOST = socket.gethostname()
+# What is written to a pipe at once up to this many bytes, nothing else comes into (PIPE_BUF of Linux).
+ATOMIC = 4096
+
+
+class Counts:
+    """What has been counted in one interval."""
+
+    def __init__(self) -> None:
+        self.histograms = {**{stage: Histogram(SECONDS) for stage in STAGES}, "BatchSize": Histogram(SIZES)}
+        self.codes: Counter[int] = Counter()
+        self.classes: Counter[str] = Counter()
+
+    def add(self, seconds: Mapping[str, float], answers: Sequence[Response]) -> None:
+        for stage, value in seconds.items():
+            self.histograms[stage].observe(value)
+        self.histograms["BatchSize"].observe(len(answers))
+        self.codes.update(answer.status for answer in answers)
+        self.classes.update(label for answer in answers for label in answer.classes)
+
+    def series(self) -> Iterator[tuple[str, str, str, float]]:
+        """(name, unit, what its labels hold beside the model, increment), as deploy/metrics.yaml lists them."""
+        for name, histogram in self.histograms.items():
+            unit = "count" if name == "BatchSize" else "seconds"
+            for suffix, bound, value in histogram.series():
+                yield name + suffix, unit, f",le:{bound}" if bound else "", value
+        for code, count in self.codes.items():
+            yield "ModelRequests", "count", f",Code:{code}", float(count)
+        for label, count in self.classes.items():
+            yield "PredictedClass", "count", f",Class:{UNSAFE.sub('_', label)}", float(count)
+
+
+class MetricsReporter:
+    """Of one worker; safe to `add` to while it is written."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self.labels = f"ModelName:{model},ModelVersion:{version}"
+        self.lock = Lock()
+        self.tally = Counts()
+        self.written_once = False
+
+    def add(self, seconds: Mapping[str, float], answers: Sequence[Response]) -> None:
+        """One batch: the seconds of its stages, and its answers."""
+        with self.lock:
+            self.tally.add(seconds, answers)
+
+    def lines(self) -> list[str]:
+        """What has come since the last call, in the form that TorchServe's CachingMetric gives a line.
+
+        The first time it says zeros as well: a rate needs a value to start from.
+        """
+        with self.lock:
+            tally, self.tally = self.tally, Counts()
+        end = f"|#type:COUNTER|#hostname:{HOST},{int(time.time())}\n"
+        lines = [
+            f"[METRICS]{name}.{unit}:{value}|#{self.labels}{labels},Level:Model{end}"
+            for name, unit, labels, value in tally.series()
+            if value or not self.written_once
+        ]
+        self.written_once = True
+        return lines
+
+    def write(self) -> None:
+        """To standard output, in whole lines."""
+        piece = ""
+        for line in self.lines():
+            if len((piece + line).encode()) > ATOMIC:
+                sys.stdout.write(piece)
+                piece = ""
+            piece += line
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+    def start(self) -> None:
+        """Write every INTERVAL from now on, beside the worker's own work."""
+        Thread(target=self.run, name="report", daemon=True).start()
+
+    def run(self) -> None:
+        while True:
+            time.sleep(INTERVAL)
+            self.write()
+
+
+def silence_prediction_time(metrics: Any) -> None:
+    """Silence the one line TorchServe adds for every batch, PredictionTime: the stages say it and more.
+
+    metrics: TorchServe's cache of the worker. A handler's own metrics go through as before.
+    """
+    add_time = metrics.add_time
+
+    def add(name: str, *arguments: Any, **named: Any) -> None:
+        if name != "PredictionTime":
+            add_time(name, *arguments, **named)
+
+    metrics.add_time = add

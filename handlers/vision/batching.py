@@ -1,0 +1,95 @@
+"""Images on their way from requests to a batch on the model's device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from handlers.acceleration.gpu import to_device
+from handlers.batching.isolation import is_poisoned
+from handlers.protocol.payload import Payload
+from handlers.vision.decoding import decode_image, decode_pixels, open_image
+from handlers.vision.nvjpeg import is_plain
+from handlers.vision.transform import ImageTransform
+
+logger = logging.getLogger(__name__)
+
+# uint8 (3, height, width), resized and cropped, on the CPU; or a JPEG that is decoded with the others of its batch.
+ImageData = Tensor | bytes
+DecodeFiles = Callable[[Sequence[bytes]], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class ImageBatcher:
+    """Decodes each image on the CPU while its request is read."""
+
+    transform: ImageTransform
+    max_pixels: int
+    device: torch.device
+
+    def open(self, payload: Payload) -> ImageData:
+        """One picture; a RequestError as `decode_image` raises it."""
+        return self.transform.geometry(decode_image(payload, self.max_pixels))
+
+    def batch(self, opened: Sequence[ImageData]) -> Tensor:
+        """uint8 (N, 3, height, width) on the device, in the order given."""
+        return to_device([self.decoded(one) for one in opened], self.device)
+
+    def decoded(self, one: ImageData) -> Tensor:
+        """Raises MalformedInput for a file that breaks off in what comes after its header."""
+        if isinstance(one, Tensor):
+            return one
+        return self.transform.geometry(decode_pixels(open_image(one, self.max_pixels), one))
+
+
+@dataclass(frozen=True)
+class JpegBatcher(ImageBatcher):
+    """Decodes the JPEGs of a batch together, on the device; images that are not `is_plain` as ImageBatcher does.
+
+    decode_files: JPEGs → uint8 (3, H, W) each, on the device; a RuntimeError when it refuses any of them.
+    """
+
+    decode_files: DecodeFiles
+
+    def open(self, payload: Payload) -> ImageData:
+        """The header is read here, so that its errors and the limit of pixels come before anything is decoded."""
+        if isinstance(payload.data, bytes):
+            header = open_image(payload.data, self.max_pixels, payload.content_type)
+            if is_plain(header, payload.data):
+                return payload.data
+        return super().open(payload)
+
+    def batch(self, opened: Sequence[ImageData]) -> Tensor:
+        """As above. Where the device refuses a file, the CPU decodes all, and its error is raised: `run_batch` then
+        halves the batch until only the file that is broken is answered with it."""
+        files = [one for one in opened if isinstance(one, bytes)]
+        if not files:
+            return super().batch(opened)
+        try:
+            decoded = iter(self.together(files))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            if is_poisoned(error):
+                raise
+            logger.info("a batch is decoded on the CPU: %s", str(error).partition("\n")[0])
+            return super().batch(opened)
+        rest = [one for one in opened if isinstance(one, Tensor)]
+        moved = iter(to_device(rest, self.device) if rest else ())
+        return torch.stack([next(decoded) if isinstance(one, bytes) else next(moved) for one in opened])
+
+    def together(self, files: Sequence[bytes]) -> list[Tensor]:
+        """Decoded, resized and cropped; those of one size in one call, since calls cost a GPU more than pixels do."""
+        images = self.decode_files(files)
+        alike: dict[torch.Size, list[int]] = {}
+        for index, image in enumerate(images):
+            alike.setdefault(image.shape, []).append(index)
+        for indices in alike.values():
+            resized = self.transform.geometry_on_gpu(torch.stack([images[index] for index in indices]))
+            for index, image in zip(indices, resized, strict=True):
+                images[index] = image
+        return images

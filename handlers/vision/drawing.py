@@ -1,0 +1,45 @@
+"""Answers people look at: boxes and masks drawn over the picture, as PNG."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
+
+from handlers.vision.decoding import to_png
+
+GOLDEN_RATIO = 0.618034
+
+
+def colour(index: int) -> tuple[int, int, int]:
+    """A colour of its own for each class: hues a golden ratio apart stay distinct however many there are."""
+    red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.85, 1.0)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def draw_boxes(image_CHW: Tensor, boxes_N4: Tensor, indices: Sequence[int], captions: Sequence[str]) -> bytes:
+    """Boxes with captions over a uint8 picture, as PNG."""
+    if len(indices):
+        width = max(2, round(max(image_CHW.shape) / 300))
+        colours = [colour(index) for index in indices]
+        image_CHW = draw_bounding_boxes(image_CHW, boxes_N4, labels=list(captions), colors=colours, width=width)
+    return to_png(image_CHW.permute(1, 2, 0).numpy())
+
+
+def draw_masks(image_CHW: Tensor, masks_NHW: Tensor, indices: Sequence[int]) -> Tensor:
+    """Half-transparent masks over a uint8 picture; a uint8 picture again."""
+    if not len(indices):
+        return image_CHW
+    return draw_segmentation_masks(image_CHW, masks_NHW, alpha=0.5, colors=[colour(index) for index in indices])
+
+
+def draw_label_map(image_CHW: Tensor, label_map_HW: NDArray[np.uint8]) -> bytes:
+    """Every class but the background (0) tinted over the picture, as PNG."""
+    present = [int(index) for index in np.unique(label_map_HW) if index]
+    masks_NHW = torch.from_numpy(np.stack([label_map_HW == i for i in present])) if present else torch.empty(0)
+    return to_png(draw_masks(image_CHW, masks_NHW, present).permute(1, 2, 0).numpy())

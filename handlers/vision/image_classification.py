@@ -1,0 +1,121 @@
+"""Image classification: a picture in, the most probable classes out, and on request an embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from handlers.base import Handler
+from handlers.errors import InternalError, InvalidInput
+from handlers.loader import LoadError, load_model
+from handlers.networks.embedding import WithEmbedding
+from handlers.networks.normalised import Normalised
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.response import JSON, Response, to_json
+from handlers.ranking import rank
+from handlers.vision.batching import ImageBatcher, ImageData
+from handlers.vision.decoding import MAX_PIXELS
+from handlers.vision.gpu_batching import example, on_gpu, sample
+from handlers.vision.nvjpeg import decode_together
+from handlers.vision.transform import ImageTransform
+
+
+@dataclass(frozen=True)
+class ClassificationInput:
+    """image: uint8 (3, height, width), resized and cropped, not yet normalised; or a JPEG not yet decoded."""
+
+    image: ImageData
+    top_k: int
+    embedding: bool
+
+
+@dataclass(frozen=True)
+class ClassificationOutput:
+    """logits: (classes,), of all tasks one after the other. embedding: (dimensions,), or None where there is none."""
+
+    logits: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None
+
+
+class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
+    """For models that return logits (B, classes).
+
+    The artifact's preprocessing holds, beside the transform, `tasks`: {name: labels} of a model with several, whose
+    logits stand one task after the other; and `embedding`: the layer that gives one.
+    """
+
+    input_type = InputType.MEDIA
+
+    def load(self) -> None:
+        preprocessing = dict(self.artifact.preprocessing)
+        self.tasks: dict[str, list[str]] = preprocessing.pop("tasks", {})
+        layer = preprocessing.pop("embedding", None)
+        self.layer = self.options.get("embedding", layer)
+        self.transform = ImageTransform.from_dict(preprocessing)
+        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
+        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher))
+        if self.device.type == "cuda":
+            choice, decode = self.options.get("decode", "auto"), partial(decode_together, device=self.device)
+            self.batcher = on_gpu(self.batcher, sample(self.artifact), self.forward, choice, decode)
+        self.top_k = int(self.options.get("top_k", 5))
+
+    def build(self) -> Normalised:
+        network = self.with_embedding(load_model(self.artifact, self.device))
+        return Normalised(network, self.transform).to(self.device).eval()
+
+    def with_embedding(self, model: nn.Module) -> nn.Module:
+        if not self.layer:
+            return model
+        if self.artifact.format != "safetensors":
+            raise LoadError(f"embedding: wanted weights as safetensors; {self.artifact.format} has no layers to name")
+        return WithEmbedding(model, self.layer)
+
+    def decode(self, payload: Payload) -> ClassificationInput:
+        top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
+        embedding = payload.flag("embedding", False)
+        if embedding and not self.layer:
+            raise InvalidInput("embedding: this model gives none; its spec names no layer (options.embedding)")
+        return ClassificationInput(self.batcher.open(payload), top_k, embedding)
+
+    def predict(self, items: Sequence[ClassificationInput]) -> Sequence[ClassificationOutput]:
+        batch_NCHW = self.batcher.batch([item.image for item in items])
+        logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
+        embeddings = embedding[0] if embedding else [None] * len(items)
+        return [ClassificationOutput(*found) for found in zip(logits, embeddings, strict=True)]
+
+    def encode(self, item: ClassificationInput, output: ClassificationOutput, accept: str) -> Response:
+        """{"predictions": […]}, or {"tasks": {name: […]}} of a model with several; and "embedding" where asked for."""
+        negotiate(accept, (JSON,))
+        body: dict[str, object]
+        if self.tasks:
+            parts = np.split(output.logits, np.cumsum([len(labels) for labels in self.tasks.values()])[:-1])
+            answers = {
+                name: rank(softmax(part), labels, item.top_k)
+                for (name, labels), part in zip(self.tasks.items(), parts, strict=True)
+            }
+            body = {"tasks": answers}
+            classes = [f"{name}.{ranked[0]['label']}" for name, ranked in answers.items()]
+        else:
+            ranked = rank(softmax(output.logits), self.labels, item.top_k)
+            body = {"predictions": ranked}
+            classes = [ranked[0]["label"]]
+        if item.embedding and output.embedding is not None:
+            if not np.isfinite(output.embedding).all():
+                raise InternalError("the embedding of this input is not finite")
+            body["embedding"] = output.embedding
+        return Response(to_json(body), classes=classes)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (classes,); what is not finite stays so."""
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(logits - logits.max())
+        probabilities: NDArray[np.float32] = weights / weights.sum()
+    return probabilities

@@ -1,0 +1,107 @@
+"""Object detection: a picture in, boxes with labels and scores out, in the picture's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from handlers.base import Handler
+from handlers.errors import InternalError
+from handlers.loader import channels_last, load_model
+from handlers.networks.detector_trunk import example_for, extract, install, names_of
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.response import JSON, PNG, Response, to_json
+from handlers.vision.decoding import MAX_PIXELS, decode_image
+from handlers.vision.drawing import draw_boxes
+
+
+@dataclass(frozen=True)
+class DetectionInput:
+    """image: uint8 (3, height, width), as it was sent."""
+
+    image: Tensor
+    score_threshold: float
+    max_detections: int
+
+
+class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
+    """For models with torchvision's detection contract: a list of pictures of any sizes in, a list of dicts out."""
+
+    input_type = InputType.MEDIA
+
+    def load(self) -> None:
+        self.model = channels_last(load_model(self.artifact, self.device))
+        self.accelerate_trunk()
+        # torchvision pads pictures of different sizes to one, and what is padded changes features near the edges and
+        # with them the answer. Only a model that resizes all pictures to one size can take them mixed.
+        self.mixes_sizes = getattr(getattr(self.model, "transform", None), "fixed_size", None) is not None
+        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.score_threshold = float(self.options.get("score_threshold", 0.5))
+        self.max_detections = int(self.options.get("max_detections", 100))
+
+    def accelerate_trunk(self) -> None:
+        """Replace backbone and one-stage head, which take nearly all of the time, by their fastest form."""
+        trunk = extract(self.model)
+        if trunk is None:
+            return
+        example, dynamic = example_for(self.model)
+        names = names_of(trunk, example.to(self.device))
+        install(self.model, self.accelerate(lambda: trunk, example, dynamic), *names)
+
+    def decode(self, payload: Payload) -> DetectionInput:
+        return DetectionInput(
+            decode_image(payload, self.max_pixels),
+            payload.number("score_threshold", self.score_threshold, 0.0, 1.0),
+            payload.integer("max_detections", self.max_detections, 1, 1000),
+        )
+
+    def predict(self, items: Sequence[DetectionInput]) -> Sequence[dict[str, Tensor]]:
+        """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each picture, best first, on the CPU."""
+        groups: dict[torch.Size, list[int]] = {}
+        for index, item in enumerate(items):
+            groups.setdefault(torch.Size() if self.mixes_sizes else item.image.shape, []).append(index)
+        outputs: dict[int, dict[str, Tensor]] = {}
+        for indices in groups.values():
+            outputs.update(zip(indices, self.detect([items[i].image for i in indices]), strict=True))
+        return [self.select(item, outputs[index]) for index, item in enumerate(items)]
+
+    def detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        outputs = self.model([image.to(self.device, non_blocking=True).to(torch.float32).div_(255) for image in images])
+        # A scripted torchvision detector returns (losses, detections).
+        return outputs[1] if isinstance(outputs, tuple) else outputs
+
+    def select(self, item: DetectionInput, output: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Detections at or above the request's threshold, best first, at most as many as it wants."""
+        scores = output["scores"]
+        order = scores.argsort(descending=True, stable=True)
+        order = order[scores[order] >= item.score_threshold][: item.max_detections]
+        return {name: values[order].cpu() for name, values in output.items()}
+
+    def detections(self, output: dict[str, Tensor]) -> list[dict[str, Any]]:
+        boxes_N4, scores = output["boxes"], output["scores"]
+        if not (torch.isfinite(boxes_N4).all() and torch.isfinite(scores).all()):
+            raise InternalError("the model's output for this input is not finite")
+        rows = zip(boxes_N4.tolist(), output["labels"].tolist(), scores.tolist(), strict=True)
+        return [{"box": box, "label": self.labels[i], "score": score, "index": i} for box, i, score in rows]
+
+    def encode(self, item: DetectionInput, output: dict[str, Tensor], accept: str) -> Response:
+        found = self.detections(output)
+        classes = [d["label"] for d in found]
+        if negotiate(accept, (JSON, PNG)) == PNG:
+            captions = [f"{d['label']} {d['score']:.2f}" for d in found]
+            canvas = self.canvas(item, output)
+            drawn = draw_boxes(canvas, output["boxes"], [d["index"] for d in found], captions)
+            return Response(drawn, PNG, classes=classes)
+        return Response(to_json(self.body(item, output, found)), classes=classes)
+
+    def canvas(self, item: DetectionInput, output: dict[str, Tensor]) -> Tensor:
+        """What boxes are drawn over."""
+        return item.image
+
+    def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"detections": found}

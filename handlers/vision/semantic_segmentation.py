@@ -1,0 +1,93 @@
+"""Semantic segmentation: a picture in, one mask per class out, in the picture's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from handlers.acceleration.gpu import to_device
+from handlers.base import Handler
+from handlers.errors import InternalError
+from handlers.loader import load_model
+from handlers.networks.normalised import Normalised
+from handlers.protocol.negotiation import negotiate
+from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.response import JSON, PNG, Response, to_json
+from handlers.vision.batching import ImageBatcher
+from handlers.vision.decoding import MAX_PIXELS, decode_image, to_png
+from handlers.vision.drawing import draw_label_map
+from handlers.vision.gpu_batching import example
+from handlers.vision.rle import encode_mask
+from handlers.vision.transform import ImageTransform
+
+RENDERINGS = ("overlay", "label-map")
+
+
+@dataclass(frozen=True)
+class SegmentationInput:
+    """image: uint8 (3, height, width) as it was sent; small: the same at the model's size. render: of a PNG."""
+
+    image: Tensor
+    small: Tensor
+    render: str
+
+
+class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
+    """labels[0] is the background: it has no segment of its own in the answer."""
+
+    input_type = InputType.MEDIA
+
+    def load(self) -> None:
+        if len(self.labels) > 256:
+            raise ValueError(f"{len(self.labels)} classes do not fit into an 8-bit label map")
+        self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
+        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
+        self.forward = self.accelerate(self.build, example(self.artifact, batcher))
+        self.min_area = int(self.options.get("min_area", 1))
+
+    def build(self) -> Normalised:
+        return Normalised(load_model(self.artifact, self.device), self.transform).to(self.device).eval()
+
+    def decode(self, payload: Payload) -> SegmentationInput:
+        render = payload.choice("render", "overlay", RENDERINGS)
+        image = decode_image(payload, self.max_pixels)
+        return SegmentationInput(image, self.transform.geometry(image), render)
+
+    def predict(self, items: Sequence[SegmentationInput]) -> Sequence[NDArray[np.uint8]]:
+        """A label map (height, width) of class indices for each picture, at its own size."""
+        batch_NCHW = to_device([item.small for item in items], self.device)
+        (logits_NCHW,) = self.forward(batch_NCHW)
+        return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
+
+    def label_map(self, item: SegmentationInput, logits_CHW: Tensor) -> NDArray[np.uint8]:
+        """The class of each pixel of the picture, by the logits stretched to its size.
+
+        Three quick forms of slow calls: aminmax hands on what is not finite at an eighth of isfinite's time, max over
+        a dimension gives argmax's indices at a fifth of its time, and both it and the stretching are faster where a
+        pixel's logits lie side by side.
+        """
+        if not torch.isfinite(torch.stack(torch.aminmax(logits_CHW))).all():
+            raise InternalError("the model's output for this input is not finite")
+        size = list(item.image.shape[1:])
+        logits_NCHW = logits_CHW[None].contiguous(memory_format=torch.channels_last)
+        [full_CHW] = F.interpolate(logits_NCHW, size, mode="bilinear", align_corners=False)
+        return full_CHW.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+
+    def encode(self, item: SegmentationInput, output: NDArray[np.uint8], accept: str) -> Response:
+        areas = np.bincount(output.ravel(), minlength=len(self.labels))
+        found = [i for i in range(1, len(self.labels)) if areas[i] >= self.min_area]
+        classes = [self.labels[i] for i in found]
+        if negotiate(accept, (JSON, PNG)) == PNG:
+            drawn = to_png(output) if item.render == "label-map" else draw_label_map(item.image, output)
+            return Response(drawn, PNG, classes=classes)
+        segments = [
+            {"label": self.labels[i], "index": i, "rle": encode_mask(output == i), "area": int(areas[i])} for i in found
+        ]
+        return Response(to_json({"size": list(output.shape), "segments": segments}), classes=classes)

@@ -1,0 +1,99 @@
+"""Our reader of TorchServe's frames gives what TorchServe's own gives."""
+
+import os
+import socket
+import struct
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ts.protocol.otf_message_handler import retrieve_msg
+
+from handlers.torchserve.frame_reader import BUFFER, FrameReader
+
+Pair = tuple[bytes, bytes]
+Request = tuple[bytes, list[Pair], list[tuple[str, str, bytes]]]
+
+
+def field(value: bytes) -> bytes:
+    return struct.pack("!i", len(value)) + value
+
+
+def frame(batch: list[Request]) -> bytes:
+    end = struct.pack("!i", -1)
+    wire = b"I"
+    for identifier, headers, parameters in batch:
+        wire += field(identifier)
+        wire += b"".join(field(name) + field(value) for name, value in headers) + end
+        for name, content_type, value in parameters:
+            wire += field(name.encode()) + field(content_type.encode()) + field(value)
+        wire += end
+    return wire + end
+
+
+def read(reader: Any, *chunks: bytes) -> Any:
+    """What `reader` returns when the chunks arrive one after another."""
+    here, there = socket.socketpair()
+
+    def send() -> None:
+        for chunk in chunks:
+            there.sendall(chunk)
+
+    with here, there:
+        sender = threading.Thread(target=send)
+        sender.start()
+        message = reader(here)
+        sender.join()
+    return message
+
+
+names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12)
+pairs = st.tuples(names.map(str.encode), st.binary(max_size=30))
+requests = st.tuples(
+    names.map(str.encode), st.lists(pairs, max_size=4), st.lists(st.tuples(names, names, st.binary(max_size=50)))
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(batch=st.lists(requests, min_size=1, max_size=4), cut=st.floats(0, 1))
+def test_any_batch_is_read_as_torchserve_reads_it(batch: list[Request], cut: float) -> None:
+    wire = frame(batch)
+    middle = int(cut * len(wire))
+    environment = os.environ.pop("TS_DECODE_INPUT_REQUEST", None)
+    os.environ["TS_DECODE_INPUT_REQUEST"] = "false"  # as config.properties has it
+    try:
+        assert read(FrameReader().message, wire[:middle], wire[middle:]) == read(retrieve_msg, wire)
+    finally:
+        del os.environ["TS_DECODE_INPUT_REQUEST"]
+        if environment is not None:
+            os.environ["TS_DECODE_INPUT_REQUEST"] = environment
+
+
+def test_one_reader_reads_message_after_message_of_any_size() -> None:
+    reader = FrameReader()
+    for size in (10, 3 * BUFFER, 0, 100):
+        body = bytes(size)
+        _, [request] = read(reader.message, frame([(b"id", [], [("body", "image/jpeg", body)])]))
+        assert request["parameters"][0]["value"] == body
+
+
+def test_what_was_read_does_not_change_with_the_next_message() -> None:
+    reader = FrameReader()
+    _, [first] = read(reader.message, frame([(b"one", [], [("body", "", b"aaaa")])]))
+    read(reader.message, frame([(b"two", [], [("body", "", b"bbbb")])]))
+    assert first["parameters"][0]["value"] == b"aaaa"
+
+
+def test_the_process_ends_when_torchserve_has_gone() -> None:
+    here, there = socket.socketpair()
+    there.sendall(frame([(b"id", [], [])])[:-2])
+    there.close()
+    with here, pytest.raises(SystemExit):
+        FrameReader().message(here)
+
+
+def test_another_command_is_an_error() -> None:
+    with pytest.raises(ValueError, match="command b'X'"):
+        read(FrameReader().message, b"X")

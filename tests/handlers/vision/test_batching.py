@@ -1,0 +1,246 @@
+"""ImageBatcher decoded with the others of their batch answer as those decoded alone, and fail alone."""
+
+import io
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from handlers.batching.isolation import run_batch
+from handlers.errors import MalformedInput, RequestError, TooLarge
+from handlers.loader import LoadError
+from handlers.protocol.payload import Payload
+from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
+from handlers.vision.decoding import decode_image
+from handlers.vision.gpu_batching import Choice, on_gpu
+from handlers.vision.nvjpeg import decode_together, is_plain
+from handlers.vision.transform import ImageTransform
+from tests.inputs import PICTURES, encoded
+
+TRANSFORM = ImageTransform(resize=96, crop=(64, 64))
+CPU = torch.device("cpu")
+MAX_PIXELS = 100_000
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+def jpeg(image: Image.Image = PICTURES[0], **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **{"quality": 90, "subsampling": 0, **options})
+    return buffer.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return jpeg(exif=exif)
+
+
+def as_rgb(data: bytes) -> bytes:
+    """With an Adobe marker that says the components are RGB."""
+    return data[:2] + b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00" + data[2:]
+
+
+WHOLE = jpeg()
+ODD = {
+    "PNG": encoded(PICTURES[0]),
+    "progressive": jpeg(progressive=True),
+    "CMYK": jpeg(PICTURES[0].convert("CMYK")),
+    "grey": jpeg(PICTURES[0].convert("L")),
+    "turned": turned(),
+    "RGB": as_rgb(WHOLE),
+    "with more behind it": WHOLE + b"more",
+    "cut off": WHOLE[:-2],
+    "cut off in the middle": WHOLE[: len(WHOLE) // 2],
+}
+
+
+@pytest.mark.parametrize("data", [WHOLE, jpeg(subsampling=2), jpeg(exif=Image.Exif()), jpeg(restart_marker_blocks=4)])
+def test_a_plain_jpeg_is_one(data: bytes) -> None:
+    assert is_plain(Image.open(io.BytesIO(data)), data)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_a_gpu_may_decode_otherwise_is_not(name: str) -> None:
+    assert not is_plain(Image.open(io.BytesIO(ODD[name])), ODD[name])
+
+
+def together(device: torch.device = CPU, asked: list[int] | None = None) -> JpegBatcher:
+    """On a CPU libjpeg-turbo decodes the batch, as strictly as nvJPEG: one refused file refuses all."""
+
+    def decode(files: Sequence[bytes]) -> list[Tensor]:
+        if asked is not None:
+            asked.append(len(files))
+        buffers = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
+        images: list[Tensor] = decode_jpeg(buffers, mode=ImageReadMode.RGB)
+        return images
+
+    chosen = decode if device.type == "cpu" else partial(decode_together, device=device)
+    return JpegBatcher(TRANSFORM, MAX_PIXELS, device, chosen)
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if "cut off" not in name])
+def test_a_mixed_batch_keeps_its_order(name: str) -> None:
+    asked: list[int] = []
+    pictures = together(asked=asked)
+    files = [WHOLE, ODD[name], jpeg(PICTURES[1]), WHOLE, jpeg(PICTURES[2])]
+    batch = pictures.batch([pictures.open(Payload(file)) for file in files])
+    alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
+    assert torch.equal(batch, torch.stack([alone.decoded(alone.open(Payload(file))) for file in files]))
+    assert asked == [4]
+
+
+@pytest.mark.parametrize("name", ["cut off", "cut off in the middle"])
+def test_a_file_cut_off_is_refused_as_it_is_read(name: str) -> None:
+    with pytest.raises(MalformedInput):
+        together().open(Payload(ODD[name]))
+
+
+def test_the_limit_of_pixels_comes_before_decoding() -> None:
+    with pytest.raises(TooLarge, match="the limit is 100000"):
+        together().open(Payload(jpeg(Image.new("RGB", (400, 300)))))
+
+
+def broken_inside() -> bytes:
+    """Its header is sound and its last bytes are those of a whole file, but its Huffman tables are not there."""
+    start = WHOLE.index(b"\xff\xc4")
+    length = int.from_bytes(WHOLE[start + 2 : start + 4], "big")
+    return WHOLE[: start + 4] + bytes(length - 2) + WHOLE[start + 2 + length :]
+
+
+def predicted(pictures: JpegBatcher, files: Sequence[bytes]) -> list[object]:
+    opened = [pictures.open(Payload(file)) for file in files]
+    return run_batch(lambda items: [image.cpu() for image in pictures.batch(items)], opened)
+
+
+def check_that_it_fails_alone(pictures: JpegBatcher) -> None:
+    bad = broken_inside()
+    with pytest.raises(RequestError):  # as the CPU has always answered it
+        decode_image(Payload(bad))
+    outputs = predicted(pictures, [WHOLE, bad, jpeg(PICTURES[1]), ODD["PNG"], WHOLE])
+    assert isinstance(outputs.pop(1), MalformedInput)
+    for output, file in zip(outputs, [WHOLE, jpeg(PICTURES[1]), ODD["PNG"], WHOLE], strict=True):
+        assert isinstance(output, Tensor)
+        expected = TRANSFORM.geometry(decode_image(Payload(file)))
+        assert (output.int() - expected.int()).abs().float().mean() < 1
+
+
+def test_a_file_broken_inside_fails_alone() -> None:
+    check_that_it_fails_alone(together())
+
+
+def test_a_decoder_that_refuses_leaves_the_batch_to_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(files: Sequence[bytes]) -> list[Tensor]:
+        raise RuntimeError("Error while decoding JPEG images: Failed to decode batch: 6")
+
+    pictures = JpegBatcher(TRANSFORM, MAX_PIXELS, CPU, refuse)
+    with caplog.at_level(logging.INFO):
+        batch = pictures.batch([WHOLE, WHOLE])
+    assert torch.equal(batch[0], TRANSFORM.geometry(decode_image(Payload(WHOLE))))
+    assert "Failed to decode batch" in caplog.text
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: lost")])
+def test_memory_and_a_lost_device_are_not_the_files_fault(error: RuntimeError) -> None:
+    def fail(files: Sequence[bytes]) -> list[Tensor]:
+        raise error
+
+    with pytest.raises(type(error), match="CUDA"):
+        JpegBatcher(TRANSFORM, MAX_PIXELS, CPU, fail).batch([WHOLE])
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        TRANSFORM,
+        ImageTransform(resize=(70, 91)),
+        ImageTransform(resize=80, crop=(120, 64), interpolation="bicubic"),
+        ImageTransform(resize=80, interpolation="nearest"),
+    ],
+)
+@pytest.mark.parametrize("picture", PICTURES)
+def test_resizing_on_a_gpu_gives_the_cpus_levels(transform: ImageTransform, picture: Image.Image) -> None:
+    image = decode_image(Payload(encoded(picture)))
+    ours = transform.geometry_on_gpu(image[None])[0]
+    wanted = transform.geometry(image)
+    assert ours.shape == wanted.shape
+    assert (ours.int() - wanted.int()).abs().max() <= 1
+
+
+def spread(files: Sequence[bytes]) -> list[Tensor]:
+    """A decoder that sees other colours."""
+    return [decode_image(Payload(file)).flip(0) for file in files]
+
+
+def whole(files: Sequence[bytes]) -> list[Tensor]:
+    return [decode_image(Payload(file)) for file in files]
+
+
+def refused(files: Sequence[bytes]) -> list[Tensor]:
+    raise RuntimeError("not compiled with nvJPEG support")
+
+
+def colours(batch: Tensor) -> tuple[Tensor]:
+    """Logits that depend on the colours."""
+    return (batch.float().mean((2, 3)) / 10,)
+
+
+@pytest.mark.parametrize(
+    ("choice", "decode", "together"),
+    [
+        ("auto", whole, True),
+        ("auto", spread, False),
+        ("auto", refused, False),
+        ("gpu", spread, True),
+        ("cpu", whole, False),
+    ],
+)
+def test_a_decoder_is_used_where_the_answers_stay_or_it_is_asked_for(
+    choice: Choice, decode: DecodeFiles, together: bool
+) -> None:
+    image = decode_image(Payload(jpeg(Image.new("RGB", (120, 100), "orange"))))
+    pictures = on_gpu(ImageBatcher(TRANSFORM, MAX_PIXELS, CPU), image, colours, choice, decode)
+    assert isinstance(pictures, JpegBatcher) is together
+
+
+def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
+    with pytest.raises(LoadError, match="not compiled with nvJPEG"):
+        on_gpu(ImageBatcher(TRANSFORM, MAX_PIXELS, CPU), decode_image(Payload(WHOLE)), colours, "gpu", refused)
+
+
+# What follows needs a GPU.
+
+
+@GPU
+@torch.inference_mode()
+def test_nvjpeg_decodes_as_the_cpu_does() -> None:
+    files = [jpeg(picture) for picture in PICTURES] * 3
+    device = torch.device("cuda:0")
+    for file, image in zip(files, decode_together(files, device), strict=True):
+        assert image.device == device
+        apart = (image.cpu().int() - decode_image(Payload(file)).int()).abs()
+        assert apart.float().mean() < 1
+    batch = together(device).batch(files).cpu()
+    wanted = torch.stack([TRANSFORM.geometry(decode_image(Payload(file))) for file in files])
+    assert (batch.int() - wanted.int()).abs().float().mean() < 1
+
+
+@GPU
+@torch.inference_mode()
+def test_on_a_gpu_a_file_broken_inside_fails_alone() -> None:
+    check_that_it_fails_alone(together(torch.device("cuda:0")))
+
+
+@GPU
+@torch.inference_mode()
+@pytest.mark.parametrize("name", [name for name in ODD if "cut off" not in name])
+def test_on_a_gpu_a_mixed_batch_keeps_its_order(name: str) -> None:
+    pictures = together(torch.device("cuda:0"))
+    files = [WHOLE, ODD[name], jpeg(PICTURES[1]), WHOLE]
+    for output, file in zip(predicted(pictures, files), files, strict=True):
+        assert isinstance(output, Tensor)
+        assert (output.int() - TRANSFORM.geometry(decode_image(Payload(file))).int()).abs().float().mean() < 1

@@ -1,0 +1,130 @@
+"""Image classification, detection and segmentation: the same answers as the model called in Python."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from torchvision.transforms.functional import pil_to_tensor
+
+from handlers.loader import from_safetensors
+from tests.closeness import assert_close
+from tests.handlers.worker import Worker
+from tests.inputs import PICTURES, encoded
+
+TENSORS = [pil_to_tensor(picture) for picture in PICTURES]
+ROWS: list[dict[str, Any]] = [{"body": encoded(picture), "content-type": b"image/png"} for picture in PICTURES]
+BROKEN = {"body": ROWS[0]["body"][:400], "content-type": b"image/png"}
+
+
+def eager(worker: Worker) -> torch.nn.Module:
+    """The model as torchvision builds it: not frozen, not in another memory order."""
+    return from_safetensors(worker.handler.artifact).eval()
+
+
+@torch.inference_mode()
+def test_image_classification_equals_the_model(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-image")
+    model = eager(worker)
+    for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
+        expected = model(worker.handler.transform(tensor)[None]).softmax(1)[0]
+        by_index = {p["index"]: p["probability"] for p in answer["predictions"]}
+        np.testing.assert_allclose([by_index[i] for i in range(3)], expected.numpy(), atol=1e-5)
+        assert [p["label"] for p in answer["predictions"]] == [
+            worker.handler.labels[i] for i in expected.argsort(descending=True)
+        ]
+
+
+def test_top_k_is_the_callers(load: Callable[[str], Worker]) -> None:
+    [answer] = load("tiny-image").json({**ROWS[0], "top_k": b"1"})
+    assert len(answer["predictions"]) == 1
+    status, _, body = load("tiny-image").answer([{**ROWS[0], "top_k": b"9"}])[0]
+    assert (status, orjson.loads(body)["type"]) == (422, "InvalidInput")
+
+
+@pytest.mark.parametrize("name", ["tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic"])
+def test_a_batch_equals_its_items_alone_and_a_broken_one_fails_alone(load: Callable[[str], Worker], name: str) -> None:
+    worker = load(name)
+    alone = [worker.json(row)[0] for row in ROWS]
+    answers = worker.answer([ROWS[0], BROKEN, ROWS[1], ROWS[2]])
+    status, _, body = answers.pop(1)
+    assert (status, orjson.loads(body)["type"]) == (400, "MalformedInput")
+    for (code, _, answer), single in zip(answers, alone, strict=True):
+        assert code == 200
+        assert_close(orjson.loads(answer), single)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("name", "key"), [("tiny-detection", "detections"), ("tiny-instance", "segments")])
+def test_detections_equal_the_model(load: Callable[[str], Worker], name: str, key: str) -> None:
+    worker = load(name)
+    for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
+        [expected] = eager(worker)([tensor / 255])
+        order = expected["scores"].argsort(descending=True, stable=True)[:5]
+        found = answer[key]
+        assert len(found) == len(order) > 0
+        np.testing.assert_allclose([d["box"] for d in found], expected["boxes"][order].numpy(), rtol=1e-3, atol=0.1)
+        np.testing.assert_allclose([d["score"] for d in found], expected["scores"][order].numpy(), atol=1e-4)
+        assert [d["index"] for d in found] == expected["labels"][order].tolist()
+        height, width = tensor.shape[1:]
+        boxes = np.array([d["box"] for d in found])
+        assert boxes.min() >= 0
+        assert (boxes[:, [0, 2]] <= width + 1e-3).all()
+        assert (boxes[:, [1, 3]] <= height + 1e-3).all()
+
+
+@torch.inference_mode()
+def test_instance_masks_are_coco_rle_at_the_pictures_size(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-instance")
+    [answer] = worker.json(ROWS[0])
+    [expected] = eager(worker)([TENSORS[0] / 255])
+    assert answer["size"] == [214, 320]
+    for segment in answer["segments"]:
+        matches = [
+            (expected["masks"][i, 0] >= 0.5).numpy()
+            for i in range(len(expected["scores"]))
+            if np.allclose(expected["boxes"][i].numpy(), segment["box"], atol=0.1)
+        ]
+        mask = coco_mask.decode(segment["rle"]).astype(bool)
+        assert mask.sum() == segment["area"]
+        assert any((mask == match).mean() > 0.999 for match in matches)
+
+
+@torch.inference_mode()
+def test_segments_equal_the_model(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-semantic")
+    model = eager(worker)
+    for tensor, answer in zip(TENSORS, worker.json(*ROWS), strict=True):
+        logits = model(worker.handler.transform(tensor)[None])["out"]
+        size = tensor.shape[1:]
+        expected = torch.nn.functional.interpolate(logits, size, mode="bilinear").argmax(1)[0].numpy()
+        assert answer["size"] == list(size)
+        decoded = np.zeros(size, int)
+        for segment in answer["segments"]:
+            decoded[coco_mask.decode(segment["rle"]).astype(bool)] = segment["index"]
+        assert (decoded == expected).mean() > 0.999
+
+
+def test_pictures_on_request(load: Callable[[str], Worker]) -> None:
+    for name in ("tiny-detection", "tiny-instance", "tiny-semantic"):
+        [(status, content_type, body)] = load(name).answer([ROWS[0]], [{"accept": "image/png"}])
+        assert (status, content_type) == (200, "image/png")
+        assert Image.open(io.BytesIO(body)).size == (320, 214)
+
+
+def test_the_label_map_is_the_answer_as_a_picture(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-semantic")
+    [answer] = worker.json(ROWS[0])
+    [(_, _, body)] = worker.answer([{**ROWS[0], "accept": b"image/png", "render": b"label-map"}])
+    label_map = np.asarray(Image.open(io.BytesIO(body)))
+    for segment in answer["segments"]:
+        assert np.array_equal(coco_mask.decode(segment["rle"]).astype(bool), label_map == segment["index"])
+
+
+def test_classification_has_no_picture_to_give(load: Callable[[str], Worker]) -> None:
+    assert load("tiny-image").answer([{**ROWS[0], "accept": b"image/png"}])[0][0] == 406
