@@ -1,4 +1,4 @@
-"""TextInput classification: a text in, the most probable classes out, or all the classes that apply."""
+"""Text classification: a text in, the most probable classes out, or all the classes that apply."""
 
 from __future__ import annotations
 

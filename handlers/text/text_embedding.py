@@ -1,4 +1,4 @@
-"""TextInput embedding: a text in, a vector out whose direction says what the text means."""
+"""Text embedding: a text in, a vector out whose direction says what the text means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TextInput generation: a prompt in, what a language model writes after it out, whole or piece by piece."""
+"""Text generation: a prompt in, what a language model writes after it out, whole or piece by piece."""
 
 from __future__ import annotations
 

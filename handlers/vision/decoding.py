@@ -1,4 +1,4 @@
-"""ImageBatcher from bytes or JSON: JPEG, PNG or WebP, or height × width × 3 numbers from 0 to 255."""
+"""Images from bytes or JSON: JPEG, PNG or WebP, or height × width × 3 numbers from 0 to 255."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import io
 import warnings
 from typing import Any
 
-import handlers.vision.lean_torchvision  # noqa: F401 - before torchvision itself
-
-# isort: split
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError

@@ -31,16 +31,17 @@ def test_the_archive_is_the_same_to_the_byte(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With its graph, which the exporter writes: here by forks of one process, then by fresh interpreters."""
-    forked = tiny_archive("tiny-image")
+    root = tiny_archive("tiny-image").parent.parent
+    package = resolve(root / "tiny-image.yaml", root)
+    forked = build(package, PROJECT / "handlers", tmp_path / "forked")
     assert launch.WARM.zygote is not None
     assert launch.WARM.zygote.alive
     monkeypatch.setattr(launch, "forked", unreachable)
-    root = forked.parent.parent
     with caplog.at_level(logging.WARNING):
-        fresh = build(resolve(root / "tiny-image.yaml", root), PROJECT / "handlers", tmp_path)
+        fresh = build(package, PROJECT / "handlers", tmp_path / "fresh")
     assert "a fresh interpreter takes over" in caplog.text
     assert fresh.backend == "onnxruntime"
-    assert fresh.path.read_bytes() == forked.read_bytes()
+    assert fresh.path.read_bytes() == forked.path.read_bytes()
 
 
 def test_several_at_once(world: World) -> None:

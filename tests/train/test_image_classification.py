@@ -85,7 +85,7 @@ Trained = Callable[[str], tuple[Path, Path]]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """InputType of data → (run, artifact): trained once, with `python -m train EXPERIMENT`'s own command."""
+    """Kind of data → (run, artifact): trained once, with `python -m train EXPERIMENT`'s own command."""
     root = tmp_path_factory.mktemp("trained")
     write_folders(root / "folders")
     write_table(root / "table")

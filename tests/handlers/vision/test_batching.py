@@ -1,4 +1,4 @@
-"""ImageBatcher decoded with the others of their batch answer as those decoded alone, and fail alone."""
+"""Images decoded with the others of their batch answer as those decoded alone, and fail alone."""
 
 import io
 import logging
