@@ -1,6 +1,6 @@
 """Archives of every task, built by the archiver once a session, on demand; and how tests share the machine.
 
-`./scripts/test` runs three parts at the same time (pytest-xdist), then what has to be alone. The tests of a file stay
+`./scripts/test` runs two parts at the same time (pytest-xdist), then what has to be alone. The tests of a file stay
 together, for their fixtures, and so do the tests of a folder that starts a server.
 """
 
@@ -28,7 +28,7 @@ ONE_SERVER = {"containers", "demo", "e2e", "monitoring"}
 # Roughly, of a test with such a mark.
 SECONDS = {"slow": 10.0, "e2e": 2.0}
 if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # the other parts have the other cores
+    torch.set_num_threads(1)  # the other part has the other core
 SPEC: dict[str, dict[str, object]] = {
     "tiny-detection": {"options": {"score_threshold": 0.0, "max_detections": 5}},
     "tiny-instance": {
@@ -69,7 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.nodeid.split("/")[1] in ALONE:
             item.add_marker(pytest.mark.alone)
-    # What takes long goes first, so that all parts end at about the same time.
+    # What takes long goes first, so that both parts end at about the same time.
     seconds: dict[str, float] = defaultdict(float)
     for item in items:
         seconds[together(item.nodeid)] += next(
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def tiny_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Name of a tiny model → its .mar, in one store for the session, which all parts of the suite share."""
+    """Name of a tiny model → its .mar, in one store for the session, which both parts of the suite share."""
     session = tmp_path_factory.getbasetemp()
     root = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "tiny"
     root.mkdir(exist_ok=True)
