@@ -1,9 +1,11 @@
-"""The name that handlers.protocol.response had until version 0.1; it goes with the next release."""
+"""The name that handlers.protocol.response had in version 0.1; it goes with the next release."""
 
 from warnings import warn
 
-from handlers.protocol.response import JSON, PNG, Response, error_response, to_json
+from handlers.protocol.response import JSON, PNG, to_json
+from handlers.protocol.response import Response as Answer
+from handlers.protocol.response import error_response as error_answer
 
 warn("handlers.answer is now handlers.protocol.response", FutureWarning, stacklevel=2)
 
-__all__ = ["JSON", "PNG", "Response", "error_response", "to_json"]
+__all__ = ["JSON", "PNG", "Answer", "error_answer", "to_json"]

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
+from warnings import warn
 
 import orjson
 import torch
@@ -78,6 +79,12 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     """
 
     input_type: ClassVar[InputType]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in cls.__dict__:
+            warn(f"{cls.__name__}.kind is now input_type", FutureWarning, stacklevel=2)
+            cls.input_type = cls.__dict__["kind"]
 
     def __init__(self) -> None:
         super().__init__()

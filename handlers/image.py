@@ -1,4 +1,4 @@
-"""The name that handlers.vision.decoding had until version 0.1; it goes with the next release."""
+"""The name that handlers.vision.decoding had in version 0.1; it goes with the next release."""
 
 from warnings import warn
 
