@@ -43,9 +43,9 @@ class Archive:
                 name, handler = model["modelName"], model["handler"]
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-            raise DeployError(f"{path} is not an archive that TorchServe can serve: {what}") from None
+            raise DeployError(f"{path.name} is not an archive that TorchServe can serve: {what}") from None
         if card and "batch" not in card:
-            raise DeployError(f"{path} was built by an older archiver; `python -m archiver build` makes it anew")
+            raise DeployError(f"{path.name} was built by an older archiver; `python -m archiver build` makes it anew")
         return cls(path, name, str(model.get("modelVersion", VERSION)), handler, card, settings)
 
     @property
@@ -63,7 +63,7 @@ class Archive:
     def sample(self, folder: Path) -> Path:
         """Its own sample input, unpacked as folder/NAME.suffix. DeployError where it has no card, and so no sample."""
         if not self.card:
-            raise DeployError(f"{self.path} brings no sample input")
+            raise DeployError(f"{self.path.name} brings no sample input")
         with zipfile.ZipFile(self.path) as file:
             name: str = json.loads(file.read(ARTIFACT))["sample"]
             folder.mkdir(parents=True, exist_ok=True)

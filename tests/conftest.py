@@ -21,8 +21,6 @@ from archiver.package import resolve
 from tests.tiny_artifacts import TINY
 
 PROJECT = Path(__file__).parent.parent
-# Folders that measure times, or use ports and names of a user's own server.
-ALONE = {"benchmarks", "demo"}
 # Folders whose files share one server.
 ONE_SERVER = {"containers", "demo", "e2e", "monitoring"}
 # Roughly, of a test with such a mark.
@@ -66,9 +64,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.nodeid.split("/")[1] in ALONE:
-            item.add_marker(pytest.mark.alone)
     # What takes long goes first, so that both parts end at about the same time.
     seconds: dict[str, float] = defaultdict(float)
     for item in items:

@@ -1,14 +1,12 @@
-"""What the stack serves: a tiny model of each kind of answer; tests/e2e has every task."""
+"""What the stack serves: a tiny model of each kind of input; tests/e2e has every task."""
 
 from client.payload import Payload
 from tests.inputs import PICTURES, encoded, noise, recording
 
 PICTURE = encoded(PICTURES[0])
 INPUTS: dict[str, Payload] = {
-    **dict.fromkeys(("tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic"), PICTURE),
+    **dict.fromkeys(("tiny-image", "tiny-instance"), PICTURE),
     "tiny-audio": recording(noise(0.5, 0)),
     "tiny-text": "Where is the station?",
     "tiny-policy": {"data": [0.1, 0.2, 0.3, 0.4]},
-    "tiny-torque": {"data": [0.1, 0.2, 0.3]},
-    "tiny-values": {"data": [0.1, 0.2]},
 }

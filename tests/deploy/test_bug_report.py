@@ -72,8 +72,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     for name, text in files.items():
         (project / name).write_text(text)
     with zipfile.ZipFile(project / "model_store" / "mine.mar", "w") as file:
-        file.writestr("MAR-INF/MANIFEST.json", "{}")
-        card = {"name": "mine", "version": "2.0", "task": "policy", "sha256": {"weights": "ab" * 32}}
+        manifest = {"modelName": "mine", "modelVersion": "2.0", "handler": "entry.py"}
+        file.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": manifest}))
+        card = {"task": "policy", "batch": {}, "sha256": {"weights": "ab" * 32}}
         file.writestr("card.json", json.dumps(card))
     monkeypatch.setenv("HOME", str(tmp_path / "home" / "ann-example"))
     monkeypatch.setenv("USER", "ann-example")

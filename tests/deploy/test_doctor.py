@@ -199,8 +199,7 @@ def test_packages_against_the_lock(checkout: Checkout) -> None:
 
 def test_archives_that_can_and_cannot_be_read(checkout: Checkout) -> None:
     with zipfile.ZipFile(checkout.store / "mine.mar", "w") as file:
-        file.writestr("MAR-INF/MANIFEST.json", "{}")
-        file.writestr("card.json", "{}")
+        file.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"modelName": "mine", "handler": "mine.py"}}))
     (checkout.store / "cut.mar").write_bytes((checkout.store / "mine.mar").read_bytes()[:60])
     (checkout.store / ".half-written.mar").write_bytes(b"PK")
     cut, readable, missing = archives(checkout)
