@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import yaml
 
-from handlers.base import SAMPLE_TYPES
+from handlers.artifact import SAMPLE_TYPES
 from handlers.protocol.request import parse
 
 

@@ -53,7 +53,8 @@ def main() -> None:
     handler = getattr(import_module(module), name)
     end("task and its libraries")
     properties = {"model_dir": str(folder), "gpu_id": None, "batch_size": configuration["batchSize"]}
-    handler(SimpleNamespace(system_properties=properties, model_yaml_config=configuration, metrics=None))
+    context = SimpleNamespace(manifest={}, system_properties=properties, model_yaml_config=configuration, metrics=None)
+    handler().initialize(context)
     end("model and warm-up")
     print(json.dumps({"parts": found, "libraries": [name for name in LIBRARIES if name in sys.modules]}))
 

@@ -18,7 +18,7 @@ import torch
 
 from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.busy_workers import BusyWorkers
-from handlers.artifact import Artifact
+from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
 from handlers.errors import InternalError, NotOffered, RequestError
 from handlers.loader import load_model
@@ -273,17 +273,6 @@ def request_id(headers: Mapping[str, Any]) -> str:
     """As the log may hold it: a header is whatever its sender wrote."""
     found = next((str(value) for name, value in headers.items() if name.lower() == "x-request-id"), "")
     return found[:64] if found.isascii() and found.isprintable() and found else "-"
-
-
-SAMPLE_TYPES = {
-    ".jpg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".txt": "text/plain",
-    ".json": "application/json",
-}
 
 
 def device_of(gpu_id: int | str | None) -> torch.device:
