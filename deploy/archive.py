@@ -22,7 +22,7 @@ NEED_CAPTUM = {"image_classifier", "object_detector", "image_segmenter", "text_c
 class Archive:
     """name, version, handler: of the manifest. card: empty where the archive was not built by `python -m archiver`.
 
-    settings: TorchServe's own, of an archive's configuration file, such as minWorkers; empty where there is a card.
+    configuration: the name of its configuration file, if it has one.
     """
 
     path: Path
@@ -30,7 +30,7 @@ class Archive:
     version: str
     handler: str
     card: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    configuration: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> Archive:
@@ -39,14 +39,15 @@ class Archive:
             with zipfile.ZipFile(path) as file:
                 model = json.loads(file.read(MANIFEST))["model"]
                 card = json.loads(file.read(CARD)) if CARD in file.namelist() else {}
-                settings = {} if card else configuration(file, model.get("configFile"))
-                name, handler = model["modelName"], model["handler"]
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+                name, handler, version = model["modelName"], model["handler"], model.get("modelVersion", VERSION)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
             raise DeployError(f"{path.name} is not an archive that TorchServe can serve: {what}") from None
         if card and "batch" not in card:
-            raise DeployError(f"{path.name} was built by an older archiver; `python -m archiver build` makes it anew")
-        return cls(path, name, str(model.get("modelVersion", VERSION)), handler, card, settings)
+            raise DeployError(
+                f"{path.name} was built by an older archiver; build it again with `python -m archiver build`"
+            )
+        return cls(path, name, str(version), handler, card, model.get("configFile"))
 
     @property
     def task(self) -> str:
@@ -54,8 +55,20 @@ class Archive:
         return str(self.card.get("task", ""))
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """TorchServe's own, such as minWorkers, of its configuration file. Raises DeployError."""
+        import yaml  # the doctor, which needs none of them, has the standard library alone
+
+        try:
+            with zipfile.ZipFile(self.path) as file:
+                values = yaml.safe_load(file.read(self.configuration)) if self.configuration else None
+        except (KeyError, ValueError, yaml.YAMLError) as error:
+            raise DeployError(f"{self.path.name}: its {self.configuration} cannot be read: {error}") from None
+        return values if isinstance(values, dict) else {}
+
+    @property
     def missing(self) -> str:
-        """What its handler needs and is not installed here, or ""."""
+        """A sentence about a library that its handler needs and that is not installed, or ""."""
         if self.handler in NEED_CAPTUM and find_spec("captum") is None:
             return f"TorchServe's handler {self.handler} needs captum, which ./scripts/setup stock installs"
         return ""
@@ -70,10 +83,3 @@ class Archive:
             path = folder / f"{self.path.stem}{Path(name).suffix}"
             path.write_bytes(file.read(f"artifact/{name}"))
         return path
-
-
-def configuration(file: zipfile.ZipFile, name: str | None) -> dict[str, Any]:
-    import yaml  # the doctor reads cards with the standard library alone
-
-    values = yaml.safe_load(file.read(name)) if name else None
-    return values if isinstance(values, dict) else {}

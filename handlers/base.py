@@ -61,7 +61,7 @@ class RequestState(Generic[Item, Output]):
 
 @dataclass
 class Batch(Generic[Item, Output]):
-    """What `preprocess`, `inference` and `postprocess` hand to each other."""
+    """A batch on its way through `preprocess`, `inference` and `postprocess`."""
 
     states: list[RequestState[Item, Output]]
     streams: list[ResponseStream]

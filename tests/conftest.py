@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def together(nodeid: str) -> str:
-    """What stays in one part: a file, or a folder whose files share a server."""
+    """The group of tests that one part runs: a file, or a folder whose files share a server."""
     path = PurePosixPath(nodeid.partition("::")[0])
     return path.parts[1] if path.parts[1] in ONE_SERVER else str(path)
 

@@ -1,1 +1,1 @@
-"""What a request and its answer look like on the wire; nothing here imports torch."""
+"""The forms of requests and responses; nothing here imports torch."""

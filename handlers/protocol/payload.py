@@ -14,7 +14,7 @@ FALSE = {"0", "false", "no", "off"}
 
 
 class InputType(Enum):
-    """What a task's input is; the value is the content type assumed where a request names none."""
+    """The kind of input a task takes; the value is the content type of a request that names none."""
 
     MEDIA = "application/octet-stream"
     TEXT = "text/plain"
@@ -34,7 +34,7 @@ class Payload:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def number(self, name: str, default: float, minimum: float, maximum: float) -> float:
-        """The numeric parameter `name`; InvalidInput when it is no number or outside [minimum, maximum]."""
+        """The numeric parameter `name`; InvalidInput if it is not a number or outside [minimum, maximum]."""
         value = self.parameters.get(name, default)
         try:
             number = float(value)

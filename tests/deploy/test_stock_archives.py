@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -137,3 +138,23 @@ def test_a_file_that_is_not_an_archive(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DeployError, match=r"broken\.mar is not an archive that TorchServe can serve"):
         Archive.read(path)
+
+
+@pytest.mark.parametrize("manifest", [{}, [], {"model": []}, {"model": {"modelName": "mine"}}])
+def test_a_broken_manifest(manifest: object, tmp_path: Path) -> None:
+    path = tmp_path / "broken.mar"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+    with pytest.raises(DeployError, match=r"broken\.mar is not an archive that TorchServe can serve"):
+        Archive.read(path)
+
+
+@pytest.mark.parametrize("name", ["none.yaml", "own.yaml"])
+def test_broken_settings(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.mar"
+    model = {"modelName": "mine", "handler": "mine.py", "configFile": name}
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": model}))
+        file.writestr("own.yaml", "a: [1")
+    with pytest.raises(DeployError, match=rf"broken\.mar: its {name} cannot be read"):
+        _ = Archive.read(path).settings
