@@ -65,7 +65,8 @@ def free_ports(count: int) -> list[int]:
     """
     first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
     numbers = range(LOWEST, max(int(first), USUAL))  # a machine may give out all of them
-    chosen = [port for port in random.sample(numbers, min(len(numbers), 20 * count)) if is_free(port)][:count]
+    chance = random.SystemRandom()  # two processes that were seeded alike would choose the same ports
+    chosen = [port for port in chance.sample(numbers, min(len(numbers), 20 * count)) if is_free(port)][:count]
     if len(chosen) < count:
         raise DeployError(f"no {count} free ports between {LOWEST} and {numbers.stop - 1}")
     return chosen

@@ -14,7 +14,7 @@ PROCESSES = 2
 @pytest.mark.slow
 def test_serving_costs_little_beside_the_model() -> None:
     limit, usual = (classification(LIGHT, *kind, PROCESSES) for kind in (("fast", 4), ("usual", 1)))
-    comparison = Comparison(LIGHT, [Bundle(LIGHT, PROCESSES)], [limit, usual], [8], rounds=2, seconds=2.0, settle=5.0)
+    comparison = Comparison(LIGHT, [Bundle(LIGHT, PROCESSES)], [limit, usual], [8], rounds=2, seconds=2.0, settle=3.0)
     found, _ = comparison.run(print)
     values = medians(found)
     served = values["this bundle", 8]

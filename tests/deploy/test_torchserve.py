@@ -1,6 +1,7 @@
 """A server of its own: started, ended without a trace, and what it says when a model cannot be loaded."""
 
 import dataclasses
+import random
 import shutil
 import socket
 import zipfile
@@ -92,6 +93,13 @@ def test_a_port_that_is_taken_meanwhile(tmp_path: Path) -> None:
         other.bind((HOST, server.ports.metrics))
         with pytest.raises(DeployError, match="Address already in use"):
             load(server.run, [])
+
+
+def test_processes_that_were_seeded_alike_choose_different_ports() -> None:
+    random.seed(0)
+    first = free_ports(8)
+    random.seed(0)
+    assert not set(first) & set(free_ports(8))
 
 
 def test_free_ports_are_out_of_reach_of_outgoing_connections() -> None:

@@ -33,6 +33,8 @@ from train.shapes import SHAPES
 
 PROJECT = Path(__file__).parent.parent.parent
 LABELS = ["__background__", *SHAPES]
+# Seconds for every picture: they see three, the others six.
+LARGE = ("ssd300_vgg16", "maskrcnn_resnet50_fpn")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,9 @@ def test_the_whole_path_with_a_kill_in_it(source: dict[str, Path], tmp_path: Pat
     ids=lambda model: model["architecture"],
 )
 def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: dict[str, Path], tmp_path: Path) -> None:
-    masks = model["architecture"].startswith("maskrcnn")
+    masks, large = model["architecture"].startswith("maskrcnn"), model["architecture"] in LARGE
+    if large:
+        source = tiny_coco(tmp_path / "coco", pictures=3)
     system = "instance-segmentation" if masks else "object-detection"
     settings = {**model, "weights": "none", "score_threshold": 0.001}
     learning = {"optimizer": "sgd", "learning_rate": 1e-4}
@@ -154,8 +158,9 @@ def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: di
         assert {"mAP", "mask mAP"} <= run.recorded("test").keys()
         assert (run.plots / "precision-recall-masks.png").stat().st_size > 5_000
     shutil.rmtree(run.checkpoints)  # hundreds of megabytes
-    # Half a minute each for a graph; those of both kinds of head are compared in tests/handlers/test_detector_trunk.py.
-    backend = "torch" if model["architecture"] in ("ssd300_vgg16", "maskrcnn_resnet50_fpn") else "auto"
+    # Half a minute each for a graph; those of both kinds of head are compared in
+    # tests/handlers/networks/test_detector_trunk.py.
+    backend = "torch" if large else "auto"
     worker = served(tmp_path / "mine", tmp_path, backend, score_threshold=0.0, max_detections=10)
     assert_answers_as_the_model(worker, tmp_path / "mine" / "sample.jpg", masks)
 
