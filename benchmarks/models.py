@@ -12,8 +12,8 @@ from torchvision.models import MobileNet_V2_Weights, get_model
 
 from archiver.archive import build
 from archiver.package import resolve
-from train.artifact import Artifact
-from train.checkpoints import state_dict
+from train.core.artifact import Artifact
+from train.core.published_weights import state_dict
 
 PROJECT = Path(__file__).parent.parent
 

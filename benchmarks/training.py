@@ -24,11 +24,11 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
-from train.augmentation import Augmentation
-from train.image_classification import ImageClassification
-from train.image_classifier import ImageClassifier
-from train.image_data import Batch, ImageData
-from train.trainer import quiet_trainer, training_precision
+from train.core.trainer import quiet_trainer, training_precision
+from train.vision.augmentation import Augmentation
+from train.vision.classification.data import Batch, ImageData
+from train.vision.classification.experiment import ImageClassification
+from train.vision.classification.module import ImageClassifier
 
 CLASSES = 4
 # The first steps start loaders and warm allocators up.

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 from numpy.typing import NDArray
 
-from train.speech_synthesis import Voice, sample_rate, speak
+from train.audio.speech_synthesis import Voice, sample_rate, speak
 
 RATE = 16_000
 Samples = NDArray[np.float32]

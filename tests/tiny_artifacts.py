@@ -15,7 +15,7 @@ from transformers import BertConfig, BertForSequenceClassification, ByT5Tokenize
 
 from handlers.vision.transform import ImageTransform
 from tests import tiny_audio, tiny_networks, tiny_texts
-from train.artifact import Artifact
+from train.core.artifact import Artifact
 
 TRANSFORM = ImageTransform(resize=(96, 96))
 NO_WEIGHTS = {"weights": None, "weights_backbone": None}

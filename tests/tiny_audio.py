@@ -14,9 +14,9 @@ from transformers import (
 
 from handlers.networks.keyword_spotting import KeywordSpotting
 from tests.inputs import noise, recording
-from train.artifact import Artifact
-from train.huggingface import HuggingFace, Task
-from train.silero_vad import SileroVAD
+from train.core.artifact import Artifact
+from train.export.huggingface import HuggingFace, Task
+from train.export.silero_vad import SileroVAD
 
 LABELS = ["yes", "no", "up"]
 CONFIGURATION: dict[str, Any] = {

@@ -1,10 +1,10 @@
-"""A small COCO data set on disk, of real composed pictures."""
+"""A small COCO data set on disk, of real composed images."""
 
 from pathlib import Path
 
-from train.coco_example import composed, write_coco
+from train.demo.shapes.coco_files import write_coco
 
 
 def tiny_coco(folder: Path, pictures: int = 6, sides: tuple[int, int] = (72, 104)) -> dict[str, Path]:
     """{"images", "annotations"} as a configuration takes them."""
-    return {"images": folder, "annotations": write_coco(folder, "tiny", composed("training", pictures, sides))}
+    return {"images": folder, "annotations": write_coco(folder, "training", pictures, sides=sides)}

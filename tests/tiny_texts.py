@@ -19,8 +19,8 @@ from transformers import (
 )
 
 from handlers.networks.mean_pooling import MeanPoolingClassifier
-from train.artifact import Artifact, Task
-from train.subwords import as_pretrained, learn_subwords
+from train.core.artifact import Artifact, Task
+from train.text.subwords import as_pretrained, learn_subwords
 
 LINES = [
     "The train to Zürich leaves from platform nine at noon.",

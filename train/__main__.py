@@ -12,8 +12,9 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from train.experiment import Experiment, ExperimentError, Staged, load, names
-from train.run import Run, RunError, is_first_process
+from train.core.config import ExperimentError
+from train.core.experiment import Experiment, Staged, load, names
+from train.core.run import Run, RunError, is_first_process
 
 
 class Commands(TyperGroup):

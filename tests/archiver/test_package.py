@@ -186,7 +186,7 @@ def test_an_artifact_without_its_files(world: World) -> None:
 
 
 def test_the_artifact_that_training_writes_is_read(tmp_path: Path) -> None:
-    from train.artifact import Artifact
+    from train.core.artifact import Artifact
 
     (tmp_path / "x.json").write_text("[0.0]")
     (tmp_path / "x.pt2").write_bytes(b"PK")

@@ -14,8 +14,8 @@ from client import GrpcClient, RestClient, RestManagement
 from deploy.configuration import PROJECT
 from deploy.models import DEMO
 from tests.demo.conftest import blocks, run
-from tests.train.test_demo_artifacts import FLOORS
-from train.checkpoints import state_dict
+from tests.train.demo.test_artifacts import FLOORS
+from train.core.published_weights import state_dict
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 SAMPLES = PROJECT / ".run" / "samples"

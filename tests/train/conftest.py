@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from train.reinforcement import one_thread as single
+from train.rl.experiment import one_thread as single
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from handlers.audio.front_end.level import normalise_peak
 from handlers.audio.front_end.resampling import resample
 from handlers.audio.front_end.trimming import speech_bounds, trim
 from tests.recordings import RATE, hard_signals, sentences, tone
-from train.audio_augmentation.noise import add_noise, coloured_noise, power
+from train.audio.augmentation.noise import add_noise, coloured_noise, power
 
 RATES = (8_000, 16_000, 22_050, 44_100, 48_000)
 WHITE, PINK = 0.0, 1.0

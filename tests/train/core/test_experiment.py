@@ -1,0 +1,55 @@
+"""Experiments: found by name or path, overridden, and every error of one at once."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from train.__main__ import app
+from train.core.config import ExperimentError
+from train.core.experiment import load, names
+
+
+def test_every_experiment_that_comes_with_the_project_is_valid() -> None:
+    assert {"imagenet", "shapes-detection", "shapes-segmentation", "spoken-digits", "language-id", "cartpole"} <= set(
+        names()
+    )
+    for name in names():
+        assert load(name).name == name
+
+
+def test_overrides_reach_into_mappings_and_keep_types(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("system: pretrained\nmodel: resnet18\ntask: image-classification\narguments: {num_classes: 3}\n")
+    experiment = load(str(file), ["seed=3", "arguments.progress=false"])
+    assert (experiment.name, experiment.seed) == ("mine", 3)
+    assert experiment.model_dump()["arguments"] == {"num_classes": 3, "progress": False}
+
+
+def test_all_errors_at_once() -> None:
+    with pytest.raises(ValidationError) as raised:
+        load("cartpole", ["steps=many", "clipp=0.1", "gamma=high"])
+    assert {error["loc"][0] for error in raised.value.errors()} == {"steps", "clipp", "gamma"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cartpol"], "no experiment 'cartpol'; there are cartpole"),
+        (["cartpole", "system=sarsa"], "system is 'sarsa'; wanted one of"),
+        (["cartpole", "steps"], "an override is key=value, got 'steps'"),
+        (["imagenet", "model=mobilenet_v9"], "torchvision has none called 'mobilenet_v9'"),
+        (["imagenet", "weights=V7"], "mobilenet_v2 has no 'V7'; there are IMAGENET1K_V1, IMAGENET1K_V2"),
+    ],
+)
+def test_a_wrong_call(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path)])
+    assert done.exit_code == 2
+    assert said in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_name_is_an_error_of_its_own() -> None:
+    with pytest.raises(ExperimentError):
+        load("nothing")

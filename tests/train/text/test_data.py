@@ -1,0 +1,148 @@
+"""Labelled texts from every kind of file, bad rows named, splits that hold their promises."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from train.core.config import ExperimentError
+from train.text.data import Example, TextData, Texts, split
+
+ROWS = [{"text": f"text {i} of class {'abc'[i % 3]}", "label": "abc"[i % 3]} for i in range(60)]
+
+
+def read(train: Path, **options: Any) -> Texts:
+    return TextData.model_validate({"train": str(train), **options}).read(seed=0)
+
+
+def all_of(texts: Texts) -> list[Example]:
+    return [*texts.train, *texts.validation, *texts.test]
+
+
+@pytest.fixture(params=["csv", "tsv", "jsonl", "parquet", "folder"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    dataset = Dataset.from_list(ROWS)
+    path = tmp_path / f"rows.{request.param}"
+    match request.param:
+        case "csv":
+            dataset.to_csv(path)
+        case "tsv":
+            dataset.to_csv(path, sep="\t")
+        case "jsonl":
+            dataset.to_json(path)
+        case "parquet":
+            dataset.to_parquet(path)
+        case "folder":
+            dataset.save_to_disk(path)
+    return path
+
+
+def test_every_kind_of_file_gives_the_same(source: Path) -> None:
+    texts = read(source)
+    assert texts.labels == ["a", "b", "c"]
+    assert sorted((e.text, e.labels[0]) for e in all_of(texts)) == sorted((r["text"], r["label"]) for r in ROWS)
+    assert (len(texts.train), len(texts.validation), len(texts.test)) == (48, 6, 6)
+    for part in (texts.validation, texts.test):
+        assert set(Counter(example.labels for example in part).values()) == {2}
+    assert read(source) == texts
+
+
+def test_another_seed_splits_otherwise(source: Path) -> None:
+    data = TextData(train=str(source))
+    assert {e.text for e in data.read(0).test} != {e.text for e in data.read(1).test}
+
+
+def test_bad_rows_are_named_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    bad = [{"text": "", "label": "a"}, {"text": None, "label": "a"}, {"text": "x"}, {"text": "y", "label": " "}]
+    bad += [{"text": "z", "label": "d"}]
+    path.write_text("\n".join(json.dumps(row) for row in [*bad, *ROWS]), encoding="utf-8")
+    texts = read(path, labels=["c", "b", "a"])
+    assert len(all_of(texts)) == len(ROWS)
+    assert texts.labels == ["c", "b", "a"]
+    assert texts.left_out == {"without text": 2, "without label": 2, "with the unknown label 'd'": 1}
+    assert texts.notes == [
+        "train data: 5 of 65 rows are left out: 2 without text (row 1, 2); 2 without label (row 3, 4); "
+        "1 with the unknown label 'd' (row 5)"
+    ]
+
+
+def test_a_text_that_says_na_is_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\n" + "NA,a\nnull,b\n" + "".join(f"{r['text']},{r['label']}\n" for r in ROWS))
+    assert {"NA", "null"} <= {example.text for example in all_of(read(path))}
+
+
+def test_a_file_of_its_own_for_each_part(tmp_path: Path) -> None:
+    for name, rows in (
+        ("train", ROWS[:40]),
+        ("validation", ROWS[40:50]),
+        ("test", [*ROWS[50:], {"text": "?", "label": "d"}]),
+    ):
+        Dataset.from_list(rows).to_csv(tmp_path / f"{name}.csv")
+    texts = read(tmp_path / "train.csv", validation=str(tmp_path / "validation.csv"), test=str(tmp_path / "test.csv"))
+    assert [e.text for e in texts.train] == [r["text"] for r in ROWS[:40]]
+    assert [e.text for e in texts.test] == [r["text"] for r in ROWS[50:]]
+    assert texts.left_out == {"with the unknown label 'd'": 1}
+
+
+def test_splits_and_class_names_of_a_dataset(tmp_path: Path) -> None:
+    features = Features({"review": Value("string"), "stars": ClassLabel(names=["bad", "good"])})
+    parts = {
+        "train": {"review": [f"r{i}" for i in range(20)], "stars": [i % 2 for i in range(20)]},
+        "test": {"review": ["fine", "no label"], "stars": [1, -1]},
+    }
+    DatasetDict({n: Dataset.from_dict(p, features=features) for n, p in parts.items()}).save_to_disk(tmp_path / "d")
+    texts = read(tmp_path / "d", text_column="review", label_column="stars")
+    assert texts.labels == ["bad", "good"]
+    assert texts.test == [Example("fine", ("good",))]
+    assert len(texts.validation) == 2
+    assert texts.left_out == {"without label": 1}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_several_labels(tmp_path: Path, form: str) -> None:
+    labels = [["a"], ["a", "b"], [], ["c", "b"]]
+    path = tmp_path / f"rows.{form}"
+    if form == "csv":
+        path.write_text("text,label\n" + "".join(f"t{i},{'|'.join(labels[i % 4])}\n" for i in range(40)))
+    else:
+        path.write_text("\n".join(json.dumps({"text": f"t{i}", "label": labels[i % 4]}) for i in range(40)))
+    texts = read(path, multi_label=True, label_separator="|" if form == "csv" else None)
+    assert texts.labels == ["a", "b", "c"]
+    assert all(list(e.labels) == labels[int(e.text[1:]) % 4] for e in all_of(texts))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train": "no.csv"}, "no file"),
+        ({"train": "rows.xlsx"}, "wanted one of .csv"),
+        ({"text_column": "review"}, "no column 'review'; it has text, label"),
+        ({"labels": ["a"]}, "at least two classes"),
+        ({"labels": ["x", "y"]}, "too few to split off"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    Dataset.from_list(ROWS).to_csv(tmp_path / "rows.csv")
+    train = str(tmp_path / options.pop("train", "rows.csv"))
+    with pytest.raises(ExperimentError, match=message):
+        TextData.model_validate({"train": train, **options}).read(0)
+
+
+def test_a_ragged_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\na,b\na,b,c,d\n")
+    with pytest.raises(ExperimentError, match=r"rows\.csv cannot be read"):
+        read(path)
+
+
+def test_a_class_with_one_text_does_not_stop_a_split() -> None:
+    examples = [Example(str(i), ("a" if i % 2 else "b",)) for i in range(30)] + [Example("x", ("rare",))]
+    left, taken = split(examples, 0.2, 0, "test")
+    assert sorted(e.text for e in [*left, *taken]) == sorted(e.text for e in examples)
+    counts = Counter(e.labels[0] for e in taken if e.labels != ("rare",))
+    assert abs(counts["a"] - counts["b"]) <= 1

@@ -1,0 +1,456 @@
+"""From a folder of pictures to an archive whose handler answers as the model does in Python."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Callback, Trainer
+from safetensors.torch import load_file
+from sklearn.metrics import accuracy_score, f1_score
+from torch.utils.data import DataLoader
+from torchvision.models.feature_extraction import create_feature_extractor
+from typer.testing import CliRunner
+
+from archiver import archive
+from archiver.package import resolve
+from archiver.verify import verify
+from deploy.configuration import PROJECT
+from handlers.loader import from_safetensors
+from handlers.networks.classifier import classifier
+from handlers.networks.embedding import embedding_layer
+from handlers.vision.transform import ImageTransform
+from tests.handlers.worker import Worker
+from tests.train.pictures import picture, write_folders, write_table
+from tests.train.vision.classification.test_models import EACH, FAMILIES
+from train.__main__ import app
+from train.core.artifact import Artifact
+from train.core.file_list import FileList
+from train.vision.classification.data import Batch
+from train.vision.classification.module import ImageClassifier, Learning
+from train.vision.images import read_picture
+
+# One of each kind of layer as an ONNX graph as well; writing one takes seconds.
+GRAPHS = {"mobilenet_v2", "vit_b_32", "shufflenet_v2_x0_5"}
+PLAIN = {"crop_scale": None, "flip": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+TINY: dict[str, Any] = {
+    "system": "image-classification",
+    "model": "squeezenet1_1",
+    "weights": None,
+    "image_size": 32,
+    "learning": {"rate": 2e-3, "backbone_rate": 1.0},
+    "augmentation": PLAIN,
+    "trainer": {"epochs": 2, "accelerator": "cpu", "log_every": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def write_experiment(folder: Path, name: str, data: dict[str, Any], **over: Any) -> Path:
+    path = folder / f"{name}.yaml"
+    settings = {"workers": 0, "batch_size": 8, "validation": 0.25, "test": 0.25, **data}
+    path.write_text(yaml.safe_dump({**TINY, "data": settings, **over}))
+    return path
+
+
+def call(*arguments: str | Path, status: int = 0) -> str:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if done.exit_code != status:
+        raise AssertionError(f"{done.output}\n{done.exception!r}")
+    return re.sub(r"\s+", " ", done.output)
+
+
+def packed(name: str, artifact: Path, folder: Path, **spec: Any) -> Path:
+    file = folder / f"{name}.yaml"
+    file.write_text(yaml.safe_dump({"artifact": str(artifact), "batch": {"size": 4}, "threads": 1, **spec}))
+    return archive.build(resolve(file, folder), PROJECT / "handlers", folder / "store").path
+
+
+Trained = Callable[[str], tuple[Path, Path]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Kind of data → (run, artifact): trained once, with `python -m train EXPERIMENT`'s own command."""
+    root = tmp_path_factory.mktemp("trained")
+    write_folders(root / "folders")
+    write_table(root / "table")
+    (root / "folders" / "red" / "broken.jpg").write_bytes(b"broken")
+    found: dict[str, tuple[Path, Path]] = {}
+    kinds: dict[str, dict[str, Any]] = {
+        "one": {"data": {"folder": str(root / "folders")}},
+        "two": {
+            "data": {"folder": str(root / "table"), "labels": "labels.csv"},
+            "model": "shufflenet_v2_x0_5",
+            "mixing": {"mixup": 0.2, "cutmix": 1.0},
+            "task_weights": {"pattern": 2.0},
+            "class_weights": "balanced",
+        },
+        "program": {"data": {"folder": str(root / "folders")}, "format": "torch-export"},
+    }
+
+    def train(kind: str) -> tuple[Path, Path]:
+        if kind not in found:
+            torch.set_num_threads(1)
+            experiment = write_experiment(root, kind, **kinds[kind])
+            with torch.inference_mode(False):  # a test that first asks for it may compare in that mode
+                call(experiment, "--runs", root / "runs", "--output", root / "artifacts", "--run", "r")
+            found[kind] = root / "runs" / kind / "r", root / "artifacts" / kind
+        return found[kind]
+
+    return train
+
+
+def worker(trained: Trained, kind: str, folder: Path, **spec: Any) -> Worker:
+    return Worker(packed(kind, trained(kind)[1], folder, **spec), folder / "unpacked")
+
+
+def held_out(run: Path, root: Path) -> list[tuple[Path, tuple[str, ...]]]:
+    listed, _ = FileList.read(run / "data")
+    return [(root / example.file, example.labels) for example in listed.of("test")]
+
+
+def row(path: Path, **fields: bytes) -> dict[str, Any]:
+    types = {".jpg": b"image/jpeg", ".png": b"image/png", ".webp": b"image/webp"}
+    return {"body": path.read_bytes(), "content-type": types[path.suffix], **fields}
+
+
+def test_a_run_is_recorded_and_its_metrics_are_scikit_learns(trained: Trained) -> None:
+    run, artifact = trained("one")
+    data = json.loads((run / "data" / "data.json").read_text())
+    assert data["unreadable"] == 1
+    assert "red/broken.jpg" in (run / "data" / "unreadable.csv").read_text()
+    assert {path.name for path in (run / "plots").iterdir()} == {
+        "confusion.png",
+        "examples.png",
+        "precision-recall.png",
+        "predictions.csv",
+    }
+    assert list((run / "tensorboard").glob("events.*"))
+    assert yaml.safe_load((run / "configuration.yaml").read_text())["augmentation"]["flip"] == 0.0
+    with (run / "plots" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    true, predicted = [row["true"] for row in rows], [row["predicted"] for row in rows]
+    metrics = json.loads((run / "test.json").read_text())
+    assert len(rows) == data["files"]["test"]
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(true, predicted), abs=1e-4)
+    assert metrics["f1"] == pytest.approx(f1_score(true, predicted, average="macro"), abs=1e-4)
+    described = json.loads((artifact / "artifact.json").read_text())
+    assert described["metrics"] == metrics
+    assert sum(described["reference"]["predicted"].values()) == pytest.approx(1, abs=1e-3)
+    assert {path.name for path in (artifact / "extras").iterdir()} >= {"confusion.png", "examples.png"}
+
+
+@torch.inference_mode()
+def test_the_handlers_answer_is_the_trained_models(trained: Trained, tmp_path: Path) -> None:
+    run, _ = trained("one")
+    served = worker(trained, "one", tmp_path)
+    best = run / json.loads((run / "fit.json").read_text())["best"]
+    module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True).eval()
+    pictures = [path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix != ".bmp"]
+    assert len(pictures) >= 4
+    for path in pictures:
+        seen = module.transform.geometry(read_picture(path.read_bytes()))
+        expected = module(seen[None])["class"].softmax(1)[0].numpy()
+        [answer] = served.json(row(path, embedding=b"true"))
+        found = {item["index"]: item["probability"] for item in answer["predictions"]}
+        np.testing.assert_allclose([found[index] for index in range(3)], expected, atol=1e-4)
+        assert answer["predictions"][0]["label"] == ["blue", "green", "red"][expected.argmax()]
+        reference = create_feature_extractor(module.network, {"classifier.0": "e"})(
+            module.transform.normalise(seen)[None]
+        )
+        np.testing.assert_allclose(answer["embedding"], reference["e"].flatten().numpy(), rtol=1e-3, atol=1e-3)
+        assert "embedding" not in served.json(row(path))[0]
+
+
+@torch.inference_mode()
+def test_several_tasks_are_answered_each(trained: Trained, tmp_path: Path) -> None:
+    run, artifact = trained("two")
+    served = worker(trained, "two", tmp_path)
+    model = from_safetensors(served.handler.artifact).eval()
+    described = json.loads((artifact / "artifact.json").read_text())
+    assert described["labels"] == ["blue", "green", "red", "dots", "stripes"]
+    assert described["metrics"]["tasks"].keys() == {"colour", "pattern"}
+    assert described["reference"]["tasks"].keys() == {"colour", "pattern"}
+    assert (run / "plots" / "colour-confusion.png").is_file()
+    for path, _ in held_out(run, run.parents[2] / "table")[:4]:
+        logits = model(served.handler.transform(read_picture(path.read_bytes()))[None])[0]
+        [answer] = served.json(row(path))
+        assert answer.keys() == {"tasks"}
+        for task, part in (("colour", logits[:3]), ("pattern", logits[3:])):
+            found = {item["index"]: item["probability"] for item in answer["tasks"][task]}
+            np.testing.assert_allclose([found[i] for i in range(len(part))], part.softmax(0).numpy(), atol=1e-4)
+    assert served.json(row(path, top_k=b"1"))[0]["tasks"]["colour"][1:] == []
+
+
+def test_an_exported_program_answers_and_has_no_embedding(trained: Trained, tmp_path: Path) -> None:
+    run, _ = trained("program")
+    served = worker(trained, "program", tmp_path)
+    path = next(path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix != ".bmp")
+    assert len(served.json(row(path), row(path), row(path))) == 3
+    status, _, body = served.answer([row(path, embedding=b"true")])[0]
+    assert status == 422
+    assert b"this model gives none" in body
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one", "two", "program"])
+def test_the_archive_verifies(kind: str, trained: Trained, tmp_path: Path) -> None:
+    assert verify(packed(kind, trained(kind)[1], tmp_path)).load_s > 0
+
+
+@torch.inference_mode()
+def test_an_ensemble_of_a_run_and_an_artifact_is_served_as_one(trained: Trained, tmp_path: Path) -> None:
+    run, artifact = trained("one")
+    experiment = tmp_path / "both.yaml"
+    experiment.write_text(
+        yaml.safe_dump({"system": "ensemble", "members": [str(run), str(artifact)], "weights": [3, 1]})
+    )
+    call(experiment, "--output", tmp_path / "artifacts")
+    described = json.loads((tmp_path / "artifacts" / "both" / "artifact.json").read_text())
+    weights = load_file(tmp_path / "artifacts" / "both" / "weights.safetensors")
+    assert weights["weights"].tolist() == [0.75, 0.25]
+    # Both members are the same model, and so is their average.
+    single = json.loads((run / "test.json").read_text())
+    assert described["metrics"]["accuracy"] == single["accuracy"]
+    assert [m["accuracy"] for m in described["metrics"]["members"].values()] == [single["accuracy"]] * 2
+    served = Worker(packed("both", tmp_path / "artifacts" / "both", tmp_path), tmp_path / "unpacked")
+    (tmp_path / "alone").mkdir()
+    alone = worker(trained, "one", tmp_path / "alone")
+    path = next(path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix == ".jpg")
+    [found], [expected] = served.json(row(path)), alone.json(row(path))
+    for one, other in zip(found["predictions"], expected["predictions"], strict=True):
+        assert one["label"] == other["label"]
+        assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (["one", "two"], "labels ['blue', 'green', 'red', 'dots', 'stripes']…; wanted ['blue', 'green', 'red']"),
+        (["one", "program"], "is for image-classification as torch-export; wanted safetensors"),
+        (["one", "nowhere"], "nowhere is neither a run nor an artifact folder"),
+    ],
+)
+def test_members_that_do_not_fit(members: list[str], said: str, trained: Trained, tmp_path: Path) -> None:
+    paths = [str(trained(kind)[1]) if kind != "nowhere" else "nowhere" for kind in members]
+    experiment = tmp_path / "both.yaml"
+    experiment.write_text(yaml.safe_dump({"system": "ensemble", "members": paths}))
+    assert said in call(experiment, "--output", tmp_path, status=2)
+
+
+@pytest.mark.parametrize("name", EACH)
+@torch.inference_mode()
+def test_every_family_goes_through_archive_and_handler(name: str, tmp_path: Path) -> None:
+    side = max(FAMILIES[name], 32)
+    arguments: dict[str, Any] = {
+        "model": name,
+        "classes": 3,
+        **({"image_size": side} if name.startswith("vit") else {}),
+    }
+    torch.manual_seed(0)
+    network = classifier(**arguments).eval()
+    sample = tmp_path / "sample.png"
+    picture("red", np.random.default_rng(0)).save(sample)
+    transform = ImageTransform(resize=(side, side))
+    Artifact(
+        name="family",
+        task="image-classification",
+        format="safetensors",
+        labels=["a", "b", "c"],
+        architecture={"factory": "handlers.networks.classifier.classifier", "arguments": arguments},
+        preprocessing={**transform.to_dict(), "embedding": embedding_layer(network)},
+    ).write(tmp_path / "artifact", network.state_dict(), sample)
+    backend = "onnxruntime" if name in GRAPHS else "torch"
+    served = Worker(packed("family", tmp_path / "artifact", tmp_path, backend=backend), tmp_path / "unpacked")
+    expected = network(transform(read_picture(sample.read_bytes()))[None]).softmax(1)[0]
+    [answer] = served.json(row(sample, embedding=b"1"))
+    found = {item["index"]: item["probability"] for item in answer["predictions"]}
+    np.testing.assert_allclose([found[index] for index in range(3)], expected.numpy(), atol=1e-4)
+    assert len(answer["embedding"]) >= 3
+
+
+def test_the_loss_is_the_weighted_sum_of_weighted_cross_entropies() -> None:
+    weights = {"a": [1.0, 2.0], "b": [1.0, 0.5, 3.0]}
+    tasks = {"a": ["x", "y"], "b": ["u", "v", "w"]}
+    transform = ImageTransform(resize=(32, 32)).to_dict()
+    module = ImageClassifier("squeezenet1_1", tasks, transform, class_weights=weights, task_weights={"b": 0.25})
+    logits = {"a": torch.randn(4, 2), "b": torch.randn(4, 3)}
+    targets = {"a": torch.tensor([0, 1, 1, 0]), "b": torch.tensor([2, 0, 1, 2])}
+    losses = module.losses(logits, targets)
+    for task in tasks:
+        own = torch.tensor(weights[task])[targets[task]]
+        each = -logits[task].log_softmax(1)[torch.arange(4), targets[task]]
+        torch.testing.assert_close(losses[task], (each * own).sum() / own.sum())
+    torch.testing.assert_close(module.total(losses), losses["a"] + 0.25 * losses["b"])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_the_rate_rises_and_falls(schedule: Literal["cosine", "plateau"], tmp_path: Path) -> None:
+    """Forty steps of which a quarter warm up; a plateau's rate falls to a tenth when validation does not improve."""
+    learning = Learning(rate=1.0, backbone_rate=1.0, schedule=schedule, warmup=0.25, plateau_patience=0)
+    transform = ImageTransform(resize=(32, 32)).to_dict()
+    module = ImageClassifier(
+        "squeezenet1_1", {"t": ["a", "b"]}, transform, frozen="backbone", learning=learning.model_dump()
+    )
+    # A rate of 1 would explode: the head's gradients are stopped, only the schedule is watched.
+    rates: list[float] = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *rest: Any) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+        def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
+            optimizer.zero_grad()
+
+    batch = Batch(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.tensor([[0], [1]]), torch.arange(2), 0)
+    loader: DataLoader[Any] = DataLoader(cast(Any, [batch] * 10), batch_size=None)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=4,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[Watch()],
+    )
+    trainer.fit(module, loader, loader)
+    assert len(rates) == 40
+    np.testing.assert_allclose(rates[:9], [0.01 + 0.99 * step / 10 for step in range(1, 10)], rtol=1e-4)
+    if schedule == "cosine":
+        expected = [0.5 * (1 + np.cos(np.pi * (step - 9) / 30)) for step in range(10, 39)]
+        np.testing.assert_allclose(rates[10:39], expected, atol=0.02)
+        assert rates[-1] < 0.02
+    else:
+        assert rates[12] == pytest.approx(1.0)
+        assert rates[-1] <= 0.011
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on(tmp_path: Path) -> None:
+    write_folders(tmp_path / "data")
+    experiment = write_experiment(tmp_path, "killed", {"folder": str(tmp_path / "data"), "workers": 1})
+    over = ["trainer.epochs=400", "trainer.keep=1"]
+    command = [sys.executable, "-m", "train", "fit", str(experiment), *over, "--runs", str(tmp_path), "--run", "k"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    run = tmp_path / "killed" / "k"
+    try:
+        deadline = time.monotonic() + 120
+        while not (run / "checkpoints" / "last.ckpt").is_file() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    before = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
+    assert not (run / "fit.json").exists()
+    configuration = yaml.safe_load((run / "configuration.yaml").read_text())
+    configuration["trainer"]["epochs"] = before["epoch"] + 3
+    (run / "configuration.yaml").write_text(yaml.safe_dump(configuration))
+    call("resume", run, "--output", tmp_path / "artifacts")
+    after = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
+    fitted = json.loads((run / "fit.json").read_text())
+    steps = before["global_step"] // (before["epoch"] + 1)
+    assert (after["epoch"], fitted["epochs"]) == (before["epoch"] + 2, before["epoch"] + 3)
+    assert after["global_step"] == before["global_step"] + 2 * steps
+    moments = after["optimizer_states"][0]["state"][0]["step"]
+    assert moments == after["global_step"]  # AdamW's own count went on as well
+    assert (tmp_path / "artifacts" / "killed" / "artifact.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launch", ["devices", "torchrun"])
+def test_two_processes_train_and_measure_as_one(launch: str, one_process: Path, tmp_path: Path) -> None:
+    """The same batches, shared: the same weights and metrics to rounding; one process writes."""
+    experiment = one_process / "one.yaml"
+    arguments = ["run", str(experiment), "--runs", str(tmp_path), "--output", str(tmp_path / "a")]
+    if launch == "devices":
+        command = [sys.executable, "-m", "train", *arguments, "trainer.devices=2", "--run", "two"]
+    else:
+        rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "--rdzv-id", "two"]
+        start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *rendezvous]
+        command = [*start, "-m", "train", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("TRAIN_RUN", None)  # of runs that other tests made in this process
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    one, two = one_process / "runs" / "one" / "single", tmp_path / "one" / "two"
+    weights = [
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")["state_dict"]
+        for run in (one, two)
+    ]
+    # Of single weights whose gradient is all rounding, Adam's steps are as large as any: the mean is compared.
+    for name, value in weights[0].items():
+        difference = (weights[1][name].double() - value.double()).abs().mean()
+        assert difference < 1e-4, f"{name}: {difference}"
+    assert sorted(p.name for p in (one / "checkpoints").iterdir()) == sorted(
+        p.name for p in (two / "checkpoints").iterdir()
+    )
+    for stage in ("fit", "test"):
+        found, expected = (json.loads((run / f"{stage}.json").read_text()) for run in (two, one))
+        for key in ("score", "steps", "accuracy", "f1", "loss"):
+            if key in expected:
+                assert found[key] == pytest.approx(expected[key], abs=2e-3), key
+    assert (tmp_path / "a" / "one" / "artifact.json").is_file()
+    assert len(list((two / "tensorboard").glob("events.*"))) == 1
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Published weights whose batch-norm stays as it is: on a CPU torch cannot synchronise it."""
+    root = tmp_path_factory.mktemp("one-process")
+    write_folders(root / "data", 13)  # 39 pictures: validation is an odd number
+    over: dict[str, Any] = {
+        "model": "mobilenet_v2",
+        "weights": "IMAGENET1K_V1",
+        "frozen": "statistics",
+        "arguments": {"dropout": 0.0},
+    }
+    over["trainer"] = {**TINY["trainer"], "precision": "32-true"}
+    write_experiment(root, "one", {"folder": str(root / "data")}, **over)
+    call(root / "one.yaml", "--runs", root / "runs", "--output", root / "artifacts", "--run", "single")
+    return root
+
+
+def test_errors_come_all_at_once(tmp_path: Path) -> None:
+    experiment = tmp_path / "wrong.yaml"
+    values = {"data": {"batch_size": 0}, "learning": {"rate": -1}, "frozen": "all", "modell": "resnet18"}
+    experiment.write_text(yaml.safe_dump({"system": "image-classification", **values}))
+    output = call(experiment, status=2)
+    for key in ("data.folder", "data.batch_size", "learning.rate", "frozen", "modell"):
+        assert key in output
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        (["model=resnet19"], "torchvision has no classifier 'resnet19'"),
+        (["weights=V9"], "squeezenet1_1 has no 'V9'; there are IMAGENET1K_V1"),
+        (["data.folder=/nowhere"], "there is no folder /nowhere"),
+        (["task_weights.shape=2"], "no task is called shape; there are class"),
+        (["data.validation=0.0001", "data.test=0"], "no file for validation"),
+    ],
+)
+def test_what_a_file_cannot_say_is_said_before_training(over: list[str], said: str, tmp_path: Path) -> None:
+    write_folders(tmp_path / "data", 3)
+    experiment = write_experiment(tmp_path, "mine", {"folder": str(tmp_path / "data")})
+    assert said in call("fit", experiment, *over, "--runs", tmp_path / "runs", status=2)

@@ -1,0 +1,297 @@
+"""COCO files: read as pycocotools reads them, and everything that is wrong named and counted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from tests.tiny_coco import tiny_coco
+from train.core.config import ExperimentError
+from train.demo.shapes.shapes import SHAPES
+from train.vision.coco import BACKGROUND, read
+from train.vision.coco_masks import InvalidMask, read_mask
+from train.vision.detection.augmentation import DetectionAugmentation
+from train.vision.detection.data import CocoData, CocoPictures, CocoSettings
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return tiny_coco(tmp_path_factory.mktemp("coco"))
+
+
+def test_boxes_labels_and_masks_are_those_pycocotools_reads(source: dict[str, Path]) -> None:
+    reference = COCO(str(source["annotations"]))
+    file = read(source["annotations"], source["images"], masks=True, decode=True)
+    assert not len(file.findings)
+    assert file.labels == [BACKGROUND, *SHAPES]
+    pictures = CocoPictures(file.pictures, masks=True, crowds=True)
+    assert len(pictures) == len(reference.imgs) == 6
+    for number in range(len(pictures)):
+        image, target = pictures[number]
+        wanted = reference.loadAnns(reference.getAnnIds(number))
+        assert image.shape == (3, reference.imgs[number]["height"], reference.imgs[number]["width"])
+        for position, annotation in enumerate(wanted):
+            x, y, width, height = annotation["bbox"]
+            assert target["boxes"][position].tolist() == [x, y, x + width, y + height]
+            assert target["labels"][position] == annotation["category_id"]
+            np.testing.assert_array_equal(target["masks"][position].numpy(), reference.annToMask(annotation))
+
+
+def test_three_ways_to_write_a_mask_are_one() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 5:25] = 1
+    polygon = [[5, 10, 25, 10, 25, 30, 5, 30]]
+    compressed = coco_mask.encode(np.asfortranarray(mask))
+    runs = [5 * 40 + 10, *[20, 20] * 19, 20, 40 * 60 - (5 * 40 + 10 + 40 * 19 + 20)]
+    for segmentation in (
+        polygon,
+        {"size": [40, 60], "counts": compressed["counts"].decode()},
+        {"size": [40, 60], "counts": runs},
+    ):
+        np.testing.assert_array_equal(coco_mask.decode(read_mask(segmentation, 40, 60)), mask)
+
+
+def test_compressed_run_lengths_of_random_masks() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        height, width = (int(n) for n in rng.integers(1, 80, 2))
+        mask = (rng.random((height, width)) < rng.random()).astype(np.uint8)
+        mask[0, 0] = 1
+        encoded = coco_mask.encode(np.asfortranarray(mask))
+        read_back = read_mask({"size": [height, width], "counts": encoded["counts"].decode()}, height, width)
+        np.testing.assert_array_equal(coco_mask.decode(read_back), mask)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        (None, "no segmentation"),
+        ([], "no segmentation"),
+        ("mask", "neither polygons nor run lengths"),
+        ([[1, 1, 5, 5]], "three corners"),
+        ([[1, 1, 5, 5, 9]], "three corners"),
+        ([[1, 1, 5, float("nan"), 9, 9]], "three corners"),
+        ([[1, 1, 5, 1e9, 9, 9]], "far outside"),
+        ([[2, 2, 2, 2, 2, 2]], "empty"),
+        ({"size": [10, 12], "counts": [120]}, "another size"),
+        ({"size": [10, 10], "counts": [100]}, "empty"),
+        ({"size": [10, 10], "counts": [50, 20]}, "do not fill"),
+        ({"size": [10, 10], "counts": [50, -20, 70]}, "not counts"),
+        ({"size": [10, 10], "counts": "0"}, "do not fill"),
+        ({"size": [10, 10], "counts": "PPPP"}, "break off"),
+        ({"size": [10, 10], "counts": "é"}, "not COCO's"),
+        ({"size": [10, 10]}, "not counts"),
+    ],
+)
+def test_what_is_no_mask(segmentation: Any, said: str) -> None:
+    with pytest.raises(InvalidMask, match=said):
+        read_mask(segmentation, 10, 10)
+
+
+def test_hostile_run_lengths_never_reach_the_decoder() -> None:
+    """Random text is refused, or is a mask of the size; given to pycocotools, some of these abort the process."""
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        text = bytes(rng.integers(48, 112, rng.integers(1, 12)).astype(np.uint8)).decode()
+        try:
+            mask = read_mask({"size": [3, 3], "counts": text}, 3, 3)
+        except InvalidMask:
+            continue
+        assert coco_mask.decode(mask).shape == (3, 3)
+
+
+def a_picture(path: Path, size: tuple[int, int] = (40, 30), orientation: int | None = None) -> None:
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8)).save(path, exif=exif)
+
+
+def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
+    for name in ("good.jpg", "empty.jpg", "cut.jpg", "small.jpg"):
+        a_picture(tmp_path / name)
+    a_picture(tmp_path / "turned.jpg", orientation=6)
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:-200])
+    (tmp_path / "text.jpg").write_text("not a picture")
+    names = ["good", "empty", "cut", "small", "turned", "text", "gone"]
+    images: list[Any] = [
+        {"id": number, "file_name": f"{name}.jpg", "width": 40, "height": 30} for number, name in enumerate(names)
+    ]
+    images[3]["width"] = 80
+    images += [{"id": 0, "file_name": "again.jpg"}, "picture", {"file_name": "no-id.jpg"}]
+    base = {"image_id": 0, "category_id": 7, "bbox": [1, 2, 10, 10]}
+    wrong = [
+        {**base, "bbox": [1, 2, 0, 10]},
+        {**base, "bbox": [50, 2, 10, 10]},
+        {**base, "bbox": [1, 2, 10]},
+        {**base, "bbox": [1, 2, float("inf"), 10]},
+        {**base, "category_id": 8},
+        {**base, "image_id": 99},
+        {**base, "image_id": 2},
+        {"bbox": [1, 2, 3, 4]},
+        {**base, "image_id": [0]},
+        "annotation",
+    ]
+    annotations = [
+        {**base, "id": 1},
+        {**base, "id": 2, "bbox": [-5, -5, 100, 20], "iscrowd": 1},
+        *({**entry, "id": 10 + n} if isinstance(entry, dict) else entry for n, entry in enumerate(wrong)),
+    ]
+    path = tmp_path / "bad.json"
+    categories = [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}]
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    file = read(path, tmp_path, masks=False, decode=True)
+
+    assert file.labels == [BACKGROUND, "dog", "cat"]
+    assert [picture.path.name for picture in file.pictures] == ["good.jpg", "empty.jpg"]
+    good, empty = file.pictures
+    assert [(a.label, a.box, a.crowd) for a in good.annotations] == [
+        (2, (1, 2, 11, 12), False),
+        (2, (0, 0, 40, 15), True),
+    ]
+    assert not empty.annotations
+    counts = dict(file.findings.counts)
+    assert counts.pop("picture: wanted {id, file_name}") == 2
+    assert counts.pop("annotation: wanted {image_id, category_id, …}") == 3
+    assert counts.pop("annotation: bbox is not four numbers") == 2
+    for kind in (
+        "picture: its id is there twice",
+        "picture: of another size than annotated",
+        "picture: not an image",
+        "picture: no such file",
+        "annotation: its box has no area",
+        "annotation: its box lies outside the picture",
+        "annotation: category_id 8 is not in the file",
+        "annotation: its picture is not in the file",
+        "annotation: its picture is left out",
+    ):
+        # The turned picture is 30 × 40 upright, so it is of another size as well.
+        assert counts.pop(kind) == (2 if kind.endswith("than annotated") else 1), kind
+    [(kind, count)] = counts.items()
+    assert kind.startswith("picture: broken: ")
+    assert count == 1
+    assert "gone.jpg" in str(file.findings)
+    assert "annotation 11 of good.jpg" in str(file.findings)
+    assert "turned.jpg: 40 × 30 in the JSON, 30 × 40 upright" in str(file.findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "wanted a list under 'images'"),
+        ('{"images": []}', "wanted a list under 'annotations'"),
+        ('{"images": [], "annotations": [], "categories": []}', "categories is empty"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "wanted a category as"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
+            "category id 1 is there twice",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_read_at_all(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(ExperimentError, match=said):
+        read(tmp_path / "bad.json", tmp_path, masks=False, decode=True)
+
+
+def test_problems_can_be_made_fatal_and_missing_files_are_named(source: dict[str, Path], tmp_path: Path) -> None:
+    values = json.loads(source["annotations"].read_text())
+    values["annotations"][0]["bbox"] = [0, 0, 0, 0]
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(values))
+    settings = {"images": source["images"], "annotations": path}
+    assert len(CocoSettings.model_validate(settings).split(masks=False, seed=0).findings["changed.json"]) == 1
+    with pytest.raises(ExperimentError, match="its box has no area"):
+        CocoSettings.model_validate({**settings, "on_problem": "fail"}).split(masks=False, seed=0)
+    with pytest.raises(ExperimentError, match=r"gone\.json: no such file"):
+        CocoSettings.model_validate({**settings, "annotations": tmp_path / "gone.json"}).split(masks=False, seed=0)
+    path.write_text(json.dumps({**values, "annotations": []}))
+    with pytest.raises(ExperimentError, match="no object is annotated on the"):
+        CocoSettings.model_validate({**settings, "decode": False}).split(masks=False, seed=0)
+
+
+def test_the_seed_makes_the_split(source: dict[str, Path]) -> None:
+    settings = CocoSettings.model_validate({**source, "validation_part": 0.4})
+    one, same, other = (settings.split(masks=False, seed=seed) for seed in (1, 1, 2))
+    assert [p.path for p in one.validation] == [p.path for p in same.validation]
+    assert [p.path for p in one.validation] != [p.path for p in other.validation]
+    assert len(one.validation) == 2
+    assert not {p.path for p in one.training} & {p.path for p in one.validation}
+
+
+def test_categories_of_another_file_are_matched_by_name(source: dict[str, Path], tmp_path: Path) -> None:
+    values = json.loads(source["annotations"].read_text())
+    numbers = {category["id"]: 100 - category["id"] for category in values["categories"]}
+    for entry in values["annotations"]:
+        entry["category_id"] = numbers[entry["category_id"]]
+    values["categories"] = [{**c, "id": numbers[c["id"]]} for c in values["categories"]] + [{"id": 1, "name": "new"}]
+    values["annotations"].append({**values["annotations"][0], "category_id": 1})
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(values))
+    first = read(source["annotations"], source["images"], masks=False, decode=False)
+    other = read(path, source["images"], masks=False, decode=False, labels=first.labels)
+    assert other.pictures == first.pictures
+    assert other.findings.counts == {"annotation: its category is not one of those trained on": 1}
+
+
+def test_training_leaves_crowds_out_and_keeps_empty_pictures(source: dict[str, Path], tmp_path: Path) -> None:
+    values = json.loads(source["annotations"].read_text())
+    values["annotations"] = [a for a in values["annotations"] if a["image_id"] != 1]
+    for entry in values["annotations"]:
+        entry["iscrowd"] = int(entry["image_id"] == 2)
+    path = tmp_path / "crowds.json"
+    path.write_text(json.dumps(values))
+    file = read(path, source["images"], masks=True, decode=False)
+    training = CocoPictures(file.pictures, masks=True, crowds=False)
+    measured = CocoPictures(file.pictures, masks=True, crowds=True)
+    assert training[1][1]["boxes"].shape == (0, 4)
+    assert training[1][1]["masks"].shape[0] == 0
+    assert training[2][1]["labels"].shape == (0,)
+    assert measured[2][1]["iscrowd"].all()
+    assert measured[2][1]["iscrowd"].numel()
+
+
+@pytest.mark.parametrize("further", [None, {"rotate": 30, "shear": 10, "perspective": 0.3, "elastic": 4, "noise": 0.1}])
+def test_augmentation_keeps_boxes_around_their_masks(further: dict[str, float] | None, source: dict[str, Path]) -> None:
+    settings = CocoSettings.model_validate({**source, "workers": 0})
+    split = settings.split(masks=True, seed=0)
+    section = {"zoom_out": 0.7, "crop": 0.7, "further": further}
+    augment = DetectionAugmentation.model_validate(section).transform()
+    data = CocoData(split, True, 2, 0, augment)
+    torch.manual_seed(0)
+    moved = 0
+    for _ in range(8):
+        for batch in data.train_dataloader():
+            for image, target in batch:
+                count = len(target["labels"])
+                assert all(len(values) == count for values in target.values())
+                for box, mask in zip(target["boxes"], target["masks"], strict=True):
+                    rows, columns = mask.nonzero(as_tuple=True)
+                    if not len(rows):
+                        continue
+                    inner = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+                    assert (inner[:2] >= box[:2] - 1.5).all()
+                    assert (inner[2:] <= box[2:] + 1.5).all()
+                    moved += 1
+                assert image.shape[1:] == target["masks"].shape[1:]
+    assert moved > 20
+
+
+def test_pictures_are_read_upright(tmp_path: Path) -> None:
+    a_picture(tmp_path / "turned.jpg", orientation=6)
+    entry = {"id": 1, "file_name": "turned.jpg", "width": 30, "height": 40}
+    annotation = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 40]}
+    path = tmp_path / "turned.json"
+    path.write_text(
+        json.dumps({"images": [entry], "annotations": [annotation], "categories": [{"id": 1, "name": "a"}]})
+    )
+    file = read(path, tmp_path, masks=False, decode=True)
+    assert not len(file.findings)
+    assert CocoPictures(file.pictures, masks=False, crowds=True)[0][0].shape == (3, 40, 30)

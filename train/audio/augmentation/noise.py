@@ -1,0 +1,45 @@
+"""Noise at a given ratio to the speech: of any colour, or the hum of the mains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+from torch.fft import irfft, rfft
+
+from train.audio.augmentation.chance import uniform
+
+SILENCE = 1e-8
+
+
+def power(waveforms: Tensor) -> Tensor:
+    """Mean square of each recording, (B, 1)."""
+    return waveforms.square().mean(dim=1, keepdim=True)
+
+
+def add_noise(waveforms: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
+    """Add `noise`, scaled so that speech to noise is `snr_db` (B,) decibels over the whole recording.
+
+    A silent recording is left as it is: no noise can be at a given ratio to it.
+    """
+    wanted = power(waveforms) / 10 ** (snr_db[:, None] / 10)
+    return waveforms + noise * (wanted / power(noise).clamp_min(SILENCE)).sqrt()
+
+
+def coloured_noise(shape: tuple[int, int], exponents: Tensor, random: Generator) -> Tensor:
+    """Gaussian noise whose power falls with frequency as f^-exponent: 0 white, 1 pink, 2 brown; (B,) exponents."""
+    spectrum = rfft(torch.randn(shape, generator=random))
+    frequency = torch.arange(1, spectrum.shape[1] + 1, dtype=torch.float32)
+    return irfft(spectrum * frequency ** (-exponents[:, None] / 2), n=shape[1])
+
+
+def hum(shape: tuple[int, int], sample_rate: int, random: Generator) -> Tensor:
+    """Mains hum: 50 or 60 Hz and its first harmonics, each at a strength and phase of its own."""
+    batch, samples = shape
+    base = torch.where(torch.rand(batch, generator=random) < 0.5, 50.0, 60.0)
+    time = torch.arange(samples) / sample_rate
+    total = torch.zeros(shape)
+    for harmonic in range(1, 6):
+        phase = uniform((batch, 1), 0, 2 * torch.pi, random)
+        strength = uniform((batch, 1), 0, 1, random) / harmonic
+        total += strength * torch.sin(2 * torch.pi * harmonic * base[:, None] * time + phase)
+    return total

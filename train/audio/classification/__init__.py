@@ -1,0 +1,1 @@
+"""Audio classification on recordings of one's own."""

@@ -1,0 +1,193 @@
+"""Recordings and their classes for training, from a data set of one's own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from handlers.audio.decoding import decode_audio
+from handlers.errors import RequestError
+from handlers.protocol.payload import Payload
+from train.audio.augmentation.recipe import Recipe
+from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.file_list import Example, FileList
+from train.core.labelled_files import FileReader, list_folders, list_table
+from train.core.progress import progress
+from train.core.run import Run, is_first_process
+from train.core.trainer import LOADERS
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
+MAX_SECONDS = 600.0
+WAIT_S = 0.5
+
+Item = tuple[Tensor, int]
+Batch = tuple[Tensor, Tensor]
+
+
+class AudioSettings(StrictModel):
+    """Where the recordings are, and how they come in batches."""
+
+    folder: AbsolutePath = Field(description="of class folders, or of split folders that hold them")
+    labels: Path | None = Field(default=None, description="a CSV file beside the recordings: file,<label>[,split]")
+    group: str | None = Field(
+        default=None, description="the CSV column of what must not be in two splits, such as the speaker"
+    )
+    validation: float = Field(default=0.15, gt=0, lt=1, description="part of the recordings, where no split is given")
+    test: float = Field(default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then")
+    check: bool = Field(default=True, description="decode every file before the first epoch")
+    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+
+    def listed(self) -> FileList:
+        """All recordings with their labels, not yet checked or divided. Raises ExperimentError."""
+        if self.labels is None:
+            if self.group is not None:
+                raise ExperimentError("data.group is a column of data.labels, a CSV file")
+            return list_folders(self.folder, SUFFIXES)
+        table = self.labels if self.labels.is_absolute() or self.labels.exists() else self.folder / self.labels
+        listed = list_table(self.folder, table, group=self.group)
+        if len(listed.tasks) != 1:
+            raise ExperimentError(
+                f"data.labels: {table} has the columns {', '.join(listed.tasks)}; wanted one of labels beside file, "
+                "split and data.group"
+            )
+        return listed
+
+    def prepare(self, run: Run, seed: int, sample_rate: int) -> FileList:
+        """The run's recordings: listed, checked and divided once, by the first process.
+
+        They stay with the run, so that what was held out stays so when it is resumed.
+        """
+        folder = run.folder / "data"
+        if not (folder / "data.json").is_file():
+            if is_first_process():
+                listed = self.listed()
+                if self.check:
+                    listed = listed.without(unreadable(listed.examples, FileReader(self.folder), sample_rate))
+                listed.divided(self.validation, self.test, seed).write(folder)
+            while not (folder / "data.json").is_file():
+                time.sleep(WAIT_S)  # torchrun ends this process should the first one fail
+        return FileList.read(folder)[0]
+
+
+def read_recording(data: bytes, sample_rate: int) -> Tensor:
+    """(samples,) in [-1, 1] as a server decodes them. Raises RequestError for what is broken or too long."""
+    return decode_audio(Payload(data), sample_rate, MAX_SECONDS)
+
+
+def unreadable(examples: Sequence[Example], read: FileReader, sample_rate: int) -> dict[str, str]:
+    """Decode every file, with a progress bar: those that cannot be, each with the reason."""
+
+    def reason(example: Example) -> str | None:
+        try:
+            read_recording(read(example.file), sample_rate)
+        except RequestError as error:
+            return str(error)
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
+
+    bad: dict[str, str] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress() as bar:
+        task = bar.add_task("checking recordings", total=len(examples), info="")
+        for example, found in zip(examples, pool.map(reason, examples), strict=True):
+            if found is not None:
+                bad[example.file] = found
+                bar.update(task, info=f"{len(bad)} unreadable of {len(examples)}")
+            bar.advance(task)
+    return bad
+
+
+class Recordings(Dataset[Item]):
+    """(waveform (samples,), index of its class), each as long as it is."""
+
+    def __init__(self, listed: FileList, split: str, root: Path, sample_rate: int) -> None:
+        self.examples = listed.of(split)
+        self.labels = [listed.indices(example)[0] for example in self.examples]
+        self.read = FileReader(root)
+        self.sample_rate = sample_rate
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Item:
+        return read_recording(self.read(self.examples[index].file), self.sample_rate), self.labels[index]
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Recordings of any length → (waveforms (B, samples), labels (B,)), each at a random place, augmented.
+
+    seed: for the same places and the same augmentation whenever a batch is made; None draws new ones each time.
+    """
+
+    samples: int
+    recipe: Recipe | None
+    seed: int | None = None
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        # Lightning seeds torch in every process that prepares batches.
+        seed = int(torch.randint(2**62, ())) if self.seed is None else self.seed
+        random = Generator().manual_seed(seed)
+        clean = torch.stack([place(waveform, self.samples, random) for waveform, _ in items])
+        labels = torch.tensor([label for _, label in items])
+        return clean if self.recipe is None else self.recipe(clean, random), labels
+
+
+def place(waveform: Tensor, samples: int, random: Generator) -> Tensor:
+    """A window of `samples` in which the recording stands at a random place, or a random part of a longer one."""
+    spare = samples - len(waveform)
+    start = int(torch.randint(abs(spare) + 1, (1,), generator=random))
+    if spare < 0:
+        return waveform[start : start + samples]
+    window = torch.zeros(samples)
+    window[start : start + len(waveform)] = waveform
+    return window
+
+
+class AudioData(LightningDataModule):
+    """Batches for training, newly augmented every time, and for validation, always in the same way."""
+
+    def __init__(
+        self, listed: FileList, settings: AudioSettings, sample_rate: int, samples: int, recipe: Recipe, batch_size: int
+    ) -> None:
+        super().__init__()
+        self.listed = listed
+        self.settings = settings
+        self.sample_rate = sample_rate
+        self.samples = samples
+        self.recipe = recipe
+        self.batch_size = batch_size
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        recordings = self.recordings("train")
+        # The statistics of a batch norm over a single recording would be its own.
+        return self.loader("train", None, shuffle=True, drop_last=len(recordings) > self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self.loader("validation", 0)
+
+    def recordings(self, split: str) -> Recordings:
+        return Recordings(self.listed, split, self.settings.folder, self.sample_rate)
+
+    def loader(self, split: str, seed: int | None, **options: Any) -> DataLoader[Any]:
+        workers = LOADERS if self.settings.workers is None else self.settings.workers
+        return DataLoader(
+            self.recordings(split),
+            self.batch_size,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=Collate(self.samples, self.recipe, seed),
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )

@@ -1,0 +1,1 @@
+"""What every kind of training shares: experiments, runs, the trainer, the artifact."""

@@ -1,0 +1,118 @@
+"""The artifact folder: what training hands to the archiver."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from train.core.experiment import Experiment
+from train.core.stored_weights import StoredType, narrowed
+
+Task = Literal[
+    "image-classification",
+    "object-detection",
+    "instance-segmentation",
+    "semantic-segmentation",
+    "audio-classification",
+    "audio-embedding",
+    "voice-activity",
+    "text-classification",
+    "text-embedding",
+    "token-classification",
+    "question-answering",
+    "text-generation",
+    "policy",
+]
+Format = Literal["safetensors", "torchscript", "torch-export", "huggingface"]
+
+
+@dataclass
+class Artifact:
+    """A folder with weights, a sample input and `artifact.json`; written whole or not at all.
+
+    architecture: {"factory": dotted callable, "arguments": {...}}, for the safetensors format only. The factory is
+        called with the arguments and must build the module without fetching weights.
+    preprocessing: what the task's handler needs to turn a request into the model's input.
+    metrics: measured on held-out data. training: how it came to be (data, seed, epochs, seconds).
+    reference: statistics of the predictions on validation data, to compare those of production with.
+    experiment: what made it, where one of ours did: its configuration and digest are recorded.
+    stored_weights: the type that the weights of a state dict are stored in; the experiment's, where there is one.
+    """
+
+    name: str
+    task: Task
+    format: Format
+    labels: list[str] = field(default_factory=list)
+    architecture: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
+    experiment: Experiment | None = None
+    stored_weights: StoredType = None
+
+    def write(
+        self, folder: Path, weights: dict[str, Tensor] | Path, sample: Path, extras: list[Path] | None = None
+    ) -> Path:
+        """Write the artifact to `folder`, replacing what was there.
+
+        weights: a state dict (safetensors) or the path of an exported file or Hugging Face folder.
+        sample: one real input, the request body the archive is verified and warmed up with.
+        extras: further files for people to look at (plots, tables); they are not archived.
+        """
+        staging = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        if isinstance(weights, dict):
+            weights_name = "weights.safetensors"
+            stored = narrowed(weights, self.experiment.stored_weights if self.experiment else self.stored_weights)
+            save_file({key: value.detach().cpu().contiguous() for key, value in stored.items()}, staging / weights_name)
+        elif weights.is_dir():
+            weights_name = "weights"
+            shutil.copytree(weights, staging / weights_name)
+        else:
+            weights_name = f"weights{weights.suffix}"
+            shutil.copyfile(weights, staging / weights_name)
+        sample_name = f"sample{sample.suffix}"
+        shutil.copyfile(sample, staging / sample_name)
+        for extra in extras or []:
+            (staging / "extras").mkdir(exist_ok=True)
+            shutil.copyfile(extra, staging / "extras" / extra.name)
+        description = {
+            "schema": 1,
+            "name": self.name,
+            "task": self.task,
+            "format": self.format,
+            "weights": weights_name,
+            "architecture": self.architecture,
+            "labels": self.labels,
+            "preprocessing": self.preprocessing,
+            "sample": sample_name,
+            "metrics": self.metrics,
+            "training": self.training,
+            "reference": self.reference,
+            "provenance": self.provenance(),
+            "versions": {"python": platform.python_version(), **{p: version(p) for p in ("torch", "torchvision")}},
+        }
+        text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
+        (staging / "artifact.json").write_text(text + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.rename(folder)
+        return folder
+
+    def provenance(self) -> dict[str, Any]:
+        """When the artifact was written, and by which experiment."""
+        written = {"written": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        if self.experiment is None:
+            return written
+        configuration = self.experiment.model_dump(mode="json")
+        return {"experiment": configuration, "sha256": self.experiment.digest, **written}

@@ -1,0 +1,160 @@
+"""The list of a data set's files: which belongs to which classes, and to which split."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from train.core.config import ExperimentError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Example:
+    """file: as its source names it. labels: a class for each task. split: one of SPLITS, or "" while undecided.
+
+    group: of examples that stay in one split together, such as a speaker; "" for an example of its own.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    split: str = ""
+    group: str = ""
+
+
+@dataclass
+class FileList:
+    """tasks: each with its classes in the order of their index. bad: what was left out, with the reason."""
+
+    tasks: dict[str, list[str]]
+    examples: list[Example]
+    bad: dict[str, str] = field(default_factory=dict)
+
+    def of(self, split: str) -> list[Example]:
+        return [example for example in self.examples if example.split == split]
+
+    def indices(self, example: Example) -> list[int]:
+        """The index of the example's class in each task."""
+        pairs = zip(self.tasks.values(), example.labels, strict=True)
+        return [classes.index(label) for classes, label in pairs]
+
+    def counts(self, split: str) -> dict[str, dict[str, int]]:
+        """Files of each class, for each task."""
+        examples = self.of(split)
+        return {
+            task: {name: Counter(example.labels[number] for example in examples)[name] for name in classes}
+            for number, (task, classes) in enumerate(self.tasks.items())
+        }
+
+    def without(self, bad: dict[str, str]) -> FileList:
+        kept = [example for example in self.examples if example.file not in bad]
+        return FileList(self.tasks, kept, {**self.bad, **bad})
+
+    def divided(self, validation: float, test: float, seed: int) -> FileList:
+        """Splits that are missing are drawn from those for training: the same share of every combination of classes.
+
+        Where examples have groups, whole groups are drawn, whatever their classes.
+
+        validation, test: their parts of the files that are to be divided, or of the groups. Raises ExperimentError when
+        a split would be empty, or a class is in no file for training.
+        """
+        shares = {name: share for name, share in (("validation", validation), ("test", test)) if not self.of(name)}
+        open_ = [number for number, example in enumerate(self.examples) if example.split in ("", "train")]
+        splits = [example.split or "train" for example in self.examples]
+        rng = np.random.default_rng(seed)
+        if any(self.examples[number].group for number in open_):
+            self.draw_groups(open_, splits, shares, rng)
+        else:
+            self.draw_by_class(open_, splits, shares, rng)
+        divided = FileList(
+            self.tasks,
+            [replace(example, split=split) for example, split in zip(self.examples, splits, strict=True)],
+            self.bad,
+        )
+        divided.check()
+        return divided
+
+    def draw_groups(self, numbers: list[int], splits: list[str], shares: dict[str, float], rng: Generator) -> None:
+        """At least one group for each split that is asked for, while there are groups left."""
+        members: dict[str, list[int]] = defaultdict(list)
+        for number in numbers:
+            members[self.examples[number].group or f"file {number}"].append(number)
+        groups = rng.permutation(sorted(members)).tolist()
+        total = len(groups)
+        for name, share in shares.items():
+            count = min(len(groups) - 1, max(1, round(total * share))) if share else 0
+            for group in (groups.pop() for _ in range(count)):
+                for number in members[group]:
+                    splits[number] = name
+
+    def draw_by_class(self, numbers: list[int], splits: list[str], shares: dict[str, float], rng: Generator) -> None:
+        groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for number in numbers:
+            groups[self.examples[number].labels].append(number)
+        for labels in sorted(groups):
+            members = rng.permutation(groups[labels]).tolist()
+            left = len(members) - 1  # one stays for training
+            for name, share in shares.items():
+                # Drawn up or down by chance, so that many small classes fill their split as far as large ones do.
+                count = min(left, int(len(members) * share + rng.random()))
+                left -= count
+                for number in (members.pop() for _ in range(count)):
+                    splits[number] = name
+
+    def check(self) -> None:
+        problems = [f"no file for {name}" for name in SPLITS[:2] if not self.of(name)]
+        for task, counts in self.counts("train").items():
+            problems += [f"{task}: no file of {name!r} for training" for name, count in counts.items() if not count]
+            if len(counts) < 2:
+                problems.append(f"{task}: wanted two classes or more; got {', '.join(counts) or 'none'}")
+        if problems:
+            listed = "\n  ".join(problems)
+            left_out = "".join(f"\n  left out: {file}: {why}" for file, why in list(self.bad.items())[:10])
+            raise ExperimentError(f"data: {len(self.examples)} files\n  {listed}{left_out}")
+
+    def write(self, folder: Path, **statistics: Any) -> None:
+        """Write files.csv, unreadable.csv and, last, data.json with the classes, their counts and `statistics`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [(example.split, example.file, example.group, *example.labels) for example in self.examples]
+        write_table(folder / "files.csv", ("split", "file", "group", *self.tasks), rows)
+        write_table(folder / "unreadable.csv", ("file", "reason"), list(self.bad.items()))
+        found = {
+            "tasks": self.tasks,
+            "files": {split: len(self.of(split)) for split in SPLITS},
+            "unreadable": len(self.bad),
+            "classes": {split: self.counts(split) for split in SPLITS},
+            **statistics,
+        }
+        partial = folder / "data.json.partial"
+        partial.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.rename(folder / "data.json")
+
+    @classmethod
+    def read(cls, folder: Path) -> tuple[FileList, dict[str, Any]]:
+        """What `write` wrote: the list, and data.json."""
+        found = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        rows = read_table(folder / "files.csv")
+        examples = [
+            Example(row["file"], tuple(row[task] for task in found["tasks"]), row["split"], row["group"])
+            for row in rows
+        ]
+        bad = {row["file"]: row["reason"] for row in read_table(folder / "unreadable.csv")}
+        return cls(found["tasks"], examples, bad), found
+
+
+def write_table(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,68 @@
+"""Data sets that are made rather than given: `data: {source: NAME}`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from importlib import import_module
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from pydantic import Field
+
+from train.core.config import StrictModel
+
+DATA = Path(__file__).parents[2] / "data"
+# source → the configuration class that makes it, imported only when it is asked for.
+SOURCES = {
+    "shapes": "train.demo.shapes.source:Shapes",
+    "spoken-digits": "train.demo.spoken_digits.source:SpokenDigits",
+}
+
+
+class GeneratedData(StrictModel):
+    """A data set written to a folder of its own the first time it is needed; its configuration names the folder."""
+
+    source: str
+    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+
+    def files(self, training: bool = True) -> dict[str, Any]:
+        """The data set as the configuration of a user's own files has it.
+
+        training: False to make only what a test needs; the test's files then stand for the other parts too.
+        """
+        raise TypeError(f"{type(self).__name__} does not define files(training)")
+
+    def write(self, folder: Path, part: str) -> None:
+        """Write one part of the data set into an empty folder."""
+        raise TypeError(f"{type(self).__name__} does not define write(folder, part)")
+
+    def folder(self, part: str) -> Path:
+        """The folder of a part, written whole or not at all."""
+        text = json.dumps([self.model_dump(mode="json", exclude={"workers"}), part], sort_keys=True)
+        folder = DATA / f"{self.source}-{part}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        if not folder.is_dir():
+            DATA.mkdir(exist_ok=True)
+            partial = Path(mkdtemp(prefix=".partial-", dir=DATA))
+            try:
+                self.write(partial, part)
+                partial.chmod(0o755)
+                partial.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # another process was not faster
+                    raise
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return folder
+
+
+def by_source(values: Any) -> Any:
+    """A validator: {"source": NAME, …} as that data set's configuration, anything else as it is."""
+    if not isinstance(values, dict) or "source" not in values:
+        return values
+    if values["source"] not in SOURCES:
+        raise ValueError(f"source is {values['source']!r}; wanted one of {', '.join(SOURCES)}, or files of your own")
+    module, _, name = SOURCES[values["source"]].partition(":")
+    return getattr(import_module(module), name).model_validate(values)

@@ -1,0 +1,115 @@
+"""Files of one's own with their classes: a folder for each class, or files named in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from train.core.config import ExperimentError
+from train.core.file_list import Example, FileList, read_table
+
+# What people call the splits.
+ALIASES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+TASK = "class"
+
+
+class FileReader:
+    """Reads files by their path below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __call__(self, file: str) -> bytes:
+        return (self.root / file).read_bytes()
+
+
+def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
+    """`root`/<class>/…, or `root`/<split>/<class>/… with splits called train, val and test.
+
+    Classes stand in the order of their names. What is in a class's folder and has none of the suffixes is left
+    out and named; hidden files are not looked at. Raises ExperimentError when there are no classes.
+    """
+    splits = {folder.name: ALIASES[folder.name.lower()] for folder in folders(root) if folder.name.lower() in ALIASES}
+    examples: list[Example] = []
+    bad: dict[str, str] = {}
+    for parent, split in [(root / name, split) for name, split in splits.items()] if splits else [(root, "")]:
+        for folder in folders(parent):
+            found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not hidden(path, root)]
+            for path in found:
+                file = path.relative_to(root).as_posix()
+                if path.suffix.lower() in suffixes:
+                    examples.append(Example(file, (folder.name,), split))
+                else:
+                    bad[file] = f"suffix {path.suffix!r}; wanted one of {', '.join(sorted(suffixes))}"
+    classes = sorted({example.labels[0] for example in examples})
+    if not classes:
+        wanted = f"{root}/<class>/<file> or {root}/train/<class>/<file>"
+        raise ExperimentError(f"data.folder: no files {', '.join(sorted(suffixes))} in {root}; wanted {wanted}")
+    return FileList({TASK: classes}, examples, bad)
+
+
+def list_table(root: Path, table: Path, tasks: Sequence[str] | None = None, group: str | None = None) -> FileList:
+    """A CSV file with the column `file`, relative to `root`, and one for each task; optionally `split`.
+
+    tasks: the columns to learn; by default all but file, split and group. group: the column whose values stay in one
+    split, such as a speaker. A row whose file does not exist, that lacks a label,
+    or names an unknown split, is left out and named. Raises ExperimentError for a table without these columns.
+    """
+    if not table.is_file():
+        raise ExperimentError(f"data.labels: there is no {table}")
+    try:
+        rows = read_table(table)
+    except UnicodeDecodeError as error:
+        raise ExperimentError(f"data.labels: {table} is not UTF-8: {error}") from None
+    columns = [name for name in (rows[0] if rows else {}) if name is not None]
+    chosen = list(tasks) if tasks else [name for name in columns if name not in ("file", "split", group)]
+    missing = [name for name in ("file", *chosen, *([group] if group else [])) if name not in columns]
+    if missing or not chosen:
+        what = f"no column {', '.join(missing)}" if missing else "no column of labels"
+        raise ExperimentError(f"data.labels: {table} has {what}; its columns are {', '.join(columns) or 'none'}")
+    examples: list[Example] = []
+    bad: dict[str, str] = {}
+    seen: set[str] = set()
+    for number, row in enumerate(rows, start=2):
+        file = row["file"] or ""
+        labels = tuple((row[task] or "").strip() for task in chosen)
+        split = (row.get("split") or "").strip().lower()
+        empty = [task for task, label in zip(chosen, labels, strict=True) if not label]
+        if not (root / file).is_file():
+            bad[file or f"line {number}"] = f"line {number}: there is no such file"
+        elif empty:
+            bad[file] = f"line {number}: no label for {', '.join(empty)}"
+        elif split and split not in ALIASES:
+            bad[file] = f"line {number}: split {split!r}; wanted train, validation or test"
+        elif file in seen:
+            bad[f"line {number}"] = f"{file} is listed twice"
+        else:
+            seen.add(file)
+            of = (row[group] or "").strip() if group else ""
+            examples.append(Example(file, labels, ALIASES.get(split, ""), of))
+    names = {task: sorted({e.labels[number] for e in examples}, key=natural) for number, task in enumerate(chosen)}
+    return FileList(names, examples, bad)
+
+
+def natural(label: str) -> tuple[int, int, str]:
+    """Numbers in the order of their value, before names in the order of their letters."""
+    return (0, int(label), label) if label.isdecimal() else (1, 0, label)
+
+
+def folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        raise ExperimentError(f"data.folder: there is no folder {parent}")
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)

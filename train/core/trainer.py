@@ -1,0 +1,169 @@
+"""Lightning's Trainer: as the demo models use it, and as a staged experiment's run has it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from pydantic import Field
+
+from train.core.config import ExperimentError, StrictModel
+from train.core.run import Run
+
+Precision = Literal["bf16-mixed", "16-mixed", "32-true"]
+# Processes that prepare batches; the training loop keeps a core.
+LOADERS = min(8, max(1, (os.cpu_count() or 1) - 1))
+
+
+class TrainerSettings(StrictModel):
+    """How long a training runs, on what, and what it keeps."""
+
+    epochs: int = Field(default=10, ge=1, description="at most")
+    max_steps: int = Field(default=-1, ge=-1, description="of the optimizer, at most; -1 for no limit")
+    accelerator: str = Field(default="auto", description="auto, cpu, gpu")
+    devices: int = Field(
+        default=1,
+        ge=-1,
+        description="processes on this machine, one a device; -1 for all GPUs; torchrun's own number goes before",
+    )
+    nodes: int = Field(default=1, ge=1, description="machines; torchrun's own number goes before")
+    precision: Precision | None = Field(default=None, description="by default bfloat16 where the device computes in it")
+    gradient_clip: float | None = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
+    accumulate: int = Field(default=1, ge=1, description="batches for each step of the optimizer")
+    validate_every: float = Field(default=1.0, gt=0, description="epochs; below 1 a part of one")
+    patience: int = Field(default=0, ge=0, description="validations without improvement before it stops; 0 for never")
+    keep: int = Field(default=3, ge=1, description="best checkpoints, beside the last")
+    log_every: int = Field(default=20, ge=1, description="steps between points of the learning curves")
+    wandb: str | None = Field(default=None, description="a Weights & Biases project, beside TensorBoard")
+
+    def fit(
+        self,
+        run: Run,
+        module: LightningModule,
+        data: LightningDataModule,
+        monitor: str,
+        mode: Literal["min", "max"] = "max",
+        callbacks: list[Callback] | None = None,
+    ) -> dict[str, Any]:
+        """Train from `run.last`, or from the start, and record what was found in `fit.json`.
+
+        monitor: the logged metric that chooses the best checkpoint and stops early.
+        Returns what was recorded: {"best": path of the checkpoint in the run's folder, "monitor", "score", "epochs",
+        "steps"}.
+        """
+        # A metric may hold a slash, which a file name cannot.
+        best = ModelCheckpoint(
+            run.checkpoints,
+            filename=f"epoch={{epoch:03d}}-{monitor.replace('/', '_')}={{{monitor}:.4f}}",
+            auto_insert_metric_name=False,
+            monitor=monitor,
+            mode=mode,
+            save_top_k=self.keep,
+            enable_version_counter=False,  # a run whose folder was moved overwrites what it finds
+        )
+        # Written after every validation. Lightning's own `save_last` leaves out those that are not among the best.
+        last = ModelCheckpoint(run.checkpoints, filename="last", monitor=None, enable_version_counter=False)
+        devices, nodes = self.processes()
+        distributed = nodes > 1 or devices > 1 or (devices == -1 and torch.cuda.device_count() > 1)
+        stopping = [EarlyStopping(monitor, mode=mode, patience=self.patience)] if self.patience else []
+        lightning = quiet_trainer(
+            accelerator=self.accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if distributed else "auto",
+            # torch has no synchronised batch-norm for CPUs: there each process keeps its own statistics.
+            sync_batchnorm=distributed and on_gpu(self.accelerator),
+            use_distributed_sampler=not getattr(data, "shares_itself", False),
+            precision=self.precision or training_precision(),
+            max_epochs=self.epochs,
+            max_steps=self.max_steps,
+            gradient_clip_val=self.gradient_clip,
+            accumulate_grad_batches=self.accumulate,
+            check_val_every_n_epoch=max(1, round(self.validate_every)),
+            val_check_interval=self.validate_every if self.validate_every < 1 else None,
+            log_every_n_steps=self.log_every,
+            logger=self.loggers(run),
+            callbacks=[RichProgressBar(), LearningRateMonitor(), best, last, *stopping, *(callbacks or [])],
+        )
+        lightning.fit(module, data, ckpt_path=run.last, weights_only=True)
+        if lightning.interrupted:
+            raise KeyboardInterrupt
+        score = best.best_model_score
+        found = {
+            "best": str(Path(best.best_model_path).relative_to(run.folder.resolve())) if best.best_model_path else "",
+            "monitor": monitor,
+            "score": None if score is None else round(score.item(), 6),
+            "epochs": lightning.current_epoch,
+            "steps": lightning.global_step,
+        }
+        run.record("fit", found)
+        if torch.distributed.is_initialized():
+            # What follows is the first process's alone: a metric would wait for the others.
+            torch.distributed.destroy_process_group()
+        return found
+
+    def processes(self) -> tuple[int, int]:
+        """(processes on this machine, machines): as torchrun started them, else as the settings say."""
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            return self.devices, self.nodes
+        here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        return here, everywhere // here
+
+    def loggers(self, run: Run) -> list[Logger]:
+        loggers: list[Logger] = [TensorBoardLogger(run.folder, name="tensorboard", version="")]
+        if self.wandb:
+            from lightning.pytorch.loggers import WandbLogger
+
+            try:
+                loggers.append(WandbLogger(project=self.wandb, name=run.folder.name, save_dir=run.folder))
+            except ModuleNotFoundError:
+                raise ExperimentError("trainer.wandb: Weights & Biases is not installed: pip install wandb") from None
+        return loggers
+
+
+def on_gpu(accelerator: str) -> bool:
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def training_precision() -> Precision:
+    """bfloat16 where the device computes in it; elsewhere it is emulated, and slower than float32."""
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return "bf16-mixed" if native else "32-true"
+
+
+def quiet_trainer(**options: Any) -> Trainer:
+    """Lightning's Trainer without its advice on standard output; `options` are its own."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*LeafSpec.*",
+        ".*module\\(s\\) in eval mode.*",
+        ".*smaller than the logging interval.*",
+        ".*exists and is not empty.*",
+        ".*recommended to use.*sync_dist=True.*",
+    ):
+        warnings.filterwarnings("ignore", message, module="lightning")
+    return Trainer(enable_model_summary=False, **options)
+
+
+def trainer(precision: Precision = "32-true", **options: Any) -> Trainer:
+    """A Trainer on one device that shows its progress and writes nothing; `options` are Trainer's own."""
+    return quiet_trainer(
+        accelerator="auto",
+        devices=1,
+        precision=precision,
+        logger=False,
+        enable_checkpointing=False,
+        callbacks=[RichProgressBar()],
+        **options,
+    )

@@ -1,0 +1,1 @@
+"""Composed images of five shapes, for detection and segmentation."""

@@ -1,0 +1,35 @@
+"""`data: {source: shapes}`: composed images of five shapes, for detection and for segmentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from train.core.generated_data import GeneratedData
+from train.demo.shapes.coco_files import write_coco
+
+
+class Shapes(GeneratedData):
+    """The validation and the test show other photographs, other shapes and larger images than the training."""
+
+    source: Literal["shapes"] = "shapes"
+    training: int = Field(default=3200, ge=2, description="images")
+    validation: int = Field(default=40, ge=1, description="images that choose the best checkpoint")
+    test: int = Field(default=240, ge=1, description="images that are measured on")
+    seed: int = 0
+
+    def files(self, training: bool = True) -> dict[str, Any]:
+        test = self.coco("test")
+        first, validation = (self.coco("training"), self.coco("validation")) if training else (test, test)
+        # They were written whole, so there is no need to look for broken ones.
+        return {**first, "validation": validation, "test": test, "decode": False, "workers": self.workers}
+
+    def coco(self, part: str) -> dict[str, Path]:
+        folder = self.folder(part)
+        return {"images": folder, "annotations": folder / "annotations.json"}
+
+    def write(self, folder: Path, part: str) -> None:
+        counts = {"training": self.training, "validation": self.validation, "test": self.test}
+        write_coco(folder, part, counts[part], self.seed)

@@ -1,0 +1,1 @@
+"""Synthesised recordings of spoken digits."""

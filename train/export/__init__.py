@@ -1,0 +1,1 @@
+"""Published weights as artifacts, without training."""

@@ -1,0 +1,96 @@
+"""`system: pretrained`: torchvision's published weights as an artifact, without training."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from torchvision.models import WeightsEnum, get_model_builder, get_model_weights
+
+from handlers.vision.transform import ImageTransform
+from train.core.artifact import Artifact
+from train.core.config import ExperimentError
+from train.core.experiment import Experiment
+from train.core.published_weights import state_dict
+from train.core.stored_weights import round_weights
+
+# "Chelsea the cat", by Stéfan van der Walt, who put it under CC0; as scikit-image's `chelsea`.
+SAMPLE = Path(__file__).parents[1] / "samples" / "cat.jpg"
+
+
+class Pretrained(Experiment):
+    """model: a name of torchvision's registry, as `torchvision.models.list_models()` gives them.
+
+    weights: of that model's weights enum, such as IMAGENET1K_V1 or COCO_V1; DEFAULT is the best published.
+    arguments: of the model's builder, beside the weights.
+    """
+
+    model: str
+    weights: str = "DEFAULT"
+    task: Literal["image-classification", "object-detection", "instance-segmentation", "semantic-segmentation"]
+    arguments: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies a default
+
+    def run(self, folder: Path) -> None:
+        started = time.monotonic()
+        weights = self.find_weights()
+        categories = list(weights.meta["categories"])
+        print(f"{self.name}: torchvision's {self.model} with {weights}")
+        arguments = {**self.arguments, "weights": None}
+        builder = get_model_builder(self.model)
+        if self.task != "image-classification":
+            arguments |= {"weights_backbone": None, "num_classes": len(categories)}
+        if self.task == "semantic-segmentation":
+            arguments |= {"aux_loss": True}  # the published weights hold the auxiliary head
+        network = builder(**arguments)
+        network.load_state_dict(state_dict(weights))
+        round_weights(network, self.stored_weights)
+        reported = published(weights)
+        Artifact(
+            name=self.name,
+            experiment=self,
+            task=self.task,
+            format="safetensors",
+            labels=categories,
+            architecture={"factory": f"{builder.__module__}.{builder.__name__}", "arguments": arguments},
+            preprocessing=self.preprocessing(weights),
+            # Those of rounded weights were never measured.
+            metrics={"published": reported} if self.stored_weights else reported,
+            training={
+                "source": f"torchvision {weights}",
+                "recipe": weights.meta.get("recipe", ""),
+                "seconds": round(time.monotonic() - started, 1),
+            },
+        ).write(folder, network.state_dict(), SAMPLE)
+
+    def find_weights(self) -> WeightsEnum:
+        try:
+            known = get_model_weights(self.model)
+        except ValueError:
+            raise ExperimentError(f"model: torchvision has none called {self.model!r}") from None
+        if self.weights not in known.__members__:
+            names = ", ".join(known.__members__)
+            raise ExperimentError(f"weights: {self.model} has no {self.weights!r}; there are {names}")
+        return known[self.weights]
+
+    def preprocessing(self, weights: WeightsEnum) -> dict[str, Any]:
+        """torchvision's own evaluation preset as our transform; detection models hold theirs themselves."""
+        if self.task in ("object-detection", "instance-segmentation"):
+            return {}
+        preset = weights.transforms()
+        size = preset.resize_size
+        resize = size[0] if len(size) == 1 and self.task == "image-classification" else (size[0], size[0])
+        crop = getattr(preset, "crop_size", None)
+        return ImageTransform(
+            resize=resize,
+            crop=(crop[0], crop[0]) if crop else None,
+            interpolation=preset.interpolation.value,
+            mean=tuple(preset.mean),
+            std=tuple(preset.std),
+        ).to_dict()
+
+
+def published(weights: WeightsEnum) -> dict[str, Any]:
+    """What torchvision reports for these weights: {"ImageNet-1K acc@1": 71.878, …}."""
+    reported = weights.meta.get("_metrics", {})
+    return {f"{data} {name}": value for data, metrics in reported.items() for name, value in metrics.items()}

@@ -1,0 +1,156 @@
+"""Copies of a Gymnasium environment stepped together, and a state of theirs that can be saved and come back to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
+from torch import Tensor
+
+from train.core.config import ExperimentError
+
+
+class Episode(NamedTuple):
+    """What one episode brought: the undiscounted sum of its rewards, and its number of steps."""
+
+    total: float
+    length: int
+
+
+class Step(NamedTuple):
+    """What one step of every copy led to; tensors are (copies, …).
+
+    following: the observation each action led to, an episode's last one included. Where the episode went on it is
+        also the copy's next observation; where it ended the copy has begun another.
+    terminated: the task itself ended the episode, nothing comes after. truncated: it was cut, by a time limit say, and
+        would have gone on. finished: the episodes that ended with this step.
+    """
+
+    following: Tensor
+    rewards: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    finished: list[Episode]
+
+
+class Environments:
+    """`count` copies of an environment, each in an episode of its own.
+
+    Every episode starts from a seed of its own, so that a copy's state is a function of that seed and the actions
+    since: those are what `state_dict` holds, and `load_state_dict` plays them again. It needs no access to what is
+    inside an environment, and no pickle; it asks that an environment draws its randomness from `self.np_random`, as
+    Gymnasium's documentation wants, and refuses one that does not come to the same observation. ExperimentError, too,
+    from `step`, for an observation or a reward that is not finite.
+    """
+
+    def __init__(self, name: str, count: int, seed: int) -> None:
+        with clear_errors(name):
+            self.vector = SyncVectorEnv([partial(gym.make, name)] * count, autoreset_mode=AutoresetMode.DISABLED)
+        self.name, self.count, self.seed = name, count, seed
+        self.episodes = [0] * count
+        self.actions: list[list[NDArray[Any]]] = [[] for _ in range(count)]
+        self.totals = np.zeros(count)
+        self.observations = as_tensor(self.vector.reset(seed=self.seeds())[0])
+
+    def seeds(self) -> list[int | None]:
+        """Of each copy's current episode; no two episodes of a run are likely to share one of the 2**32."""
+        drawn = (np.random.SeedSequence((self.seed, copy, n)) for copy, n in enumerate(self.episodes))
+        return [int(sequence.generate_state(1)[0]) for sequence in drawn]
+
+    def step(self, actions: Tensor) -> Step:
+        """One step of every copy. actions: (copies,) integers, or (copies, size) numbers clipped to the bounds here."""
+        space = self.vector.single_action_space
+        taken = actions.cpu().numpy()
+        if isinstance(space, Box):
+            taken = np.clip(taken, space.low, space.high)
+        following, rewards, terminated, truncated, _ = self.vector.step(taken)
+        self.totals += rewards
+        for history, action in zip(self.actions, taken, strict=True):
+            history.append(action)
+        step = Step(
+            following=as_tensor(following),
+            rewards=torch.from_numpy(rewards).float(),
+            terminated=torch.from_numpy(terminated),
+            truncated=torch.from_numpy(truncated),
+            finished=[],
+        )
+        if not (step.following.isfinite().all() and step.rewards.isfinite().all()):
+            raise ExperimentError(
+                f"environment {self.name}: a step led to an observation or a reward that is not finite"
+            )
+        self.observations = step.following
+        done = terminated | truncated
+        if done.any():
+            for copy in np.flatnonzero(done):
+                step.finished.append(Episode(float(self.totals[copy]), len(self.actions[copy])))
+                self.totals[copy] = 0.0
+                self.actions[copy] = []
+                self.episodes[copy] += 1
+            fresh, _ = self.vector.reset(seed=self.seeds(), options={"reset_mask": done})
+            self.observations = as_tensor(fresh)
+        return step
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "episodes": torch.tensor(self.episodes),
+            "actions": [torch.from_numpy(np.array(history)) for history in self.actions],
+            "observations": self.observations,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a saved state by playing each copy's episode again; ExperimentError where that leads elsewhere."""
+        self.episodes = state["episodes"].tolist()
+        self.actions = [list(history.numpy()) for history in state["actions"]]
+        self.observations = state["observations"]
+        for copy, (env, seed) in enumerate(zip(self.vector.envs, self.seeds(), strict=True)):
+            observation, _ = env.reset(seed=seed)
+            self.totals[copy] = 0.0
+            for action in self.actions[copy]:
+                observation, reward, *_ = env.step(action)
+                self.totals[copy] += float(reward)
+            if not torch.equal(as_tensor(observation), self.observations[copy]):
+                raise ExperimentError(
+                    f"{self.name}: the same seed and actions led to another observation, so its runs cannot go on from "
+                    "a checkpoint; an environment must draw its randomness from self.np_random alone"
+                )
+
+    def close(self) -> None:
+        self.vector.close()
+
+
+def as_tensor(observations: Any) -> Tensor:
+    return torch.from_numpy(np.array(observations, dtype=np.float32))
+
+
+def spaces_of(name: str) -> tuple[Box, Discrete | Box]:
+    """The observation and action spaces of an environment; ExperimentError for an unknown one, or for other kinds."""
+    with clear_errors(name):
+        env = gym.make(name)
+    observations, actions = env.observation_space, env.action_space
+    env.close()
+    if not isinstance(observations, Box):
+        raise ExperimentError(f"environment {name}: its observations are {observations}; wanted a Box")
+    if isinstance(actions, Discrete) and actions.start == 0:
+        return observations, actions
+    if isinstance(actions, Box) and len(actions.shape) == 1 and actions.is_bounded():
+        return observations, actions
+    raise ExperimentError(
+        f"environment {name}: its actions are {actions}; wanted Discrete from 0, or a flat bounded Box"
+    )
+
+
+@contextmanager
+def clear_errors(name: str) -> Iterator[None]:
+    """What is wrong with an environment's name, `module:Name-v0` included, as an ExperimentError."""
+    try:
+        yield
+    except (gym.error.Error, ModuleNotFoundError) as error:
+        raise ExperimentError(f"environment {name!r}: {error}") from None

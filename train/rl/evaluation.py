@@ -1,0 +1,46 @@
+"""Playing whole episodes with a policy, to measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
+from torch import Tensor
+
+from train.rl.environments import as_tensor
+
+
+@torch.no_grad()
+def evaluate(act: Callable[[Tensor], Tensor], environment: str, episodes: int, seed: int) -> NDArray[np.float64]:
+    """The undiscounted return of each of `episodes` episodes, played side by side.
+
+    act: observations (episodes, …) → actions. seed: of the first episode; the others follow it.
+    """
+    envs = SyncVectorEnv([partial(gym.make, environment)] * episodes, autoreset_mode=AutoresetMode.NEXT_STEP)
+    space = envs.single_action_space
+    observations, _ = envs.reset(seed=seed)
+    returns, playing = np.zeros(episodes), np.ones(episodes, dtype=bool)
+    while playing.any():
+        actions = act(as_tensor(observations)).cpu().numpy()
+        if isinstance(space, Box):
+            actions = np.clip(actions, space.low, space.high)
+        observations, rewards, terminated, truncated, _ = envs.step(actions)
+        returns += rewards * playing
+        playing &= ~(terminated | truncated)
+    envs.close()
+    return returns
+
+
+def summary(returns: NDArray[np.float64]) -> dict[str, float | int]:
+    return {
+        "mean return": round(float(returns.mean()), 2),
+        "standard deviation": round(float(returns.std()), 2),
+        "least return": round(float(returns.min()), 2),
+        "episodes": len(returns),
+    }

@@ -1,0 +1,163 @@
+"""Reinforcement learning in stages: what the configurations of PPO and DQN share around their algorithms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Literal
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from train.core.artifact import Artifact
+from train.core.config import ExperimentError
+from train.core.experiment import Staged
+from train.core.run import Run, RunError
+from train.core.stored_weights import as_stored, round_weights, state_of
+from train.rl.environments import spaces_of
+from train.rl.evaluation import evaluate, summary
+from train.rl.training_loop import BEST, Learner, PolicyTraining
+
+UNBOUNDED = 1e30
+# The episodes a policy is tested on are none of those it was chosen by.
+TEST_SEED = 1_000_000
+
+
+class Reinforcement(Staged):
+    """An algorithm adds its own fields, and says what learns (`learner`) and how its network acts (`act`)."""
+
+    outputs: ClassVar[
+        Literal["logits", "values"]
+    ]  # of the network for discrete actions, as the policy handler reads it
+
+    environment: str = Field(default="CartPole-v1", description="Gymnasium's name; of your own, `module:Name-v0`")
+    labels: tuple[str, ...] = Field(default=(), description="names of discrete actions")
+    total_steps: int = Field(ge=1, description="of all copies of the environment together, at most")
+    solved_return: float | None = Field(
+        default=None, description="training ends once the mean return of `evaluation_episodes` reaches it"
+    )
+    solved_training_return: float | None = Field(
+        default=None, description="and once that of the last 100 training episodes, exploration included, reaches this"
+    )
+    evaluation_episodes: int = Field(default=100, ge=1, description="of the test, and to confirm a solution")
+    evaluate_every: int = Field(default=10_240, ge=1, description="steps between evaluations; the best policy is kept")
+    selection_episodes: int = Field(default=20, ge=1, description="of each of these evaluations")
+    checkpoint_every: int = Field(
+        default=20_480, ge=1, description="steps; a training goes on from the last checkpoint"
+    )
+    gamma: float = Field(default=0.99, ge=0, le=1, description="discount")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="small networks are fastest on the CPU")
+
+    def network(self) -> nn.Module:
+        """The untrained network; the same for the same seed."""
+        raise TypeError(f"{type(self).__name__} does not define network()")
+
+    def learner(self) -> Learner:
+        """The algorithm at its start."""
+        raise TypeError(f"{type(self).__name__} does not define learner()")
+
+    def act(self, network: nn.Module, observations: Tensor) -> Tensor:
+        """The actions (B, …) for observations (B, …), without exploration."""
+        raise TypeError(f"{type(self).__name__} does not define act(network, observations)")
+
+    def fit(self, run: Run) -> None:
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ExperimentError("device: got cuda, but there is no GPU; wanted cpu")
+        with one_thread():
+            learner = self.learner()
+            try:
+                PolicyTraining(self, run, learner).go_on()
+            finally:
+                learner.close()
+
+    def test(self, run: Run) -> None:
+        returns = self.returns(self.best(run))
+        found = summary(returns)
+        run.record("test", {**found, "returns": returns.round(4).tolist()})
+        print(f"{self.name}: mean return {found['mean return']:g} over {found['episodes']} episodes")
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        program = torch.export.load(folder / "weights.pt2").module()
+        network = self.network()
+        network.load_state_dict(state_of(program))
+        return summary(self.returns(network.eval()))
+
+    def returns(self, network: nn.Module) -> NDArray[np.float64]:
+        """Of the episodes that a policy is tested on."""
+        act = partial(self.act, network)
+        with one_thread():
+            return evaluate(act, self.environment, self.evaluation_episodes, seed=self.seed + TEST_SEED)
+
+    def export(self, run: Run, folder: Path) -> None:
+        fitted, tested = run.recorded("fit"), run.recorded("test")
+        space, choices = spaces_of(self.environment)
+        if isinstance(choices, Discrete):
+            action = {"kind": "discrete", "count": int(choices.n), "outputs": self.outputs}
+        else:
+            action = {"kind": "continuous", "low": finite(choices.low), "high": finite(choices.high)}
+        observation, _ = gym.make(self.environment).reset(seed=self.seed)
+        with TemporaryDirectory() as temporary:
+            weights, sample = Path(temporary, "weights.pt2"), Path(temporary, "sample.json")
+            sizes = ({0: torch.export.Dim("batch", min=1, max=4096)},)
+            example = torch.zeros(2, *space.shape)
+            program = as_stored(self.best(run), self.stored_weights)
+            torch.export.save(torch.export.export(program, (example,), dynamic_shapes=sizes), weights)
+            sample.write_text(json.dumps({"data": np.asarray(observation).tolist()}), encoding="utf-8")
+            Artifact(
+                name=self.name,
+                experiment=self,
+                task="policy",
+                format="torch-export",
+                labels=list(self.labels),
+                preprocessing={
+                    "observation": {
+                        "shape": list(space.shape),
+                        "low": finite(space.low),
+                        "high": finite(space.high),
+                    },
+                    "action": action,
+                },
+                metrics={name: value for name, value in tested.items() if name != "returns"},
+                training={
+                    **self.model_dump(exclude={"name"}),
+                    "steps": fitted["steps"],
+                    "seconds": fitted["seconds"],
+                },
+            ).write(folder, weights, sample, sorted(run.plots.glob("*.png")))
+
+    def best(self, run: Run) -> nn.Module:
+        """The policy that the run keeps, on the CPU."""
+        path = run.checkpoints / BEST
+        if not path.is_file():
+            raise RunError(f"{run.folder} has no policy yet: `python -m train resume {run.folder}`")
+        network = self.network()
+        network.load_state_dict(load_file(path))
+        round_weights(network, self.stored_weights)
+        return network.eval()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrices of some hundred rows: a second thread costs more than it brings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def finite(bounds: NDArray[Any]) -> Any:
+    """Bounds as JSON has them, nested as the space's shape: None where there is none."""
+    flat = [None if abs(value) > UNBOUNDED else float(value) for value in bounds.ravel()]
+    return np.array(flat, dtype=object).reshape(bounds.shape).tolist()

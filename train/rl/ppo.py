@@ -1,0 +1,174 @@
+"""`system: ppo`: proximal policy optimisation (Schulman et al. 2017), read top to bottom."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, ClassVar, Literal
+
+import torch
+from gymnasium.spaces import Discrete as DiscreteSpace
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Categorical, Independent, Normal
+
+from handlers.networks.actor_critic import Continuous, Discrete
+from handlers.networks.standardisation import Standardisation
+from train.rl.environments import Environments, Episode, spaces_of
+from train.rl.experiment import Reinforcement
+from train.rl.rollout import Minibatch, Rollout, minibatches
+
+Policy = Categorical | Independent[Normal]
+
+
+class PPO(Reinforcement):
+    """Discrete or continuous actions, by the environment's action space.
+
+    gae_lambda, clip, epochs, minibatch, value_weight, entropy_weight: as the paper names them.
+    """
+
+    outputs: ClassVar[Literal["logits", "values"]] = "logits"
+
+    total_steps: int = Field(default=400_000, ge=1, description="of all copies of the environment together, at most")
+    environments: int = Field(default=8, ge=1, description="copies that are stepped together")
+    steps: int = Field(default=64, ge=2, description="of each copy between two updates")
+    learning_rate: float = Field(default=1e-3, gt=0, description="at the start; it falls linearly to 0")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    clip: float = Field(default=0.2, gt=0, description="of the ratio between the new and the old policy, around 1")
+    epochs: int = Field(default=10, ge=1, description="passes over each rollout")
+    minibatch: int = Field(default=128, ge=2, description="steps, or a few more")
+    value_weight: float = Field(default=0.5, ge=0)
+    entropy_weight: float = Field(default=0.005, ge=0)
+    max_gradient: float = Field(default=0.5, gt=0, description="norm of all gradients together, at most")
+    hidden: int = Field(default=64, ge=1, description="units in each of the two layers of actor and critic")
+    standardise: bool = Field(default=False, description="observations, by statistics that travel with the weights")
+
+    def network(self) -> Discrete | Continuous:
+        observations, actions = spaces_of(self.environment)
+        size = prod(observations.shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if isinstance(actions, DiscreteSpace):
+                return Discrete(size, int(actions.n), self.hidden, self.standardise)
+            return Continuous(size, actions.shape[0], self.hidden, self.standardise)
+
+    def learner(self) -> PPOLearner:
+        return PPOLearner(self)
+
+    def act(self, network: nn.Module, observations: Tensor) -> Tensor:
+        first = network(observations.to(next(network.parameters()).device))[0]
+        return first.argmax(dim=1) if isinstance(network, Discrete) else first
+
+
+class PPOLearner:
+    """Collects a rollout with the current policy, improves the policy on it, and forgets it."""
+
+    def __init__(self, settings: PPO) -> None:
+        self.settings = settings
+        self.environments = Environments(settings.environment, settings.environments, settings.seed)
+        self.network = settings.network().to(settings.device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, eps=1e-5, fused=True)
+        self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
+        self.steps = 0
+
+    def advance(self) -> tuple[dict[str, float], list[Episode]]:
+        """One update of the policy from a new rollout."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * max(0.0, 1 - self.steps / self.settings.total_steps)
+        rollout, finished = self.collect()
+        scalars = self.improve(rollout)
+        if isinstance(self.network.standardisation, Standardisation):
+            # Only now: between acting and learning it would change the policy that the ratio compares with.
+            self.network.standardisation.update(rollout.observations.flatten(0, 1).flatten(1))
+        self.steps += self.settings.steps * self.settings.environments
+        return scalars, finished
+
+    @torch.no_grad()
+    def collect(self) -> tuple[Rollout, list[Episode]]:
+        """Act for `steps` steps in every copy, with actions drawn from the policy."""
+        rows: list[tuple[Tensor, ...]] = []
+        finished: list[Episode] = []
+        for _ in range(self.settings.steps):
+            observations = self.environments.observations.to(self.settings.device)
+            policy, values = self.policy(observations)
+            actions = draw(policy, self.generator)
+            step = self.environments.step(actions)
+            row = (step.rewards, step.terminated, step.truncated, step.following)
+            rows.append(
+                (observations, actions, policy.log_prob(actions), values, *(r.to(self.settings.device) for r in row))
+            )
+            finished += step.finished
+        observations, actions, log_probabilities, values, rewards, terminated, truncated, following = (
+            torch.stack(column) for column in zip(*rows, strict=True)
+        )
+        # What each step led to is valued by itself: after an episode's end the copy's next observation is another's.
+        next_values = self.network(following.flatten(0, 1))[-1].view_as(values)
+        rollout = Rollout(observations, actions, log_probabilities, rewards, values, next_values, terminated, truncated)
+        return rollout, finished
+
+    def improve(self, rollout: Rollout) -> dict[str, float]:
+        """`epochs` passes over the rollout in shuffled mini-batches."""
+        settings = self.settings
+        advantages, targets = rollout.advantages(settings.gamma, settings.gae_lambda)
+        scalars: list[Tensor] = []
+        for _ in range(settings.epochs):
+            for batch in minibatches(rollout, advantages, targets, settings.minibatch, self.generator):
+                loss, parts = self.loss(batch)
+                self.optimizer.zero_grad()
+                loss.backward()
+                norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_gradient)
+                self.optimizer.step()
+                scalars.append(torch.stack([*parts, norm]).detach())
+        names = ("policy loss", "value loss", "entropy", "KL divergence", "clipped", "gradient norm")
+        means = dict(zip(names, torch.stack(scalars).mean(0).tolist(), strict=True))
+        explained = 1 - (targets - rollout.values).var() / targets.var()
+        others = {"explained variance": float(explained), "learning rate": self.optimizer.param_groups[0]["lr"]}
+        return {f"ppo/{name}": value for name, value in {**means, **others}.items()}
+
+    def loss(self, batch: Minibatch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The clipped objective, the value's error and the entropy's bonus; and what is worth plotting of them."""
+        settings = self.settings
+        policy, values = self.policy(batch.observations)
+        log_ratio = policy.log_prob(batch.actions) - batch.log_probabilities
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+        policy_loss = -torch.min(ratio * batch.advantages, clipped * batch.advantages).mean()
+        value_loss = 0.5 * (values - batch.targets).square().mean()
+        entropy = policy.entropy().mean()
+        loss = policy_loss + settings.value_weight * value_loss - settings.entropy_weight * entropy
+        divergence = (
+            ratio - 1 - log_ratio
+        ).mean()  # of the old policy from the new: an estimate that is never negative
+        return loss, (policy_loss, value_loss, entropy, divergence, (ratio != clipped).float().mean())
+
+    def policy(self, observations: Tensor) -> tuple[Policy, Tensor]:
+        """The distribution over actions, and the values (B,)."""
+        if isinstance(self.network, Discrete):
+            logits, values = self.network(observations)
+            return Categorical(logits=logits, validate_args=False), values
+        mean, std, values = self.network(observations)
+        return Independent(Normal(mean, std, validate_args=False), 1, validate_args=False), values
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "environments": self.environments.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in ("network", "optimizer", "environments"):
+            getattr(self, name).load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        self.steps = state["steps"]
+
+    def close(self) -> None:
+        self.environments.close()
+
+
+def draw(policy: Policy, generator: torch.Generator) -> Tensor:
+    """Actions from the policy; torch's own `sample` takes no generator."""
+    if isinstance(policy, Categorical):
+        return torch.multinomial(policy.probs, 1, generator=generator).squeeze(1)
+    return torch.normal(policy.mean, policy.stddev, generator=generator)

@@ -1,0 +1,131 @@
+"""The training of a policy: updates, and between them evaluations, checkpoints and curves."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from train.core.progress import progress
+from train.core.run import Run
+from train.rl.environments import Episode
+from train.rl.evaluation import evaluate
+from train.rl.learning_curve import LearningCurve
+
+if TYPE_CHECKING:
+    from train.rl.experiment import Reinforcement
+
+BEST = "best.safetensors"
+# Counted from the experiment's seed. A policy is confirmed on other episodes than those it was chosen by.
+SELECTION_SEED, CONFIRMATION_SEED = 250_000, 500_000
+
+
+class Learner(Protocol):
+    """An algorithm at work. Its state holds all that its next update depends on: weights, optimizer, random numbers,
+    environments, and what it remembers of them; plain tensors and numbers, so that no pickle is needed."""
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    @property
+    def steps(self) -> int:
+        """Of all copies of the environment together."""
+
+    def advance(self) -> tuple[dict[str, float], list[Episode]]:
+        """One update: the scalars to plot, and the episodes that ended meanwhile."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class PolicyTraining:
+    """Of one run. Where the run has a checkpoint it is loaded, and the next update is the one that was next then."""
+
+    def __init__(self, settings: Reinforcement, run: Run, learner: Learner) -> None:
+        self.settings, self.run, self.learner = settings, run, learner
+        self.curve = LearningCurve()
+        self.best = float("-inf")
+        self.solved = False
+        self.seconds = 0.0
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        if run.last:
+            self.load(torch.load(run.last, weights_only=True))
+
+    def go_on(self) -> None:
+        """To the end; then `fit.json` and the learning curve's picture."""
+        settings, learner, curve = self.settings, self.learner, self.curve
+        writer = SummaryWriter(self.run.folder / "tensorboard", purge_step=learner.steps + 1)
+        started = time.monotonic() - self.seconds
+        with progress() as bar:
+            task = bar.add_task(settings.name, total=settings.total_steps, completed=learner.steps, info="")
+            while learner.steps < settings.total_steps and not self.solved:
+                before = learner.steps
+                scalars, finished = learner.advance()
+                curve.add(learner.steps, finished)
+                for name, value in scalars.items():
+                    writer.add_scalar(name, value, learner.steps)
+                if finished:
+                    writer.add_scalar("episodes/return", sum(e.total for e in finished) / len(finished), learner.steps)
+                    writer.add_scalar("episodes/length", sum(e.length for e in finished) / len(finished), learner.steps)
+                last = learner.steps >= settings.total_steps
+                if last or crossed(before, learner.steps, settings.evaluate_every):
+                    self.evaluate()
+                    writer.add_scalar("evaluation/mean return", curve.evaluations[-1][1], learner.steps)
+                bar.update(task, completed=learner.steps, info=f"mean return {curve.recent:.0f}")
+                self.seconds = time.monotonic() - started
+                if last or self.solved or crossed(before, learner.steps, settings.checkpoint_every):
+                    self.save()
+        writer.close()
+        curve.plot(self.run.plots / "learning-curve.png", settings.environment, settings.solved_return)
+        found = {"best": f"checkpoints/{BEST}", "monitor": "mean return", "score": round(self.best, 4)}
+        counts = {"steps": learner.steps, "episodes": len(curve.episodes), "seconds": round(self.seconds, 1)}
+        self.run.record("fit", {**found, "solved": self.solved, **counts})
+
+    def evaluate(self) -> None:
+        """Keep the policy if it is as good as the best so far; if it seems to solve the environment, confirm that."""
+        settings = self.settings
+        act = partial(settings.act, self.learner.network)
+        chosen = evaluate(act, settings.environment, settings.selection_episodes, settings.seed + SELECTION_SEED)
+        mean = float(chosen.mean())
+        floor = settings.solved_training_return
+        explores_well = floor is None or self.curve.recent >= floor
+        if settings.solved_return is not None and mean >= settings.solved_return and explores_well:
+            seed = settings.seed + CONFIRMATION_SEED
+            confirmed = evaluate(act, settings.environment, settings.evaluation_episodes, seed)
+            self.solved = bool(confirmed.mean() >= settings.solved_return)
+        self.curve.evaluations.append((self.learner.steps, mean))
+        if mean >= self.best or self.solved:
+            self.best = mean
+            weights = {name: weight.cpu().contiguous() for name, weight in self.learner.network.state_dict().items()}
+            save_file(weights, self.run.checkpoints / BEST)
+
+    def save(self) -> None:
+        """Write the last checkpoint, whole or not at all."""
+        state = {
+            "learner": self.learner.state_dict(),
+            "curve": self.curve.state_dict(),
+            "best": self.best,
+            "solved": self.solved,
+            "seconds": self.seconds,
+        }
+        partial_file = self.run.checkpoints / "last.ckpt.partial"
+        torch.save(state, partial_file)
+        partial_file.replace(self.run.checkpoints / "last.ckpt")
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        self.curve.load_state_dict(state["curve"])
+        self.best, self.solved, self.seconds = state["best"], state["solved"], state["seconds"]
+
+
+def crossed(before: int, after: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in (before, after]: with several copies steps come several at once."""
+    return after // every > before // every

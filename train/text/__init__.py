@@ -1,0 +1,1 @@
+"""Text classification on texts of one's own."""

@@ -1,0 +1,190 @@
+"""Labelled texts of the user's own: read from a file or a dataset's folder, checked row by row, and split."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets.exceptions import DatasetGenerationError
+from pydantic import Field
+from sklearn.model_selection import train_test_split
+
+from train.core.config import ExperimentError, StrictModel
+
+READERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+SHOWN = 5  # rows named for each thing that is wrong
+
+
+@dataclass(frozen=True)
+class Example:
+    """labels: one, or any number for a multi-label model."""
+
+    text: str
+    labels: tuple[str, ...]
+
+
+@dataclass
+class Part:
+    """The rows of one source that can be used. left_out: what is wrong with the others → their numbers, from 1."""
+
+    examples: list[Example] = field(default_factory=list)
+    left_out: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def told(self, name: str) -> str:
+        """What to print about rows that are left out."""
+        number = sum(map(len, self.left_out.values()))
+        reasons = [
+            f"{len(rows)} {what} (row {', '.join(map(str, rows[:SHOWN]))}{', …' if len(rows) > SHOWN else ''})"
+            for what, rows in self.left_out.items()
+        ]
+        return f"{name}: {number} of {number + len(self.examples)} rows are left out: {'; '.join(reasons)}"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """labels: the classes, by their index. left_out: what was wrong with rows of any part → how many; notes: the same
+    for people, with the rows' numbers."""
+
+    labels: list[str]
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+    left_out: dict[str, int]
+    notes: list[str]
+
+
+class TextData(StrictModel):
+    """train: a .csv, .tsv, .json, .jsonl or .parquet file, or a folder that `datasets` has saved, splits and all.
+
+    validation, test: further such files; what is missing is split off the training data by its share, each class in
+    proportion, the same way for the same seed.
+    label_separator: between the labels of one text, for a multi-label model; lists of labels need none.
+    labels: the classes, in their order; by default all that are in the training data, sorted.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    text_column: str = "text"
+    label_column: str = "label"
+    multi_label: bool = False
+    label_separator: str | None = Field(default=None, min_length=1)
+    labels: tuple[str, ...] | None = None
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    test_share: float = Field(default=0.1, gt=0, lt=1)
+
+    def read(self, seed: int) -> Texts:
+        """All parts, without bad rows; ExperimentError for a file, column or part that is not there."""
+        sources = self.sources()
+        rows = {name: self.rows(name, source) for name, source in sources.items()}
+        known = list(self.labels or sorted({label for _, labels in rows["train"] for label in labels or ()}))
+        if len(known) < 2:
+            raise ExperimentError(f"data.{self.label_column}: wanted at least two classes; got {known}")
+        parts = {name: self.check(found, set(known)) for name, found in rows.items()}
+        left_out: Counter[str] = Counter()
+        for part in parts.values():
+            left_out.update({what: len(numbers) for what, numbers in part.left_out.items()})
+        train = parts["train"].examples
+        found = {name: part.examples for name, part in parts.items()}
+        for name, share in (("test", self.test_share), ("validation", self.validation_share)):
+            if name not in found:
+                train, found[name] = split(train, share, seed, name)
+        for name, examples in {**found, "train": train}.items():
+            if not examples:
+                raise ExperimentError(f"data: no usable row for {name}")
+        notes = [part.told(f"{name} data") for name, part in parts.items() if part.left_out]
+        return Texts(known, train, found["validation"], found["test"], dict(left_out), notes)
+
+    def sources(self) -> dict[str, Dataset]:
+        loaded = load(self.train, "train")
+        sources = dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
+        if "train" not in sources:
+            raise ExperimentError(f"data.train: {self.train} has no split `train`; it has {', '.join(sources)}")
+        chosen = {name: sources[name] for name in ("train", "validation", "test") if name in sources}
+        for name, given in (("validation", self.validation), ("test", self.test)):
+            if given is not None:
+                found = load(given, name)
+                chosen[name] = found if isinstance(found, Dataset) else found.get(name, next(iter(found.values())))
+        return chosen
+
+    def rows(self, part: str, source: Dataset) -> list[tuple[Any, list[str] | None]]:
+        """Text and labels of every row, as they are there; None for a label that is missing."""
+        for column in (self.text_column, self.label_column):
+            if column not in source.column_names:
+                raise ExperimentError(
+                    f"data: the {part} data has no column {column!r}; it has {', '.join(source.column_names)}"
+                )
+        feature = source.features[self.label_column]
+        inner = getattr(feature, "feature", feature)  # of a column of lists
+        names = inner.names if isinstance(inner, ClassLabel) else None
+        labels = [self.labels_of(value, names) for value in source[self.label_column]]
+        return list(zip(source[self.text_column], labels, strict=True))
+
+    def labels_of(self, value: Any, names: list[str] | None) -> list[str] | None:
+        if isinstance(value, str) and self.label_separator:
+            value = [part for part in value.split(self.label_separator) if part.strip()]
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        values = value if isinstance(value, list) else [value]
+        if names is not None:
+            # ClassLabel marks a label that is not known by -1.
+            return None if any(index < 0 for index in values) else [names[index] for index in values]
+        return [str(each).strip() for each in values]
+
+    def check(self, rows: Sequence[tuple[Any, list[str] | None]], known: set[str]) -> Part:
+        part = Part()
+        for number, (text, labels) in enumerate(rows, start=1):
+            if text is None or not str(text).strip():
+                part.left_out["without text"].append(number)
+            elif labels is None:
+                part.left_out["without label"].append(number)
+            elif unknown := [label for label in labels if label not in known]:
+                part.left_out[f"with the unknown label {unknown[0]!r}"].append(number)
+            elif len(labels) != 1 and not self.multi_label:
+                part.left_out["with more than one label, or none"].append(number)
+            else:
+                part.examples.append(Example(str(text), tuple(labels)))
+        return part
+
+
+def load(source: str, part: str) -> Dataset | DatasetDict:
+    """What `datasets` makes of a file or a folder on this machine."""
+    path = Path(source)
+    try:
+        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+            return load_from_disk(source)
+        if path.is_dir():
+            return load_dataset(source)
+        reader = READERS.get(path.suffix.lower())
+        if reader is None:
+            raise ExperimentError(f"data.{part}: wanted one of {', '.join(READERS)}, or a folder; got {source!r}")
+        if not path.is_file():
+            raise ExperimentError(f"data.{part}: no file {source!r}")
+        # An empty cell is missing; a text that says NA or null is a text.
+        options: dict[str, Any] = {"keep_default_na": False} if reader == "csv" else {}
+        if path.suffix.lower() == ".tsv":
+            options["sep"] = "\t"
+        return load_dataset(reader, data_files=source, split="train", **options)
+    except (DatasetGenerationError, FileNotFoundError, ValueError) as error:
+        cause = error.__cause__ or error
+        raise ExperimentError(f"data.{part}: {source} cannot be read: {str(cause).splitlines()[0]}") from None
+
+
+def split(examples: list[Example], share: float, seed: int, name: str) -> tuple[list[Example], list[Example]]:
+    """What is left and what is taken, each class in proportion; classes too rare for that go by chance together."""
+    counts = Counter(example.labels for example in examples)
+    kinds = [example.labels if counts[example.labels] > 1 else () for example in examples]
+    try:
+        if Counter(kinds).get((), 2) < 2:
+            kinds[kinds.index(())] = counts.most_common(1)[0][0]
+        left, taken = train_test_split(examples, test_size=share, random_state=seed, stratify=kinds)
+    except ValueError:
+        if len(examples) < 2:
+            raise ExperimentError(f"data: {len(examples)} usable rows are too few to split off a {name} part") from None
+        print(f"{name} data: too few rows for every class to be in it; split by chance")
+        left, taken = train_test_split(examples, test_size=share, random_state=seed)
+    return left, taken

@@ -1,0 +1,222 @@
+"""`system: text-classification`: a classifier of texts, fine-tuned or from scratch, on the user's own data."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Self
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, model_validator
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers.utils.logging import disable_progress_bar
+
+import handlers.networks.mean_pooling  # noqa: F401 - makes the head known to the Auto classes
+from train.core.artifact import Artifact
+from train.core.experiment import Staged
+from train.core.progress import progress
+from train.core.run import Run, RunError, is_first_process
+from train.core.stored_weights import round_weights
+from train.text.data import Example, TextData, Texts
+from train.text.metrics import by_class, decide, draw_confusion, reference, scores, write_table
+from train.text.model import Head, Scratch, model_of, tokenizer_of
+from train.text.trainer import TextTrainer, last_checkpoint
+
+BEST = "best"
+SAMPLE_CHARACTERS = 400
+
+
+def file_or_section(value: Any) -> Any:
+    return {"train": value} if isinstance(value, str) else value
+
+
+class TextClassification(Staged):
+    """data: a file or folder, or a section with its columns, parts and splits.
+
+    model: a repository of the hub, a folder of `save_pretrained`, or the size of one from scratch.
+    head: auto, the model's own; mean-pooling, the mean of its tokens' states into a small multilayer perceptron.
+    max_length: tokens; longer texts are cut, here and when served.
+    """
+
+    data: Annotated[TextData, BeforeValidator(file_or_section)]
+    model: str | Scratch = Scratch()
+    revision: str = "main"
+    head: Head = "auto"
+    max_length: int = Field(default=256, ge=8)
+    trainer: TextTrainer = TextTrainer()
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        if self.data.multi_label and self.trainer.label_smoothing:
+            raise ValueError("trainer.label_smoothing: wanted 0 for a multi-label model")
+        return self
+
+    def fit(self, run: Run) -> None:
+        started = time.monotonic()
+        set_seed(self.seed)
+        texts = self.data.read(self.seed)
+        for note in texts.notes:
+            print(note)
+        last = last_checkpoint(run)
+        if last is None:
+            found = (example.text for example in texts.train)
+            tokenizer = tokenizer_of(self.model, self.revision, found, self.max_length)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(last, local_files_only=True, trust_remote_code=False)
+        model = model_of(
+            self.model, self.revision, self.head, tokenizer, texts.labels, self.data.multi_label, self.max_length
+        )
+        print(
+            f"{self.name}: {len(texts.train)} texts in {len(texts.labels)} classes, {len(texts.validation)} to validate"
+        )
+        trainer = self.trainer.trainer(
+            run,
+            self.name,
+            self.seed,
+            model,
+            tokenizer,
+            self.tokenised(texts.train, texts.labels, tokenizer),
+            self.tokenised(texts.validation, texts.labels, tokenizer),
+        )
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if is_first_process():
+            best: Any = trainer.accelerator.unwrap_model(trainer.model)  # the Trainer has loaded it
+            best.save_pretrained(run.checkpoints / BEST)
+            tokenizer.save_pretrained(run.checkpoints / BEST)
+        state = trainer.state
+        run.record(
+            "fit",
+            {
+                "best": f"checkpoints/{BEST}",
+                "checkpoint": Path(state.best_model_checkpoint or "").name,
+                "monitor": self.trainer.monitor,
+                "score": None if state.best_metric is None else round(state.best_metric, 6),
+                "epochs": round(state.epoch or 0, 3),
+                "steps": state.global_step,
+                "texts": {part: len(getattr(texts, part)) for part in ("train", "validation", "test")},
+                "left out": texts.left_out,
+                "seconds": round(time.monotonic() - started, 1),
+            },
+        )
+
+    def test(self, run: Run) -> None:
+        run.recorded("fit")
+        texts = self.data.read(self.seed)
+        labels, several = texts.labels, self.data.multi_label
+        logits, truth = self.predictions(run, texts.test, labels)
+        found = decide(logits, several)
+        classes = by_class(truth, found, labels)
+        write_table(run.plots / "by-class.csv", classes)
+        if not several:
+            draw_confusion(run.plots / "confusion.png", truth, found, labels)
+        metrics = {name: round(value, 4) for name, value in scores(truth, found).items()}
+        print(f"{self.name}: {metrics} on {len(texts.test)} held-out texts")
+        usual, _ = self.predictions(run, texts.validation, labels)
+        run.record(
+            "test",
+            {
+                "metrics": {**metrics, "texts": len(texts.test), "by class": classes},
+                "reference": reference(usual, labels, several),
+                "labels": labels,
+                "sample": sample_of(texts),
+            },
+        )
+
+    def export(self, run: Run, folder: Path) -> None:
+        tested, fitted = run.recorded("test"), run.recorded("fit")
+        with TemporaryDirectory() as temporary:
+            sample = Path(temporary, "sample.txt")
+            sample.write_text(tested["sample"], encoding="utf-8")
+            Artifact(
+                name=self.name,
+                experiment=self,
+                task="text-classification",
+                format="huggingface",
+                labels=tested["labels"],
+                preprocessing={"max_length": self.max_length},
+                metrics=tested["metrics"],
+                training={**self.model_dump(mode="json", exclude={"name", "system"}), **fitted},
+                reference=tested["reference"],
+            ).write(folder, self.stored(best_of(run), Path(temporary, "weights")), sample, sorted(run.plots.iterdir()))
+
+    def stored(self, best: Path, folder: Path) -> Path:
+        """The checkpoint as the artifact holds it, written to `folder` where its weights change their type."""
+        if self.stored_weights is None:
+            return best
+        shutil.copytree(best, folder)
+        load_classifier(best).half().save_pretrained(folder)
+        return folder
+
+    def tokenised(self, examples: Sequence[Example], labels: Sequence[str], tokenizer: Any) -> Dataset:
+        """input_ids, cut but not padded; length, in tokens; labels, an index or a 0 or 1 for each class."""
+        index = {label: number for number, label in enumerate(labels)}
+
+        def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+            encoded = tokenizer(batch["text"], truncation=True, max_length=self.max_length, return_attention_mask=False)
+            return {"input_ids": encoded["input_ids"], "length": [len(ids) for ids in encoded["input_ids"]]}
+
+        def target(example: Example) -> Any:
+            if not self.data.multi_label:
+                return index[example.labels[0]]
+            return [float(label in example.labels) for label in labels]
+
+        columns = {"text": [e.text for e in examples], "labels": [target(e) for e in examples]}
+        return Dataset.from_dict(columns).map(encode, batched=True, remove_columns=["text"], keep_in_memory=True)
+
+    def predictions(
+        self, run: Run, examples: Sequence[Example], labels: Sequence[str]
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The best checkpoint's logits (N, classes), and the truth, in the examples' order."""
+        folder = best_of(run)
+        disable_progress_bar()
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = load_classifier(folder)
+        round_weights(model, self.stored_weights)
+        rows = self.tokenised(examples, labels, tokenizer)
+        return predict(model, tokenizer, rows, 2 * self.trainer.batch_size), np.asarray(rows["labels"], dtype=np.int64)
+
+
+@torch.inference_mode()
+def predict(model: Any, tokenizer: Any, rows: Dataset, batch_size: int) -> NDArray[np.float32]:
+    """Logits (N, classes) in the rows' order; those of like length share a batch.
+
+    By a loop of our own: after a distributed training, transformers' Trainer would wait for processes that are gone.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).eval()
+    lengths = np.asarray(rows["length"])
+    order = np.argsort(lengths, kind="stable")
+    found = np.empty((len(rows), model.config.num_labels), dtype=np.float32)
+    with progress() as bar:
+        task = bar.add_task("predictions", total=len(order), info="")
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = tokenizer.pad({"input_ids": rows[chosen]["input_ids"]}, return_tensors="pt").to(device)
+            found[chosen] = model(**batch).logits.float().cpu().numpy()
+            bar.update(task, advance=len(chosen))
+    return found
+
+
+def load_classifier(folder: Path) -> Any:
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+    )
+
+
+def best_of(run: Run) -> Path:
+    folder = run.checkpoints / BEST
+    if not (folder / "config.json").is_file():
+        raise RunError(f"{run.folder} has no trained model: `python -m train resume {run.folder}`")
+    return folder
+
+
+def sample_of(texts: Texts) -> str:
+    """A held-out text of middling length."""
+    ordered = sorted((example.text for example in texts.test), key=len)
+    return ordered[len(ordered) // 2][:SAMPLE_CHARACTERS]

@@ -1,0 +1,107 @@
+"""The model of a text classifier: pretrained, from the hub or a folder, or a small one from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from huggingface_hub.errors import HfHubHTTPError
+from pydantic import Field
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    ModernBertConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from handlers.networks.mean_pooling import MULTI_LABEL, MeanPoolingClassifier
+from train.core.config import ExperimentError, StrictModel
+from train.text.subwords import as_pretrained, learn_subwords
+
+Head = Literal["auto", "mean-pooling"]
+
+
+class Scratch(StrictModel):
+    """A ModernBERT with random weights and subwords learned from the training texts, for data that is its own."""
+
+    vocabulary: int = Field(default=4000, ge=300, description="subwords")
+    hidden: int = Field(default=128, ge=32, multiple_of=32, description="size of a token's state")
+    layers: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+def tokenizer_of(source: str | Scratch, revision: str, texts: Iterable[str], max_length: int) -> Any:
+    if isinstance(source, Scratch):
+        return as_pretrained(learn_subwords(texts, source.vocabulary), max_length)
+    tokenizer = pretrained(AutoTokenizer, source, revision)
+    if tokenizer.pad_token is None:
+        raise ExperimentError(f"model: the tokenizer of {source} has no padding token, which batches need")
+    return tokenizer
+
+
+def model_of(
+    source: str | Scratch,
+    revision: str,
+    head: Head,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[str],
+    multi_label: bool,
+    max_length: int,
+) -> PreTrainedModel:
+    """A classifier in which the head, or all of it, has random weights."""
+    named: dict[str, Any] = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "problem_type": MULTI_LABEL if multi_label else "single_label_classification",
+    }
+    if isinstance(source, Scratch):
+        configuration = scratch_config(source, len(tokenizer), max_length)
+        if head == "mean-pooling":
+            encoder = AutoModel.from_config(configuration)
+            return MeanPoolingClassifier.of(encoder, dropout=source.dropout, **named)
+        for name, value in named.items():
+            setattr(configuration, name, value)
+        return AutoModelForSequenceClassification.from_config(configuration)
+    longest = getattr(pretrained(AutoConfig, source, revision), "max_position_embeddings", None)
+    if longest is not None and max_length > longest:
+        raise ExperimentError(f"max_length: got {max_length}; {source} reads at most {longest} tokens")
+    if head == "mean-pooling":
+        return MeanPoolingClassifier.of(pretrained(AutoModel, source, revision), **named)
+    # Its own head may be for other classes.
+    return pretrained(AutoModelForSequenceClassification, source, revision, ignore_mismatched_sizes=True, **named)
+
+
+def scratch_config(scratch: Scratch, vocabulary: int, max_length: int) -> ModernBertConfig:
+    return ModernBertConfig(
+        vocab_size=vocabulary,
+        hidden_size=scratch.hidden,
+        intermediate_size=2 * scratch.hidden,
+        num_hidden_layers=scratch.layers,
+        num_attention_heads=scratch.hidden // 32,
+        max_position_embeddings=max_length,
+        layer_types=["full_attention"] * scratch.layers,
+        classifier_pooling="mean",
+        pad_token_id=0,
+        eos_token_id=None,
+        sep_token_id=None,
+        bos_token_id=None,
+        cls_token_id=None,
+        embedding_dropout=scratch.dropout,
+        classifier_dropout=scratch.dropout,
+    )
+
+
+def pretrained(auto: Any, source: str, revision: str, **options: Any) -> Any:
+    """By an Auto class, from safetensors and without code from the hub; ExperimentError where there is nothing."""
+    if auto not in (AutoTokenizer, AutoConfig):
+        options["use_safetensors"] = True
+    try:
+        return auto.from_pretrained(
+            source, revision=revision, local_files_only=Path(source).is_dir(), trust_remote_code=False, **options
+        )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise ExperimentError(f"model: {source} cannot be loaded: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,140 @@
+"""Hugging Face's Trainer as a run has it: its settings, what it keeps, and going on after an interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+from pydantic import Field
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
+from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.utils.logging import disable_progress_bar
+
+from train.core.config import StrictModel
+from train.core.progress import StepProgress
+from train.core.run import Run, is_first_process
+from train.core.trainer import training_precision
+from train.text.metrics import decide, scores
+
+Precision = Literal["bf16", "fp16", "32"]
+STATE = "trainer_state.json"  # the last file of a checkpoint that is written
+
+
+class TextTrainer(StrictModel):
+    """How a text model is trained, and what is kept."""
+
+    epochs: float = Field(default=3, gt=0, description="at most")
+    max_steps: int = Field(default=-1, ge=-1, description="of the optimizer, at most; -1 for no limit")
+    batch_size: int = Field(default=32, ge=1, description="texts, on each device")
+    accumulate: int = Field(default=1, ge=1, description="batches for each step of the optimizer")
+    learning_rate: float = Field(default=5e-5, gt=0, description="the highest")
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(default="linear", description="after warm-up")
+    warmup: float = Field(default=0.06, ge=0, lt=1, description="share of all steps in which the rate rises")
+    weight_decay: float = Field(default=0.01, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    gradient_clip: float = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
+    gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
+    precision: Precision | None = Field(default=None, description="by default what the device computes in natively")
+    length_grouping: bool = Field(default=True, description="texts of like length share a batch: less padding")
+    validate_every: int = Field(
+        default=0, ge=0, description="steps between validations, each with a checkpoint; 0: epoch"
+    )
+    monitor: Literal["f1", "macro_f1", "accuracy", "precision", "recall", "loss"] = Field(
+        default="f1", description="on the validation data; it chooses the best checkpoint and stops early"
+    )
+    patience: int = Field(default=0, ge=0, description="validations without improvement before it stops; 0 for never")
+    keep: int = Field(default=2, ge=1, description="checkpoints: the last ones, and the best beside them")
+    log_every: int = Field(default=20, ge=1, description="steps between points of the learning curves")
+
+    def trainer(
+        self,
+        run: Run,
+        name: str,
+        seed: int,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        train: Dataset,
+        validation: Dataset,
+    ) -> Trainer:
+        """train, validation: with input_ids, length and labels. Padding is a batch's own, to its longest text."""
+        precision = self.precision or native_precision()
+        when: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
+        if self.validate_every:
+            when = {"eval_strategy": "steps", "save_strategy": "steps"}
+            when |= {"eval_steps": self.validate_every, "save_steps": self.validate_every}
+        arguments = TrainingArguments(
+            output_dir=str(run.checkpoints),
+            num_train_epochs=self.epochs,
+            max_steps=self.max_steps,
+            per_device_train_batch_size=self.batch_size,
+            per_device_eval_batch_size=2 * self.batch_size,
+            gradient_accumulation_steps=self.accumulate,
+            learning_rate=self.learning_rate,
+            lr_scheduler_type=self.schedule,
+            warmup_steps=self.warmup,
+            weight_decay=self.weight_decay,
+            label_smoothing_factor=self.label_smoothing,
+            max_grad_norm=self.gradient_clip,
+            use_cpu=not torch.cuda.is_available(),
+            bf16=precision == "bf16",
+            fp16=precision == "fp16",
+            train_sampling_strategy="group_by_length" if self.length_grouping else "random",
+            length_column_name="length",
+            save_total_limit=self.keep,
+            load_best_model_at_end=True,
+            metric_for_best_model=self.monitor,
+            greater_is_better=self.monitor != "loss",
+            logging_steps=self.log_every,
+            seed=seed,
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            **when,
+        )
+        callbacks: list[Any] = [EarlyStoppingCallback(self.patience)] if self.patience else []
+        if is_first_process():
+            callbacks += [StepProgress(name), TensorBoardCallback(SummaryWriter(str(run.folder / "tensorboard")))]
+        disable_progress_bar()
+        if self.gradient_checkpointing:
+            model.gradient_checkpointing_enable()
+        trainer = Trainer(
+            model,
+            arguments,
+            train_dataset=train,
+            eval_dataset=validation,
+            data_collator=DataCollatorWithPadding(tokenizer),
+            processing_class=tokenizer,
+            compute_metrics=measured,
+            callbacks=callbacks,
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+
+def measured(found: EvalPrediction) -> dict[str, float]:
+    truth: Any = found.label_ids
+    return scores(truth.astype(int), decide(found.predictions, multi_label=truth.ndim == 2))  # type: ignore[arg-type]
+
+
+def native_precision() -> Precision:
+    """bfloat16 where the device computes in it, float16 on other GPUs."""
+    if training_precision() == "bf16-mixed":
+        return "bf16"
+    return "fp16" if torch.cuda.is_available() else "32"
+
+
+def last_checkpoint(run: Run) -> Path | None:
+    """The newest checkpoint that was written whole."""
+    found = [path.parent for path in run.checkpoints.glob(f"checkpoint-*/{STATE}")]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

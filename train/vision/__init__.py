@@ -1,0 +1,1 @@
+"""Training on images; a room for each task."""

@@ -1,0 +1,152 @@
+"""What training does to its pictures so that a network sees more than was photographed; boxes and masks go along."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.ops import masks_to_boxes
+from torchvision.transforms import v2
+
+from train.core.config import StrictModel
+from train.vision.fourier_noise import FourierNoise
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0)]
+Range = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], Field()]
+
+
+class Augmentation(StrictModel):
+    """Every part is off at 0. Its defaults suit photographs of things that may be seen from either side."""
+
+    crop_scale: Range | None = Field(default=(0.35, 1.0), description="part of the area; None for the whole picture")
+    crop_ratio: Range = Field(default=(3 / 4, 4 / 3), description="width : height of the crop, as it was")
+    flip: Probability = Field(default=0.5, description="left and right exchanged")
+    vertical_flip: Probability = 0.0
+    geometry: Probability = Field(default=0.5, description="of rotate, translate, scale and shear, drawn together")
+    rotate: Strength = Field(default=0.0, le=180, description="degrees, to either side")
+    translate: Strength = Field(default=0.0, le=1, description="part of the side")
+    scale: Range = (1.0, 1.0)
+    shear: Strength = Field(default=0.0, le=60, description="degrees, to either side")
+    perspective: Strength = Field(default=0.0, le=1, description="distortion; half of the pictures get one")
+    elastic: Strength = Field(default=0.0, description="displacement in pixels; half of the pictures get one")
+    brightness: Strength = Field(default=0.2, description="0.2 for a factor from 0.8 to 1.2")
+    contrast: Strength = 0.2
+    saturation: Strength = 0.2
+    hue: Strength = Field(default=0.02, le=0.5)
+    grayscale: Probability = 0.0
+    blur: Probability = Field(default=0.0, description="Gaussian, of sigma 0.1 to 2 pixels")
+    noise: Strength = Field(default=0.0, le=1, description="root mean square of Fourier noise, of the full range")
+    noise_exponent: Strength = Field(default=0.0, description="0 for white noise, 1 for pink")
+    noise_probability: Probability = 0.5
+    erase: Probability = Field(default=0.0, description="a rectangle blotted out (Zhong et al. 2020)")
+
+    def geometric(self) -> list[v2.Transform]:
+        """What moves pixels, and boxes and masks with them."""
+        ways: list[v2.Transform] = []
+        if self.flip:
+            ways.append(v2.RandomHorizontalFlip(self.flip))
+        if self.vertical_flip:
+            ways.append(v2.RandomVerticalFlip(self.vertical_flip))
+        if self.rotate or self.translate or self.shear or self.scale != (1.0, 1.0):
+            affine = v2.RandomAffine(
+                self.rotate,
+                (self.translate, self.translate),
+                self.scale,
+                self.shear or None,
+                interpolation=v2.InterpolationMode.BILINEAR,
+            )
+            ways.append(v2.RandomApply([affine], self.geometry))
+        if self.perspective:
+            ways.append(v2.RandomPerspective(self.perspective, 0.5))
+        if self.elastic:
+            ways.append(v2.RandomApply([Elastic(elastic_alpha(self.elastic), ELASTIC_SIGMA)], 0.5))
+        return ways
+
+    def photometric(self) -> list[v2.Transform]:
+        """What changes colours alone."""
+        ways: list[v2.Transform] = []
+        if self.brightness or self.contrast or self.saturation or self.hue:
+            ways.append(v2.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue))
+        if self.grayscale:
+            ways.append(v2.RandomGrayscale(self.grayscale))
+        if self.blur:
+            ways.append(v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], self.blur))
+        if self.noise:
+            ways.append(v2.RandomApply([FourierNoise(self.noise, self.noise_exponent)], self.noise_probability))
+        return ways
+
+    def pipeline(self, size: tuple[int, int]) -> v2.Compose:
+        """For classification: uint8 image (3, H, W) of any size → uint8 (3, *size)."""
+        first = (
+            v2.RandomResizedCrop(size, self.crop_scale, self.crop_ratio, antialias=True)
+            if self.crop_scale
+            else v2.Resize(size, antialias=True)
+        )
+        last = [v2.RandomErasing(self.erase)] if self.erase else []
+        return v2.Compose([first, *self.geometric(), *self.photometric(), *last])
+
+    def with_boxes(self) -> v2.Compose:
+        """For detection and segmentation: (image, target) in tv_tensors → the same, of the same size.
+
+        target: {"boxes", "labels", and optionally "masks" (N, H, W)}. Boxes follow from the masks where there are any,
+        and are else the ones around their moved corners; degenerate ones leave with their labels and masks. There is
+        no crop: what pictures are resized to is the detector's business.
+        """
+        return v2.Compose(
+            [*self.geometric(), *self.photometric(), BoxesFromMasks(), v2.ClampBoundingBoxes(), drop_degenerate()]
+        )
+
+
+ELASTIC_SIGMA = 5.0
+
+
+class Elastic(v2.ElasticTransform):
+    """torchvision's, which looks a box's corners up in its grid and finds none for one at the right or lower border."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, tv_tensors.BoundingBoxes):
+            height, width = inpt.canvas_size
+            corners = v2.functional.convert_bounding_box_format(inpt, new_format="XYXY").as_subclass(Tensor)
+            inside = corners.minimum(torch.tensor([width - 1, height - 1, width - 1, height - 1]))
+            xyxy = tv_tensors.BoundingBoxes(inside, format="XYXY", canvas_size=inpt.canvas_size)
+            inpt = v2.functional.convert_bounding_box_format(xyxy, new_format=inpt.format)
+        return super().transform(inpt, params)
+
+
+def elastic_alpha(pixels: float) -> float:
+    """torchvision's alpha for displacements of `pixels` root mean square.
+
+    It draws uniform noise in [-1, 1], of variance 1/3, smooths it with a Gaussian, whose two-dimensional kernel keeps
+    1 / (4 π σ²) of the variance, and multiplies by alpha, in units of half a pixel.
+    """
+    return 2 * pixels * (3 * 4 * torch.pi * ELASTIC_SIGMA**2) ** 0.5
+
+
+def drop_degenerate() -> v2.Transform:
+    return v2.SanitizeBoundingBoxes(min_size=2, min_area=8)
+
+
+class BoxesFromMasks(v2.Transform):
+    """Tightens every box to its moved mask: a rotated box's corners enclose more than the object."""
+
+    def forward(self, *inputs: Any) -> Any:
+        image, target = inputs
+        masks = target.get("masks")
+        if masks is None or not len(masks):
+            return image, target
+        boxes = torch.zeros(len(masks), 4)
+        masks = masks.as_subclass(Tensor).bool()
+        shown = masks.flatten(1).any(dim=1)
+        if shown.any():
+            # torchvision gives the last pixel's index; a box ends behind it.
+            boxes[shown] = masks_to_boxes(masks[shown]) + torch.tensor([0.0, 0.0, 1.0, 1.0])
+        xyxy = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=masks.shape[-2:])
+        return image, {**target, "boxes": v2.functional.convert_bounding_box_format(xyxy, new_format=format_of(target))}
+
+
+def format_of(target: dict[str, Any]) -> tv_tensors.BoundingBoxFormat:
+    return target["boxes"].format

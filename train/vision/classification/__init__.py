@@ -1,0 +1,1 @@
+"""Image classification on a data set of one's own."""

@@ -1,0 +1,294 @@
+"""Batches of pictures and labels for training, from a data set of one's own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from pydantic import Field
+from rich import print as say
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+
+from handlers.vision.transform import ImageTransform
+from train.core.config import ExperimentError, StrictModel
+from train.core.file_list import Example, FileList
+from train.core.labelled_files import FileReader, list_folders, list_table
+from train.core.run import Run, is_first_process
+from train.vision.classification.hf_datasets import DatasetReader, is_dataset, list_dataset
+from train.vision.images import SUFFIXES, Read, Unreadable, read_picture, unreadable
+
+# Pictures whose colours the mean and the deviation are measured on.
+MEASURED = 512
+WAIT_S = 0.5
+# Neighbours that may stand in for an unreadable picture; a folder that is gone altogether ends the training.
+TRIES = 100
+
+
+class DataSettings(StrictModel):
+    """Where the pictures are and how they come in batches."""
+
+    folder: Path = Field(description="of class folders, of split folders that hold them, or a Hugging Face dataset")
+    labels: Path | None = Field(default=None, description="a CSV file beside the pictures: file,<task>…[,split]")
+    tasks: list[str] | None = Field(default=None, description="the columns to learn; by default all of a CSV file")
+    validation: float = Field(default=0.15, gt=0, lt=1, description="part of the pictures, where no split is given")
+    test: float = Field(default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then")
+    check: bool = Field(default=True, description="every file, before the first epoch")
+    batch_size: int = Field(default=32, ge=1, description="pictures for each step, over all processes together")
+    workers: int | None = Field(
+        default=None, ge=0, description="that load pictures, a process; by default by the cores"
+    )
+
+    def reader(self) -> Read:
+        return DatasetReader(self.folder) if is_dataset(self.folder) else FileReader(self.folder)
+
+    def listed(self) -> FileList:
+        """All pictures with their labels, not yet checked or divided. Raises ExperimentError."""
+        if is_dataset(self.folder):
+            return list_dataset(DatasetReader(self.folder), self.tasks)
+        if self.labels is None:
+            return list_folders(self.folder, SUFFIXES)
+        table = self.labels if self.labels.is_absolute() or self.labels.exists() else self.folder / self.labels
+        return list_table(self.folder, table, self.tasks)
+
+    def prepare(self, run: Run, seed: int, transform: ImageTransform) -> tuple[FileList, dict[str, Any]]:
+        """The run's pictures and data.json: listed, checked, divided and measured once, by the first process.
+
+        They stay with the run, so that what was held out stays so when it is resumed.
+        """
+        folder = run.folder / "data"
+        if (folder / "data.json").is_file():
+            return FileList.read(folder)
+        if is_first_process():
+            listed = self.listed()
+            if self.check:
+                files = [example.file for example in listed.examples]
+                listed = listed.without(unreadable(files, self.reader(), threads=os.cpu_count() or 1))
+            report(listed)
+            divided = listed.divided(self.validation, self.test, seed)
+            mean, std = colours(divided.of("train"), self.reader(), transform, seed)
+            divided.write(folder, mean=mean, std=std)
+        while not (folder / "data.json").is_file():
+            time.sleep(WAIT_S)  # torchrun ends this process should the first one fail
+        return FileList.read(folder)
+
+
+def report(listed: FileList) -> None:
+    """Name what was left out, the first ten of it; all are in the run's unreadable.csv."""
+    if listed.bad:
+        say(f"{len(listed.bad)} files left out of {len(listed.bad) + len(listed.examples)}:")
+        for file, reason in list(listed.bad.items())[:10]:
+            print(f"  {file}: {reason}")
+        if len(listed.bad) > 10:
+            print(f"  … and {len(listed.bad) - 10} more: data/unreadable.csv in the run's folder")
+
+
+def colours(
+    examples: Sequence[Example], read: Read, transform: ImageTransform, seed: int
+) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, of images in [0, 1], over pixels of up to MEASURED pictures."""
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:MEASURED]
+    count, total, squares = 0, torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    for number in chosen:
+        try:
+            image = read_picture(read(examples[number].file))
+        except (Unreadable, OSError):
+            continue  # named when its turn comes in training
+        pixels = transform.geometry(image).double().flatten(1) / 255
+        count += pixels.shape[1]
+        total += pixels.sum(dim=1)
+        squares += pixels.square().sum(dim=1)
+    if not count:
+        raise ExperimentError(f"data: none of {len(chosen)} pictures for training could be read")
+    mean = total / count
+    std = (squares / count - mean.square()).clamp_min(1e-6).sqrt()
+    return [round(value, 4) for value in mean.tolist()], [round(value, 4) for value in std.tolist()]
+
+
+class Batch(NamedTuple):
+    """images: uint8 (N, 3, H, W). labels: int64 (N, tasks). positions: int64 (N,), in the list of the split.
+
+    lost: how many pictures that belong here could not be read.
+    """
+
+    images: Tensor
+    labels: Tensor
+    positions: Tensor
+    lost: int
+
+
+class Item(NamedTuple):
+    """One picture of a batch; image is None where it could not be read."""
+
+    image: Tensor | None
+    labels: Tensor
+    position: int
+    lost: int
+
+
+class Pictures(Dataset[Item]):
+    """Pictures of one split as they go into a batch. One that has become unreadable is named, and is left out.
+
+    transform: uint8 (3, H, W) of any size → uint8 (3, height, width).
+    side: as read_picture's.
+    replace: put the next readable picture in the place of one that is not, so that batches keep their size.
+    """
+
+    def __init__(
+        self,
+        listed: FileList,
+        examples: Sequence[Example],
+        read: Read,
+        transform: Callable[[Tensor], Tensor],
+        side: int | None = None,
+        replace: bool = False,
+    ) -> None:
+        self.files = [example.file for example in examples]
+        self.labels = torch.tensor([listed.indices(example) for example in examples])
+        self.read = read
+        self.transform = transform
+        self.side = side
+        self.replace = replace
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Item:
+        lost = 0
+        for position in self.candidates(index):
+            try:
+                image = read_picture(self.read(self.files[position]), self.side)
+            except (Unreadable, OSError) as error:
+                say(f"[red]left out[/red] {self.files[position]}: {error}")
+                lost += 1
+                continue
+            return Item(self.transform(image), self.labels[position], position, lost)
+        return Item(None, self.labels[index], index, lost)
+
+    def seen(self, position: int) -> Tensor:
+        """The picture as the network sees it, uint8 (3, height, width)."""
+        return self.transform(read_picture(self.read(self.files[position]), self.side))
+
+    def candidates(self, index: int) -> Iterator[int]:
+        tries = min(TRIES, len(self)) if self.replace else 1
+        return ((index + step) % len(self) for step in range(tries))
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """What could be read, as a batch; where nothing could, a batch of nothing."""
+    lost = sum(item.lost for item in items)
+    read = [(item.image, item.labels, item.position) for item in items if item.image is not None]
+    if not read:
+        empty = torch.empty(0, dtype=torch.int64)
+        return Batch(torch.empty(0, 3, 1, 1, dtype=torch.uint8), empty, empty, lost)
+    images, labels, positions = zip(*read, strict=True)
+    return Batch(torch.stack(images), torch.stack(labels), torch.tensor(positions), lost)
+
+
+class EvaluationBatches(Sampler[list[int]]):
+    """Every picture once, in batches of about `size` over all processes, each process with its share of each batch.
+
+    Processes have equally many batches, and, unlike with torch's DistributedSampler, no picture comes twice: metrics
+    over several processes are those of one.
+    """
+
+    def __init__(self, length: int, size: int, rank: int = 0, processes: int = 1) -> None:
+        count = max(1, -(-length // size))
+        self.batches = [part[rank::processes].tolist() for part in np.array_split(np.arange(length), count)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+
+class ImageData(LightningDataModule):
+    """transform: of evaluation, and of serving. augmentation: of training, in its place."""
+
+    shares_itself = True  # among processes: Lightning need not, and pads
+
+    def __init__(
+        self,
+        listed: FileList,
+        settings: DataSettings,
+        transform: ImageTransform,
+        augmentation: Callable[[Tensor], Tensor],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.listed = listed
+        self.settings = settings
+        self.transform = transform
+        self.augmentation = augmentation
+        self.seed = seed
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """This process's number and how many there are."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    @property
+    def held_out(self) -> str:
+        """The split to test on: validation where none was kept for it."""
+        return "test" if self.listed.of("test") else "validation"
+
+    def pictures(self, split: str) -> Pictures:
+        examples, read = self.listed.of(split), self.settings.reader()
+        if split == "train":
+            height, width = size_of(self.transform)
+            return Pictures(self.listed, examples, read, self.augmentation, 2 * max(height, width), replace=True)
+        return Pictures(self.listed, examples, read, self.transform.geometry)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        pictures = self.pictures("train")
+        rank, processes = self.share
+        size, rest = divmod(self.settings.batch_size, processes)
+        if rest or not size:
+            raise ExperimentError(
+                f"data.batch_size: {self.settings.batch_size} cannot be shared by {processes} processes"
+            )
+        # A last, smaller batch would pull as hard as a whole one; one of a single picture breaks batch-norm.
+        drop = len(pictures) >= self.settings.batch_size
+        # The same order for any number of processes: each takes its share of the same batches.
+        sampler: DistributedSampler[Item] = DistributedSampler(
+            pictures, processes, rank, shuffle=True, seed=self.seed, drop_last=drop
+        )
+        return DataLoader(pictures, size, sampler=sampler, drop_last=drop, **self.loading(processes))
+
+    def evaluation(self, split: str) -> DataLoader[Any]:
+        """Every picture of `split` once, in the order of the list."""
+        pictures = self.pictures(split)
+        rank, processes = self.share
+        if len(pictures) < processes:
+            raise ExperimentError(
+                f"data: {len(pictures)} pictures for {split} cannot be shared by {processes} processes"
+            )
+        batches = EvaluationBatches(len(pictures), self.settings.batch_size, rank, processes)
+        return DataLoader(pictures, batch_sampler=batches, **self.loading(processes))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self.evaluation("validation")
+
+    def loading(self, processes: int) -> dict[str, Any]:
+        """Right for the machine: a worker a core that the training leaves free, which live as long as it."""
+        workers = self.settings.workers
+        if workers is None:
+            workers = min(8, max(1, (os.cpu_count() or 1) // processes - 1))
+        options: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
+        return {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "collate_fn": collate, **options}
+
+
+def size_of(transform: ImageTransform) -> tuple[int, int]:
+    """(height, width) of what the network sees. ValueError where that depends on the picture."""
+    if transform.crop is not None:
+        return transform.crop
+    if isinstance(transform.resize, int):
+        raise ValueError("a transform that keeps the aspect ratio needs a crop")
+    return transform.resize

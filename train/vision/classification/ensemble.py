@@ -1,0 +1,166 @@
+"""`system: ensemble`: several trained classifiers, served as one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import Field
+
+from handlers.networks.ensemble import Average, build
+from handlers.networks.ensemble import Ensemble as Network
+from handlers.networks.weights import load_weights
+from handlers.vision.transform import ImageTransform
+from train.core.artifact import Artifact
+from train.core.config import ExperimentError
+from train.core.experiment import Experiment, load
+from train.core.run import Run
+from train.core.stored_weights import round_weights
+from train.vision.classification.evaluation import evaluate
+from train.vision.classification.experiment import ImageClassification
+
+FACTORY = "handlers.networks.ensemble.ensemble"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A classifier out of its artifact."""
+
+    name: str
+    architecture: dict[str, Any]
+    weights: Path
+    labels: list[str]
+    preprocessing: dict[str, Any]
+    sample: Path
+
+    @classmethod
+    def read(cls, folder: Path) -> Member:
+        """ExperimentError for an artifact of another task or format."""
+        described = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
+        found = (described["task"], described["format"])
+        if found != ("image-classification", "safetensors"):
+            raise ExperimentError(
+                f"members: {folder} is for {found[0]} as {found[1]}; wanted safetensors of a classifier"
+            )
+        preprocessing = {key: value for key, value in described["preprocessing"].items() if key != "embedding"}
+        return cls(
+            name=described["name"],
+            architecture=described["architecture"],
+            weights=folder / described["weights"],
+            labels=described["labels"],
+            preprocessing=preprocessing,
+            sample=folder / described["sample"],
+        )
+
+
+class Ensemble(Experiment):
+    """members: runs or artifact folders of image classifiers with the same classes and the same transform.
+
+    weights: of the members, positive; equal by default. average: of the probabilities, or of the logits.
+    held_out: a run, on whose pictures held out the ensemble and each member are measured; the members should not have
+        been trained on them. By default the first member that is a run.
+    """
+
+    members: list[Path] = Field(min_length=2)
+    weights: list[float] | None = None
+    average: Average = "probabilities"
+    held_out: Path | None = None
+
+    def run(self, folder: Path) -> None:
+        with TemporaryDirectory() as temporary:
+            members = [self.member(path, Path(temporary, str(number))) for number, path in enumerate(self.members)]
+            self.check(members)
+            first = members[0]
+            tasks: dict[str, list[str]] = first.preprocessing.get("tasks", {"class": first.labels})
+            sizes = [len(classes) for classes in tasks.values()] if len(tasks) > 1 else None
+            networks = [build(member.architecture) for member in members]
+            for network, member in zip(networks, members, strict=True):
+                load_weights(network, member.weights)
+            try:
+                network = Network(networks, self.weights, self.average, sizes)
+            except ValueError as error:
+                raise ExperimentError(str(error)) from None
+            print(f"{self.name}: {', '.join(member.name for member in members)}")
+            round_weights(network, self.stored_weights)
+            metrics, reference = self.measure(network, members, tasks)
+            architectures = [member.architecture for member in members]
+            shares = network.weights.tolist()
+            Artifact(
+                name=self.name,
+                experiment=self,
+                task="image-classification",
+                format="safetensors",
+                labels=first.labels,
+                architecture={
+                    "factory": FACTORY,
+                    "arguments": {"members": architectures, "average": self.average, "tasks": sizes},
+                },
+                preprocessing=first.preprocessing,
+                metrics=metrics,
+                training={"members": [m.name for m in members], "weights": shares, "average": self.average},
+                reference=reference,
+            ).write(folder, network.state_dict(), first.sample)
+        print(f"{self.name}: artifact {folder}")
+
+    def member(self, path: Path, temporary: Path) -> Member:
+        """The member at `path`; of a run, its export."""
+        if (path / "artifact.json").is_file():
+            return Member.read(path)
+        experiment, run = classification(path, "members")
+        experiment.model_copy(update={"format": "safetensors"}).export(run, temporary)
+        return Member.read(temporary)
+
+    def check(self, members: list[Member]) -> None:
+        """ExperimentError with all that sets a member apart from the first."""
+        first = members[0]
+        problems = []
+        for path, member in zip(self.members, members, strict=True):
+            if member.labels != first.labels:
+                problems.append(f"{path}: labels {member.labels[:5]}…; wanted {first.labels[:5]}… as the first has")
+            for key in sorted(first.preprocessing.keys() | member.preprocessing.keys()):
+                got, wanted = member.preprocessing.get(key), first.preprocessing.get(key)
+                if got != wanted:
+                    problems.append(f"{path}: {key} is {got}; wanted {wanted} as the first has")
+        if problems:
+            listed = "\n  ".join(problems)
+            raise ExperimentError(f"members: they must see the same picture and name the same classes\n  {listed}")
+
+    def measure(
+        self, network: Network, members: list[Member], tasks: dict[str, list[str]]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The ensemble's metrics with each member's accuracy and F1 beside, and its reference statistics."""
+        runs = [path for path in self.members if not (path / "artifact.json").is_file()]
+        path = self.held_out or next(iter(runs), None)
+        if path is None:
+            print(f"{self.name}: not measured; held_out names a run with pictures to do it on")
+            return {}, {}
+        experiment, run = classification(path, "held_out")
+        _, data = experiment.restore(run)
+        if data.listed.tasks != tasks:
+            raise ExperimentError(f"held_out: {path} has the classes {data.listed.tasks}; the members have {tasks}")
+        fields = {key: value for key, value in members[0].preprocessing.items() if key != "tasks"}
+        data.transform = transform = ImageTransform.from_dict(fields)
+        split = data.held_out
+        found = evaluate(network, transform, tasks, data.evaluation(split), f"{split}, ensemble")
+        each = {}
+        for number, (member, one) in enumerate(zip(members, network.members, strict=True), start=1):
+            scores = evaluate(one, transform, tasks, data.evaluation(split), f"{split}, {member.name}").metrics()
+            each[f"{number}: {member.name}"] = {key: scores[key] for key in ("accuracy", "f1", "loss")}
+        metrics = {"measured on": split, **found.metrics(), "members": each}
+        print(f"{self.name}: accuracy {metrics['accuracy']}; its members' {[m['accuracy'] for m in each.values()]}")
+        reference = evaluate(network, transform, tasks, data.evaluation("validation"), "validation").reference()
+        return metrics, reference
+
+
+def classification(path: Path, key: str) -> tuple[ImageClassification, Run]:
+    """A run of image classification and its experiment; ExperimentError when there is none at `path`."""
+    run = Run(path)
+    if not run.configuration.is_file():
+        raise ExperimentError(f"{key}: {path} is neither a run nor an artifact folder")
+    experiment = load(str(run.configuration))
+    if not isinstance(experiment, ImageClassification):
+        raise ExperimentError(f"{key}: {path} is a run of system {experiment.system}; wanted image-classification")
+    return experiment, run

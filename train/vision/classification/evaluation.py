@@ -1,0 +1,113 @@
+"""A classifier's answers to a whole split, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torchmetrics.classification import MulticlassF1Score
+
+from handlers.vision.transform import ImageTransform
+from train.core.progress import progress
+from train.vision.classification.module import scores
+
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """tasks: each with its classes. probabilities: float32 (N, classes) of each task. labels: int64 (N, tasks).
+
+    positions: of the N pictures, in the list of their split. lost: pictures that could not be read.
+    loss: cross-entropy, in nats, the sum over the tasks.
+    """
+
+    tasks: dict[str, list[str]]
+    probabilities: dict[str, NDArray[np.float32]]
+    labels: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    loss: float
+    lost: int
+
+    def metrics(self) -> dict[str, Any]:
+        """Loss, accuracy and macro F1, and the F1 of every class; by task where there are several."""
+        found = {}
+        for number, (task, classes) in enumerate(self.tasks.items()):
+            predicted = torch.from_numpy(self.probabilities[task])
+            labels = torch.from_numpy(self.labels[:, number])
+            [metric] = scores([len(classes)])
+            values = {name: round(value.item(), DIGITS) for name, value in metric(predicted, labels).items()}
+            of_classes = MulticlassF1Score(len(classes), average="none")(predicted, labels).tolist()
+            per_class = {name: round(value, DIGITS) for name, value in zip(classes, of_classes, strict=True)}
+            found[task] = {**values, "f1 per class": per_class}
+        several = {
+            **{name: mean(values[name] for values in found.values()) for name in ("accuracy", "f1")},
+            "tasks": found,
+        }
+        counts = {"pictures": len(self.labels), "unreadable": self.lost}
+        return {
+            "loss": round(self.loss, DIGITS),
+            **(several if len(found) > 1 else next(iter(found.values()))),
+            **counts,
+        }
+
+    def reference(self) -> dict[str, Any]:
+        """How predictions are distributed: the share of each class, and deciles of the highest probability."""
+        found = {}
+        for task, classes in self.tasks.items():
+            probabilities = self.probabilities[task]
+            shares = np.bincount(probabilities.argmax(1), minlength=len(classes)) / len(probabilities)
+            deciles = np.quantile(probabilities.max(1), np.linspace(0, 1, 11))
+            found[task] = {
+                "predicted": {name: round(float(share), DIGITS) for name, share in zip(classes, shares, strict=True)},
+                "mean probability": {
+                    name: round(float(value), DIGITS)
+                    for name, value in zip(classes, probabilities.mean(0), strict=True)
+                },
+                "confidence deciles": [round(float(value), DIGITS) for value in deciles],
+            }
+        return {"pictures": len(self.labels), **({"tasks": found} if len(found) > 1 else next(iter(found.values())))}
+
+
+def mean(values: Any) -> float:
+    return round(float(np.mean(list(values))), DIGITS)
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module, transform: ImageTransform, tasks: dict[str, list[str]], loader: DataLoader[Any], name: str
+) -> Evaluation:
+    """All of `loader` through a network that answers the tasks one after the other, in one process, with a bar."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).eval()
+    sizes = [len(classes) for classes in tasks.values()]
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    lost = 0
+    with progress() as bar:
+        task = bar.add_task(f"predicting {name}", total=len(loader), info="")
+        for batch in loader:
+            bar.advance(task)
+            lost += batch.lost
+            if len(batch.images):
+                images_NCHW = transform.normalise(batch.images.to(device))
+                logits = network(images_NCHW.contiguous(memory_format=torch.channels_last))
+                found.append((logits.float().cpu(), batch.labels, batch.positions))
+    if not found:
+        raise ValueError(f"none of the {lost} pictures for {name} could be read")
+    logits, labels, positions = (torch.cat(parts) for parts in zip(*found, strict=True))
+    by_task = dict(zip(tasks, logits.split(sizes, dim=1), strict=True))
+    losses = [F.cross_entropy(part, labels[:, number]) for number, part in enumerate(by_task.values())]
+    return Evaluation(
+        tasks=tasks,
+        probabilities={task: part.softmax(1).numpy() for task, part in by_task.items()},
+        labels=labels.numpy(),
+        positions=positions.numpy(),
+        loss=torch.stack(losses).sum().item(),
+        lost=lost,
+    )

@@ -1,0 +1,268 @@
+"""`system: image-classification`: any torchvision classifier, fine-tuned on pictures of one's own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import seed_everything
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+from torchvision.models import WeightsEnum
+
+from handlers.networks.embedding import embedding_layer
+from handlers.vision.transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
+from train.core.artifact import Artifact
+from train.core.config import ExperimentError
+from train.core.experiment import Staged
+from train.core.file_list import SPLITS, FileList
+from train.core.run import Run, is_first_process
+from train.core.stored_weights import as_stored, round_weights
+from train.core.trainer import TrainerSettings
+from train.plots.augmentations import write_grid
+from train.plots.prediction_table import write_predictions
+from train.vision.augmentation import Augmentation
+from train.vision.classification.data import DataSettings, ImageData
+from train.vision.classification.evaluation import Evaluation, evaluate
+from train.vision.classification.mixing import Mixing
+from train.vision.classification.models import Frozen, find_weights, load_published
+from train.vision.classification.module import ImageClassifier, Learning
+from train.vision.classification.plots import write_confusion, write_examples, write_precision_recall
+from train.vision.images import Unreadable, read_picture
+
+# The side of what is kept of a picture's shorter one, as ImageNet's models are evaluated: 224 of 256.
+CENTRE = 0.875
+SAMPLE_SIZE = (1024, 1024)
+
+
+class ImageClassification(Staged):
+    """The smallest configuration names `data.folder`; `python -m train EXPERIMENT data.folder=…` overrides the file's.
+
+    weights: of torchvision's enum for the model, such as IMAGENET1K_V1 or DEFAULT; null trains from nothing.
+    image_size: the side of the square the network sees, in pixels.
+    frozen: "statistics" keeps batch-norm as published, "backbone" everything but the new head.
+    class_weights: "balanced" counts a picture the more, the rarer its class is in training.
+    task_weights: of a task's loss in the sum of all; 1 by default.
+    arguments: of the model's builder, such as {dropout: 0.3}.
+    """
+
+    data: DataSettings
+    model: str = "mobilenet_v3_large"
+    weights: str | None = "DEFAULT"
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    image_size: int = Field(default=224, ge=16)
+    frozen: Frozen = "nothing"
+    augmentation: Augmentation = Augmentation()
+    mixing: Mixing = Mixing()
+    learning: Learning = Learning()
+    class_weights: Literal["equal", "balanced"] = "equal"
+    task_weights: dict[str, float] = Field(default_factory=dict)
+    monitor: Literal["val/accuracy", "val/f1", "val/loss"] = "val/accuracy"
+    trainer: TrainerSettings = TrainerSettings()
+    format: Literal["safetensors", "torch-export"] = "safetensors"
+
+    def fit(self, run: Run) -> None:
+        started = time.monotonic()
+        seed_everything(self.seed, workers=True, verbose=False)
+        weights = self.published
+        listed, found = self.data.prepare(run, self.seed, self.transform())
+        self.check_tasks(listed)
+        counts = ", ".join(f"{number} {split}" for split, number in found["files"].items())
+        if is_first_process():
+            print(f"{self.name}: {self.model} on {counts} pictures")
+        transform = self.transform(found)
+        module = ImageClassifier(
+            self.model,
+            listed.tasks,
+            transform.to_dict(),
+            self.builder_arguments,
+            self.frozen,
+            self.learning.model_dump(),
+            self.mixing.model_dump(),
+            balanced(listed) if self.class_weights == "balanced" else None,
+            self.task_weights,
+            self.monitor,
+        )
+        if weights is not None and run.last is None:
+            load_published(module.network, weights)
+        data = ImageData(listed, self.data, transform, self.augmentation.pipeline(self.square), self.seed)
+        fitted = self.trainer.fit(run, module, data, self.monitor, "min" if self.monitor == "val/loss" else "max")
+        run.record("fit", {**fitted, "seconds": round(time.monotonic() - started, 1)})
+
+    def test(self, run: Run) -> None:
+        module, data = self.restore(run)
+        split = data.held_out
+        found = self.measure(module, data, split)
+        metrics: dict[str, Any] = {"measured on": split, **found.metrics()}
+        self.plot(run, data, split, found)
+        run.record("test", metrics)
+        print(f"{self.name}: accuracy {metrics['accuracy']}, F1 {metrics['f1']} on {split}; plots in {run.plots}")
+
+    def measure(self, module: ImageClassifier, data: ImageData, split: str) -> Evaluation:
+        return evaluate(module.network, module.transform, module.tasks, data.evaluation(split), split)
+
+    def plot(self, run: Run, data: ImageData, split: str, found: Evaluation) -> None:
+        """Write the run's plots, for each task where there are several."""
+        pictures = data.pictures(split)
+        files = [pictures.files[position] for position in found.positions]
+        for number, (task, classes) in enumerate(found.tasks.items()):
+            labels, probabilities = found.labels[:, number], found.probabilities[task]
+            prefix = f"{file_name(task)}-" if len(found.tasks) > 1 else ""
+            write_confusion(run.plots / f"{prefix}confusion.png", labels, probabilities, classes)
+            write_precision_recall(run.plots / f"{prefix}precision-recall.png", labels, probabilities, classes)
+            write_predictions(run.plots / f"{prefix}predictions.csv", files, labels, probabilities, classes)
+            write_examples(
+                run.plots / f"{prefix}examples.png",
+                labels,
+                probabilities,
+                classes,
+                lambda index: pictures.seen(int(found.positions[index])),
+            )
+
+    def export(self, run: Run, folder: Path) -> None:
+        metrics, fitted = run.recorded("test"), run.recorded("fit")
+        module, data = self.restore(run)
+        network = module.network.eval()
+        tasks = data.listed.tasks
+        preprocessing = module.transform.to_dict()
+        if len(tasks) > 1:
+            preprocessing["tasks"] = tasks
+        if self.format == "safetensors":
+            preprocessing["embedding"] = embedding_layer(network)
+        with TemporaryDirectory() as temporary:
+            weights: dict[str, Tensor] | Path = network.state_dict()
+            if self.format == "torch-export":
+                weights = Path(temporary, "weights.pt2")
+                export_program(as_stored(network, self.stored_weights), module.transform, weights)
+            arguments = {"model": self.model, "classes": sum(module.sizes), **self.builder_arguments}
+            Artifact(
+                name=self.name,
+                experiment=self,
+                task="image-classification",
+                format=self.format,
+                labels=[name for classes in tasks.values() for name in classes],
+                architecture={"factory": "handlers.networks.classifier.classifier", "arguments": arguments}
+                if self.format == "safetensors"
+                else None,
+                preprocessing=preprocessing,
+                metrics=metrics,
+                training={
+                    "pictures": {split: len(data.listed.of(split)) for split in SPLITS},
+                    "unreadable": len(data.listed.bad),
+                    **fitted,
+                    **self.model_dump(mode="json", exclude={"name", "system", "data"}),
+                },
+                reference=self.measure(module, data, "validation").reference(),
+            ).write(folder, weights, self.sample(data, Path(temporary)), sorted(run.plots.iterdir()))
+
+    def augmentations(self, path: Path, count: int) -> None:
+        """Draw pictures of the data set, each beside what training makes of it, mixed with others where it mixes."""
+        seed_everything(self.seed, verbose=False)
+        listed = self.data.listed()
+        read = self.data.reader()
+        pipeline = self.augmentation.pipeline(self.square)
+        chosen = np.random.default_rng(self.seed).permutation(len(listed.examples))
+        samples: list[tuple[Tensor, dict[str, Any]]] = []
+        for number in chosen:
+            try:
+                samples.append((read_picture(read(listed.examples[number].file)), {}))
+            except (Unreadable, OSError):
+                continue  # the training's own check names it
+            if len(samples) == count:
+                break
+
+        def augment(sample: tuple[Tensor, dict[str, Any]]) -> tuple[Tensor, dict[str, Any]]:
+            image: Tensor = pipeline(sample[0])
+            if self.mixing.on:
+                other, _ = samples[int(torch.randint(len(samples), ()))]
+                mixed, _ = self.mixing(torch.stack([image, pipeline(other)]).float(), torch.eye(2))
+                image = mixed[0].round().to(torch.uint8)
+            return image, {}
+
+        write_grid(path, samples, augment)
+
+    def restore(self, run: Run) -> tuple[ImageClassifier, ImageData]:
+        """The best checkpoint and the run's data; RunError when there is none yet."""
+        best = run.folder / run.recorded("fit")["best"]
+        module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True)
+        round_weights(module.network, self.stored_weights)
+        listed, _ = self.data.prepare(run, self.seed, module.transform)
+        return module, ImageData(listed, self.data, module.transform, module.transform.geometry, self.seed)
+
+    @property
+    def builder_arguments(self) -> dict[str, Any]:
+        """With the size of picture that a vision transformer is built for."""
+        own = {"image_size": self.image_size} if self.model.startswith("vit_") else {}
+        return {**own, **self.arguments}
+
+    @property
+    def square(self) -> tuple[int, int]:
+        return (self.image_size, self.image_size)
+
+    @property
+    def published(self) -> WeightsEnum | None:
+        return find_weights(self.model, self.weights)
+
+    def transform(self, statistics: dict[str, Any] | None = None) -> ImageTransform:
+        """Of evaluation: what the published weights were trained with, or the data's own mean and deviation.
+
+        statistics: data.json; without them the colours are ImageNet's.
+        """
+        weights = self.published
+        resize = round(self.image_size / CENTRE)
+        if weights is not None:
+            preset = weights.transforms()
+            mean, std, interpolation = tuple(preset.mean), tuple(preset.std), preset.interpolation.value
+        elif statistics is not None:
+            mean, std, interpolation = tuple(statistics["mean"]), tuple(statistics["std"]), "bilinear"
+        else:
+            mean, std, interpolation = IMAGENET_MEAN, IMAGENET_STD, "bilinear"
+        return ImageTransform(resize, self.square, interpolation, mean, std)
+
+    def check_tasks(self, listed: FileList) -> None:
+        unknown = sorted(self.task_weights.keys() - listed.tasks.keys())
+        if unknown:
+            raise ExperimentError(
+                f"task_weights: no task is called {', '.join(unknown)}; there are {', '.join(listed.tasks)}"
+            )
+
+    def sample(self, data: ImageData, folder: Path) -> Path:
+        """A picture held out, as a file that a request can hold."""
+        pictures = data.pictures(data.held_out)
+        for file in pictures.files:
+            try:
+                image = read_picture(pictures.read(file))
+            except (Unreadable, OSError):
+                continue
+            path = folder / "sample.jpg"
+            picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+            picture.thumbnail(SAMPLE_SIZE)
+            picture.save(path, quality=92)
+            return path
+        raise ExperimentError("data: none of the pictures held out could be read")
+
+
+def balanced(listed: FileList) -> dict[str, list[float]]:
+    """Weights of each task's classes, in inverse proportion to their pictures for training; of mean 1 over pictures."""
+    found = {}
+    for task, counts in listed.counts("train").items():
+        total = sum(counts.values())
+        found[task] = [total / (len(counts) * count) for count in counts.values()]
+    return found
+
+
+def file_name(task: str) -> str:
+    """A task's name as part of a file's."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in task)
+
+
+def export_program(network: torch.nn.Module, transform: ImageTransform, path: Path) -> None:
+    """Write the network as a torch.export program that takes batches of any size up to 1024."""
+    example = transform.normalise(transform.example()).repeat(2, 1, 1, 1)
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    torch.export.save(torch.export.export(network, (example,), dynamic_shapes=({0: batch},)), path)

@@ -1,0 +1,82 @@
+"""Hugging Face image datasets, as `save_to_disk` left them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from train.core.config import ExperimentError
+from train.core.file_list import Example, FileList
+from train.core.labelled_files import ALIASES, natural
+
+
+def is_dataset(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
+
+
+class DatasetReader:
+    """Reads pictures by `<split>/<row>`: their encoded bytes, which are not decoded here."""
+
+    def __init__(self, folder: Path) -> None:
+        from datasets import Dataset, Image, load_from_disk
+
+        loaded = load_from_disk(str(folder))
+        self.parts: dict[str, Any] = {"all": loaded} if isinstance(loaded, Dataset) else dict(loaded)
+        features = next(iter(self.parts.values())).features
+        columns = [name for name, feature in features.items() if isinstance(feature, Image)]
+        if len(columns) != 1:
+            raise ExperimentError(f"data.folder: wanted one column of pictures in {folder}; got {columns or 'none'}")
+        self.column = columns[0]
+        self.features = features
+        self.pictures = {
+            name: part.select_columns([self.column]).cast_column(self.column, Image(decode=False))
+            for name, part in self.parts.items()
+        }
+
+    def __call__(self, file: str) -> bytes:
+        name, _, row = file.rpartition("/")
+        stored = self.pictures[name][int(row)][self.column]
+        if stored is None:
+            raise OSError("the row has no picture")
+        data: bytes = stored["bytes"] or Path(stored["path"]).read_bytes()
+        return data
+
+
+def list_dataset(reader: DatasetReader, tasks: Sequence[str] | None = None) -> FileList:
+    """tasks: the columns to learn; by default those of type ClassLabel. A row that lacks a label is left out and named.
+
+    Raises ExperimentError where there is no such column.
+    """
+    from datasets import ClassLabel
+
+    features = reader.features
+    chosen = list(tasks or [name for name, feature in features.items() if isinstance(feature, ClassLabel)])
+    missing = [name for name in chosen if name not in features]
+    if missing or not chosen:
+        what = f"no column {', '.join(missing)}" if missing else "no column of type ClassLabel; name one in data.tasks"
+        raise ExperimentError(f"data.tasks: {what}; the columns are {', '.join(features)}")
+    examples: list[Example] = []
+    bad: dict[str, str] = {}
+    for part, rows in reader.parts.items():
+        columns = [texts(rows[task], features[task]) for task in chosen]
+        for number, labels in enumerate(zip(*columns, strict=True)):
+            empty = [task for task, label in zip(chosen, labels, strict=True) if not label]
+            if empty:
+                bad[f"{part}/{number}"] = f"no label for {', '.join(empty)}"
+            else:
+                examples.append(Example(f"{part}/{number}", labels, ALIASES.get(part.lower(), "")))
+    classes = {}
+    for index, task in enumerate(chosen):
+        used = {example.labels[index] for example in examples}
+        known = getattr(features[task], "names", None) or sorted(used, key=natural)
+        classes[task] = [name for name in known if name in used]
+    return FileList(classes, examples, bad)
+
+
+def texts(values: Sequence[Any], feature: Any) -> list[str]:
+    """Labels as text, "" where there is none; -1 is how datasets say so for a class."""
+    names = getattr(feature, "names", None)
+    if names is None:
+        return ["" if value is None else str(value) for value in values]
+    return ["" if value is None or value < 0 else names[value] for value in values]

@@ -1,0 +1,87 @@
+"""Fine-tuning any of torchvision's classifiers: published weights under a new head, parts of it frozen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torchvision.models import WeightsEnum, get_model_weights
+from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+from handlers.networks.classifier import names
+from handlers.networks.embedding import head
+from train.core.config import ExperimentError
+from train.core.published_weights import state_dict
+
+Frozen = Literal["nothing", "statistics", "backbone"]
+
+
+def find_weights(model: str, weights: str | None) -> WeightsEnum | None:
+    """The published weights of `model` called `weights`; ExperimentError when torchvision has none such."""
+    if model not in names():
+        raise ExperimentError(f"model: torchvision has no classifier {model!r}; there are {', '.join(names())}")
+    if weights is None:
+        return None
+    known = get_model_weights(model)
+    if weights not in known.__members__:
+        raise ExperimentError(f"weights: {model} has no {weights!r}; there are {', '.join(known.__members__)}")
+    return known[weights]
+
+
+def load_published(network: nn.Module, weights: WeightsEnum) -> None:
+    """Load published weights into all of `network` but its head, which stays as it was drawn.
+
+    A vision transformer's position embeddings are interpolated to its own image size (Dosovitskiy et al. 2021).
+    """
+    published = state_dict(weights)
+    if isinstance(network, VisionTransformer):
+        published = dict(interpolate_embeddings(network.image_size, network.patch_size, published))
+    own = network.state_dict()
+    new = f"{head(network)}."
+    loaded = {name: value for name, value in published.items() if name in own and not name.startswith(new)}
+    missing = [name for name in own if name not in loaded and not name.startswith(new)]
+    different = [name for name, value in loaded.items() if value.shape != own[name].shape]
+    if missing or different:
+        raise ExperimentError(f"weights: {weights} do not fit the model: {', '.join([*missing, *different][:5])}")
+    own.update(loaded)
+    network.load_state_dict(own)
+
+
+def freeze(network: nn.Module, frozen: Frozen) -> None:
+    """Leave gradients to what is trained. frozen: "backbone" leaves them to the head alone."""
+    if frozen == "backbone":
+        new = f"{head(network)}."
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name.startswith(new))
+
+
+def keep_statistics(network: nn.Module, frozen: Frozen) -> None:
+    """Put batch-norm into eval mode where it is frozen: running statistics are weights as well.
+
+    To be called whenever the network was put into training mode.
+    """
+    if frozen != "nothing":
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+
+
+def parameter_groups(network: nn.Module, rate: float, backbone_rate: float, decay: float) -> list[dict[str, Any]]:
+    """What is trained, for an optimizer: the head with `rate`, the backbone with `backbone_rate` of it.
+
+    Biases and norms do not decay: they hold no directions for the decay to choose among.
+    """
+    new = f"{head(network)}."
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith(new), parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": rate if of_head else rate * backbone_rate,
+            "weight_decay": decay if decays else 0.0,
+        }
+        for (of_head, decays), parameters in groups.items()
+    ]

@@ -1,0 +1,251 @@
+"""Training of an image classifier, for one task or several on the same features."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from handlers.networks.classifier import classifier
+from handlers.vision.transform import ImageTransform
+from train.core.config import StrictModel
+from train.vision.classification.data import Batch
+from train.vision.classification.mixing import Mixing
+from train.vision.classification.models import Frozen, freeze, keep_statistics, parameter_groups
+
+
+class Learning(StrictModel):
+    """How the weights change."""
+
+    rate: float = Field(default=1e-3, gt=0, description="the peak, of the head")
+    backbone_rate: float = Field(default=0.1, gt=0, description="of the other layers, as a part of the head's")
+    weight_decay: float = Field(default=0.05, ge=0, description="of AdamW; biases and norms do not decay")
+    schedule: Literal["cosine", "plateau"] = "cosine"
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="part of all steps, in which the rate rises")
+    plateau_patience: int = Field(default=3, ge=0, description="validations without improvement; then a tenth")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+
+class ImageClassifier(LightningModule):
+    """What is in its hyper-parameters rebuilds it: `ImageClassifier.load_from_checkpoint(path, weights_only=True)`.
+
+    Logs `<stage>/loss`, `<stage>/accuracy` (of all pictures) and `<stage>/f1` (the mean of the classes'), for train,
+    val and test; with several tasks, `<stage>/accuracy/<task>` and so on beside the mean over the tasks.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tasks: dict[str, list[str]],
+        transform: dict[str, Any],
+        arguments: dict[str, Any] | None = None,
+        frozen: Frozen = "nothing",
+        learning: dict[str, Any] | None = None,
+        mixing: dict[str, Any] | None = None,
+        class_weights: dict[str, list[float]] | None = None,
+        task_weights: dict[str, float] | None = None,
+        monitor: str = "val/accuracy",
+    ) -> None:
+        """tasks: each with its classes. transform: of evaluation, as ImageTransform.to_dict gives it.
+
+        class_weights: of each task, as many as its classes; a picture counts in the loss as its class does.
+        task_weights: of the tasks' losses in their sum; 1 by default.
+        """
+        super().__init__()
+        self.save_hyperparameters()
+        self.tasks = tasks
+        self.sizes = [len(classes) for classes in tasks.values()]
+        self.transform = ImageTransform.from_dict(transform)
+        self.network = classifier(model, sum(self.sizes), **(arguments or {}))
+        self.frozen = frozen
+        self.learning = Learning.model_validate(learning or {})
+        self.mixing = Mixing.model_validate(mixing or {})
+        self.task_weights = {task: (task_weights or {}).get(task, 1.0) for task in tasks}
+        self.monitor = monitor
+        for number, task in enumerate(tasks):
+            weights = (class_weights or {}).get(task)
+            tensor = None if weights is None else torch.tensor(weights)
+            self.register_buffer(f"class_weights_{number}", tensor, persistent=False)
+        self.train_scores, self.val_scores, self.test_scores = (scores(self.sizes) for _ in range(3))
+        freeze(self.network, frozen)
+        keep_statistics(self.network, frozen)
+        self.to(memory_format=torch.channels_last)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if mode:
+            keep_statistics(self.network, self.frozen)
+        return self
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """uint8 (N, 3, H, W) → logits (N, classes) for each task."""
+        images_NCHW = self.transform.normalise(images).contiguous(memory_format=torch.channels_last)
+        return self.split(self.network(images_NCHW))
+
+    def split(self, joined: Tensor) -> dict[str, Tensor]:
+        """(N, classes of all tasks) → (N, classes) for each task."""
+        return dict(zip(self.tasks, joined.split(self.sizes, dim=1), strict=True))
+
+    def losses(self, logits: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy of each task. targets: indices (N,), or probabilities (N, classes)."""
+        return {
+            task: F.cross_entropy(
+                logits[task].float(),
+                targets[task],
+                weight=getattr(self, f"class_weights_{number}"),
+                label_smoothing=self.learning.label_smoothing,
+            )
+            for number, task in enumerate(self.tasks)
+        }
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([losses[task] * weight for task, weight in self.task_weights.items()]).sum()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        self.count_lost("train", batch)
+        images, labels = batch.images, dict(zip(self.tasks, batch.labels.unbind(1), strict=True))
+        targets: dict[str, Tensor] = labels
+        if self.mixing.on:
+            joined = torch.cat(
+                [F.one_hot(labels[t], n).float() for t, n in zip(self.tasks, self.sizes, strict=True)], 1
+            )
+            normal_NCHW, joined = self.mixing(self.transform.normalise(images), joined)
+            targets = self.split(joined)
+            logits = self.split(self.network(normal_NCHW.contiguous(memory_format=torch.channels_last)))
+        else:
+            logits = self(images)
+        losses = self.losses(logits, targets)
+        loss = self.total(losses)
+        self.record("train", logits, labels, losses, loss)
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self.evaluate("val", batch)
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        self.evaluate("test", batch)
+
+    def evaluate(self, stage: str, batch: Batch) -> None:
+        self.count_lost(stage, batch)
+        if not len(batch.images):
+            return
+        labels = dict(zip(self.tasks, batch.labels.unbind(1), strict=True))
+        logits = self(batch.images)
+        losses = self.losses(logits, labels)
+        self.record(stage, logits, labels, losses, self.total(losses))
+
+    def count_lost(self, stage: str, batch: Batch) -> None:
+        """Pictures of an epoch that could not be read."""
+        number = float(batch.lost)
+        self.log(
+            f"{stage}/unreadable",
+            number,
+            on_step=False,
+            on_epoch=True,
+            reduce_fx="sum",
+            sync_dist=stage != "train",
+            batch_size=1,
+        )
+
+    def record(
+        self,
+        stage: str,
+        logits: dict[str, Tensor],
+        labels: dict[str, Tensor],
+        losses: dict[str, Tensor],
+        loss: Tensor,
+    ) -> None:
+        """Log what a batch adds to the losses; the scores are logged when the epoch ends."""
+        training = stage == "train"
+        options: dict[str, Any] = {"batch_size": len(next(iter(labels.values()))), "sync_dist": not training}
+        self.log(f"{stage}/loss", loss.detach(), on_step=training, on_epoch=not training, prog_bar=True, **options)
+        if len(self.tasks) > 1:
+            for task, value in losses.items():
+                self.log(f"{stage}/loss/{task}", value.detach(), on_step=training, on_epoch=not training, **options)
+        for task, metric in zip(self.tasks, self.scores_of(stage), strict=True):
+            metric.update(logits[task].detach().float(), labels[task])
+
+    def log_scores(self, stage: str) -> None:
+        """torchmetrics has them over all processes already.
+
+        At the end of a training epoch nothing may be synchronised by the log: it does so when somebody reads it, and
+        the first process's progress bar, which the others do not have, would wait for them for ever.
+        """
+        metrics = self.scores_of(stage)
+        found = {task: metric.compute() for task, metric in zip(self.tasks, metrics, strict=True)}
+        for name in ("accuracy", "f1"):
+            mean = torch.stack([values[name] for values in found.values()]).mean()
+            self.log(f"{stage}/{name}", mean, prog_bar=stage == "val", sync_dist=stage != "train")
+            if len(self.tasks) > 1:
+                for task, values in found.items():
+                    self.log(f"{stage}/{name}/{task}", values[name], sync_dist=stage != "train")
+        for metric in metrics:
+            metric.reset()
+
+    def scores_of(self, stage: str) -> list[MetricCollection]:
+        """A collection for each task, in their order."""
+        scores: Any = {"train": self.train_scores, "val": self.val_scores, "test": self.test_scores}[stage]
+        return list(scores)
+
+    def on_train_epoch_end(self) -> None:
+        self.log_scores("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        self.log_scores("test")
+
+    @property
+    def scales_gradients(self) -> bool:
+        """Whether they are multiplied up, so that float16 holds them; a fused step would undo that before clipping."""
+        return self.trainer.precision == "16-mixed"
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """By the norm. Lightning refuses to clip for any fused optimizer, also where nothing is scaled."""
+        if self.scales_gradients:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def configure_optimizers(self) -> Any:
+        """Lightning takes several schedulers of one optimizer: the warm-up's factor stays at 1 when it has ended."""
+        learning = self.learning
+        groups = parameter_groups(self.network, learning.rate, learning.backbone_rate, learning.weight_decay)
+        # Fused, a step on a CPU takes an eighth of the time.
+        optimizer = AdamW(groups, fused=not self.scales_gradients)
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = round(total * learning.warmup)
+        rising = LinearLR(optimizer, start_factor=0.01, total_iters=max(1, warmup)) if warmup else None
+        if learning.schedule == "cosine":
+            falling: LRScheduler = CosineAnnealingLR(optimizer, max(1, total - warmup))
+            schedule = SequentialLR(optimizer, [rising, falling], [warmup]) if rising else falling
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        mode: Literal["min", "max"] = "min" if "loss" in self.monitor else "max"
+        plateau = ReduceLROnPlateau(optimizer, mode, factor=0.1, patience=learning.plateau_patience)
+        schedules: list[dict[str, Any]] = [{"scheduler": plateau, "monitor": self.monitor, "interval": "epoch"}]
+        if rising:
+            schedules.append({"scheduler": rising, "interval": "step", "name": "warmup"})
+        return [optimizer], schedules
+
+
+def scores(sizes: list[int]) -> torch.nn.ModuleList:
+    """Accuracy and macro F1 of each task, by torchmetrics."""
+    return torch.nn.ModuleList(
+        MetricCollection({"accuracy": accuracy(size), "f1": MulticlassF1Score(size, average="macro")}) for size in sizes
+    )
+
+
+def accuracy(classes: int) -> Metric:
+    return MulticlassAccuracy(classes, average="micro")

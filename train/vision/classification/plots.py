@@ -1,0 +1,87 @@
+"""What a classifier got right and wrong, to look at: confusion matrix, precision–recall curves, pictures, a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
+from torch import Tensor
+
+matplotlib.use("Agg")
+# Beyond these a figure cannot be read; the table of predictions holds all.
+MOST_NUMBERS, MOST_CURVES, MOST_NAMES = 25, 12, 60
+COLUMNS, ROWS = 6, 4
+
+Matrix = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+def write_confusion(path: Path, labels: Indices, probabilities: Matrix, classes: Sequence[str]) -> None:
+    """Rows are true, columns predicted; colours are parts of the row, numbers are pictures."""
+    counts = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(classes)))
+    parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = min(20.0, max(4.0, 0.4 * len(classes) + 2))
+    figure = Figure((side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(parts, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(shown, label="part of the true class")
+    axes.set(xlabel="predicted", ylabel="true", title=f"{len(labels)} pictures")
+    if len(classes) <= MOST_NAMES:
+        axes.set_xticks(range(len(classes)), classes, rotation=90)
+        axes.set_yticks(range(len(classes)), classes)
+    if len(classes) <= MOST_NUMBERS:
+        for row, column in np.argwhere(counts):
+            colour = "white" if parts[row, column] > 0.5 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
+    figure.savefig(path, dpi=110)
+
+
+def write_precision_recall(path: Path, labels: Indices, probabilities: Matrix, classes: Sequence[str]) -> None:
+    """One class against the others; where there are many, those with the lowest average precision."""
+    present = [index for index in range(len(classes)) if (labels == index).any()]
+    precision = {index: average_precision_score(labels == index, probabilities[:, index]) for index in present}
+    figure = Figure((8, 5), layout="constrained")
+    axes = figure.subplots()
+    for index in sorted(present, key=lambda i: precision[i])[:MOST_CURVES]:
+        height, width, _ = precision_recall_curve(labels == index, probabilities[:, index])
+        axes.step(width, height, where="post", label=f"{classes[index]}  AP {precision[index]:.3f}")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    axes.set_title(f"mean average precision {np.mean(list(precision.values())):.3f} over {len(present)} classes")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", loc="lower left")
+    figure.savefig(path, dpi=110)
+
+
+def write_examples(
+    path: Path,
+    labels: Indices,
+    probabilities: Matrix,
+    classes: Sequence[str],
+    picture: Callable[[int], Tensor],
+) -> None:
+    """Pictures with what was predicted: first the mistakes the model was surest of, then others in their order.
+
+    picture: position → uint8 (3, H, W) as the network saw it.
+    """
+    predicted = probabilities.argmax(1)
+    sure = probabilities.max(1)
+    wrong = [int(i) for i in np.argsort(-sure, kind="stable") if predicted[i] != labels[i]]
+    right = [i for i in range(len(labels)) if predicted[i] == labels[i]]
+    half = COLUMNS * ROWS // 2
+    chosen = (wrong[: max(half, COLUMNS * ROWS - len(right))] + right)[: COLUMNS * ROWS]
+    figure = Figure((2.2 * COLUMNS, 2.5 * ROWS), layout="constrained")
+    figure.suptitle(f"{len(wrong)} of {len(labels)} pictures are wrong (red); the surest mistakes come first")
+    for axes, index in zip(figure.subplots(ROWS, COLUMNS).flat, chosen, strict=False):
+        axes.imshow(picture(index).permute(1, 2, 0).numpy())
+        is_right = predicted[index] == labels[index]
+        text = f"{classes[predicted[index]]} {sure[index]:.2f}"
+        text += "" if is_right else f"\ntrue: {classes[labels[index]]}"
+        axes.set_title(text, fontsize="small", color="green" if is_right else "red")
+    for axes in figure.axes:
+        axes.set_axis_off()
+    figure.savefig(path, dpi=110)

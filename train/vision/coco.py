@@ -1,0 +1,213 @@
+"""COCO's detection and segmentation JSON: pictures with boxes and masks, whatever is wrong named and counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from rich.progress import track
+
+from train.core.config import ExperimentError
+from train.core.data_problems import Findings
+from train.core.trainer import LOADERS
+from train.vision.coco_masks import InvalidMask, Rle, is_finite, read_mask
+from train.vision.images import upright_size
+
+BACKGROUND = "__background__"
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One object, or with `crowd` a group of them that is annotated as a whole.
+
+    label: from 1, into the file's labels. box: x1, y1, x2, y2 in pixels, inside the picture.
+    area: in square pixels, as annotated, else the mask's, else the box's.
+    rle: the mask as COCO's compressed run lengths; None where masks were not asked for.
+    """
+
+    label: int
+    box: Box
+    area: float
+    crowd: bool
+    rle: Rle | None = None
+
+    def mask(self) -> NDArray[np.uint8]:
+        """(height, width), 1 where the object is."""
+        return coco_mask.decode(self.rle)
+
+
+@dataclass(frozen=True)
+class AnnotatedPicture:
+    """height, width: of the picture upright, in pixels. annotations: none in a picture that shows no object."""
+
+    path: Path
+    height: int
+    width: int
+    annotations: tuple[Annotation, ...] = ()
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """labels: the background, then the categories by their ids; an annotation's label is an index into it."""
+
+    labels: list[str]
+    pictures: list[AnnotatedPicture]
+    findings: Findings = field(default_factory=Findings)
+
+
+def read(annotations: Path, images: Path, masks: bool, decode: bool, labels: list[str] | None = None) -> CocoFile:
+    """Read and check a COCO file and the pictures it names; what is wrong is left out, named and counted.
+
+    masks: also read segmentations, polygons or run lengths; an annotation without one is left out.
+    decode: read every picture whole to find broken ones; otherwise only their headers are read.
+    labels: of the file that was trained on; categories are matched to them by name.
+    Raises ExperimentError where the file cannot be read at all.
+    """
+    values = read_json(annotations)
+    if not images.is_dir():
+        raise ExperimentError(f"{images} is not a folder; wanted the pictures of {annotations}")
+    findings = Findings()
+    found, by_category = read_categories(values["categories"], labels, annotations, findings)
+    pictures = read_pictures(values["images"], images, decode, findings)
+    listed = {entry.get("id") for entry in values["images"] if isinstance(entry, dict) and is_id(entry.get("id"))}
+    objects: dict[Any, list[Annotation]] = {image_id: [] for image_id in pictures}
+    for number, entry in enumerate(track(values["annotations"], f"{annotations.name}: annotations", transient=True)):
+        name = f"annotation {entry['id']}" if isinstance(entry, dict) and "id" in entry else f"annotations[{number}]"
+        try:
+            image_id, label = references(entry, pictures, listed, by_category)
+            name += f" of {pictures[image_id].path.name}"
+            objects[image_id].append(read_annotation(entry, label, pictures[image_id], masks))
+        except Wrong as wrong:
+            findings.add(f"annotation: {wrong}", name)
+    complete = [
+        AnnotatedPicture(picture.path, picture.height, picture.width, tuple(objects[image_id]))
+        for image_id, picture in pictures.items()
+    ]
+    return CocoFile(found, complete, findings)
+
+
+class Wrong(Exception):
+    """What is wrong with one annotation; the message is the kind it is counted under."""
+
+
+def is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
+
+
+def references(
+    entry: Any, pictures: dict[Any, AnnotatedPicture], listed: set[Any], by_category: dict[Any, int | None]
+) -> tuple[Any, int]:
+    """An annotation's image id and label. Raises Wrong where it refers to what is not there."""
+    if not isinstance(entry, dict) or not is_id(entry.get("image_id")) or not is_id(entry.get("category_id")):
+        raise Wrong("wanted {image_id, category_id, …}")
+    if entry["image_id"] not in pictures:
+        raise Wrong(f"its picture is {'left out' if entry['image_id'] in listed else 'not in the file'}")
+    if entry["category_id"] not in by_category:
+        raise Wrong(f"category_id {entry['category_id']} is not in the file")
+    label = by_category[entry["category_id"]]
+    if label is None:
+        raise Wrong("its category is not one of those trained on")
+    return entry["image_id"], label
+
+
+def read_json(path: Path) -> dict[str, list[Any]]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExperimentError(f"{path}: no such file; wanted annotations in COCO's JSON") from None
+    except (OSError, ValueError) as error:
+        raise ExperimentError(f"{path} cannot be read as JSON: {error}") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(values, dict) or not isinstance(values.get(key), list):
+            raise ExperimentError(f"{path}: wanted a list under {key!r}, as in COCO's JSON")
+    if not values["categories"]:
+        raise ExperimentError(f"{path}: categories is empty; wanted one for each class")
+    return values
+
+
+def read_categories(
+    entries: list[Any], labels: list[str] | None, path: Path, findings: Findings
+) -> tuple[list[str], dict[Any, int | None]]:
+    """The labels, and by category id the index of its label; None for a category that was not trained on."""
+    by_id: dict[Any, str] = {}
+    for entry in entries:
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("id"), int)
+            or not isinstance(entry.get("name"), str)
+        ):
+            raise ExperimentError(f"{path}: wanted a category as {{id: integer, name: text}}; got {entry!r}")
+        if entry["id"] in by_id:
+            raise ExperimentError(f"{path}: category id {entry['id']} is there twice")
+        by_id[entry["id"]] = entry["name"]
+    names = list(dict.fromkeys(by_id[key] for key in sorted(by_id)))
+    if len(names) < len(by_id):
+        findings.add("category: its name is there twice; both ids are one class", path.name)
+    if labels is None:
+        labels = [BACKGROUND, *names]
+    known = {name: index for index, name in enumerate(labels) if index}
+    if not known.keys() & set(names):
+        raise ExperimentError(f"{path} has categories {', '.join(names)}; trained on are {', '.join(known)}")
+    return labels, {key: known.get(name) for key, name in by_id.items()}
+
+
+def read_pictures(entries: list[Any], images: Path, decode: bool, findings: Findings) -> dict[Any, AnnotatedPicture]:
+    """By image id the pictures that are there and can be read, without their annotations yet."""
+    listed: dict[Any, dict[str, Any]] = {}
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not is_id(entry.get("id")) or not isinstance(entry.get("file_name"), str):
+            findings.add("picture: wanted {id, file_name}", f"picture at position {number}")
+        elif entry["id"] in listed:
+            findings.add("picture: its id is there twice", entry["file_name"])
+        else:
+            listed[entry["id"]] = entry
+    paths = [images / entry["file_name"] for entry in listed.values()]
+    pictures = {}
+    for (image_id, entry), path, size in zip(listed.items(), paths, upright_sizes(paths, decode), strict=True):
+        if isinstance(size, str):
+            findings.add(f"picture: {size}", entry["file_name"])
+        elif (entry.get("height", size[0]), entry.get("width", size[1])) != size:
+            # Boxes in other pixels than the server's would teach the model to miss.
+            told = f"{entry.get('width')} × {entry.get('height')} in the JSON, {size[1]} × {size[0]} upright"
+            findings.add("picture: of another size than annotated", f"{entry['file_name']}: {told}")
+        else:
+            pictures[image_id] = AnnotatedPicture(path, *size)
+    return pictures
+
+
+def upright_sizes(paths: list[Path], decode: bool) -> Iterable[tuple[int, int] | str]:
+    with ThreadPoolExecutor(LOADERS + 1) as pool:
+        sizes = pool.map(lambda path: upright_size(path, decode), paths)
+        yield from track(sizes, "pictures", total=len(paths), transient=True)
+
+
+def read_annotation(entry: dict[str, Any], label: int, picture: AnnotatedPicture, masks: bool) -> Annotation:
+    """Raises Wrong with the kind of what is wrong."""
+    try:
+        rle = read_mask(entry.get("segmentation"), picture.height, picture.width) if masks else None
+    except InvalidMask as error:
+        raise Wrong(str(error)) from None
+    bbox = entry.get("bbox")
+    if bbox is None and rle is not None:
+        bbox = coco_mask.toBbox(rle).tolist()
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(is_finite(number) for number in bbox):
+        raise Wrong("bbox is not four numbers")
+    x, y, width, height = bbox
+    if width <= 0 or height <= 0:
+        raise Wrong("its box has no area")
+    box = (max(x, 0.0), max(y, 0.0), min(x + width, float(picture.width)), min(y + height, float(picture.height)))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        raise Wrong("its box lies outside the picture")
+    area = entry.get("area")
+    if area is None or not is_finite(area) or area <= 0:
+        area = coco_mask.area(rle) if rle is not None else (box[2] - box[0]) * (box[3] - box[1])
+    return Annotation(label, box, float(area), bool(entry.get("iscrowd", 0)), rle)

@@ -1,0 +1,202 @@
+"""Pictures with boxes and masks out of COCO files, as training and evaluation take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from pydantic import Field
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import tv_tensors
+
+from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.data_problems import Findings
+from train.core.splitting import hold_out
+from train.core.trainer import LOADERS
+from train.vision import coco
+from train.vision.coco import AnnotatedPicture, CocoFile
+from train.vision.images import read_picture
+
+Target = dict[str, Any]
+Item = tuple[Tensor, dict[str, Tensor]]
+# Moves a picture and what is annotated on it together: tv_tensors in, tv_tensors out.
+Augment = Callable[[tv_tensors.Image, Target], tuple[tv_tensors.Image, Target]]
+
+
+class CocoSource(StrictModel):
+    images: AbsolutePath = Field(description="the folder that file names in the annotations start from")
+    annotations: AbsolutePath = Field(description="a JSON file in COCO's format")
+
+
+class CocoSettings(CocoSource):
+    """A user's own pictures. What validates is a file of its own, or a part of the training file drawn by the seed."""
+
+    validation: CocoSource | None = Field(default=None, description="chooses the best checkpoint")
+    test: CocoSource | None = Field(default=None, description="what is measured on; by default what validates")
+    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the pictures, without a file of its own")
+    decode: bool = Field(default=True, description="read every picture whole before training, to find broken ones")
+    on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad picture or annotation does")
+    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+
+    def split(self, masks: bool, seed: int) -> Split:
+        """Read and check all files; the same seed gives the same split. ExperimentError as `on_problem` says."""
+        train = self.read(self, masks)
+        findings = {self.annotations.name: train.findings}
+        if self.validation:
+            others = self.read(self.validation, masks, train.labels)
+            findings[self.validation.annotations.name] = others.findings
+            training, validation = train.pictures, others.pictures
+        else:
+            training, validation = hold_out(train.pictures, self.validation_part, seed)
+        test = validation
+        if self.test:
+            others = self.read(self.test, masks, train.labels)
+            findings[self.test.annotations.name] = others.findings
+            test = others.pictures
+        split = Split(train.labels, training, validation, test, findings)
+        split.check(self.on_problem == "fail")
+        return split
+
+    def read(self, source: CocoSource, masks: bool, labels: list[str] | None = None) -> CocoFile:
+        return read_once(source.annotations, source.images, masks, self.decode, tuple(labels or ()))
+
+
+# A run reads its data in each of its stages.
+@lru_cache(maxsize=4)
+def read_once(annotations: Path, images: Path, masks: bool, decode: bool, labels: tuple[str, ...]) -> CocoFile:
+    return coco.read(annotations, images, masks, decode, list(labels) or None)
+
+
+@dataclass(frozen=True)
+class Split:
+    """labels: the background, then the classes. findings: by the name of the annotation file."""
+
+    labels: list[str]
+    training: list[AnnotatedPicture]
+    validation: list[AnnotatedPicture]
+    test: list[AnnotatedPicture]
+    findings: dict[str, Findings]
+
+    def check(self, strict: bool) -> None:
+        """Raises ExperimentError where nothing can be trained or measured; strict: for any problem at all."""
+        problems = "\n".join(f"{name}:\n{findings}" for name, findings in self.findings.items() if len(findings))
+        if strict and problems:
+            raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
+        for part, pictures in (("training", self.training), ("validation", self.validation), ("test", self.test)):
+            if not any(not annotation.crowd for picture in pictures for annotation in picture.annotations):
+                found = f"; left out are\n{problems}" if problems else ""
+                raise ExperimentError(f"no object is annotated on the {len(pictures)} pictures for {part}{found}")
+
+    def describe(self) -> dict[str, Any]:
+        """How many pictures and objects of each class there are, and what was left out."""
+        parts = {"training": self.training, "validation": self.validation, "test": self.test}
+        return {
+            "labels": self.labels,
+            **{name: describe(pictures, self.labels) for name, pictures in parts.items()},
+            "problems": {name: findings.to_dict() for name, findings in self.findings.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.training)} pictures for training, {len(self.validation)} for validation, "
+            f"{len(self.test)} for the test; {len(self.labels) - 1} classes"
+        ]
+        for name, findings in self.findings.items():
+            if len(findings):
+                lines.append(f"{name}: {len(findings)} problems, left out:\n{findings}")
+        return "\n".join(lines)
+
+
+def describe(pictures: Sequence[AnnotatedPicture], labels: list[str]) -> dict[str, Any]:
+    objects = [annotation for picture in pictures for annotation in picture.annotations]
+    counts = np.bincount([a.label for a in objects if not a.crowd], minlength=len(labels)).tolist()
+    return {
+        "pictures": len(pictures),
+        "pictures without an object": sum(not picture.annotations for picture in pictures),
+        "crowds": sum(annotation.crowd for annotation in objects),
+        "objects": dict(zip(labels[1:], counts[1:], strict=True)),
+    }
+
+
+class CocoPictures(Dataset[Item]):
+    """(image uint8 (3, H, W), {"boxes" (N, 4) x1 y1 x2 y2, "labels" (N,), "iscrowd" (N,), "area" (N,)}).
+
+    masks: adds "masks" (N, H, W), uint8. crowds: of evaluation, which forgives what is found in them; training
+    learns nothing from a box around many objects and leaves them out. augment: of training.
+    """
+
+    def __init__(
+        self, pictures: Sequence[AnnotatedPicture], masks: bool, crowds: bool, augment: Augment | None = None
+    ) -> None:
+        self.pictures = pictures
+        self.masks = masks
+        self.crowds = crowds
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Item:
+        image, target = self.read(index)
+        if self.augment:
+            image, target = self.augment(image, target)
+        return image.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in target.items()}
+
+    def read(self, index: int) -> tuple[tv_tensors.Image, Target]:
+        """A picture as it is, boxes and masks as tv_tensors."""
+        picture = self.pictures[index]
+        image = tv_tensors.Image(read_picture(picture.path.read_bytes()))
+        chosen = [a for a in picture.annotations if self.crowds or not a.crowd]
+        size = (picture.height, picture.width)
+        boxes = torch.tensor([a.box for a in chosen], dtype=torch.float32).reshape(-1, 4)
+        target: Target = {
+            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size),
+            "labels": torch.tensor([a.label for a in chosen], dtype=torch.int64),
+            "iscrowd": torch.tensor([a.crowd for a in chosen], dtype=torch.int64),
+            "area": torch.tensor([a.area for a in chosen], dtype=torch.float32),
+        }
+        if self.masks:
+            masks_NHW = np.stack([a.mask() for a in chosen]) if chosen else np.empty((0, *size), np.uint8)
+            target["masks"] = tv_tensors.Mask(torch.from_numpy(masks_NHW))
+        return image, target
+
+
+class CocoData(LightningDataModule):
+    """Batches are lists of items: pictures keep their own sizes."""
+
+    def __init__(
+        self, split: Split, masks: bool, batch_size: int, workers: int | None, augment: Augment | None = None
+    ) -> None:
+        super().__init__()
+        self.training = CocoPictures(split.training, masks, crowds=False, augment=augment)
+        self.validation = CocoPictures(split.validation, masks, crowds=True)
+        self.test = CocoPictures(split.test, masks, crowds=True)
+        self.batch_size = batch_size
+        self.workers = LOADERS if workers is None else workers
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        return self.loader(self.training, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        return self.loader(self.validation)
+
+    def test_dataloader(self) -> DataLoader[Item]:
+        return self.loader(self.test)
+
+    def loader(self, pictures: CocoPictures, shuffle: bool = False) -> DataLoader[Item]:
+        return DataLoader(
+            pictures,
+            self.batch_size,
+            shuffle=shuffle,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            collate_fn=list,
+            pin_memory=torch.cuda.is_available(),
+        )

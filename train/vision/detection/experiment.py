@@ -1,0 +1,213 @@
+"""`system: object-detection`: a detector for the classes of a user's own COCO file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from lightning.pytorch import seed_everything
+from pydantic import BeforeValidator, Field, SerializeAsAny
+from torch import Tensor
+from torchvision.io import write_jpeg
+
+from handlers.networks.weights import load_weights
+from train.core.artifact import Artifact, Task
+from train.core.experiment import Staged
+from train.core.generated_data import GeneratedData, by_source
+from train.core.optimization import FineTuning
+from train.core.run import Run, is_first_process
+from train.core.stored_weights import round_weights
+from train.core.trainer import TrainerSettings, quiet_trainer
+from train.plots.augmentations import write_grid as write_samples
+from train.plots.predictions import chosen, confident, draw_boxes, draw_found, write_grid, write_pairs
+from train.vision.detection.augmentation import DetectionAugmentation
+from train.vision.detection.average_precision import MASK_THRESHOLD
+from train.vision.detection.data import CocoData, CocoPictures, CocoSettings, Split
+from train.vision.detection.models import BoxDetector, DetectorSettings
+from train.vision.detection.module import DetectionModule
+from train.vision.detection.precision_recall import best_thresholds, plot_precision_recall
+
+TITLES = {"bbox": "boxes", "segm": "masks"}
+
+
+class BoxModel(DetectorSettings):
+    architecture: BoxDetector = Field(default="fasterrcnn_resnet50_fpn_v2")
+
+
+# A user's own files, or a data set of the project's by its name, such as {"source": "shapes"}.
+DetectionData = SerializeAsAny[Annotated[CocoSettings | GeneratedData, BeforeValidator(by_source)]]
+
+
+class ObjectDetection(Staged):
+    """data: pictures and annotations. model: the network and its limits. learning: optimizer and its schedule.
+
+    batch_size: pictures a device learns from at once.
+    answer_threshold: score from which a detection counts as an answer in the reference statistics and the pictures
+        to look at; 0.5 is what a server answers with by default.
+    """
+
+    task: ClassVar[Task] = "object-detection"
+    masks: ClassVar[bool] = False
+
+    data: DetectionData
+    model: BoxModel = BoxModel()
+    augmentation: DetectionAugmentation = DetectionAugmentation()
+    learning: FineTuning = FineTuning()
+    trainer: TrainerSettings = TrainerSettings()
+    batch_size: int = Field(default=4, ge=1)
+    answer_threshold: float = Field(default=0.5, ge=0, le=1)
+
+    def fit(self, run: Run) -> None:
+        seed_everything(self.seed, workers=True, verbose=False)
+        split = self.split()
+        if is_first_process():
+            print(f"{self.name}: {split}")
+        run.record("data", split.describe())
+        network = self.model.network(len(split.labels))
+        published = self.model.initialise(network)
+        keep = published if self.model.keep_statistics else []
+        module = DetectionModule(network, split.labels, self.masks, self.learning, keep)
+        data = self.pictures(split)
+        self.trainer.fit(run, module, data, monitor="mAP")
+
+    def test(self, run: Run) -> None:
+        split = self.split()
+        module = self.restored(run, split)
+        metrics = self.measure(module, split)
+        for kind, found in module.measured.items():
+            title = f"{self.name}: precision of {TITLES[kind]} at IoU 0.50"
+            plot_precision_recall(found, split.labels, title, run.plots / f"precision-recall-{TITLES[kind]}.png")
+        self.draw(module, self.pictures(split).test, run.plots / "examples.jpg")
+        run.record(
+            "test",
+            {
+                **metrics,
+                "best thresholds": best_thresholds(module.measured["bbox"], split.labels),
+                "reference": reference(module.found, split.labels, self.answer_threshold),
+            },
+        )
+        print(f"{self.name}: {json.dumps(metrics)}")
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        split = self.split(training=False)
+        network = self.model.network(len(split.labels))
+        load_weights(network, folder / "weights.safetensors")
+        return self.measure(DetectionModule(network, split.labels, self.masks, self.learning), split)
+
+    def measure(self, module: DetectionModule, split: Split) -> dict[str, Any]:
+        """COCO's mean average precision on the test's pictures."""
+        lightning = quiet_trainer(
+            accelerator=self.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
+        )
+        lightning.test(module, self.pictures(split), verbose=False)
+        metrics: dict[str, Any] = {}
+        for kind, found in module.measured.items():
+            metrics |= found.to_dict(split.labels, "mAP" if kind == "bbox" else "mask mAP")
+        return {**metrics, "pictures": len(split.test)}
+
+    def export(self, run: Run, folder: Path) -> None:
+        tested, fitted = run.recorded("test"), run.recorded("fit")
+        split = self.split()
+        module = self.restored(run, split)
+        with TemporaryDirectory() as temporary:
+            sample = Path(temporary, "sample.jpg")
+            write_jpeg(self.sample(split), str(sample), quality=92)
+            Artifact(
+                name=self.name,
+                experiment=self,
+                task=self.task,
+                format="safetensors",
+                labels=split.labels,
+                architecture=self.model.served(len(split.labels)),
+                metrics={name: value for name, value in tested.items() if name != "reference"},
+                training={
+                    "data": self.data.source if isinstance(self.data, GeneratedData) else self.data.annotations.name,
+                    **{f"{name} pictures": len(getattr(split, name)) for name in ("training", "validation", "test")},
+                    **self.model_dump(mode="json", exclude={"name", "system", "data"}),
+                    "epochs": fitted["epochs"],
+                    "steps": fitted["steps"],
+                },
+                reference=tested["reference"],
+            ).write(folder, module.network.state_dict(), sample, sorted(run.plots.iterdir()))
+
+    def augmentations(self, path: Path, count: int) -> None:
+        """Draw pictures of the data set, each beside what training makes of it."""
+        seed_everything(self.seed, verbose=False)
+        augment = self.augmentation.transform()
+        pictures = CocoPictures([p for p in self.split().training if p.annotations], self.masks, crowds=False)
+        samples = [pictures.read(index) for index in chosen(len(pictures), count)]
+        write_samples(path, samples, lambda sample: augment(*sample))
+
+    def files(self, training: bool = True) -> CocoSettings:
+        """The data set on disk. training: False where only the test needs to be there."""
+        if isinstance(self.data, GeneratedData):
+            return CocoSettings.model_validate(self.data.files(training))
+        return self.data
+
+    def split(self, training: bool = True) -> Split:
+        return self.files(training).split(self.masks, self.seed)
+
+    def pictures(self, split: Split) -> CocoData:
+        return CocoData(split, self.masks, self.batch_size, self.data.workers, self.augmentation.transform())
+
+    def restored(self, run: Run, split: Split) -> DetectionModule:
+        """The best checkpoint, in evaluation mode."""
+        network = self.model.network(len(split.labels))
+        module = DetectionModule(network, split.labels, self.masks, self.learning)
+        module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
+        round_weights(network, self.stored_weights)
+        return module.eval()
+
+    def sample(self, split: Split) -> Tensor:
+        """A picture to verify the archive with: of those measured on, the first that shows an object."""
+        pictures = CocoPictures([p for p in split.test if p.annotations], masks=False, crowds=True)
+        return pictures[0][0]
+
+    @torch.inference_mode()
+    def draw(self, module: DetectionModule, pictures: CocoPictures, path: Path) -> None:
+        """What is found, in colour with its score, over true boxes in white; masks above the true ones."""
+        found, true = [], []
+        for index in chosen(len(pictures), 10 if self.masks else 20):
+            image, target = pictures[index]
+            [detections] = module.detect([(image.to(module.device), {})])
+            detections = confident(detections, self.answer_threshold)
+            if self.masks:
+                detections["masks"] = detections["masks"][:, 0] >= MASK_THRESHOLD
+                truth = {**target, "masks": target["masks"].bool(), "scores": torch.ones(len(target["labels"]))}
+                true.append(draw_found(image, truth, module.labels))
+                found.append(draw_found(image, detections, module.labels))
+            else:
+                found.append(draw_found(draw_boxes(image, target["boxes"], "white"), detections, module.labels))
+        if self.masks:
+            write_pairs(found, true, path)
+        else:
+            write_grid(found, path)
+
+
+def reference(found: list[dict[str, Tensor]], labels: list[str], threshold: float) -> dict[str, Any]:
+    """What the answers look like at a score threshold: to compare those of production with.
+
+    class mix: the part of each class in all detections. detections per picture: mean, and parts of the pictures with
+    0, 1, 2, … (the last one stands for all above).
+    """
+    kept = [confident(item, threshold) for item in found]
+    indices = torch.cat([item["labels"] for item in kept]).numpy()
+    counts = np.array([len(item["labels"]) for item in kept])
+    total = max(1, len(indices))
+    mix = np.bincount(indices, minlength=len(labels)) / total
+    scores = torch.cat([item["scores"] for item in kept]).numpy()
+    histogram = np.bincount(np.minimum(counts, 20), minlength=1) / len(counts)
+    return {
+        "score threshold": threshold,
+        "pictures": len(kept),
+        "class mix": {label: round(float(part), 4) for label, part in zip(labels[1:], mix[1:], strict=True)},
+        "mean score": round(float(scores.mean()), 4) if len(scores) else None,
+        "detections per picture": {
+            "mean": round(float(counts.mean()), 4),
+            "parts": [round(float(part), 4) for part in histogram],
+        },
+    }

@@ -1,0 +1,81 @@
+"""Training and measuring any network of torchvision's detection contract."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from train.core.optimization import FineTuning
+from train.vision.detection.average_precision import AveragePrecision, Kind, Precision
+from train.vision.detection.data import Item
+
+
+class DetectionModule(LightningModule):
+    """network: in training (images, targets) → a dict of losses; in evaluation images → a list of dicts.
+
+    masks: it finds masks too; what chooses the checkpoint, `mAP`, is then that of the masks.
+    keep: batch norms, by name, whose published statistics stay as they are.
+    """
+
+    def __init__(
+        self, network: nn.Module, labels: list[str], masks: bool, learning: FineTuning, keep: list[str] | None = None
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters({"labels": labels, "masks": masks, "learning": learning.model_dump(mode="json")})
+        self.network = network
+        self.labels = labels
+        self.learning = learning
+        self.keep = set(keep or [])
+        self.average_precision = AveragePrecision(masks)
+        self.measured: dict[Kind, Precision] = {}
+        # What the last measurement saw, in the pictures' order.
+        self.found: list[dict[str, Tensor]] = []
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for name, module in self.network.named_modules():
+            if name in self.keep:
+                module.eval()
+        return self
+
+    def configure_optimizers(self) -> Any:
+        return self.learning.configure(self.network, int(self.trainer.estimated_stepping_batches))
+
+    def training_step(self, batch: list[Item], index: int) -> Tensor:
+        losses = self.network([image / 255 for image, _ in batch], [target for _, target in batch])
+        loss: Tensor = torch.stack(list(losses.values())).sum()
+        self.log("loss", loss, prog_bar=True, batch_size=len(batch))
+        self.log_dict({f"loss/{name}": value for name, value in losses.items()}, batch_size=len(batch))
+        return loss
+
+    def detect(self, batch: list[Item]) -> list[dict[str, Tensor]]:
+        # In full precision whatever the training's: bfloat16 would round a box at 300 pixels to the next even one.
+        with torch.autocast(self.device.type, enabled=False):
+            found: list[dict[str, Tensor]] = self.network([image / 255 for image, _ in batch])
+        return found
+
+    def validation_step(self, batch: list[Item], index: int) -> None:
+        self.average_precision.update(self.detect(batch), [target for _, target in batch])
+
+    def on_validation_epoch_end(self) -> None:
+        measured = self.average_precision.compute()
+        best = measured["segm"] if "segm" in measured else measured["bbox"]
+        self.log_dict({"mAP": best.mean, "mAP@.50": best.at_50, "mAP@.75": best.at_75}, prog_bar=True)
+        if "segm" in measured:
+            self.log("box mAP", measured["bbox"].mean)
+        self.log_dict({f"mAP/{self.labels[index]}": value for index, value in best.by_class.items()})
+
+    def on_test_start(self) -> None:
+        self.found = []
+
+    def test_step(self, batch: list[Item], index: int) -> None:
+        found = self.detect(batch)
+        self.average_precision.update(found, [target for _, target in batch])
+        # Masks of a whole test set would not fit into memory; what is drawn is computed again.
+        self.found += [{name: item[name].cpu() for name in ("boxes", "labels", "scores")} for item in found]
+
+    def on_test_epoch_end(self) -> None:
+        self.measured = self.average_precision.compute()

@@ -1,0 +1,1 @@
+"""Semantic segmentation on COCO files and label maps."""

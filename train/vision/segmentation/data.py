@@ -1,0 +1,217 @@
+"""Pictures with label maps, as training and evaluation of semantic segmentation take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from lightning.pytorch import LightningDataModule
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import tv_tensors
+
+from handlers.vision.transform import ImageTransform
+from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.data_problems import Findings
+from train.core.splitting import hold_out
+from train.core.trainer import LOADERS
+from train.vision.images import read_picture
+from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledPicture, from_coco, from_maps
+
+Item = tuple[Tensor, Tensor]
+# Moves a picture and its label map together, tv_tensors in and out; what comes out has the network's size.
+Augment = Callable[[tv_tensors.Image, tv_tensors.Mask], tuple[tv_tensors.Image, tv_tensors.Mask]]
+
+
+class LabelSource(StrictModel):
+    """COCO: images and annotations. PNG label maps: images and maps."""
+
+    images: AbsolutePath = Field(description="a folder of pictures")
+    annotations: AbsolutePath | None = Field(
+        default=None, description="a JSON file in COCO's format, with segmentations"
+    )
+    maps: AbsolutePath | None = Field(
+        default=None, description="a folder of PNGs named as the pictures: the class of each pixel, 255 for none"
+    )
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> Self:
+        if (self.annotations is None) == (self.maps is None):
+            raise ValueError("wanted either annotations, a COCO file, or maps, a folder of PNG label maps")
+        return self
+
+    @property
+    def name(self) -> str:
+        return (self.annotations or self.maps or self.images).name
+
+
+class LabelSettings(LabelSource):
+    """A user's own pictures. What validates is a source of its own, or a part of the pictures drawn by the seed."""
+
+    labels: list[str] | None = Field(default=None, description="of PNG maps, by their numbers; the background first")
+    validation: LabelSource | None = Field(default=None, description="chooses the best checkpoint")
+    test: LabelSource | None = Field(default=None, description="what is measured on; by default what validates")
+    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the pictures, without a source of its own")
+    decode: bool = Field(default=True, description="read every picture whole before training, to find broken ones")
+    on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad picture or annotation does")
+    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+
+    @model_validator(mode="after")
+    def names_of_numbers(self) -> Self:
+        if self.labels is not None and self.annotations is not None:
+            raise ValueError("labels: a COCO file names its own classes; leave them out")
+        if self.labels is None and self.maps is not None:
+            raise ValueError("labels: label maps hold numbers; wanted a name for each, the background first")
+        if self.labels is not None and not 2 <= len(self.labels) <= IGNORE:
+            raise ValueError(f"labels: wanted 2 to {IGNORE} names; got {len(self.labels)}")
+        return self
+
+    def split(self, seed: int) -> LabelSplit:
+        """Read and check all sources; the same seed gives the same split. ExperimentError as `on_problem` says."""
+        files = self.read(self, self.labels)
+        findings = {self.name: files.findings}
+        if self.validation:
+            others = self.read(self.validation, files.labels)
+            training, validation = files.pictures, others.pictures
+            findings[self.validation.name] = others.findings
+        else:
+            training, validation = hold_out(files.pictures, self.validation_part, seed)
+        test = validation
+        if self.test:
+            others = self.read(self.test, files.labels)
+            test = others.pictures
+            findings[self.test.name] = others.findings
+        split = LabelSplit(files.labels, training, validation, test, findings)
+        split.check(self.on_problem == "fail")
+        return split
+
+    def read(self, source: LabelSource, labels: list[str] | None) -> LabelledFiles:
+        return read_once(source.annotations, source.maps, source.images, self.decode, tuple(labels or ()))
+
+
+# A run reads its data in each of its stages.
+@lru_cache(maxsize=4)
+def read_once(
+    annotations: Path | None, maps: Path | None, images: Path, decode: bool, labels: tuple[str, ...]
+) -> LabelledFiles:
+    if annotations is not None:
+        return from_coco(annotations, images, decode, list(labels) or None)
+    if maps is None:
+        raise ExperimentError(f"{images} has neither annotations nor maps")
+    return from_maps(maps, images, decode, list(labels))
+
+
+@dataclass(frozen=True)
+class LabelSplit:
+    """labels: the background, then the classes. findings: by the name of the annotation file or folder."""
+
+    labels: list[str]
+    training: list[LabelledPicture]
+    validation: list[LabelledPicture]
+    test: list[LabelledPicture]
+    findings: dict[str, Findings]
+
+    def check(self, strict: bool) -> None:
+        """Raises ExperimentError where nothing can be trained or measured; strict: for any problem at all."""
+        problems = "\n".join(f"{name}:\n{findings}" for name, findings in self.findings.items() if len(findings))
+        if strict and problems:
+            raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
+        for part, pictures, least in (("training", self.training, 2), ("validation", self.validation, 1)):
+            if len(pictures) < least:
+                found = f"; left out are\n{problems}" if problems else ""
+                raise ExperimentError(f"{len(pictures)} pictures for {part}; wanted {least} or more{found}")
+        if not self.test:
+            raise ExperimentError(f"no picture for the test; left out are\n{problems}")
+
+    def describe(self) -> dict[str, Any]:
+        """How many pictures there are, and what was left out."""
+        return {
+            "labels": self.labels,
+            "training": len(self.training),
+            "validation": len(self.validation),
+            "test": len(self.test),
+            "problems": {name: findings.to_dict() for name, findings in self.findings.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.training)} pictures for training, {len(self.validation)} for validation, "
+            f"{len(self.test)} for the test; {len(self.labels)} classes with the background"
+        ]
+        for name, findings in self.findings.items():
+            if len(findings):
+                lines.append(f"{name}: {len(findings)} problems, left out:\n{findings}")
+        return "\n".join(lines)
+
+
+class TrainingPictures(Dataset[Item]):
+    """(normalised image (3, H, W), label map (H, W) int64), augmented, at the network's size."""
+
+    def __init__(self, pictures: Sequence[LabelledPicture], transform: ImageTransform, augment: Augment) -> None:
+        self.pictures = pictures
+        self.transform = transform
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Item:
+        picture = self.pictures[index]
+        image, mask = self.augment(
+            tv_tensors.Image(read_picture(picture.path.read_bytes())),
+            tv_tensors.Mask(torch.from_numpy(picture.label_map())),
+        )
+        return self.transform.normalise(image.as_subclass(Tensor)), mask.as_subclass(Tensor).long()
+
+
+class MeasuredPictures(Dataset[Item]):
+    """(image uint8 (3, H, W), label map (H, W) int64) at the picture's own size, as a server gets and answers it."""
+
+    def __init__(self, pictures: Sequence[LabelledPicture]) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Item:
+        picture = self.pictures[index]
+        return read_picture(picture.path.read_bytes()), torch.from_numpy(picture.label_map()).long()
+
+
+class LabelMapData(LightningDataModule):
+    """Training batches are (images (B, 3, H, W), label maps (B, H, W)); those that are measured are lists of items."""
+
+    def __init__(
+        self, split: LabelSplit, transform: ImageTransform, augment: Augment, batch_size: int, workers: int | None
+    ) -> None:
+        super().__init__()
+        self.training = TrainingPictures(split.training, transform, augment)
+        self.validation = MeasuredPictures(split.validation)
+        self.test = MeasuredPictures(split.test)
+        self.batch_size = batch_size
+        self.workers = LOADERS if workers is None else workers
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        # A last batch of one picture would leave batch norms over pooled features a single value for each channel.
+        return self.loader(self.training, shuffle=True, drop_last=len(self.training) >= self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        return self.loader(self.validation, collate_fn=list)
+
+    def test_dataloader(self) -> DataLoader[Item]:
+        return self.loader(self.test, collate_fn=list)
+
+    def loader(self, pictures: Dataset[Item], **options: Any) -> DataLoader[Item]:
+        return DataLoader(
+            pictures,
+            self.batch_size,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )

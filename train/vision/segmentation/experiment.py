@@ -1,0 +1,194 @@
+"""`system: semantic-segmentation`: a class for every pixel, learnt from a user's own COCO file or label maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from lightning.pytorch import seed_everything
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, SerializeAsAny
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.io import write_jpeg
+
+from handlers.networks.weights import load_weights
+from handlers.vision.transform import ImageTransform
+from train.core.artifact import Artifact
+from train.core.experiment import Staged
+from train.core.generated_data import GeneratedData, by_source
+from train.core.optimization import FineTuning
+from train.core.run import Run, is_first_process
+from train.core.stored_weights import round_weights
+from train.core.trainer import TrainerSettings, quiet_trainer
+from train.plots.augmentations import write_grid as write_samples
+from train.plots.confusion import plot_confusion
+from train.plots.predictions import chosen, draw_label_map, write_pairs
+from train.vision.images import read_picture
+from train.vision.segmentation.augmentation import SegmentationAugmentation
+from train.vision.segmentation.data import LabelMapData, LabelSettings, LabelSplit, MeasuredPictures
+from train.vision.segmentation.models import AUXILIARY, SegmenterSettings
+from train.vision.segmentation.module import Overlap, SegmentationModule
+
+# A class that fills less than this part of a picture is not counted as seen there.
+SEEN = 0.001
+
+
+# A user's own files, or a data set of the project's by its name, such as {"source": "shapes"}.
+SegmentationData = SerializeAsAny[Annotated[LabelSettings | GeneratedData, BeforeValidator(by_source)]]
+
+
+class SemanticSegmentation(Staged):
+    """data: pictures, and masks or label maps. model: the network. learning: optimizer and its schedule.
+
+    image_size: height and width of the network's input, multiples of 32; every picture is resized to it, in training
+        and by the server.
+    batch_size: pictures a device learns from at once, two at least for the batch norms over pooled features.
+    dice_weight: of the soft Dice loss beside the cross-entropy; it counts every class alike, however few its pixels.
+    """
+
+    data: SegmentationData
+    model: SegmenterSettings = SegmenterSettings()
+    augmentation: SegmentationAugmentation = SegmentationAugmentation()
+    learning: FineTuning = FineTuning(learning_rate=1e-3)
+    trainer: TrainerSettings = TrainerSettings()
+    image_size: tuple[int, int] = (512, 512)
+    batch_size: int = Field(default=8, ge=2)
+    dice_weight: float = Field(default=0.0, ge=0)
+
+    @property
+    def transform(self) -> ImageTransform:
+        return ImageTransform(resize=self.image_size)
+
+    def fit(self, run: Run) -> None:
+        seed_everything(self.seed, workers=True, verbose=False)
+        split = self.split()
+        if is_first_process():
+            print(f"{self.name}: {split}")
+        run.record("data", split.describe())
+        network = self.model.network(len(split.labels))
+        published = self.model.initialise(network)
+        keep = published if self.model.keep_statistics else []
+        module = SegmentationModule(
+            network, split.labels, self.transform, self.learning, self.model.auxiliary_weight, keep, self.dice_weight
+        )
+        self.trainer.fit(run, module, self.pictures(split), monitor="mean IoU")
+
+    def test(self, run: Run) -> None:
+        split = self.split()
+        module = self.restored(run, split)
+        measured = self.measure(module, split)
+        title = f"{self.name}: mean IoU {measured.mean:.3f}"
+        plot_confusion(measured.confusion, split.labels, title, run.plots / "confusion.png")
+        self.draw(module, self.pictures(split).test, run.plots / "examples.jpg")
+        metrics = {**measured.to_dict(split.labels), "pictures": len(split.test)}
+        run.record("test", {**metrics, "reference": reference(module.parts, split.labels)})
+        print(f"{self.name}: {json.dumps(metrics)}")
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        split = self.split(training=False)
+        served = self.model.model_copy(update={"auxiliary_weight": 0.0})  # without the second head
+        network = served.network(len(split.labels))
+        load_weights(network, folder / "weights.safetensors")
+        module = SegmentationModule(network, split.labels, self.transform, self.learning)
+        return {**self.measure(module, split).to_dict(split.labels), "pictures": len(split.test)}
+
+    def measure(self, module: SegmentationModule, split: LabelSplit) -> Overlap:
+        """Intersection over union on the test's pictures."""
+        lightning = quiet_trainer(
+            accelerator=self.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
+        )
+        lightning.test(module, self.pictures(split), verbose=False)
+        if module.measured is None:
+            raise RuntimeError("Lightning tested without the end of an epoch")
+        return module.measured
+
+    def export(self, run: Run, folder: Path) -> None:
+        tested, fitted = run.recorded("test"), run.recorded("fit")
+        split = self.split()
+        network = self.restored(run, split).network
+        weights = {name: value for name, value in network.state_dict().items() if not name.startswith(AUXILIARY)}
+        with TemporaryDirectory() as temporary:
+            sample = Path(temporary, "sample.jpg")
+            write_jpeg(read_picture(split.test[0].path.read_bytes()), str(sample), quality=92)
+            Artifact(
+                name=self.name,
+                experiment=self,
+                task="semantic-segmentation",
+                format="safetensors",
+                labels=split.labels,
+                architecture=self.model.served(len(split.labels)),
+                preprocessing=self.transform.to_dict(),
+                metrics={name: value for name, value in tested.items() if name != "reference"},
+                training={
+                    "data": self.data.source if isinstance(self.data, GeneratedData) else self.data.name,
+                    **{f"{name} pictures": len(getattr(split, name)) for name in ("training", "validation", "test")},
+                    **self.model_dump(mode="json", exclude={"name", "system", "data"}),
+                    "epochs": fitted["epochs"],
+                    "steps": fitted["steps"],
+                },
+                reference=tested["reference"],
+            ).write(folder, weights, sample, sorted(run.plots.iterdir()))
+
+    def augmentations(self, path: Path, count: int) -> None:
+        """Draw pictures of the data set, each beside what training makes of it, a colour for each class."""
+        seed_everything(self.seed, verbose=False)
+        augment = self.augmentation.transform(self.image_size)
+        split = self.split()
+        pictures = MeasuredPictures(split.training)
+
+        def shown(image: Tensor, label_map: Tensor) -> tuple[Tensor, dict[str, Any]]:
+            classes = torch.arange(1, len(split.labels))[:, None, None]
+            return image, {"label map": label_map, "masks": label_map.as_subclass(Tensor) == classes}
+
+        def augmented(sample: tuple[Tensor, dict[str, Any]]) -> tuple[Tensor, dict[str, Any]]:
+            return shown(*augment(tv_tensors.Image(sample[0]), tv_tensors.Mask(sample[1]["label map"])))
+
+        write_samples(path, [shown(*pictures[index]) for index in chosen(len(pictures), count)], augmented)
+
+    def split(self, training: bool = True) -> LabelSplit:
+        """training: False where only the test needs to be there."""
+        files = self.data
+        if isinstance(files, GeneratedData):
+            files = LabelSettings.model_validate(files.files(training))
+        return files.split(self.seed)
+
+    def pictures(self, split: LabelSplit) -> LabelMapData:
+        augment = self.augmentation.transform(self.image_size)
+        return LabelMapData(split, self.transform, augment, self.batch_size, self.data.workers)
+
+    def restored(self, run: Run, split: LabelSplit) -> SegmentationModule:
+        """The best checkpoint, in evaluation mode."""
+        network = self.model.network(len(split.labels))
+        module = SegmentationModule(network, split.labels, self.transform, self.learning)
+        module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
+        round_weights(network, self.stored_weights)
+        return module.eval()
+
+    @torch.inference_mode()
+    def draw(self, module: SegmentationModule, pictures: MeasuredPictures, path: Path) -> None:
+        predicted, true = [], []
+        for index in chosen(len(pictures), 10):
+            image, mask = pictures[index]
+            [label_map] = module.predict([image.to(module.device)])
+            predicted.append(draw_label_map(image, label_map.cpu()))
+            true.append(draw_label_map(image, mask))
+        write_pairs(predicted, true, path)
+
+
+def reference(parts: list[NDArray[np.float64]], labels: list[str]) -> dict[str, Any]:
+    """What the answers look like: to compare those of production with.
+
+    pixels: the part of each class in all predictions. seen: the part of the pictures in which it was found.
+    """
+    table = np.stack(parts)
+    pixels, seen = table.mean(0), (table >= SEEN).mean(0)
+    return {
+        "pictures": len(parts),
+        "pixels": {label: round(float(part), 4) for label, part in zip(labels, pixels, strict=True)},
+        "seen": {label: round(float(part), 4) for label, part in zip(labels, seen, strict=True)},
+    }
