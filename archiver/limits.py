@@ -10,7 +10,7 @@ MEBIBYTE = 1 << 20
 
 
 class ImageLimits(Section):
-    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded picture or the JSON body")
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded image or the JSON body")
     max_pixels: Count = Field(default=40_000_000, description="width × height, read before anything is decompressed")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-PICTURES = ("image-classification", "object-detection", "semantic-segmentation")
+IMAGES = ("image-classification", "object-detection", "semantic-segmentation")
 TOKENS = 16
 # Their graph is a part of the model: a detector's backbone, what comes after the features of a recording.
 IN_PARTS = ("object-detection", "audio-classification")
@@ -28,8 +28,8 @@ def program(folder: Path, description: dict[str, Any]) -> Callable[[int], object
     import torch
 
     torch.set_num_threads(1)
-    if description["task"] in PICTURES:
-        import torchvision.transforms.v2  # noqa: F401 - a picture is decoded and resized with it
+    if description["task"] in IMAGES:
+        import torchvision.transforms.v2  # noqa: F401 - an image is decoded and resized with it
     if description["task"] == "audio-classification":
         import soundfile  # noqa: F401 - a recording is decoded with it
     if description["task"] == "text-classification":

@@ -25,7 +25,7 @@ TRANSFORM = ImageTransform(resize=256, crop=(224, 224))
 
 
 class Classify(ABC):
-    """Pictures as JPEG → decoded → (index, probability) of the most probable class."""
+    """Images as JPEG → decoded → (index, probability) of the most probable class."""
 
     @abstractmethod
     def __init__(self, classifier: Classifier) -> None:
@@ -33,7 +33,7 @@ class Classify(ABC):
 
     @abstractmethod
     def decode(self, data: bytes) -> Any:
-        """One picture, ready for a batch."""
+        """One image, ready for a batch."""
 
     @abstractmethod
     def predict(self, batch: Sequence[Any]) -> torch.Tensor:
@@ -93,19 +93,19 @@ WAYS: dict[str, type[Classify]] = {"usual": Usual, "fast": Fast}
 def main() -> None:
     """`python -m benchmarks.classify WAY MODEL BATCH`: a process of the in-process limit.
 
-    It says "ready", waits for a line with a time in seconds, classifies the pictures for so long and prints how many
+    It says "ready", waits for a line with a time in seconds, classifies the images for so long and prints how many
     it did.
     """
     from time import perf_counter
 
-    from benchmarks.pictures import pictures
+    from benchmarks.images import images
 
     way, model, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
     torch.set_num_threads(1)
     classify = WAYS[way](Classifier(model))
-    data = pictures()
+    data = images()
     for _ in range(5):
-        classify.best([classify.decode(picture) for picture in data[:size]])
+        classify.best([classify.decode(image) for image in data[:size]])
     print("ready", flush=True)
     for line in sys.stdin:
         end = perf_counter() + float(line)

@@ -9,9 +9,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contenders.contender import Contender
+from benchmarks.images import expected, images
 from benchmarks.in_process import InProcess
 from benchmarks.models import Classifier
-from benchmarks.pictures import expected, pictures
 from deploy.tuning.sample import Sample
 
 TOLERANCE = 0.005  # of a probability, over the eager model's
@@ -82,8 +82,8 @@ class Comparison:
             for contender in self.contenders:
                 tell(f"starting {contender.name}")
                 stack.callback(contender.stop)
-                contender.start(pictures()[0])
-                contender.load(pictures(), max(self.concurrencies), self.settle, 0.0)
+                contender.start(images()[0])
+                contender.load(images(), max(self.concurrencies), self.settle, 0.0)
                 contender.pause()
             for number in range(self.rounds):
                 for limit in self.limits:
@@ -107,7 +107,7 @@ class Comparison:
 
     def measure(self, contender: Contender, concurrency: int, number: int) -> Measurement:
         before = contender.cpu_seconds()
-        sample = contender.load(pictures(), concurrency, self.seconds, self.warm_up)
+        sample = contender.load(images(), concurrency, self.seconds, self.warm_up)
         total = sample.throughput * (self.seconds + self.warm_up)
         spent = contender.cpu_seconds() - before
         return self.measurement(contender, concurrency, number, sample, spent / total * 1000 if total else float("nan"))
@@ -115,7 +115,7 @@ class Comparison:
     def at_rate(self, contender: Contender, rate: float, number: int) -> list[Measurement]:
         """Nothing where the contender cannot be asked so."""
         before = contender.cpu_seconds()
-        sample = contender.constant(pictures(), rate, self.seconds)
+        sample = contender.constant(images(), rate, self.seconds)
         if sample is None:
             return []
         spent = (contender.cpu_seconds() - before) / max(1, len(sample.replies)) * 1000

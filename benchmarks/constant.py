@@ -57,7 +57,7 @@ class Body:
     data: bytes
 
 
-# As a picture comes in JSON, and as it comes by itself.
+# As an image comes in JSON, and as it comes by itself.
 BODIES = (
     Body("1 KB of JSON", "application/json", json.dumps({"data": base64.b64encode(bytes(756)).decode()}).encode()),
     Body("100 KB", "application/octet-stream", bytes(100 << 10)),

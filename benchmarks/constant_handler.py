@@ -12,7 +12,7 @@ ANSWER = b'{"predictions":[]}'
 
 
 class Constant(Handler[object, bytes]):
-    """Takes bytes, bare or as base64 in JSON, as the handlers of pictures and recordings do."""
+    """Takes bytes, bare or as base64 in JSON, as the handlers of images and recordings do."""
 
     input_type = InputType.MEDIA
 

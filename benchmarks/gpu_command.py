@@ -16,8 +16,8 @@ from benchmarks.gpu_limits import DECODE, decode_limits, forward_limits, handler
 from benchmarks.gpu_model import MODELS
 from benchmarks.gpu_report import Report
 from benchmarks.gpu_setting import Setting
+from benchmarks.images import images
 from benchmarks.models import Classifier
-from benchmarks.pictures import pictures
 
 SETTINGS = "16x2@gpu,32x2@gpu,64x2@gpu,32x3@gpu,32x2x8@cpu"
 
@@ -54,7 +54,7 @@ def bench(
     report = Report(model, output / f"{model}-gpu")
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = Path(temporary)
-        archive = MODELS[model].archive(folder / "store", pictures()[0], "backend: torch\n")
+        archive = MODELS[model].archive(folder / "store", images()[0], "backend: torch\n")
         measure_limits(report, MODELS[model], archive, folder, asked, batches, seconds / 2, device)
         report.save()
         if context.obj:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.handle import load
+from benchmarks.images import TRANSFORM, images
 from benchmarks.models import Classifier
-from benchmarks.pictures import TRANSFORM, pictures
 from handlers.acceleration.batch_buckets import Buckets
 from handlers.acceleration.equivalence import mismatch
 from handlers.acceleration.gpu import accelerated
@@ -33,7 +33,7 @@ WARM_UPS = 3
 
 @dataclass(frozen=True)
 class Limit:
-    """part: DECODE, FORWARD or HANDLER. throughput: pictures a second in batches of `size`."""
+    """part: DECODE, FORWARD or HANDLER. throughput: images a second in batches of `size`."""
 
     part: str
     name: str
@@ -60,8 +60,8 @@ def wait(device: torch.device) -> None:
 
 
 def files(size: int) -> list[bytes]:
-    """So many pictures, the same ones over and over."""
-    every = pictures()
+    """So many images, the same ones over and over."""
+    every = images()
     return [every[index % len(every)] for index in range(size)]
 
 
@@ -99,9 +99,9 @@ def batch_of(size: int, device: torch.device) -> Tensor:
 def forward_limits(
     classifier: Classifier, sizes: Sequence[int], seconds: float, device: torch.device
 ) -> Iterator[Limit]:
-    """Eager float32 and the form that a worker runs, on decoded pictures that are on the device already.
+    """Eager float32 and the form that a worker runs, on decoded images that are on the device already.
 
-    RuntimeError where the two do not agree on the pictures.
+    RuntimeError where the two do not agree on the images.
     """
     exact = InPrecision(Normalised(classifier.network(), TRANSFORM).eval().to(device), FLOAT32)
     allow_tf32(FLOAT32.tf32)

@@ -15,7 +15,7 @@ SPREAD = 1.5  # of the logits
 
 @dataclass(frozen=True)
 class Settled(Classifier):
-    """Random weights with a head that tells the pictures apart by logits of the size that trained networks give.
+    """Random weights with a head that tells the images apart by logits of the size that trained networks give.
 
     Half precision is judged by the answers, and the logits of plain random weights run into thousands, where every
     probability is 0 or 1 and any rounding moves it.
@@ -29,12 +29,12 @@ class Settled(Classifier):
 
 @cache
 def settled(name: str) -> dict[str, torch.Tensor]:
-    from benchmarks.pictures import TRANSFORM, pictures  # which need the models' module
+    from benchmarks.images import TRANSFORM, images  # which need the models' module
     from handlers.protocol.payload import Payload
     from handlers.vision.decoding import decode_image
 
     network = Classifier(name).network()
-    images_NCHW = torch.stack([TRANSFORM(decode_image(Payload(data, "image/jpeg"))) for data in pictures()])
+    images_NCHW = torch.stack([TRANSFORM(decode_image(Payload(data, "image/jpeg"))) for data in images()])
     with torch.no_grad():
         logits = network(images_NCHW)
         weight, bias = (network.get_parameter(f"fc.{name}") for name in ("weight", "bias"))

@@ -38,7 +38,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def best(self, part: str) -> float:
-        """Of `part`, pictures a second; NaN where nothing was measured."""
+        """Of `part`, images a second; NaN where nothing was measured."""
         return max((limit.throughput for limit in self.limits if limit.part == part), default=float("nan"))
 
     @property
@@ -67,12 +67,12 @@ class Report:
         return text
 
     def lines(self) -> list[str]:
-        lines = [f"{self.model} on {machine()}", "", "| | | batch | pictures/s |", "|---|---|---|---|"]
+        lines = [f"{self.model} on {machine()}", "", "| | | batch | images/s |", "|---|---|---|---|"]
         for part in (DECODE, FORWARD, HANDLER):
             for one in self.limits:
                 if one.part == part:
                     lines.append(f"| {part} | {one.name} | {one.size} | {one.throughput:.0f} |")
-        lines += ["", f"The limit, the slower of decoding and of the model: {self.limit:.0f} pictures/s."]
+        lines += ["", f"The limit, the slower of decoding and of the model: {self.limit:.0f} images/s."]
         if self.served:
             lines += ["", *served_table(self.served, self.limit)]
         return [*lines, *(f"\n{note}" for note in self.notes)]
@@ -81,7 +81,7 @@ class Report:
 def served_table(served: Sequence[Served], limit: float) -> list[str]:
     from benchmarks.comparison import CONSTANT
 
-    head = ("", "requests at once", "pictures/s", "of the limit", "p50 ms", "p95", "p99", "GPU busy", "GPU GiB")
+    head = ("", "requests at once", "images/s", "of the limit", "p50 ms", "p95", "p99", "GPU busy", "GPU GiB")
     lines = ["| " + " | ".join([*head, "errors", "wrong"]) + " |", "|---" * (len(head) + 2) + "|"]
     for one in served:
         m = one.measurement

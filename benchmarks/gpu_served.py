@@ -13,8 +13,8 @@ from benchmarks import grpc_load
 from benchmarks.comparison import CONSTANT, TOLERANCE, Measurement
 from benchmarks.gpu_busy import Busy
 from benchmarks.gpu_setting import Setting
+from benchmarks.images import expected, images
 from benchmarks.models import Classifier
-from benchmarks.pictures import expected, pictures
 from client import ClientError
 from deploy.tuning.bench import WARM_UP, Bench
 from deploy.tuning.rest_load import Target, open_loop
@@ -32,7 +32,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Serving:
-    """levels: requests at once, each measured for `seconds` over both protocols. limit: pictures a second, half of
+    """levels: requests at once, each measured for `seconds` over both protocols. limit: images a second, half of
     which is asked for at a constant rate. gpus: 0 where the workers run on the CPU."""
 
     classifier: Classifier
@@ -45,7 +45,7 @@ class Serving:
     def run(self, settings: Sequence[Setting], folder: Path, late: Callable[[], bool]) -> Iterator[Served | str]:
         """What was measured of each setting, or what kept it from being measured. late: asked before each."""
         inputs = []
-        for number, data in enumerate(pictures()):
+        for number, data in enumerate(images()):
             inputs.append(folder / f"{number}.jpg")
             inputs[-1].write_bytes(data)
         with Bench(self.archive, list(self.levels), self.seconds, self.gpus, inputs) as bench:

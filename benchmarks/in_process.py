@@ -69,7 +69,7 @@ class InProcess:
 
 
 def classification(classifier: Classifier, way: str, size: int, processes: int) -> InProcess:
-    """A classifier the usual way or the fast one, in batches of `size` pictures."""
+    """A classifier the usual way or the fast one, in batches of `size` images."""
     name = f"in process, {'ONNX Runtime' if way == 'fast' else 'PIL and eager'}, batches of {size}"
     return InProcess(name, ["benchmarks.classify", way, classifier.name, str(size)], processes)
 

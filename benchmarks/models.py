@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parent.parent
 @dataclass(frozen=True)
 class Classifier:
     """name: of torchvision's registry. ResNet-50's weights are random: no package carries real ones, and arithmetic
-    costs the same. They are seeded, and scaled so that its answers differ from picture to picture."""
+    costs the same. They are seeded, and scaled so that its answers differ from image to image."""
 
     name: str
 

@@ -94,7 +94,7 @@ def bare(module: ImageClassifier, batch: Batch, steps: int, precision: str) -> l
 
 def main(
     model: Annotated[str, typer.Option(help="A torchvision classifier.")] = "resnet18",
-    batch_size: Annotated[int, typer.Option(help="Pictures in a batch.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 16,
     steps: Annotated[int, typer.Option(help="Timed steps of each round.")] = 10,
     rounds: Annotated[int, typer.Option(help="Turns of both.")] = 3,
     image_size: Annotated[int, typer.Option(help="Side of what the network sees.")] = 224,
@@ -105,7 +105,7 @@ def main(
     """Images per second of the training loop and of the bare model, and their ratio."""
     precision = training_precision()
     with TemporaryDirectory() as temporary:
-        root = Path(temporary, "pictures")
+        root = Path(temporary, "images")
         write_photographs(root, max(64, (steps + WARM_STEPS + 1) * batch_size * 4 // 3), (width, width * 2 // 3))
         experiment = ImageClassification.model_validate(
             {

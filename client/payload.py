@@ -38,7 +38,7 @@ RESERVED = {"body", "data", "content-type", "accept", "stream"}
 
 
 def sniff(data: bytes) -> str:
-    """The media type that the first bytes of a picture or recording show, or ""."""
+    """The media type that the first bytes of an image or recording show, or ""."""
     for start, media_type in BY_START.items():
         if data.startswith(start):
             return media_type

@@ -36,7 +36,7 @@ CONSOLE_LOG = Path(__file__).parent / "log4j2-console.xml"
 MAX_TEMPORARY = 90
 GRACE = 15.0
 # glibc gives a large block back to the system as soon as it is free, and a worker takes the next one a moment later:
-# pictures are decoded faster into memory that is kept. 32 MiB is the highest threshold it takes.
+# images are decoded faster into memory that is kept. 32 MiB is the highest threshold it takes.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 
 

@@ -87,5 +87,5 @@ def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
 
 
 def channels_last(model: nn.Module) -> nn.Module:
-    """Convolutions over pictures run faster on weights in this order, on CPUs and GPUs alike."""
+    """Convolutions over images run faster on weights in this order, on CPUs and GPUs alike."""
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Inputs that the tests send: pictures, recordings, sentences and observations, whole and broken."""
+"""Inputs that the tests send: images, recordings, sentences and observations, whole and broken."""
 
 import io
 
@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 RATE = 16_000
-PICTURES = [
+IMAGES = [
     Image.fromarray(load_sample_image("china.jpg")).resize((320, 214)),
     Image.fromarray(load_sample_image("flower.jpg")).resize((200, 260)),
     Image.fromarray(load_sample_image("china.jpg")).crop((100, 100, 163, 199)),
@@ -18,7 +18,7 @@ OBSERVATIONS = np.random.default_rng(0).uniform(-0.4, 0.4, (3, 4)).astype(np.flo
 
 
 def encoded(image: Image.Image, form: str = "PNG") -> bytes:
-    """A picture as the bytes of a file; form: PIL's name of the format."""
+    """An image as the bytes of a file; form: PIL's name of the format."""
     buffer = io.BytesIO()
     image.save(buffer, form)
     return buffer.getvalue()

@@ -32,7 +32,7 @@ def image_classification(folder: Path) -> Path:
         architecture={"factory": "torchvision.models.mobilenet_v2", "arguments": arguments},
         preprocessing=TRANSFORM.to_dict(),
         metrics={"accuracy": 0.33},
-    ).write(folder, settled(model), picture(folder))
+    ).write(folder, settled(model), image(folder))
 
 
 def object_detection(folder: Path) -> Path:
@@ -49,7 +49,7 @@ def object_detection(folder: Path) -> Path:
         format="safetensors",
         labels=["__background__", "circle", "square"],
         architecture={"factory": factory, "arguments": arguments},
-    ).write(folder, weights, picture(folder))
+    ).write(folder, weights, image(folder))
 
 
 def instance_segmentation(folder: Path) -> Path:
@@ -61,7 +61,7 @@ def instance_segmentation(folder: Path) -> Path:
         format="safetensors",
         labels=["__background__", "circle", "square"],
         architecture={"factory": "tiny_networks.mask_rcnn", "arguments": {"classes": 3}},
-    ).write(folder, model.state_dict(), picture(folder))
+    ).write(folder, model.state_dict(), image(folder))
 
 
 def semantic_segmentation(folder: Path) -> Path:
@@ -77,7 +77,7 @@ def semantic_segmentation(folder: Path) -> Path:
             "arguments": arguments,
         },
         preprocessing=TRANSFORM.to_dict(),
-    ).write(folder, settled(model), picture(folder))
+    ).write(folder, settled(model), image(folder))
 
 
 def audio_classification(folder: Path) -> Path:
@@ -203,7 +203,7 @@ def settled(model: nn.Module) -> dict[str, torch.Tensor]:
     return model.state_dict()
 
 
-def picture(folder: Path) -> Path:
+def image(folder: Path) -> Path:
     path = folder.with_name("china.jpg")
     Image.fromarray(load_sample_image("china.jpg")).resize((320, 214)).save(path)
     return path

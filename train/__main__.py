@@ -123,10 +123,10 @@ def export(of: Of, overrides: Overrides = None, output: Output = ARTIFACTS, runs
 def augmentations(
     experiment: Name,
     overrides: Overrides = None,
-    output: Annotated[Path, typer.Option(help="The picture to write.")] = Path("augmentations.png"),
+    output: Annotated[Path, typer.Option(help="The image to write.")] = Path("augmentations.png"),
     count: Annotated[int, typer.Option(min=1, help="Samples, a row each.")] = 6,
 ) -> None:
-    """Draw what EXPERIMENT's augmentation makes of its pictures, with boxes and masks."""
+    """Draw what EXPERIMENT's augmentation makes of its images, with boxes and masks."""
     with clear_errors():
         staged(load(experiment, overrides)).augmentations(output, count)
         print(f"{output}: the first column as it is, the others augmented")

@@ -22,14 +22,14 @@ EVERY = (
     "ts.model_loader",
     "ts.protocol.otf_message_handler",
 )
-PICTURES = ("PIL.Image", LEAN_TORCHVISION)
+IMAGES = ("PIL.Image", LEAN_TORCHVISION)
 SOUND = ("soundfile", "torchaudio.transforms")
 TEXTS = ("transformers", "transformers.models.auto.tokenization_auto")
 OF_TASKS = {
-    "image-classification": PICTURES,
-    "object-detection": PICTURES,
-    "instance-segmentation": (*PICTURES, "pycocotools.mask"),
-    "semantic-segmentation": (*PICTURES, "pycocotools.mask"),
+    "image-classification": IMAGES,
+    "object-detection": IMAGES,
+    "instance-segmentation": (*IMAGES, "pycocotools.mask"),
+    "semantic-segmentation": (*IMAGES, "pycocotools.mask"),
     "audio-classification": SOUND,
     "audio-embedding": SOUND,
     "voice-activity": SOUND,
@@ -41,7 +41,7 @@ OF_TASKS = {
 }
 
 
-IN_ORDER = (*EVERY, *PICTURES, "pycocotools.mask", *SOUND, *TEXTS)
+IN_ORDER = (*EVERY, *IMAGES, "pycocotools.mask", *SOUND, *TEXTS)
 
 
 def libraries(*tasks: str) -> tuple[str, ...]:

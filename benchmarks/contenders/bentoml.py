@@ -43,7 +43,7 @@ class BentoML(Contender):
         return Target(port, "/classify", form="images")
 
     def answer(self, body: bytes) -> tuple[int, float]:
-        [[index, probability]] = orjson.loads(body)  # a list, as the form may hold several pictures
+        [[index, probability]] = orjson.loads(body)  # a list, as the form may hold several images
         return index, probability
 
 

@@ -38,7 +38,7 @@ class Contender(ABC):
 
     @abstractmethod
     def target(self, port: int) -> Target:
-        """Where it takes a picture."""
+        """Where it takes an image."""
 
     @abstractmethod
     def answer(self, body: bytes) -> tuple[int, float]:

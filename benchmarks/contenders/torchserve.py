@@ -21,7 +21,7 @@ import torchvision
 
 from benchmarks import grpc_load
 from benchmarks.contenders.contender import Contender
-from benchmarks.pictures import pictures
+from benchmarks.images import images
 from deploy import configuration
 from deploy.ports import Ports, free_ports
 from deploy.readiness import load
@@ -38,7 +38,7 @@ class Bundle(Contender):
 
     def launch(self, port: int) -> psutil.Process:
         store = self.folder / "store"
-        archive = self.classifier.archive(store, pictures()[0], f"workers: {self.workers}\n{self.spec}")
+        archive = self.classifier.archive(store, images()[0], f"workers: {self.workers}\n{self.spec}")
         ports = replace(Ports.free(), inference=port)
         self.server = TorchServe(store, self.folder / "run", ports, tokens=False)
         self.server.start()

@@ -1,4 +1,4 @@
-"""Every point that was measured as a picture, and the front of those that nothing beats."""
+"""Every point that was measured as an image, and the front of those that nothing beats."""
 
 from __future__ import annotations
 

@@ -12,16 +12,16 @@ from time import perf_counter
 from deploy.tuning.sample import Reply, Sample
 
 READ = 1 << 18
-BOUNDARY = "a-picture"
+BOUNDARY = "a-image"
 # Seconds that answers on their way are waited for after the end.
 PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a server takes a picture: the same request for every contender, but for its path and headers.
+    """Where a server takes an image: the same request for every contender, but for its path and headers.
 
-    form: the field of a multipart form that holds the picture; "" where the body is the picture itself.
+    form: the field of a multipart form that holds the image; "" where the body is the image itself.
     """
 
     port: int
@@ -32,7 +32,7 @@ class Target:
 
     def request(self, body: bytes, content_type: str = "image/jpeg") -> bytes:
         if self.form:
-            disposition = f'form-data; name="{self.form}"; filename="picture.jpg"'
+            disposition = f'form-data; name="{self.form}"; filename="image.jpg"'
             part = f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\nContent-Type: {content_type}\r\n\r\n"
             body = part.encode() + body + f"\r\n--{BOUNDARY}--\r\n".encode()
             content_type = f"multipart/form-data; boundary={BOUNDARY}"

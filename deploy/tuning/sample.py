@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """index: of the picture that was sent. status: 0 where the connection broke. latency: seconds."""
+    """index: of the image that was sent. status: 0 where the connection broke. latency: seconds."""
 
     index: int
     status: int
@@ -40,7 +40,7 @@ class Sample:
         return float(np.percentile(latencies, percent)) * 1000 if latencies else float("nan")
 
     def wrong(self, right: Callable[[int, bytes], bool]) -> int:
-        """How many answers are not right; `right` is asked with the picture's index, once for each different body."""
+        """How many answers are not right; `right` is asked with the image's index, once for each different body."""
         known: dict[tuple[int, bytes], bool] = {}
         wrong = 0
         for reply in self.replies:

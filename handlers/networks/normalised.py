@@ -1,4 +1,4 @@
-"""A network over pictures as they are decoded: the normalisation is inside it, so that one graph holds all."""
+"""A network over images as they are decoded: the normalisation is inside it, so that one graph holds all."""
 
 from __future__ import annotations
 

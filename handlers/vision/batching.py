@@ -32,7 +32,7 @@ class ImageBatcher:
     device: torch.device
 
     def open(self, payload: Payload) -> ImageData:
-        """One picture; a RequestError as `decode_image` raises it."""
+        """One image; a RequestError as `decode_image` raises it."""
         return self.transform.geometry(decode_image(payload, self.max_pixels))
 
     def batch(self, opened: Sequence[ImageData]) -> Tensor:

@@ -20,7 +20,7 @@ MAX_PIXELS = 40_000_000
 
 
 def decode_image(payload: Payload, max_pixels: int = MAX_PIXELS) -> Tensor:
-    """A picture as uint8 (3, height, width), RGB, turned upright by its EXIF orientation.
+    """An image as uint8 (3, height, width), RGB, turned upright by its EXIF orientation.
 
     Raises UnsupportedMedia for another content type or format, TooLarge above max_pixels (read from the header,
     before anything is decompressed), MalformedInput for a broken or truncated file, InvalidInput for a bad array.
@@ -28,13 +28,13 @@ def decode_image(payload: Payload, max_pixels: int = MAX_PIXELS) -> Tensor:
     if isinstance(payload.data, list):
         return from_numbers(payload.data, max_pixels)
     if isinstance(payload.data, str):
-        raise InvalidInput("the data is text; wanted a picture")
+        raise InvalidInput("the data is text; wanted an image")
     data = payload.data
     return decode_pixels(open_image(data, max_pixels, payload.content_type), data)
 
 
 def open_image(data: bytes, max_pixels: int, content_type: str = "") -> Image.Image:
-    """The header of a picture, nothing decompressed yet; content_type: as the sender named it.
+    """The header of an image, nothing decompressed yet; content_type: as the sender named it.
 
     Raises UnsupportedMedia, TooLarge and MalformedInput, as `decode_image`.
     """
@@ -45,24 +45,24 @@ def open_image(data: bytes, max_pixels: int, content_type: str = "") -> Image.Im
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
             header = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
     except UnidentifiedImageError:
-        raise MalformedInput("the input is not a JPEG, PNG or WebP picture") from None
+        raise MalformedInput("the input is not a JPEG, PNG or WebP image") from None
     except Image.DecompressionBombError:
-        raise TooLarge(f"the picture's pixels are over the limit of {max_pixels}") from None
+        raise TooLarge(f"the image's pixels are over the limit of {max_pixels}") from None
     except (OSError, ValueError, SyntaxError) as error:
-        raise MalformedInput(f"the picture's header is broken: {error}") from None
+        raise MalformedInput(f"the image's header is broken: {error}") from None
     if header.width * header.height > max_pixels:
-        raise TooLarge(f"the picture has {header.width} x {header.height} pixels, the limit is {max_pixels}")
+        raise TooLarge(f"the image has {header.width} x {header.height} pixels, the limit is {max_pixels}")
     return header
 
 
 def decode_pixels(header: Image.Image, data: bytes) -> Tensor:
-    """The picture whose header `open_image` has read from `data`. Raises MalformedInput."""
+    """The image whose header `open_image` has read from `data`. Raises MalformedInput."""
     try:
         if header.format == "JPEG" and header.mode in ("RGB", "L"):
             return decode_baseline(data)
         upright = ImageOps.exif_transpose(header).convert("RGB")
     except (OSError, RuntimeError, ValueError, SyntaxError) as error:
-        raise MalformedInput(f"the picture is broken: {str(error)[:120]}") from None
+        raise MalformedInput(f"the image is broken: {str(error)[:120]}") from None
     return torch.from_numpy(np.array(upright)).permute(2, 0, 1).contiguous()
 
 

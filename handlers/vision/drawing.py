@@ -1,4 +1,4 @@
-"""Answers people look at: boxes and masks drawn over the picture, as PNG."""
+"""Answers people look at: boxes and masks drawn over the image, as PNG."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def colour(index: int) -> tuple[int, int, int]:
 
 
 def draw_boxes(image_CHW: Tensor, boxes_N4: Tensor, indices: Sequence[int], captions: Sequence[str]) -> bytes:
-    """Boxes with captions over a uint8 picture, as PNG."""
+    """Boxes with captions over a uint8 image, as PNG."""
     if len(indices):
         width = max(2, round(max(image_CHW.shape) / 300))
         colours = [colour(index) for index in indices]
@@ -32,14 +32,14 @@ def draw_boxes(image_CHW: Tensor, boxes_N4: Tensor, indices: Sequence[int], capt
 
 
 def draw_masks(image_CHW: Tensor, masks_NHW: Tensor, indices: Sequence[int]) -> Tensor:
-    """Half-transparent masks over a uint8 picture; a uint8 picture again."""
+    """Half-transparent masks over a uint8 image; a uint8 image again."""
     if not len(indices):
         return image_CHW
     return draw_segmentation_masks(image_CHW, masks_NHW, alpha=0.5, colors=[colour(index) for index in indices])
 
 
 def draw_label_map(image_CHW: Tensor, label_map_HW: NDArray[np.uint8]) -> bytes:
-    """Every class but the background (0) tinted over the picture, as PNG."""
+    """Every class but the background (0) tinted over the image, as PNG."""
     present = [int(index) for index in np.unique(label_map_HW) if index]
     masks_NHW = torch.from_numpy(np.stack([label_map_HW == i for i in present])) if present else torch.empty(0)
     return to_png(draw_masks(image_CHW, masks_NHW, present).permute(1, 2, 0).numpy())

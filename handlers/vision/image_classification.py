@@ -1,4 +1,4 @@
-"""Image classification: a picture in, the most probable classes out, and on request an embedding."""
+"""Image classification: an image in, the most probable classes out, and on request an embedding."""
 
 from __future__ import annotations
 

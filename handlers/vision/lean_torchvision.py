@@ -1,7 +1,7 @@
 """torchvision, imported without torch's compiler.
 
 Two of its modules import torch._dynamo, for a question that only deterministic training on a GPU asks and to leave one
-function out of compilation; with sympy and the rest behind it that is more than half of a picture worker's start and
+function out of compilation; with sympy and the rest behind it that is more than half of an image worker's start and
 100 MB of its memory. Import this module before torchvision: both names then wait until somebody calls them. The
 compiler itself stays as it is, and is imported by whoever uses it.
 """

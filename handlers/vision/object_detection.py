@@ -1,4 +1,4 @@
-"""Object detection: a picture in, boxes with labels and scores out, in the picture's own pixels."""
+"""Object detection: an image in, boxes with labels and scores out, in the image's own pixels."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class DetectionInput:
 
 
 class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
-    """For models with torchvision's detection contract: a list of pictures of any sizes in, a list of dicts out."""
+    """For models with torchvision's detection contract: a list of images of any sizes in, a list of dicts out."""
 
     input_type = InputType.MEDIA
 
     def load(self) -> None:
         self.model = channels_last(load_model(self.artifact, self.device))
         self.accelerate_trunk()
-        # torchvision pads pictures of different sizes to one, and what is padded changes features near the edges and
-        # with them the answer. Only a model that resizes all pictures to one size can take them mixed.
+        # torchvision pads images of different sizes to one, and what is padded changes features near the edges and
+        # with them the answer. Only a model that resizes all images to one size can take them mixed.
         self.mixes_sizes = getattr(getattr(self.model, "transform", None), "fixed_size", None) is not None
         self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
         self.score_threshold = float(self.options.get("score_threshold", 0.5))
@@ -61,7 +61,7 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         )
 
     def predict(self, items: Sequence[DetectionInput]) -> Sequence[dict[str, Tensor]]:
-        """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each picture, best first, on the CPU."""
+        """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each image, best first, on the CPU."""
         groups: dict[torch.Size, list[int]] = {}
         for index, item in enumerate(items):
             groups.setdefault(torch.Size() if self.mixes_sizes else item.image.shape, []).append(index)

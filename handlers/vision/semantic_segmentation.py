@@ -1,4 +1,4 @@
-"""Semantic segmentation: a picture in, one mask per class out, in the picture's own pixels."""
+"""Semantic segmentation: an image in, one mask per class out, in the image's own pixels."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
         return SegmentationInput(image, self.transform.geometry(image), render)
 
     def predict(self, items: Sequence[SegmentationInput]) -> Sequence[NDArray[np.uint8]]:
-        """A label map (height, width) of class indices for each picture, at its own size."""
+        """A label map (height, width) of class indices for each image, at its own size."""
         batch_NCHW = to_device([item.small for item in items], self.device)
         (logits_NCHW,) = self.forward(batch_NCHW)
         return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
 
     def label_map(self, item: SegmentationInput, logits_CHW: Tensor) -> NDArray[np.uint8]:
-        """The class of each pixel of the picture, by the logits stretched to its size.
+        """The class of each pixel of the image, by the logits stretched to its size.
 
         Three quick forms of slow calls: aminmax hands on what is not finite at an eighth of isfinite's time, max over
         a dimension gives argmax's indices at a fifth of its time, and both it and the stretching are faster where a

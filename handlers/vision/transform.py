@@ -75,6 +75,6 @@ class ImageTransform:
         return self.normalise(self.geometry(image_CHW))
 
     def example(self) -> Tensor:
-        """A picture of noise as a batch of one, uint8 (1, 3, height, width): what a graph is traced with."""
+        """An image of noise as a batch of one, uint8 (1, 3, height, width): what a graph is traced with."""
         noise = torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         return self.geometry(noise)[None]

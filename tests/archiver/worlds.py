@@ -31,7 +31,7 @@ PROBABILITIES = [0.5, 0.3, 0.2]
 
 
 class ImageClassification:
-    """Answers every picture alike; the weights file names how many classes it knows."""
+    """Answers every image alike; the weights file names how many classes it knows."""
 
     def __init__(self, context):
         folder = Path(context.system_properties["model_dir"])

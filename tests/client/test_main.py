@@ -11,7 +11,7 @@ import pytest
 from tests.client.peer import Peer
 
 PREDICT = Path(__file__).parents[2] / "scripts" / "predict"
-PICTURE = b"\x89PNG\r\n\x1a\n...."
+IMAGE = b"\x89PNG\r\n\x1a\n...."
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_text_json_files_and_standard_input(peer: Peer, tmp_path: Path, protocol
         (("17",), b"", b"17", "text/plain"),
         (("x" * 5000,), b"", b"x" * 5000, "text/plain"),
         (("a.wav",), b"", b"RIFF....WAVE", "audio/wav"),
-        (("-",), PICTURE, PICTURE, "image/png"),
+        (("-",), IMAGE, IMAGE, "image/png"),
         (("-",), b"[1]", b"[1]", "application/json"),
         (("-",), b"\xfe\xfd", b"\xfe\xfd", "application/octet-stream"),
         (("-", "--content-type", "audio/flac"), b"abc", b"abc", "audio/flac"),
@@ -87,11 +87,11 @@ def test_options(peer: Peer) -> None:
 
 
 @pytest.mark.usefixtures("server_file")
-def test_a_picture_goes_to_a_file_or_a_pipe_but_not_to_a_terminal(tmp_path: Path) -> None:
+def test_a_image_goes_to_a_file_or_a_pipe_but_not_to_a_terminal(tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     done = predict("png", "x", "-o", str(out))
-    assert (done.returncode, done.stdout, out.read_bytes()) == (0, b"", PICTURE)
-    assert predict("png", "x").stdout == PICTURE
+    assert (done.returncode, done.stdout, out.read_bytes()) == (0, b"", IMAGE)
+    assert predict("png", "x").stdout == IMAGE
     code, output = on_a_terminal("png", "x")
     assert code == 2
     assert "image/png, 12 bytes" in output

@@ -85,7 +85,7 @@ def test_grpc_sends_everything_in_the_input_map(peer: Peer) -> None:
 
 
 @BOTH
-def test_a_picture_comes_back_with_its_type(peer: Peer, make: Make) -> None:
+def test_a_image_comes_back_with_its_type(peer: Peer, make: Make) -> None:
     with make(peer.server) as client:
         answer = client.predict("png", "x")
     assert answer.content_type == "image/png"

@@ -28,7 +28,7 @@ from client import (
 )
 from deploy.models import DEMO
 from tests.closeness import assert_close
-from tests.containers.models import INPUTS, PICTURE
+from tests.containers.models import IMAGE, INPUTS
 from tests.containers.stack import PORT, Stack
 
 
@@ -227,7 +227,7 @@ class Load:
         with make(self.server) as client:
             while not self.ended.is_set():
                 try:
-                    client.predict("tiny-image", PICTURE)
+                    client.predict("tiny-image", IMAGE)
                     self.counted["answered"] += 1
                 except ClientError as error:
                     self.counted[f"{make.__name__}: {error}"] += 1

@@ -42,8 +42,8 @@ def test_imagenet_gives_torchvisions_top_5() -> None:
     model = mobilenet_v2()
     model.load_state_dict(state_dict(weights))
     path = sample_of("imagenet")
-    with Image.open(path) as picture:
-        expected = model.eval()(weights.transforms()(picture)[None]).softmax(1)[0].topk(5)
+    with Image.open(path) as image:
+        expected = model.eval()(weights.transforms()(image)[None]).softmax(1)[0].topk(5)
     for client in (RestClient, GrpcClient):
         with client() as connection:
             found = connection.predict("imagenet", path).json()["predictions"]

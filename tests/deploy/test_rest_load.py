@@ -72,9 +72,9 @@ def test_an_open_loop_counts_the_waiting(port: int) -> None:
 
 
 def test_a_form_is_sent_where_a_server_wants_one() -> None:
-    request = Target(1, "/", form="image").request(b"picture")
+    request = Target(1, "/", form="image").request(b"image")
     head, _, body = request.partition(b"\r\n\r\n")
     assert b"Content-Type: multipart/form-data; boundary=" in head
     assert f"Content-Length: {len(body)}".encode() in head
-    assert b'name="image"; filename="picture.jpg"' in body
-    assert b"\r\n\r\npicture\r\n--" in body
+    assert b'name="image"; filename="image.jpg"' in body
+    assert b"\r\n\r\nimage\r\n--" in body

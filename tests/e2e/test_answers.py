@@ -25,12 +25,12 @@ from transformers import (
 
 from tests import tiny_networks
 from tests.e2e.conftest import Predict
-from tests.inputs import OBSERVATIONS, PICTURES, RATE, TEXTS, encoded, noise, recording
+from tests.inputs import IMAGES, OBSERVATIONS, RATE, TEXTS, encoded, noise, recording
 from tests.recordings import sentences
 from tests.tiny_artifacts import NO_WEIGHTS, TRANSFORM
 
 MODELS = torchvision.models
-TENSORS = [pil_to_tensor(picture) for picture in PICTURES]
+TENSORS = [pil_to_tensor(image) for image in IMAGES]
 pytestmark = pytest.mark.usefixtures("no_gradients")
 
 
@@ -57,8 +57,8 @@ def by_index(answer: dict[str, Any]) -> list[float]:
 
 def test_image_classification(client: Predict, artifact: Callable[[str], Path]) -> None:
     model = weights_in(MODELS.mobilenet_v2(num_classes=3, width_mult=0.25), artifact("tiny-image"))
-    for picture, tensor in zip(PICTURES, TENSORS, strict=True):
-        answer = client.predict("tiny-image", encoded(picture)).json()
+    for image, tensor in zip(IMAGES, TENSORS, strict=True):
+        answer = client.predict("tiny-image", encoded(image)).json()
         expected = model(TRANSFORM(tensor)[None]).softmax(1)[0]
         np.testing.assert_allclose(by_index(answer), expected.numpy(), atol=1e-5)
         labels = [["cat", "dog", "bird"][i] for i in expected.argsort(descending=True)]
@@ -69,8 +69,8 @@ def test_object_detection(client: Predict, artifact: Callable[[str], Path]) -> N
     network = MODELS.detection.ssdlite320_mobilenet_v3_large
     model = weights_in(network(**NO_WEIGHTS, num_classes=3, detections_per_img=10), artifact("tiny-detection"))
     model.score_thresh = 0.0  # type: ignore[assignment] # as the spec's option
-    for picture, tensor in zip(PICTURES, TENSORS, strict=True):
-        found = client.predict("tiny-detection", encoded(picture)).json()["detections"]
+    for image, tensor in zip(IMAGES, TENSORS, strict=True):
+        found = client.predict("tiny-detection", encoded(image)).json()["detections"]
         [expected] = model([tensor / 255])
         assert len(found) == 5  # max_detections of the spec
         np.testing.assert_allclose([d["score"] for d in found], expected["scores"][:5].numpy(), atol=1e-4)
@@ -80,7 +80,7 @@ def test_object_detection(client: Predict, artifact: Callable[[str], Path]) -> N
 
 def test_instance_segmentation(client: Predict, artifact: Callable[[str], Path]) -> None:
     model = weights_in(tiny_networks.mask_rcnn(3), artifact("tiny-instance"))
-    answer = client.predict("tiny-instance", encoded(PICTURES[0])).json()
+    answer = client.predict("tiny-instance", encoded(IMAGES[0])).json()
     [expected] = model([TENSORS[0] / 255])
     assert answer["size"] == [214, 320]
     scores = [segment["score"] for segment in answer["segments"]]
@@ -94,8 +94,8 @@ def test_instance_segmentation(client: Predict, artifact: Callable[[str], Path])
 def test_semantic_segmentation(client: Predict, artifact: Callable[[str], Path]) -> None:
     network = MODELS.segmentation.lraspp_mobilenet_v3_large
     model = weights_in(network(**NO_WEIGHTS, num_classes=3), artifact("tiny-semantic"))
-    for picture, tensor in zip(PICTURES, TENSORS, strict=True):
-        answer = client.predict("tiny-semantic", encoded(picture)).json()
+    for image, tensor in zip(IMAGES, TENSORS, strict=True):
+        answer = client.predict("tiny-semantic", encoded(image)).json()
         logits = model(TRANSFORM(tensor)[None])["out"]
         expected = nn.functional.interpolate(logits, tensor.shape[1:], mode="bilinear").argmax(1)[0].numpy()
         found = np.zeros_like(expected)

@@ -19,17 +19,17 @@ from deploy.torchserve import TorchServe, state_of
 from handlers.torchserve.metrics import INTERVAL
 from tests.closeness import assert_close
 from tests.e2e.conftest import Predict
-from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded, noise, recording
+from tests.inputs import IMAGES, OBSERVATIONS, TEXTS, encoded, noise, recording
 
-IMAGES: list[Payload] = [encoded(picture) for picture in PICTURES]
-CUT = encoded(PICTURES[0])[:400]
+BODIES: list[Payload] = [encoded(image) for image in IMAGES]
+CUT = encoded(IMAGES[0])[:400]
 LARGEST_SMALL = ("BatchSize_bucket", "2.0")
 CASES: dict[str, tuple[Sequence[Payload], Payload, int]] = {
     # model: whole inputs, a broken one, its code
-    "tiny-image": (IMAGES, CUT, 400),
-    "tiny-detection": (IMAGES, CUT, 400),
-    "tiny-instance": (IMAGES, CUT, 400),
-    "tiny-semantic": (IMAGES, encoded(PICTURES[0], "JPEG")[:2000], 400),
+    "tiny-image": (BODIES, CUT, 400),
+    "tiny-detection": (BODIES, CUT, 400),
+    "tiny-instance": (BODIES, CUT, 400),
+    "tiny-semantic": (BODIES, encoded(IMAGES[0], "JPEG")[:2000], 400),
     "tiny-audio": ([recording(noise(s, 3)) for s in (0.2, 2.1, 0.5)], recording(noise(6.0, 5)), 413),
     "tiny-text": (TEXTS, "x" * 501, 413),
     "tiny-topics": (TEXTS, " ", 422),

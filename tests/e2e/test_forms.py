@@ -16,11 +16,11 @@ from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
 from deploy.torchserve import TorchServe
 from tests.closeness import assert_close
 from tests.e2e.conftest import Predict
-from tests.inputs import OBSERVATIONS, PICTURES, RATE, encoded, noise, recording
+from tests.inputs import IMAGES, OBSERVATIONS, RATE, encoded, noise, recording
 
-PNG = encoded(PICTURES[2])
+PNG = encoded(IMAGES[2])
 BASE64 = base64.b64encode(PNG).decode()
-PIXELS = np.asarray(PICTURES[2]).tolist()
+PIXELS = np.asarray(IMAGES[2]).tolist()
 SAMPLES = noise(0.5, 0)
 OBSERVATION = OBSERVATIONS[0].tolist()
 
@@ -67,8 +67,8 @@ def test_audio_files(client: Predict, form: str, subtype: str | None) -> None:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])
-def test_picture_files(client: Predict, form: str) -> None:
-    answer = client.predict("tiny-image", encoded(PICTURES[2], form)).json()
+def test_image_files(client: Predict, form: str) -> None:
+    answer = client.predict("tiny-image", encoded(IMAGES[2], form)).json()
     wanted = client.predict("tiny-image", PNG).json()
     for one, other in zip(answer["predictions"], wanted["predictions"], strict=True):
         assert one["label"] == other["label"]
@@ -129,6 +129,6 @@ def test_versions(client: Predict) -> None:
 
 
 @pytest.mark.parametrize("model", ["tiny-detection", "tiny-instance", "tiny-semantic"])
-def test_pictures_on_request(client: Predict, model: str) -> None:
-    answer = client.predict(model, encoded(PICTURES[0]), accept="image/png")
+def test_images_on_request(client: Predict, model: str) -> None:
+    answer = client.predict(model, encoded(IMAGES[0]), accept="image/png")
     assert (answer.content_type, answer.body[:4]) == ("image/png", b"\x89PNG")

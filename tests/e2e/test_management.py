@@ -15,9 +15,9 @@ from client.management import Management
 from deploy.torchserve import TorchServe, family, state_of
 from handlers.torchserve.metrics import INTERVAL
 from tests.e2e.conftest import Predict
-from tests.inputs import PICTURES, encoded
+from tests.inputs import IMAGES, encoded
 
-PNG = encoded(PICTURES[2])
+PNG = encoded(IMAGES[2])
 
 
 def test_cards(management: Management) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from client import ClientError
 from tests.e2e.conftest import Predict
-from tests.inputs import PICTURES, encoded, noise, recording
+from tests.inputs import IMAGES, encoded, noise, recording
 
-PNG, JPEG = encoded(PICTURES[2]), encoded(PICTURES[2], "JPEG")
+PNG, JPEG = encoded(IMAGES[2]), encoded(IMAGES[2], "JPEG")
 JSON = "application/json"
 
 
@@ -33,7 +33,7 @@ CASES: list[tuple[str, Any, str | None, int]] = [
     ("tiny-image", JPEG[: len(JPEG) // 2], None, 400),
     ("tiny-image", JPEG[:20], None, 400),
     ("tiny-image", b"\x89PNG\r\n\x1a\n" + b"\x00" * 50, None, 400),
-    ("tiny-image", encoded(PICTURES[2], "GIF"), "image/gif", 415),
+    ("tiny-image", encoded(IMAGES[2], "GIF"), "image/gif", 415),
     ("tiny-image", bomb(60_000), None, 413),
     ("tiny-image", bytes(17 << 20), "image/png", 413),
     ("tiny-image", b"plain words", "text/plain", 415),

@@ -17,14 +17,14 @@ from deploy.ports import HOST, Ports, free_ports
 from deploy.readiness import load
 from deploy.status import Status, StatusServer
 from deploy.torchserve import TorchServe
-from tests.inputs import OBSERVATIONS, PICTURES, TEXTS, encoded
+from tests.inputs import IMAGES, OBSERVATIONS, TEXTS, encoded
 from tests.monitoring.binary import binary
 from tests.monitoring.edge import Edge
 from tests.monitoring.prometheus import Prometheus
 
 # Model: a good input, a bad one and its code.
 INPUTS: dict[str, tuple[Payload, Payload, int]] = {
-    "tiny-image": (encoded(PICTURES[0]), encoded(PICTURES[0])[:400], 400),
+    "tiny-image": (encoded(IMAGES[0]), encoded(IMAGES[0])[:400], 400),
     "tiny-text": (TEXTS[0], "x" * 501, 413),
     "tiny-policy": ({"data": OBSERVATIONS[0].tolist()}, {"data": [0.1, 0.2, 0.3]}, 422),
 }

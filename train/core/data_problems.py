@@ -8,7 +8,7 @@ NAMED = 5
 
 
 class Findings:
-    """Problems by kind, such as "picture: no such file": how many there are, and the names of the first few."""
+    """Problems by kind, such as "image: no such file": how many there are, and the names of the first few."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}

@@ -79,8 +79,8 @@ class Staged(Experiment):
         raise TypeError(f"{type(self).__name__} does not define export(run, folder)")
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Write a picture: `count` samples of the data, each beside augmented ones, with boxes and masks drawn."""
-        raise ExperimentError(f"system {self.system} augments no pictures")
+        """Write an image: `count` samples of the data, each beside augmented ones, with boxes and masks drawn."""
+        raise ExperimentError(f"system {self.system} augments no images")
 
 
 def names() -> list[str]:

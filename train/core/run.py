@@ -1,4 +1,4 @@
-"""A run: the folder of one training, from its configuration to its pictures."""
+"""A run: the folder of one training, from its configuration to its images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Run:
     configuration.yaml  what was asked for, every default written out
     checkpoints/        the best ones and the last
     tensorboard/        learning curves
-    plots/              pictures and tables to look at
+    plots/              images and tables to look at
     fit.json, test.json what each stage found
     """
 

@@ -1,4 +1,4 @@
-"""Augmented samples as one picture, with their boxes and masks drawn."""
+"""Augmented samples as one image, with their boxes and masks drawn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_grid(path: Path, samples: Sequence[Sample], augment: Callable[[Sample]
 
 
 def tile(image_CHW: Tensor, target: dict[str, Any]) -> Tensor:
-    """The picture with what it holds drawn over it, shrunk to a square of TILE pixels."""
+    """The image with what it holds drawn over it, shrunk to a square of TILE pixels."""
     drawn = image_CHW.as_subclass(Tensor)
     masks, boxes = target.get("masks"), target.get("boxes")
     if masks is not None and len(masks):

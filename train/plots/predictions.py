@@ -1,4 +1,4 @@
-"""Pictures with predictions drawn over them, for people to look at."""
+"""Images with predictions drawn over them, for people to look at."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chosen(length: int, count: int = _COUNT) -> list[int]:
 
 
 def write_grid(tiles: Sequence[Tensor], path: Path) -> None:
-    """Write uint8 pictures (3, H, W) of any sizes as one image, in rows of five."""
+    """Write uint8 images (3, H, W) of any sizes as one image, in rows of five."""
     small = [_fit(tile) for tile in tiles]
     padded = [F.pad(tile, (0, _TILE - tile.shape[2], 0, _TILE - tile.shape[1])) for tile in small]
     save_image(make_grid(torch.stack(padded), nrow=_COLUMNS) / 255, path)
@@ -58,7 +58,7 @@ def _fit(image_CHW: Tensor) -> Tensor:
 def draw_boxes(
     image_CHW: Tensor, boxes_N4: Tensor, colours: str | list[tuple[int, int, int]], captions: list[str] | None = None
 ) -> Tensor:
-    """Boxes over a uint8 picture, as thick as they can be seen in a grid."""
+    """Boxes over a uint8 image, as thick as they can be seen in a grid."""
     if not len(boxes_N4):
         return image_CHW
     scale = max(image_CHW.shape) / _TILE
@@ -78,7 +78,7 @@ def draw_found(image_CHW: Tensor, found: dict[str, Tensor], labels: list[str]) -
 
 
 def draw_label_map(image_CHW: Tensor, label_map_HW: Tensor) -> Tensor:
-    """Every class but the background, 0, tinted over the picture; what is ignored, 255, in white."""
+    """Every class but the background, 0, tinted over the image; what is ignored, 255, in white."""
     present = [index for index in label_map_HW.unique().tolist() if index]
     if not present:
         return image_CHW

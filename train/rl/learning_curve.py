@@ -43,7 +43,7 @@ class LearningCurve:
         self.evaluations = [(int(step), mean) for step, mean in state["evaluations"].tolist()]
 
     def plot(self, path: Path, title: str, solved: float | None) -> None:
-        """The curve as a picture. solved: a line to reach, where there is one."""
+        """The curve as an image. solved: a line to reach, where there is one."""
         figure, axes = plt.subplots(figsize=(7, 4))
         if self.episodes:
             steps, totals = np.array(self.episodes).T

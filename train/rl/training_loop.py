@@ -60,7 +60,7 @@ class PolicyTraining:
             self.load(torch.load(run.last, weights_only=True))
 
     def go_on(self) -> None:
-        """To the end; then `fit.json` and the learning curve's picture."""
+        """To the end; then `fit.json` and the learning curve's image."""
         settings, learner, curve = self.settings, self.learner, self.curve
         writer = SummaryWriter(self.run.folder / "tensorboard", purge_step=learner.steps + 1)
         started = time.monotonic() - self.seconds

@@ -1,4 +1,4 @@
-"""What a text classifier's predictions are worth, by scikit-learn, and as pictures and tables."""
+"""What a text classifier's predictions are worth, by scikit-learn, and as images and tables."""
 
 from __future__ import annotations
 

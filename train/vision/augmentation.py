@@ -1,4 +1,4 @@
-"""What training does to its pictures so that a network sees more than was photographed; boxes and masks go along."""
+"""What training does to its images so that a network sees more than was photographed; boxes and masks go along."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Range = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt
 class Augmentation(StrictModel):
     """Every part is off at 0. Its defaults suit photographs of things that may be seen from either side."""
 
-    crop_scale: Range | None = Field(default=(0.35, 1.0), description="part of the area; None for the whole picture")
+    crop_scale: Range | None = Field(default=(0.35, 1.0), description="part of the area; None for the whole image")
     crop_ratio: Range = Field(default=(3 / 4, 4 / 3), description="width : height of the crop, as it was")
     flip: Probability = Field(default=0.5, description="left and right exchanged")
     vertical_flip: Probability = 0.0
@@ -31,8 +31,8 @@ class Augmentation(StrictModel):
     translate: Strength = Field(default=0.0, le=1, description="part of the side")
     scale: Range = (1.0, 1.0)
     shear: Strength = Field(default=0.0, le=60, description="degrees, to either side")
-    perspective: Strength = Field(default=0.0, le=1, description="distortion; half of the pictures get one")
-    elastic: Strength = Field(default=0.0, description="displacement in pixels; half of the pictures get one")
+    perspective: Strength = Field(default=0.0, le=1, description="distortion; half of the images get one")
+    elastic: Strength = Field(default=0.0, description="displacement in pixels; half of the images get one")
     brightness: Strength = Field(default=0.2, description="0.2 for a factor from 0.8 to 1.2")
     contrast: Strength = 0.2
     saturation: Strength = 0.2
@@ -94,7 +94,7 @@ class Augmentation(StrictModel):
 
         target: {"boxes", "labels", and optionally "masks" (N, H, W)}. Boxes follow from the masks where there are any,
         and are else the ones around their moved corners; degenerate ones leave with their labels and masks. There is
-        no crop: what pictures are resized to is the detector's business.
+        no crop: what images are resized to is the detector's business.
         """
         return v2.Compose(
             [*self.geometric(), *self.photometric(), BoxesFromMasks(), v2.ClampBoundingBoxes(), drop_degenerate()]

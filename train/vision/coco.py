@@ -1,4 +1,4 @@
-"""COCO's detection and segmentation JSON: pictures with boxes and masks, whatever is wrong named and counted."""
+"""COCO's detection and segmentation JSON: images with boxes and masks, whatever is wrong named and counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Box = tuple[float, float, float, float]
 class Annotation:
     """One object, or with `crowd` a group of them that is annotated as a whole.
 
-    label: from 1, into the file's labels. box: x1, y1, x2, y2 in pixels, inside the picture.
+    label: from 1, into the file's labels. box: x1, y1, x2, y2 in pixels, inside the image.
     area: in square pixels, as annotated, else the mask's, else the box's.
     rle: the mask as COCO's compressed run lengths; None where masks were not asked for.
     """
@@ -46,8 +46,8 @@ class Annotation:
 
 
 @dataclass(frozen=True)
-class AnnotatedPicture:
-    """height, width: of the picture upright, in pixels. annotations: none in a picture that shows no object."""
+class AnnotatedImage:
+    """height, width: of the image upright, in pixels. annotations: none in an image that shows no object."""
 
     path: Path
     height: int
@@ -60,37 +60,37 @@ class CocoFile:
     """labels: the background, then the categories by their ids; an annotation's label is an index into it."""
 
     labels: list[str]
-    pictures: list[AnnotatedPicture]
+    images: list[AnnotatedImage]
     findings: Findings = field(default_factory=Findings)
 
 
-def read(annotations: Path, images: Path, masks: bool, decode: bool, labels: list[str] | None = None) -> CocoFile:
-    """Read and check a COCO file and the pictures it names; what is wrong is left out, named and counted.
+def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: list[str] | None = None) -> CocoFile:
+    """Read and check a COCO file and the images it names; what is wrong is left out, named and counted.
 
     masks: also read segmentations, polygons or run lengths; an annotation without one is left out.
-    decode: read every picture whole to find broken ones; otherwise only their headers are read.
+    decode: read every image whole to find broken ones; otherwise only their headers are read.
     labels: of the file that was trained on; categories are matched to them by name.
     Raises ExperimentError where the file cannot be read at all.
     """
     values = read_json(annotations)
-    if not images.is_dir():
-        raise ExperimentError(f"{images} is not a folder; wanted the pictures of {annotations}")
+    if not folder.is_dir():
+        raise ExperimentError(f"{folder} is not a folder; wanted the images of {annotations}")
     findings = Findings()
     found, by_category = read_categories(values["categories"], labels, annotations, findings)
-    pictures = read_pictures(values["images"], images, decode, findings)
+    images = read_images(values["images"], folder, decode, findings)
     listed = {entry.get("id") for entry in values["images"] if isinstance(entry, dict) and is_id(entry.get("id"))}
-    objects: dict[Any, list[Annotation]] = {image_id: [] for image_id in pictures}
+    objects: dict[Any, list[Annotation]] = {image_id: [] for image_id in images}
     for number, entry in enumerate(track(values["annotations"], f"{annotations.name}: annotations", transient=True)):
         name = f"annotation {entry['id']}" if isinstance(entry, dict) and "id" in entry else f"annotations[{number}]"
         try:
-            image_id, label = references(entry, pictures, listed, by_category)
-            name += f" of {pictures[image_id].path.name}"
-            objects[image_id].append(read_annotation(entry, label, pictures[image_id], masks))
+            image_id, label = references(entry, images, listed, by_category)
+            name += f" of {images[image_id].path.name}"
+            objects[image_id].append(read_annotation(entry, label, images[image_id], masks))
         except Wrong as wrong:
             findings.add(f"annotation: {wrong}", name)
     complete = [
-        AnnotatedPicture(picture.path, picture.height, picture.width, tuple(objects[image_id]))
-        for image_id, picture in pictures.items()
+        AnnotatedImage(image.path, image.height, image.width, tuple(objects[image_id]))
+        for image_id, image in images.items()
     ]
     return CocoFile(found, complete, findings)
 
@@ -104,13 +104,13 @@ def is_id(value: Any) -> bool:
 
 
 def references(
-    entry: Any, pictures: dict[Any, AnnotatedPicture], listed: set[Any], by_category: dict[Any, int | None]
+    entry: Any, images: dict[Any, AnnotatedImage], listed: set[Any], by_category: dict[Any, int | None]
 ) -> tuple[Any, int]:
     """An annotation's image id and label. Raises Wrong where it refers to what is not there."""
     if not isinstance(entry, dict) or not is_id(entry.get("image_id")) or not is_id(entry.get("category_id")):
         raise Wrong("wanted {image_id, category_id, …}")
-    if entry["image_id"] not in pictures:
-        raise Wrong(f"its picture is {'left out' if entry['image_id'] in listed else 'not in the file'}")
+    if entry["image_id"] not in images:
+        raise Wrong(f"its image is {'left out' if entry['image_id'] in listed else 'not in the file'}")
     if entry["category_id"] not in by_category:
         raise Wrong(f"category_id {entry['category_id']} is not in the file")
     label = by_category[entry["category_id"]]
@@ -160,40 +160,40 @@ def read_categories(
     return labels, {key: known.get(name) for key, name in by_id.items()}
 
 
-def read_pictures(entries: list[Any], images: Path, decode: bool, findings: Findings) -> dict[Any, AnnotatedPicture]:
-    """By image id the pictures that are there and can be read, without their annotations yet."""
+def read_images(entries: list[Any], folder: Path, decode: bool, findings: Findings) -> dict[Any, AnnotatedImage]:
+    """By image id the images that are there and can be read, without their annotations yet."""
     listed: dict[Any, dict[str, Any]] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or not is_id(entry.get("id")) or not isinstance(entry.get("file_name"), str):
-            findings.add("picture: wanted {id, file_name}", f"picture at position {number}")
+            findings.add("image: wanted {id, file_name}", f"image at position {number}")
         elif entry["id"] in listed:
-            findings.add("picture: its id is there twice", entry["file_name"])
+            findings.add("image: its id is there twice", entry["file_name"])
         else:
             listed[entry["id"]] = entry
-    paths = [images / entry["file_name"] for entry in listed.values()]
-    pictures = {}
+    paths = [folder / entry["file_name"] for entry in listed.values()]
+    images = {}
     for (image_id, entry), path, size in zip(listed.items(), paths, upright_sizes(paths, decode), strict=True):
         if isinstance(size, str):
-            findings.add(f"picture: {size}", entry["file_name"])
+            findings.add(f"image: {size}", entry["file_name"])
         elif (entry.get("height", size[0]), entry.get("width", size[1])) != size:
             # Boxes in other pixels than the server's would teach the model to miss.
             told = f"{entry.get('width')} × {entry.get('height')} in the JSON, {size[1]} × {size[0]} upright"
-            findings.add("picture: of another size than annotated", f"{entry['file_name']}: {told}")
+            findings.add("image: of another size than annotated", f"{entry['file_name']}: {told}")
         else:
-            pictures[image_id] = AnnotatedPicture(path, *size)
-    return pictures
+            images[image_id] = AnnotatedImage(path, *size)
+    return images
 
 
 def upright_sizes(paths: list[Path], decode: bool) -> Iterable[tuple[int, int] | str]:
     with ThreadPoolExecutor(LOADERS + 1) as pool:
         sizes = pool.map(lambda path: upright_size(path, decode), paths)
-        yield from track(sizes, "pictures", total=len(paths), transient=True)
+        yield from track(sizes, "images", total=len(paths), transient=True)
 
 
-def read_annotation(entry: dict[str, Any], label: int, picture: AnnotatedPicture, masks: bool) -> Annotation:
+def read_annotation(entry: dict[str, Any], label: int, image: AnnotatedImage, masks: bool) -> Annotation:
     """Raises Wrong with the kind of what is wrong."""
     try:
-        rle = read_mask(entry.get("segmentation"), picture.height, picture.width) if masks else None
+        rle = read_mask(entry.get("segmentation"), image.height, image.width) if masks else None
     except InvalidMask as error:
         raise Wrong(str(error)) from None
     bbox = entry.get("bbox")
@@ -204,9 +204,9 @@ def read_annotation(entry: dict[str, Any], label: int, picture: AnnotatedPicture
     x, y, width, height = bbox
     if width <= 0 or height <= 0:
         raise Wrong("its box has no area")
-    box = (max(x, 0.0), max(y, 0.0), min(x + width, float(picture.width)), min(y + height, float(picture.height)))
+    box = (max(x, 0.0), max(y, 0.0), min(x + width, float(image.width)), min(y + height, float(image.height)))
     if box[0] >= box[2] or box[1] >= box[3]:
-        raise Wrong("its box lies outside the picture")
+        raise Wrong("its box lies outside the image")
     area = entry.get("area")
     if area is None or not is_finite(area) or area <= 0:
         area = coco_mask.area(rle) if rle is not None else (box[2] - box[0]) * (box[3] - box[1])

@@ -1,6 +1,6 @@
 """COCO masks, polygons or run lengths, checked before pycocotools' C code sees them.
 
-pycocotools 2.0 trusts what it is given: run lengths that do not fill the picture come back as whatever lay in memory,
+pycocotools 2.0 trusts what it is given: run lengths that do not fill the image come back as whatever lay in memory,
 or corrupt it, and a corner far away makes it allocate every point on the way.
 """
 
@@ -15,7 +15,7 @@ Rle = dict[str, Any]
 
 
 class InvalidMask(ValueError):
-    """A segmentation that is no mask of its picture; the message says why."""
+    """A segmentation that is no mask of its image; the message says why."""
 
 
 def read_mask(segmentation: Any, height: int, width: int) -> Rle:
@@ -42,21 +42,21 @@ def from_polygons(polygons: list[Any], height: int, width: int) -> Rle:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or not all(map(is_finite, polygon)):
             raise InvalidMask("polygon is not x, y of three corners or more")
         if not all(-width <= x <= 2 * width for x in polygon[::2]):
-            raise InvalidMask("polygon lies far outside the picture")
+            raise InvalidMask("polygon lies far outside the image")
         if not all(-height <= y <= 2 * height for y in polygon[1::2]):
-            raise InvalidMask("polygon lies far outside the picture")
+            raise InvalidMask("polygon lies far outside the image")
     return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
 
 
 def from_runs(segmentation: dict[str, Any], height: int, width: int) -> Rle:
     if segmentation.get("size") != [height, width]:
-        raise InvalidMask("run lengths are of another size than the picture")
+        raise InvalidMask("run lengths are of another size than the image")
     counts = segmentation.get("counts")
     runs = decompress(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(isinstance(n, int) and n >= 0 for n in runs):
         raise InvalidMask("run lengths are not counts of pixels")
     if sum(runs) != height * width:
-        raise InvalidMask("run lengths do not fill the picture")
+        raise InvalidMask("run lengths do not fill the image")
     return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
 
 

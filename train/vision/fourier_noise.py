@@ -1,4 +1,4 @@
-"""Noise drawn in the frequency domain of a picture, with a spectrum of one's choice."""
+"""Noise drawn in the frequency domain of an image, with a spectrum of one's choice."""
 
 from __future__ import annotations
 

@@ -27,42 +27,42 @@ Read = Callable[[str], bytes]
 
 
 class Unreadable(Exception):
-    """A file that is no picture, or a broken one; the message is the reason."""
+    """A file that is no image, or a broken one; the message is the reason."""
 
 
-def read_picture(data: bytes, side: int | None = None) -> Tensor:
-    """A picture as uint8 (3, height, width), RGB, upright; the same as a server makes of it. Unreadable when broken.
+def read_image(data: bytes, side: int | None = None) -> Tensor:
+    """An image as uint8 (3, height, width), RGB, upright; the same as a server makes of it. Unreadable when broken.
 
     side: where given, a JPEG may come smaller, by 2, 4 or 8, with no side shorter than this: its decoder then skips
         most of the work.
     """
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        check_size(picture)
-        if side and picture.format == "JPEG" and min(picture.size) >= 2 * side:
-            picture.draft("RGB", (side, side))
-        elif picture.format in SERVED:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        check_size(image)
+        if side and image.format == "JPEG" and min(image.size) >= 2 * side:
+            image.draft("RGB", (side, side))
+        elif image.format in SERVED:
             return decode_image(Payload(data))
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
+        upright = ImageOps.exif_transpose(image).convert("RGB")
     except RequestError as error:
         raise Unreadable(str(error)) from None
     except UnidentifiedImageError:
-        raise Unreadable(f"no picture in any of the formats {', '.join(FORMATS)}") from None
+        raise Unreadable(f"no image in any of the formats {', '.join(FORMATS)}") from None
     except (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unreadable(" ".join(str(error).split())[:200]) from None
     return torch.from_numpy(np.array(upright)).permute(2, 0, 1).contiguous()
 
 
 def check(data: bytes) -> None:
-    """Raise Unreadable where `read_picture` would; all of it is decoded, a JPEG to an eighth of its size."""
+    """Raise Unreadable where `read_image` would; all of it is decoded, a JPEG to an eighth of its size."""
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        check_size(picture)
-        if picture.format == "JPEG":
-            picture.draft("RGB", (picture.width // 8, picture.height // 8))
-        picture.load()
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        check_size(image)
+        if image.format == "JPEG":
+            image.draft("RGB", (image.width // 8, image.height // 8))
+        image.load()
     except UnidentifiedImageError:
-        raise Unreadable(f"no picture in any of the formats {', '.join(FORMATS)}") from None
+        raise Unreadable(f"no image in any of the formats {', '.join(FORMATS)}") from None
     except (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unreadable(" ".join(str(error).split())[:200]) from None
 
@@ -90,9 +90,9 @@ def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
     return (width, height) if turned else (height, width)
 
 
-def check_size(picture: Image.Image) -> None:
-    if picture.width * picture.height > MAX_PIXELS:
-        raise Unreadable(f"{picture.width} x {picture.height} pixels; the limit is {MAX_PIXELS}")
+def check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise Unreadable(f"{image.width} x {image.height} pixels; the limit is {MAX_PIXELS}")
 
 
 def unreadable(files: Sequence[str], read: Read, threads: int) -> dict[str, str]:
@@ -109,7 +109,7 @@ def unreadable(files: Sequence[str], read: Read, threads: int) -> dict[str, str]
 
     bad: dict[str, str] = {}
     with ThreadPoolExecutor(threads) as pool, progress() as bar:
-        task = bar.add_task("checking pictures", total=len(files), info=f"{len(files)} pictures")
+        task = bar.add_task("checking images", total=len(files), info=f"{len(files)} images")
         for file, found in zip(files, pool.map(reason, files), strict=True):
             if found is not None:
                 bad[file] = found

@@ -303,7 +303,7 @@ def test_an_answer_of_a_graph_outlives_the_next_batch() -> None:
 
 
 class Branching(nn.Module):
-    """Does something else for bright pictures: a graph would keep one branch for good."""
+    """Does something else for bright images: a graph would keep one branch for good."""
 
     def forward(self, inputs: Tensor) -> tuple[Tensor]:
         means = inputs.float().mean((2, 3))

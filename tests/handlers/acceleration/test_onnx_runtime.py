@@ -38,7 +38,7 @@ def test_the_same_model_gives_the_same_bytes(network: nn.Module, tmp_path: Path)
 
 
 class Branching(nn.Module):
-    """Does something else for bright pictures: a trace would keep one branch for good."""
+    """Does something else for bright images: a trace would keep one branch for good."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         means = images.float().mean((2, 3))

@@ -26,7 +26,7 @@ def test_frozen_equals_eager_at_other_batch_sizes() -> None:
 
 
 class Branching(nn.Module):
-    """Does something else for bright pictures: a trace would keep one branch for good."""
+    """Does something else for bright images: a trace would keep one branch for good."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         return (images.sum((2, 3)) if float(images.mean()) > 0.45 else -images.sum((2, 3)),)

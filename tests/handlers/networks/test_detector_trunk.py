@@ -54,9 +54,9 @@ def test_the_trunk_is_the_detector_s_own(name: str, backend: str, tmp_path: Path
     assert trunk is not None
     example, dynamic = example_for(detector)
     path = tmp_path / "graph.onnx"
-    pictures = [torch.rand(3, 80, 120), torch.rand(3, 120, 80)]
+    scenes = [torch.rand(3, 80, 120), torch.rand(3, 120, 80)]
     with torch.inference_mode():
-        wanted = detector(pictures)
+        wanted = detector(scenes)
 
     if backend == "graph":
         Acceleration(torch.device("cpu"), 1, path, export=path)(lambda: trunk, example, dynamic)
@@ -73,7 +73,7 @@ def test_the_trunk_is_the_detector_s_own(name: str, backend: str, tmp_path: Path
     install(detector, function, *names)
     assert isinstance(detector.backbone, FeatureMaps)
     with torch.inference_mode():
-        for found, expected in zip(detector(pictures), wanted, strict=True):
+        for found, expected in zip(detector(scenes), wanted, strict=True):
             assert set(found) == {"boxes", "labels", "scores"}
             torch.testing.assert_close(found["scores"], expected["scores"], atol=1e-4, rtol=1e-3)
 
@@ -89,12 +89,12 @@ def test_what_is_no_detector_of_torchvision_s_has_no_trunk() -> None:
     assert extract(torch.jit.script(Other())) is None
 
 
-def test_a_picture_is_normalised_after_it_has_shrunk() -> None:
+def test_a_image_is_normalised_after_it_has_shrunk() -> None:
     """As torchvision does it before, with its boxes."""
     transform = mobilenet_v2_ssd(4, 96, 32).transform
-    picture = torch.rand(3, 240, 320, generator=torch.Generator().manual_seed(1))
-    images, [target] = transform([picture], [{"boxes": torch.tensor([[32.0, 24.0, 160.0, 120.0]])}])
+    image = torch.rand(3, 240, 320, generator=torch.Generator().manual_seed(1))
+    images, [target] = transform([image], [{"boxes": torch.tensor([[32.0, 24.0, 160.0, 120.0]])}])
     mean, std = (torch.tensor(values)[:, None, None] for values in (transform.image_mean, transform.image_std))
-    wanted = F.interpolate(((picture - mean) / std)[None], (96, 96), mode="bilinear", antialias=True)
+    wanted = F.interpolate(((image - mean) / std)[None], (96, 96), mode="bilinear", antialias=True)
     torch.testing.assert_close(images.tensors, wanted, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(target["boxes"], torch.tensor([[9.6, 9.6, 48.0, 48.0]]))

@@ -20,7 +20,7 @@ from handlers.vision.decoding import decode_image
 from handlers.vision.gpu_batching import Choice, on_gpu
 from handlers.vision.nvjpeg import decode_together, is_plain
 from handlers.vision.transform import ImageTransform
-from tests.inputs import PICTURES, encoded
+from tests.inputs import IMAGES, encoded
 
 TRANSFORM = ImageTransform(resize=96, crop=(64, 64))
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ MAX_PIXELS = 100_000
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-def jpeg(image: Image.Image = PICTURES[0], **options: object) -> bytes:
+def jpeg(image: Image.Image = IMAGES[0], **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", **{"quality": 90, "subsampling": 0, **options})
     return buffer.getvalue()
@@ -47,10 +47,10 @@ def as_rgb(data: bytes) -> bytes:
 
 WHOLE = jpeg()
 ODD = {
-    "PNG": encoded(PICTURES[0]),
+    "PNG": encoded(IMAGES[0]),
     "progressive": jpeg(progressive=True),
-    "CMYK": jpeg(PICTURES[0].convert("CMYK")),
-    "grey": jpeg(PICTURES[0].convert("L")),
+    "CMYK": jpeg(IMAGES[0].convert("CMYK")),
+    "grey": jpeg(IMAGES[0].convert("L")),
     "turned": turned(),
     "RGB": as_rgb(WHOLE),
     "with more behind it": WHOLE + b"more",
@@ -86,9 +86,9 @@ def together(device: torch.device = CPU, asked: list[int] | None = None) -> Jpeg
 @pytest.mark.parametrize("name", [name for name in ODD if "cut off" not in name])
 def test_a_mixed_batch_keeps_its_order(name: str) -> None:
     asked: list[int] = []
-    pictures = together(asked=asked)
-    files = [WHOLE, ODD[name], jpeg(PICTURES[1]), WHOLE, jpeg(PICTURES[2])]
-    batch = pictures.batch([pictures.open(Payload(file)) for file in files])
+    images = together(asked=asked)
+    files = [WHOLE, ODD[name], jpeg(IMAGES[1]), WHOLE, jpeg(IMAGES[2])]
+    batch = images.batch([images.open(Payload(file)) for file in files])
     alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
     assert torch.equal(batch, torch.stack([alone.decoded(alone.open(Payload(file))) for file in files]))
     assert asked == [4]
@@ -112,18 +112,18 @@ def broken_inside() -> bytes:
     return WHOLE[: start + 4] + bytes(length - 2) + WHOLE[start + 2 + length :]
 
 
-def predicted(pictures: JpegBatcher, files: Sequence[bytes]) -> list[object]:
-    opened = [pictures.open(Payload(file)) for file in files]
-    return run_batch(lambda items: [image.cpu() for image in pictures.batch(items)], opened)
+def predicted(images: JpegBatcher, files: Sequence[bytes]) -> list[object]:
+    opened = [images.open(Payload(file)) for file in files]
+    return run_batch(lambda items: [image.cpu() for image in images.batch(items)], opened)
 
 
-def check_that_it_fails_alone(pictures: JpegBatcher) -> None:
+def check_that_it_fails_alone(images: JpegBatcher) -> None:
     bad = broken_inside()
     with pytest.raises(RequestError):  # as the CPU has always answered it
         decode_image(Payload(bad))
-    outputs = predicted(pictures, [WHOLE, bad, jpeg(PICTURES[1]), ODD["PNG"], WHOLE])
+    outputs = predicted(images, [WHOLE, bad, jpeg(IMAGES[1]), ODD["PNG"], WHOLE])
     assert isinstance(outputs.pop(1), MalformedInput)
-    for output, file in zip(outputs, [WHOLE, jpeg(PICTURES[1]), ODD["PNG"], WHOLE], strict=True):
+    for output, file in zip(outputs, [WHOLE, jpeg(IMAGES[1]), ODD["PNG"], WHOLE], strict=True):
         assert isinstance(output, Tensor)
         expected = TRANSFORM.geometry(decode_image(Payload(file)))
         assert (output.int() - expected.int()).abs().float().mean() < 1
@@ -137,9 +137,9 @@ def test_a_decoder_that_refuses_leaves_the_batch_to_the_cpu(caplog: pytest.LogCa
     def refuse(files: Sequence[bytes]) -> list[Tensor]:
         raise RuntimeError("Error while decoding JPEG images: Failed to decode batch: 6")
 
-    pictures = JpegBatcher(TRANSFORM, MAX_PIXELS, CPU, refuse)
+    images = JpegBatcher(TRANSFORM, MAX_PIXELS, CPU, refuse)
     with caplog.at_level(logging.INFO):
-        batch = pictures.batch([WHOLE, WHOLE])
+        batch = images.batch([WHOLE, WHOLE])
     assert torch.equal(batch[0], TRANSFORM.geometry(decode_image(Payload(WHOLE))))
     assert "Failed to decode batch" in caplog.text
 
@@ -162,9 +162,9 @@ def test_memory_and_a_lost_device_are_not_the_files_fault(error: RuntimeError) -
         ImageTransform(resize=80, interpolation="nearest"),
     ],
 )
-@pytest.mark.parametrize("picture", PICTURES)
-def test_resizing_on_a_gpu_gives_the_cpus_levels(transform: ImageTransform, picture: Image.Image) -> None:
-    image = decode_image(Payload(encoded(picture)))
+@pytest.mark.parametrize("original", IMAGES)
+def test_resizing_on_a_gpu_gives_the_cpus_levels(transform: ImageTransform, original: Image.Image) -> None:
+    image = decode_image(Payload(encoded(original)))
     ours = transform.geometry_on_gpu(image[None])[0]
     wanted = transform.geometry(image)
     assert ours.shape == wanted.shape
@@ -203,8 +203,8 @@ def test_a_decoder_is_used_where_the_answers_stay_or_it_is_asked_for(
     choice: Choice, decode: DecodeFiles, together: bool
 ) -> None:
     image = decode_image(Payload(jpeg(Image.new("RGB", (120, 100), "orange"))))
-    pictures = on_gpu(ImageBatcher(TRANSFORM, MAX_PIXELS, CPU), image, colours, choice, decode)
-    assert isinstance(pictures, JpegBatcher) is together
+    images = on_gpu(ImageBatcher(TRANSFORM, MAX_PIXELS, CPU), image, colours, choice, decode)
+    assert isinstance(images, JpegBatcher) is together
 
 
 def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
@@ -218,7 +218,7 @@ def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
 @GPU
 @torch.inference_mode()
 def test_nvjpeg_decodes_as_the_cpu_does() -> None:
-    files = [jpeg(picture) for picture in PICTURES] * 3
+    files = [jpeg(image) for image in IMAGES] * 3
     device = torch.device("cuda:0")
     for file, image in zip(files, decode_together(files, device), strict=True):
         assert image.device == device
@@ -239,8 +239,8 @@ def test_on_a_gpu_a_file_broken_inside_fails_alone() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("name", [name for name in ODD if "cut off" not in name])
 def test_on_a_gpu_a_mixed_batch_keeps_its_order(name: str) -> None:
-    pictures = together(torch.device("cuda:0"))
-    files = [WHOLE, ODD[name], jpeg(PICTURES[1]), WHOLE]
-    for output, file in zip(predicted(pictures, files), files, strict=True):
+    images = together(torch.device("cuda:0"))
+    files = [WHOLE, ODD[name], jpeg(IMAGES[1]), WHOLE]
+    for output, file in zip(predicted(images, files), files, strict=True):
         assert isinstance(output, Tensor)
         assert (output.int() - TRANSFORM.geometry(decode_image(Payload(file))).int()).abs().float().mean() < 1

@@ -1,4 +1,4 @@
-"""Pictures: what decodes, to what, and what is refused."""
+"""Images: what decodes, to what, and what is refused."""
 
 import io
 import struct
@@ -49,7 +49,7 @@ def test_exif_orientation_is_applied(kind: str) -> None:
     assert decode_image(Payload(encoded(CHINA, kind, exif=exif))).shape == (3, 640, 427)
 
 
-def test_array_is_a_picture() -> None:
+def test_array_is_a_image() -> None:
     values = np.asarray(CHINA)[:4, :5]
     image = decode_image(Payload(values.tolist()))
     assert torch.equal(image, torch.from_numpy(values.copy()).permute(2, 0, 1))
@@ -96,6 +96,6 @@ PNG = encoded(CHINA, "PNG")
         (Payload([]), InvalidInput),
     ],
 )
-def test_bad_pictures(payload: Payload, error: type[RequestError]) -> None:
+def test_bad_images(payload: Payload, error: type[RequestError]) -> None:
     with pytest.raises(error):
         decode_image(payload)

@@ -15,10 +15,10 @@ from torchvision.transforms.functional import pil_to_tensor
 from handlers.loader import from_safetensors
 from tests.closeness import assert_close
 from tests.handlers.worker import Worker
-from tests.inputs import PICTURES, encoded
+from tests.inputs import IMAGES, encoded
 
-TENSORS = [pil_to_tensor(picture) for picture in PICTURES]
-ROWS: list[dict[str, Any]] = [{"body": encoded(picture), "content-type": b"image/png"} for picture in PICTURES]
+TENSORS = [pil_to_tensor(image) for image in IMAGES]
+ROWS: list[dict[str, Any]] = [{"body": encoded(image), "content-type": b"image/png"} for image in IMAGES]
 BROKEN = {"body": ROWS[0]["body"][:400], "content-type": b"image/png"}
 
 
@@ -79,7 +79,7 @@ def test_detections_equal_the_model(load: Callable[[str], Worker], name: str, ke
 
 
 @torch.inference_mode()
-def test_instance_masks_are_coco_rle_at_the_pictures_size(load: Callable[[str], Worker]) -> None:
+def test_instance_masks_are_coco_rle_at_the_images_size(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-instance")
     [answer] = worker.json(ROWS[0])
     [expected] = eager(worker)([TENSORS[0] / 255])
@@ -110,14 +110,14 @@ def test_segments_equal_the_model(load: Callable[[str], Worker]) -> None:
         assert (decoded == expected).mean() > 0.999
 
 
-def test_pictures_on_request(load: Callable[[str], Worker]) -> None:
+def test_images_on_request(load: Callable[[str], Worker]) -> None:
     for name in ("tiny-detection", "tiny-instance", "tiny-semantic"):
         [(status, content_type, body)] = load(name).answer([ROWS[0]], [{"accept": "image/png"}])
         assert (status, content_type) == (200, "image/png")
         assert Image.open(io.BytesIO(body)).size == (320, 214)
 
 
-def test_the_label_map_is_the_answer_as_a_picture(load: Callable[[str], Worker]) -> None:
+def test_the_label_map_is_the_answer_as_a_image(load: Callable[[str], Worker]) -> None:
     worker = load("tiny-semantic")
     [answer] = worker.json(ROWS[0])
     [(_, _, body)] = worker.answer([{**ROWS[0], "accept": b"image/png", "render": b"label-map"}])
@@ -126,5 +126,5 @@ def test_the_label_map_is_the_answer_as_a_picture(load: Callable[[str], Worker])
         assert np.array_equal(coco_mask.decode(segment["rle"]).astype(bool), label_map == segment["index"])
 
 
-def test_classification_has_no_picture_to_give(load: Callable[[str], Worker]) -> None:
+def test_classification_has_no_image_to_give(load: Callable[[str], Worker]) -> None:
     assert load("tiny-image").answer([{**ROWS[0], "accept": b"image/png"}])[0][0] == 406

@@ -13,7 +13,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from deploy.configuration import PROJECT
 from handlers.vision.transform import ImageTransform
-from tests.inputs import PICTURES
+from tests.inputs import IMAGES
 from train.core.experiment import load
 from train.core.published_weights import check_hash, state_dict
 
@@ -34,9 +34,9 @@ def test_the_same_top_5_as_torchvision(artifact: Path) -> None:
     exported = mobilenet_v2(**description["architecture"]["arguments"])
     exported.load_state_dict(load_file(artifact / description["weights"]))
     transform = ImageTransform.from_dict(description["preprocessing"])
-    for picture in PICTURES:
-        expected = reference.eval()(weights.transforms()(picture)[None]).softmax(1)[0]
-        found = exported.eval()(transform(pil_to_tensor(picture))[None]).softmax(1)[0]
+    for image in IMAGES:
+        expected = reference.eval()(weights.transforms()(image)[None]).softmax(1)[0]
+        found = exported.eval()(transform(pil_to_tensor(image))[None]).softmax(1)[0]
         assert found.topk(5).indices.tolist() == expected.topk(5).indices.tolist()
         torch.testing.assert_close(found, expected, atol=2e-2, rtol=0)
     assert description["labels"] == weights.meta["categories"]

@@ -15,7 +15,7 @@ from torchvision.ops import box_iou, masks_to_boxes
 from torchvision.transforms import v2
 from typer.testing import CliRunner
 
-from tests.train.pictures import write_folders
+from tests.train.images import write_folders
 from train.__main__ import app
 from train.plots.augmentations import TILE, write_grid
 from train.vision.augmentation import ELASTIC_SIGMA, Augmentation, elastic_alpha
@@ -60,13 +60,13 @@ def scene(with_masks: bool) -> tuple[tv_tensors.Image, dict[str, Tensor]]:
 
 
 def drawn_boxes(image: Tensor, labels: Tensor) -> Tensor:
-    """The boxes around what is bright in the picture itself: the reference."""
+    """The boxes around what is bright in the image itself: the reference."""
     bright = image.as_subclass(Tensor)[labels - 1] > 127
     return masks_to_boxes(bright) + torch.tensor([0, 0, 1, 1])
 
 
 @pytest.mark.parametrize("name", GEOMETRY)
-def test_with_masks_boxes_fit_the_object_in_the_picture(name: str) -> None:
+def test_with_masks_boxes_fit_the_object_in_the_image(name: str) -> None:
     torch.manual_seed(0)
     pipeline = Augmentation(**{**STILL, **GEOMETRY[name]}).with_boxes()
     moved = 0
@@ -81,14 +81,14 @@ def test_with_masks_boxes_fit_the_object_in_the_picture(name: str) -> None:
         assert (boxes[:, [1, 3]] <= SIZE[0]).all()
         if len(boxes) and visible.all():
             difference = (drawn_boxes(out, found["labels"]) - boxes).abs().max()
-            assert difference <= 1.5  # pixels: masks move by the nearest one, the picture is interpolated
+            assert difference <= 1.5  # pixels: masks move by the nearest one, the image is interpolated
             moved += not torch.equal(out.as_subclass(Tensor), image.as_subclass(Tensor))
     assert moved >= 3
 
 
 @pytest.mark.parametrize("name", ["flip", "vertical flip", "translate", "scale", "rotate", "shear", "perspective"])
 def test_without_masks_boxes_hold_the_object(name: str) -> None:
-    """Exactly where sides stay parallel to the picture's; around the moved corners where they do not."""
+    """Exactly where sides stay parallel to the image's; around the moved corners where they do not."""
     torch.manual_seed(1)
     pipeline = Augmentation(**{**STILL, **GEOMETRY[name]}).with_boxes()
     for _ in range(12):
@@ -111,7 +111,7 @@ def test_elastic_takes_boxes_at_the_border() -> None:
     assert all((box - boxes).abs().max() < 8 for box in found)
 
 
-def test_what_left_the_picture_leaves_the_target() -> None:
+def test_what_left_the_image_leaves_the_target() -> None:
     torch.manual_seed(0)
     pipeline = Augmentation(**{**STILL, "translate": 1.0}).with_boxes()
     counts = []
@@ -138,7 +138,7 @@ def test_a_classification_pipeline_gives_uint8_of_the_size_and_changes_colours()
     assert torch.equal(image, before)
 
 
-def test_without_augmentation_the_picture_is_only_resized() -> None:
+def test_without_augmentation_the_image_is_only_resized() -> None:
     image = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
     assert torch.equal(Augmentation(**STILL).pipeline((32, 32))(image), image)
 
@@ -189,7 +189,7 @@ def test_noise_has_the_level_and_the_spectrum_asked_for(exponent: float) -> None
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
-def test_a_noisy_picture_keeps_dtype_shape_and_range(dtype: torch.dtype) -> None:
+def test_a_noisy_image_keeps_dtype_shape_and_range(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     whole = torch.full((3, 65, 64), 128, dtype=torch.uint8)
     image = whole if dtype == torch.uint8 else whole.to(dtype) / 255

@@ -17,7 +17,7 @@ from train.demo.shapes.shapes import SHAPES
 from train.vision.coco import BACKGROUND, read
 from train.vision.coco_masks import InvalidMask, read_mask
 from train.vision.detection.augmentation import DetectionAugmentation
-from train.vision.detection.data import CocoData, CocoPictures, CocoSettings
+from train.vision.detection.data import CocoData, CocoImages, CocoSettings
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,10 @@ def test_boxes_labels_and_masks_are_those_pycocotools_reads(source: dict[str, Pa
     file = read(source["annotations"], source["images"], masks=True, decode=True)
     assert not len(file.findings)
     assert file.labels == [BACKGROUND, *SHAPES]
-    pictures = CocoPictures(file.pictures, masks=True, crowds=True)
-    assert len(pictures) == len(reference.imgs) == 6
-    for number in range(len(pictures)):
-        image, target = pictures[number]
+    images = CocoImages(file.images, masks=True, crowds=True)
+    assert len(images) == len(reference.imgs) == 6
+    for number in range(len(images)):
+        image, target = images[number]
         wanted = reference.loadAnns(reference.getAnnIds(number))
         assert image.shape == (3, reference.imgs[number]["height"], reference.imgs[number]["width"])
         for position, annotation in enumerate(wanted):
@@ -106,7 +106,7 @@ def test_hostile_run_lengths_never_reach_the_decoder() -> None:
         assert coco_mask.decode(mask).shape == (3, 3)
 
 
-def a_picture(path: Path, size: tuple[int, int] = (40, 30), orientation: int | None = None) -> None:
+def a_image(path: Path, size: tuple[int, int] = (40, 30), orientation: int | None = None) -> None:
     exif = Image.Exif()
     if orientation:
         exif[0x0112] = orientation
@@ -115,16 +115,16 @@ def a_picture(path: Path, size: tuple[int, int] = (40, 30), orientation: int | N
 
 def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
     for name in ("good.jpg", "empty.jpg", "cut.jpg", "small.jpg"):
-        a_picture(tmp_path / name)
-    a_picture(tmp_path / "turned.jpg", orientation=6)
+        a_image(tmp_path / name)
+    a_image(tmp_path / "turned.jpg", orientation=6)
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:-200])
-    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "text.jpg").write_text("not an image")
     names = ["good", "empty", "cut", "small", "turned", "text", "gone"]
     images: list[Any] = [
         {"id": number, "file_name": f"{name}.jpg", "width": 40, "height": 30} for number, name in enumerate(names)
     ]
     images[3]["width"] = 80
-    images += [{"id": 0, "file_name": "again.jpg"}, "picture", {"file_name": "no-id.jpg"}]
+    images += [{"id": 0, "file_name": "again.jpg"}, "image", {"file_name": "no-id.jpg"}]
     base = {"image_id": 0, "category_id": 7, "bbox": [1, 2, 10, 10]}
     wrong = [
         {**base, "bbox": [1, 2, 0, 10]},
@@ -149,32 +149,32 @@ def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
     file = read(path, tmp_path, masks=False, decode=True)
 
     assert file.labels == [BACKGROUND, "dog", "cat"]
-    assert [picture.path.name for picture in file.pictures] == ["good.jpg", "empty.jpg"]
-    good, empty = file.pictures
+    assert [image.path.name for image in file.images] == ["good.jpg", "empty.jpg"]
+    good, empty = file.images
     assert [(a.label, a.box, a.crowd) for a in good.annotations] == [
         (2, (1, 2, 11, 12), False),
         (2, (0, 0, 40, 15), True),
     ]
     assert not empty.annotations
     counts = dict(file.findings.counts)
-    assert counts.pop("picture: wanted {id, file_name}") == 2
+    assert counts.pop("image: wanted {id, file_name}") == 2
     assert counts.pop("annotation: wanted {image_id, category_id, …}") == 3
     assert counts.pop("annotation: bbox is not four numbers") == 2
     for kind in (
-        "picture: its id is there twice",
-        "picture: of another size than annotated",
-        "picture: not an image",
-        "picture: no such file",
+        "image: its id is there twice",
+        "image: of another size than annotated",
+        "image: not an image",
+        "image: no such file",
         "annotation: its box has no area",
-        "annotation: its box lies outside the picture",
+        "annotation: its box lies outside the image",
         "annotation: category_id 8 is not in the file",
-        "annotation: its picture is not in the file",
-        "annotation: its picture is left out",
+        "annotation: its image is not in the file",
+        "annotation: its image is left out",
     ):
-        # The turned picture is 30 × 40 upright, so it is of another size as well.
+        # The turned image is 30 × 40 upright, so it is of another size as well.
         assert counts.pop(kind) == (2 if kind.endswith("than annotated") else 1), kind
     [(kind, count)] = counts.items()
-    assert kind.startswith("picture: broken: ")
+    assert kind.startswith("image: broken: ")
     assert count == 1
     assert "gone.jpg" in str(file.findings)
     assert "annotation 11 of good.jpg" in str(file.findings)
@@ -237,11 +237,11 @@ def test_categories_of_another_file_are_matched_by_name(source: dict[str, Path],
     path.write_text(json.dumps(values))
     first = read(source["annotations"], source["images"], masks=False, decode=False)
     other = read(path, source["images"], masks=False, decode=False, labels=first.labels)
-    assert other.pictures == first.pictures
+    assert other.images == first.images
     assert other.findings.counts == {"annotation: its category is not one of those trained on": 1}
 
 
-def test_training_leaves_crowds_out_and_keeps_empty_pictures(source: dict[str, Path], tmp_path: Path) -> None:
+def test_training_leaves_crowds_out_and_keeps_empty_images(source: dict[str, Path], tmp_path: Path) -> None:
     values = json.loads(source["annotations"].read_text())
     values["annotations"] = [a for a in values["annotations"] if a["image_id"] != 1]
     for entry in values["annotations"]:
@@ -249,8 +249,8 @@ def test_training_leaves_crowds_out_and_keeps_empty_pictures(source: dict[str, P
     path = tmp_path / "crowds.json"
     path.write_text(json.dumps(values))
     file = read(path, source["images"], masks=True, decode=False)
-    training = CocoPictures(file.pictures, masks=True, crowds=False)
-    measured = CocoPictures(file.pictures, masks=True, crowds=True)
+    training = CocoImages(file.images, masks=True, crowds=False)
+    measured = CocoImages(file.images, masks=True, crowds=True)
     assert training[1][1]["boxes"].shape == (0, 4)
     assert training[1][1]["masks"].shape[0] == 0
     assert training[2][1]["labels"].shape == (0,)
@@ -284,8 +284,8 @@ def test_augmentation_keeps_boxes_around_their_masks(further: dict[str, float] |
     assert moved > 20
 
 
-def test_pictures_are_read_upright(tmp_path: Path) -> None:
-    a_picture(tmp_path / "turned.jpg", orientation=6)
+def test_images_are_read_upright(tmp_path: Path) -> None:
+    a_image(tmp_path / "turned.jpg", orientation=6)
     entry = {"id": 1, "file_name": "turned.jpg", "width": 30, "height": 40}
     annotation = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 40]}
     path = tmp_path / "turned.json"
@@ -294,4 +294,4 @@ def test_pictures_are_read_upright(tmp_path: Path) -> None:
     )
     file = read(path, tmp_path, masks=False, decode=True)
     assert not len(file.findings)
-    assert CocoPictures(file.pictures, masks=False, crowds=True)[0][0].shape == (3, 40, 30)
+    assert CocoImages(file.images, masks=False, crowds=True)[0][0].shape == (3, 40, 30)

@@ -13,7 +13,7 @@ from sklearn.datasets import load_sample_image
 
 Photograph = NDArray[np.uint8]
 
-# Only what lies in the wheels: skimage.data's other pictures are downloaded. Pictures of coins, clocks and the like
+# Only what lies in the wheels: skimage.data's other images are downloaded. Images of coins, clocks and the like
 # are left out, since they show the very shapes that are drawn over them.
 _PHOTOGRAPHS: dict[str, Callable[[], Photograph]] = {
     "astronaut": skimage.data.astronaut,

@@ -1,4 +1,4 @@
-"""Batches of pictures and labels for training, from a data set of one's own."""
+"""Batches of images and labels for training, from a data set of one's own."""
 
 from __future__ import annotations
 
@@ -22,34 +22,32 @@ from train.core.file_list import Example, FileList
 from train.core.labelled_files import FileReader, list_folders, list_table
 from train.core.run import Run, is_first_process
 from train.vision.classification.hf_datasets import DatasetReader, is_dataset, list_dataset
-from train.vision.images import SUFFIXES, Read, Unreadable, read_picture, unreadable
+from train.vision.images import SUFFIXES, Read, Unreadable, read_image, unreadable
 
-# Pictures whose colours the mean and the deviation are measured on.
+# Images whose colours the mean and the deviation are measured on.
 MEASURED = 512
 WAIT_S = 0.5
-# Neighbours that may stand in for an unreadable picture; a folder that is gone altogether ends the training.
+# Neighbours that may stand in for an unreadable image; a folder that is gone altogether ends the training.
 TRIES = 100
 
 
 class DataSettings(StrictModel):
-    """Where the pictures are and how they come in batches."""
+    """Where the images are and how they come in batches."""
 
     folder: Path = Field(description="of class folders, of split folders that hold them, or a Hugging Face dataset")
-    labels: Path | None = Field(default=None, description="a CSV file beside the pictures: file,<task>…[,split]")
+    labels: Path | None = Field(default=None, description="a CSV file beside the images: file,<task>…[,split]")
     tasks: list[str] | None = Field(default=None, description="the columns to learn; by default all of a CSV file")
-    validation: float = Field(default=0.15, gt=0, lt=1, description="part of the pictures, where no split is given")
+    validation: float = Field(default=0.15, gt=0, lt=1, description="part of the images, where no split is given")
     test: float = Field(default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then")
     check: bool = Field(default=True, description="every file, before the first epoch")
-    batch_size: int = Field(default=32, ge=1, description="pictures for each step, over all processes together")
-    workers: int | None = Field(
-        default=None, ge=0, description="that load pictures, a process; by default by the cores"
-    )
+    batch_size: int = Field(default=32, ge=1, description="images for each step, over all processes together")
+    workers: int | None = Field(default=None, ge=0, description="that load images, a process; by default by the cores")
 
     def reader(self) -> Read:
         return DatasetReader(self.folder) if is_dataset(self.folder) else FileReader(self.folder)
 
     def listed(self) -> FileList:
-        """All pictures with their labels, not yet checked or divided. Raises ExperimentError."""
+        """All images with their labels, not yet checked or divided. Raises ExperimentError."""
         if is_dataset(self.folder):
             return list_dataset(DatasetReader(self.folder), self.tasks)
         if self.labels is None:
@@ -58,7 +56,7 @@ class DataSettings(StrictModel):
         return list_table(self.folder, table, self.tasks)
 
     def prepare(self, run: Run, seed: int, transform: ImageTransform) -> tuple[FileList, dict[str, Any]]:
-        """The run's pictures and data.json: listed, checked, divided and measured once, by the first process.
+        """The run's images and data.json: listed, checked, divided and measured once, by the first process.
 
         They stay with the run, so that what was held out stays so when it is resumed.
         """
@@ -92,12 +90,12 @@ def report(listed: FileList) -> None:
 def colours(
     examples: Sequence[Example], read: Read, transform: ImageTransform, seed: int
 ) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, of images in [0, 1], over pixels of up to MEASURED pictures."""
+    """Mean and standard deviation of each channel, of images in [0, 1], over pixels of up to MEASURED images."""
     chosen = np.random.default_rng(seed).permutation(len(examples))[:MEASURED]
     count, total, squares = 0, torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     for number in chosen:
         try:
-            image = read_picture(read(examples[number].file))
+            image = read_image(read(examples[number].file))
         except (Unreadable, OSError):
             continue  # named when its turn comes in training
         pixels = transform.geometry(image).double().flatten(1) / 255
@@ -105,7 +103,7 @@ def colours(
         total += pixels.sum(dim=1)
         squares += pixels.square().sum(dim=1)
     if not count:
-        raise ExperimentError(f"data: none of {len(chosen)} pictures for training could be read")
+        raise ExperimentError(f"data: none of {len(chosen)} images for training could be read")
     mean = total / count
     std = (squares / count - mean.square()).clamp_min(1e-6).sqrt()
     return [round(value, 4) for value in mean.tolist()], [round(value, 4) for value in std.tolist()]
@@ -114,7 +112,7 @@ def colours(
 class Batch(NamedTuple):
     """images: uint8 (N, 3, H, W). labels: int64 (N, tasks). positions: int64 (N,), in the list of the split.
 
-    lost: how many pictures that belong here could not be read.
+    lost: how many images that belong here could not be read.
     """
 
     images: Tensor
@@ -124,7 +122,7 @@ class Batch(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One picture of a batch; image is None where it could not be read."""
+    """One image of a batch; image is None where it could not be read."""
 
     image: Tensor | None
     labels: Tensor
@@ -132,12 +130,12 @@ class Item(NamedTuple):
     lost: int
 
 
-class Pictures(Dataset[Item]):
-    """Pictures of one split as they go into a batch. One that has become unreadable is named, and is left out.
+class Images(Dataset[Item]):
+    """Images of one split as they go into a batch. One that has become unreadable is named, and is left out.
 
     transform: uint8 (3, H, W) of any size → uint8 (3, height, width).
-    side: as read_picture's.
-    replace: put the next readable picture in the place of one that is not, so that batches keep their size.
+    side: as read_image's.
+    replace: put the next readable image in the place of one that is not, so that batches keep their size.
     """
 
     def __init__(
@@ -163,7 +161,7 @@ class Pictures(Dataset[Item]):
         lost = 0
         for position in self.candidates(index):
             try:
-                image = read_picture(self.read(self.files[position]), self.side)
+                image = read_image(self.read(self.files[position]), self.side)
             except (Unreadable, OSError) as error:
                 say(f"[red]left out[/red] {self.files[position]}: {error}")
                 lost += 1
@@ -172,8 +170,8 @@ class Pictures(Dataset[Item]):
         return Item(None, self.labels[index], index, lost)
 
     def seen(self, position: int) -> Tensor:
-        """The picture as the network sees it, uint8 (3, height, width)."""
-        return self.transform(read_picture(self.read(self.files[position]), self.side))
+        """The image as the network sees it, uint8 (3, height, width)."""
+        return self.transform(read_image(self.read(self.files[position]), self.side))
 
     def candidates(self, index: int) -> Iterator[int]:
         tries = min(TRIES, len(self)) if self.replace else 1
@@ -192,9 +190,9 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 class EvaluationBatches(Sampler[list[int]]):
-    """Every picture once, in batches of about `size` over all processes, each process with its share of each batch.
+    """Every image once, in batches of about `size` over all processes, each process with its share of each batch.
 
-    Processes have equally many batches, and, unlike with torch's DistributedSampler, no picture comes twice: metrics
+    Processes have equally many batches, and, unlike with torch's DistributedSampler, no image comes twice: metrics
     over several processes are those of one.
     """
 
@@ -239,39 +237,37 @@ class ImageData(LightningDataModule):
         """The split to test on: validation where none was kept for it."""
         return "test" if self.listed.of("test") else "validation"
 
-    def pictures(self, split: str) -> Pictures:
+    def images(self, split: str) -> Images:
         examples, read = self.listed.of(split), self.settings.reader()
         if split == "train":
             height, width = size_of(self.transform)
-            return Pictures(self.listed, examples, read, self.augmentation, 2 * max(height, width), replace=True)
-        return Pictures(self.listed, examples, read, self.transform.geometry)
+            return Images(self.listed, examples, read, self.augmentation, 2 * max(height, width), replace=True)
+        return Images(self.listed, examples, read, self.transform.geometry)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        pictures = self.pictures("train")
+        images = self.images("train")
         rank, processes = self.share
         size, rest = divmod(self.settings.batch_size, processes)
         if rest or not size:
             raise ExperimentError(
                 f"data.batch_size: {self.settings.batch_size} cannot be shared by {processes} processes"
             )
-        # A last, smaller batch would pull as hard as a whole one; one of a single picture breaks batch-norm.
-        drop = len(pictures) >= self.settings.batch_size
+        # A last, smaller batch would pull as hard as a whole one; one of a single image breaks batch-norm.
+        drop = len(images) >= self.settings.batch_size
         # The same order for any number of processes: each takes its share of the same batches.
         sampler: DistributedSampler[Item] = DistributedSampler(
-            pictures, processes, rank, shuffle=True, seed=self.seed, drop_last=drop
+            images, processes, rank, shuffle=True, seed=self.seed, drop_last=drop
         )
-        return DataLoader(pictures, size, sampler=sampler, drop_last=drop, **self.loading(processes))
+        return DataLoader(images, size, sampler=sampler, drop_last=drop, **self.loading(processes))
 
     def evaluation(self, split: str) -> DataLoader[Any]:
-        """Every picture of `split` once, in the order of the list."""
-        pictures = self.pictures(split)
+        """Every image of `split` once, in the order of the list."""
+        images = self.images(split)
         rank, processes = self.share
-        if len(pictures) < processes:
-            raise ExperimentError(
-                f"data: {len(pictures)} pictures for {split} cannot be shared by {processes} processes"
-            )
-        batches = EvaluationBatches(len(pictures), self.settings.batch_size, rank, processes)
-        return DataLoader(pictures, batch_sampler=batches, **self.loading(processes))
+        if len(images) < processes:
+            raise ExperimentError(f"data: {len(images)} images for {split} cannot be shared by {processes} processes")
+        batches = EvaluationBatches(len(images), self.settings.batch_size, rank, processes)
+        return DataLoader(images, batch_sampler=batches, **self.loading(processes))
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self.evaluation("validation")
@@ -286,7 +282,7 @@ class ImageData(LightningDataModule):
 
 
 def size_of(transform: ImageTransform) -> tuple[int, int]:
-    """(height, width) of what the network sees. ValueError where that depends on the picture."""
+    """(height, width) of what the network sees. ValueError where that depends on the image."""
     if transform.crop is not None:
         return transform.crop
     if isinstance(transform.resize, int):

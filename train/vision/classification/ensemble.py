@@ -60,7 +60,7 @@ class Ensemble(Experiment):
     """members: runs or artifact folders of image classifiers with the same classes and the same transform.
 
     weights: of the members, positive; equal by default. average: of the probabilities, or of the logits.
-    held_out: a run, on whose pictures held out the ensemble and each member are measured; the members should not have
+    held_out: a run, on whose images held out the ensemble and each member are measured; the members should not have
         been trained on them. By default the first member that is a run.
     """
 
@@ -126,7 +126,7 @@ class Ensemble(Experiment):
                     problems.append(f"{path}: {key} is {got}; wanted {wanted} as the first has")
         if problems:
             listed = "\n  ".join(problems)
-            raise ExperimentError(f"members: they must see the same picture and name the same classes\n  {listed}")
+            raise ExperimentError(f"members: they must see the same image and name the same classes\n  {listed}")
 
     def measure(
         self, network: Network, members: list[Member], tasks: dict[str, list[str]]
@@ -135,7 +135,7 @@ class Ensemble(Experiment):
         runs = [path for path in self.members if not (path / "artifact.json").is_file()]
         path = self.held_out or next(iter(runs), None)
         if path is None:
-            print(f"{self.name}: not measured; held_out names a run with pictures to do it on")
+            print(f"{self.name}: not measured; held_out names a run with images to do it on")
             return {}, {}
         experiment, run = classification(path, "held_out")
         _, data = experiment.restore(run)

@@ -24,7 +24,7 @@ DIGITS = 4
 class Evaluation:
     """tasks: each with its classes. probabilities: float32 (N, classes) of each task. labels: int64 (N, tasks).
 
-    positions: of the N pictures, in the list of their split. lost: pictures that could not be read.
+    positions: of the N images, in the list of their split. lost: images that could not be read.
     loss: cross-entropy, in nats, the sum over the tasks.
     """
 
@@ -50,7 +50,7 @@ class Evaluation:
             **{name: mean(values[name] for values in found.values()) for name in ("accuracy", "f1")},
             "tasks": found,
         }
-        counts = {"pictures": len(self.labels), "unreadable": self.lost}
+        counts = {"images": len(self.labels), "unreadable": self.lost}
         return {
             "loss": round(self.loss, DIGITS),
             **(several if len(found) > 1 else next(iter(found.values()))),
@@ -72,7 +72,7 @@ class Evaluation:
                 },
                 "confidence deciles": [round(float(value), DIGITS) for value in deciles],
             }
-        return {"pictures": len(self.labels), **({"tasks": found} if len(found) > 1 else next(iter(found.values())))}
+        return {"images": len(self.labels), **({"tasks": found} if len(found) > 1 else next(iter(found.values())))}
 
 
 def mean(values: Any) -> float:
@@ -99,7 +99,7 @@ def evaluate(
                 logits = network(images_NCHW.contiguous(memory_format=torch.channels_last))
                 found.append((logits.float().cpu(), batch.labels, batch.positions))
     if not found:
-        raise ValueError(f"none of the {lost} pictures for {name} could be read")
+        raise ValueError(f"none of the {lost} images for {name} could be read")
     logits, labels, positions = (torch.cat(parts) for parts in zip(*found, strict=True))
     by_task = dict(zip(tasks, logits.split(sizes, dim=1), strict=True))
     losses = [F.cross_entropy(part, labels[:, number]) for number, part in enumerate(by_task.values())]

@@ -1,4 +1,4 @@
-"""`system: image-classification`: any torchvision classifier, fine-tuned on pictures of one's own."""
+"""`system: image-classification`: any torchvision classifier, fine-tuned on images of one's own."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from train.vision.classification.mixing import Mixing
 from train.vision.classification.models import Frozen, find_weights, load_published
 from train.vision.classification.module import ImageClassifier, Learning
 from train.vision.classification.plots import write_confusion, write_examples, write_precision_recall
-from train.vision.images import Unreadable, read_picture
+from train.vision.images import Unreadable, read_image
 
-# The side of what is kept of a picture's shorter one, as ImageNet's models are evaluated: 224 of 256.
+# The side of what is kept of an image's shorter one, as ImageNet's models are evaluated: 224 of 256.
 CENTRE = 0.875
 SAMPLE_SIZE = (1024, 1024)
 
@@ -46,7 +46,7 @@ class ImageClassification(Staged):
     weights: of torchvision's enum for the model, such as IMAGENET1K_V1 or DEFAULT; null trains from nothing.
     image_size: the side of the square the network sees, in pixels.
     frozen: "statistics" keeps batch-norm as published, "backbone" everything but the new head.
-    class_weights: "balanced" counts a picture the more, the rarer its class is in training.
+    class_weights: "balanced" counts an image the more, the rarer its class is in training.
     task_weights: of a task's loss in the sum of all; 1 by default.
     arguments: of the model's builder, such as {dropout: 0.3}.
     """
@@ -74,7 +74,7 @@ class ImageClassification(Staged):
         self.check_tasks(listed)
         counts = ", ".join(f"{number} {split}" for split, number in found["files"].items())
         if is_first_process():
-            print(f"{self.name}: {self.model} on {counts} pictures")
+            print(f"{self.name}: {self.model} on {counts} images")
         transform = self.transform(found)
         module = ImageClassifier(
             self.model,
@@ -108,8 +108,8 @@ class ImageClassification(Staged):
 
     def plot(self, run: Run, data: ImageData, split: str, found: Evaluation) -> None:
         """Write the run's plots, for each task where there are several."""
-        pictures = data.pictures(split)
-        files = [pictures.files[position] for position in found.positions]
+        images = data.images(split)
+        files = [images.files[position] for position in found.positions]
         for number, (task, classes) in enumerate(found.tasks.items()):
             labels, probabilities = found.labels[:, number], found.probabilities[task]
             prefix = f"{file_name(task)}-" if len(found.tasks) > 1 else ""
@@ -121,7 +121,7 @@ class ImageClassification(Staged):
                 labels,
                 probabilities,
                 classes,
-                lambda index: pictures.seen(int(found.positions[index])),
+                lambda index: images.seen(int(found.positions[index])),
             )
 
     def export(self, run: Run, folder: Path) -> None:
@@ -152,7 +152,7 @@ class ImageClassification(Staged):
                 preprocessing=preprocessing,
                 metrics=metrics,
                 training={
-                    "pictures": {split: len(data.listed.of(split)) for split in SPLITS},
+                    "images": {split: len(data.listed.of(split)) for split in SPLITS},
                     "unreadable": len(data.listed.bad),
                     **fitted,
                     **self.model_dump(mode="json", exclude={"name", "system", "data"}),
@@ -161,7 +161,7 @@ class ImageClassification(Staged):
             ).write(folder, weights, self.sample(data, Path(temporary)), sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw pictures of the data set, each beside what training makes of it, mixed with others where it mixes."""
+        """Draw images of the data set, each beside what training makes of it, mixed with others where it mixes."""
         seed_everything(self.seed, verbose=False)
         listed = self.data.listed()
         read = self.data.reader()
@@ -170,7 +170,7 @@ class ImageClassification(Staged):
         samples: list[tuple[Tensor, dict[str, Any]]] = []
         for number in chosen:
             try:
-                samples.append((read_picture(read(listed.examples[number].file)), {}))
+                samples.append((read_image(read(listed.examples[number].file)), {}))
             except (Unreadable, OSError):
                 continue  # the training's own check names it
             if len(samples) == count:
@@ -196,7 +196,7 @@ class ImageClassification(Staged):
 
     @property
     def builder_arguments(self) -> dict[str, Any]:
-        """With the size of picture that a vision transformer is built for."""
+        """With the size of image that a vision transformer is built for."""
         own = {"image_size": self.image_size} if self.model.startswith("vit_") else {}
         return {**own, **self.arguments}
 
@@ -232,23 +232,23 @@ class ImageClassification(Staged):
             )
 
     def sample(self, data: ImageData, folder: Path) -> Path:
-        """A picture held out, as a file that a request can hold."""
-        pictures = data.pictures(data.held_out)
-        for file in pictures.files:
+        """An image held out, as a file that a request can hold."""
+        images = data.images(data.held_out)
+        for file in images.files:
             try:
-                image = read_picture(pictures.read(file))
+                image = read_image(images.read(file))
             except (Unreadable, OSError):
                 continue
             path = folder / "sample.jpg"
-            picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-            picture.thumbnail(SAMPLE_SIZE)
-            picture.save(path, quality=92)
+            shown = Image.fromarray(image.permute(1, 2, 0).numpy())
+            shown.thumbnail(SAMPLE_SIZE)
+            shown.save(path, quality=92)
             return path
-        raise ExperimentError("data: none of the pictures held out could be read")
+        raise ExperimentError("data: none of the images held out could be read")
 
 
 def balanced(listed: FileList) -> dict[str, list[float]]:
-    """Weights of each task's classes, in inverse proportion to their pictures for training; of mean 1 over pictures."""
+    """Weights of each task's classes, in inverse proportion to their images for training; of mean 1 over images."""
     found = {}
     for task, counts in listed.counts("train").items():
         total = sum(counts.values())

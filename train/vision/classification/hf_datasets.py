@@ -16,7 +16,7 @@ def is_dataset(folder: Path) -> bool:
 
 
 class DatasetReader:
-    """Reads pictures by `<split>/<row>`: their encoded bytes, which are not decoded here."""
+    """Reads images by `<split>/<row>`: their encoded bytes, which are not decoded here."""
 
     def __init__(self, folder: Path) -> None:
         from datasets import Dataset, Image, load_from_disk
@@ -26,19 +26,19 @@ class DatasetReader:
         features = next(iter(self.parts.values())).features
         columns = [name for name, feature in features.items() if isinstance(feature, Image)]
         if len(columns) != 1:
-            raise ExperimentError(f"data.folder: wanted one column of pictures in {folder}; got {columns or 'none'}")
+            raise ExperimentError(f"data.folder: wanted one column of images in {folder}; got {columns or 'none'}")
         self.column = columns[0]
         self.features = features
-        self.pictures = {
+        self.images = {
             name: part.select_columns([self.column]).cast_column(self.column, Image(decode=False))
             for name, part in self.parts.items()
         }
 
     def __call__(self, file: str) -> bytes:
         name, _, row = file.rpartition("/")
-        stored = self.pictures[name][int(row)][self.column]
+        stored = self.images[name][int(row)][self.column]
         if stored is None:
-            raise OSError("the row has no picture")
+            raise OSError("the row has no image")
         data: bytes = stored["bytes"] or Path(stored["path"]).read_bytes()
         return data
 

@@ -37,7 +37,7 @@ class Learning(StrictModel):
 class ImageClassifier(LightningModule):
     """What is in its hyper-parameters rebuilds it: `ImageClassifier.load_from_checkpoint(path, weights_only=True)`.
 
-    Logs `<stage>/loss`, `<stage>/accuracy` (of all pictures) and `<stage>/f1` (the mean of the classes'), for train,
+    Logs `<stage>/loss`, `<stage>/accuracy` (of all images) and `<stage>/f1` (the mean of the classes'), for train,
     val and test; with several tasks, `<stage>/accuracy/<task>` and so on beside the mean over the tasks.
     """
 
@@ -56,7 +56,7 @@ class ImageClassifier(LightningModule):
     ) -> None:
         """tasks: each with its classes. transform: of evaluation, as ImageTransform.to_dict gives it.
 
-        class_weights: of each task, as many as its classes; a picture counts in the loss as its class does.
+        class_weights: of each task, as many as its classes; an image counts in the loss as its class does.
         task_weights: of the tasks' losses in their sum; 1 by default.
         """
         super().__init__()
@@ -144,7 +144,7 @@ class ImageClassifier(LightningModule):
         self.record(stage, logits, labels, losses, self.total(losses))
 
     def count_lost(self, stage: str, batch: Batch) -> None:
-        """Pictures of an epoch that could not be read."""
+        """Images of an epoch that could not be read."""
         number = float(batch.lost)
         self.log(
             f"{stage}/unreadable",

@@ -1,4 +1,4 @@
-"""What a classifier got right and wrong, to look at: confusion matrix, precision–recall curves, pictures, a table."""
+"""What a classifier got right and wrong, to look at: confusion matrix, precision–recall curves, images, a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Indices = NDArray[np.int64]
 
 
 def write_confusion(path: Path, labels: Indices, probabilities: Matrix, classes: Sequence[str]) -> None:
-    """Rows are true, columns predicted; colours are parts of the row, numbers are pictures."""
+    """Rows are true, columns predicted; colours are parts of the row, numbers are images."""
     counts = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(classes)))
     parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(20.0, max(4.0, 0.4 * len(classes) + 2))
@@ -30,7 +30,7 @@ def write_confusion(path: Path, labels: Indices, probabilities: Matrix, classes:
     axes = figure.subplots()
     shown = axes.imshow(parts, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(shown, label="part of the true class")
-    axes.set(xlabel="predicted", ylabel="true", title=f"{len(labels)} pictures")
+    axes.set(xlabel="predicted", ylabel="true", title=f"{len(labels)} images")
     if len(classes) <= MOST_NAMES:
         axes.set_xticks(range(len(classes)), classes, rotation=90)
         axes.set_yticks(range(len(classes)), classes)
@@ -62,11 +62,11 @@ def write_examples(
     labels: Indices,
     probabilities: Matrix,
     classes: Sequence[str],
-    picture: Callable[[int], Tensor],
+    image: Callable[[int], Tensor],
 ) -> None:
-    """Pictures with what was predicted: first the mistakes the model was surest of, then others in their order.
+    """Images with what was predicted: first the mistakes the model was surest of, then others in their order.
 
-    picture: position → uint8 (3, H, W) as the network saw it.
+    image: position → uint8 (3, H, W) as the network saw it.
     """
     predicted = probabilities.argmax(1)
     sure = probabilities.max(1)
@@ -75,9 +75,9 @@ def write_examples(
     half = COLUMNS * ROWS // 2
     chosen = (wrong[: max(half, COLUMNS * ROWS - len(right))] + right)[: COLUMNS * ROWS]
     figure = Figure((2.2 * COLUMNS, 2.5 * ROWS), layout="constrained")
-    figure.suptitle(f"{len(wrong)} of {len(labels)} pictures are wrong (red); the surest mistakes come first")
+    figure.suptitle(f"{len(wrong)} of {len(labels)} images are wrong (red); the surest mistakes come first")
     for axes, index in zip(figure.subplots(ROWS, COLUMNS).flat, chosen, strict=False):
-        axes.imshow(picture(index).permute(1, 2, 0).numpy())
+        axes.imshow(image(index).permute(1, 2, 0).numpy())
         is_right = predicted[index] == labels[index]
         text = f"{classes[predicted[index]]} {sure[index]:.2f}"
         text += "" if is_right else f"\ntrue: {classes[labels[index]]}"

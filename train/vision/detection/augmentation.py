@@ -1,4 +1,4 @@
-"""Augmentation that moves boxes and masks with the picture."""
+"""Augmentation that moves boxes and masks with the image."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from train.core.config import StrictModel
 from train.vision.augmentation import Augmentation as Further
 from train.vision.augmentation import BoxesFromMasks
 
-# ImageNet's mean around a picture that is zoomed out, nothing around its masks.
+# ImageNet's mean around an image that is zoomed out, nothing around its masks.
 MEAN_COLOUR = {tv_tensors.Image: (124, 116, 104), "others": 0}
 
 
 class DetectionAugmentation(StrictModel):
     """SSD's augmentation (Liu et al. 2016, section 2.2) by torchvision: each step with a probability of its own.
 
-    zoom_out puts the picture onto a larger canvas, up to `largest` times as wide; crop keeps a part in which some
+    zoom_out puts the image onto a larger canvas, up to `largest` times as wide; crop keeps a part in which some
     object shows at least by a drawn overlap; together they are scale jitter, whatever the network resizes to.
     """
 
     flip: float = Field(default=0.5, ge=0, le=1, description="probability; 0 where left and right differ in meaning")
     zoom_out: float = Field(default=0.3, ge=0, le=1, description="probability")
-    largest: float = Field(default=2.0, ge=1, description="of the canvas of zoom_out, over the picture")
+    largest: float = Field(default=2.0, ge=1, description="of the canvas of zoom_out, over the image")
     crop: float = Field(default=0.5, ge=0, le=1, description="probability")
     colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of light and colour")
     further: Further | None = Field(

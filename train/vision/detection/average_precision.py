@@ -53,14 +53,14 @@ class Precision:
 
 
 class AveragePrecision(nn.Module):
-    """Collects detections and truth, picture by picture; a module, so that Lightning moves it to the device.
+    """Collects detections and truth, image by image; a module, so that Lightning moves it to the device.
 
     masks: also measure masks, as `segm` beside `bbox`.
     """
 
     def __init__(self, masks: bool = False) -> None:
         super().__init__()
-        # Boxes are always measured as well: for masks alone torchmetrics forgets pictures without an object, and
+        # Boxes are always measured as well: for masks alone torchmetrics forgets images without an object, and
         # with them everything that is wrongly found there.
         self.kinds: tuple[Kind, ...] = ("bbox", "segm") if masks else ("bbox",)
         self.metric = MeanAveragePrecision(

@@ -1,4 +1,4 @@
-"""Pictures with boxes and masks out of COCO files, as training and evaluation take them."""
+"""Images with boxes and masks out of COCO files, as training and evaluation take them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from train.core.data_problems import Findings
 from train.core.splitting import hold_out
 from train.core.trainer import LOADERS
 from train.vision import coco
-from train.vision.coco import AnnotatedPicture, CocoFile
-from train.vision.images import read_picture
+from train.vision.coco import AnnotatedImage, CocoFile
+from train.vision.images import read_image
 
 Target = dict[str, Any]
 Item = tuple[Tensor, dict[str, Tensor]]
-# Moves a picture and what is annotated on it together: tv_tensors in, tv_tensors out.
+# Moves an image and what is annotated on it together: tv_tensors in, tv_tensors out.
 Augment = Callable[[tv_tensors.Image, Target], tuple[tv_tensors.Image, Target]]
 
 
@@ -36,13 +36,13 @@ class CocoSource(StrictModel):
 
 
 class CocoSettings(CocoSource):
-    """A user's own pictures. What validates is a file of its own, or a part of the training file drawn by the seed."""
+    """A user's own images. What validates is a file of its own, or a part of the training file drawn by the seed."""
 
     validation: CocoSource | None = Field(default=None, description="chooses the best checkpoint")
     test: CocoSource | None = Field(default=None, description="what is measured on; by default what validates")
-    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the pictures, without a file of its own")
-    decode: bool = Field(default=True, description="read every picture whole before training, to find broken ones")
-    on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad picture or annotation does")
+    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a file of its own")
+    decode: bool = Field(default=True, description="read every image whole before training, to find broken ones")
+    on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad image or annotation does")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
 
     def split(self, masks: bool, seed: int) -> Split:
@@ -52,14 +52,14 @@ class CocoSettings(CocoSource):
         if self.validation:
             others = self.read(self.validation, masks, train.labels)
             findings[self.validation.annotations.name] = others.findings
-            training, validation = train.pictures, others.pictures
+            training, validation = train.images, others.images
         else:
-            training, validation = hold_out(train.pictures, self.validation_part, seed)
+            training, validation = hold_out(train.images, self.validation_part, seed)
         test = validation
         if self.test:
             others = self.read(self.test, masks, train.labels)
             findings[self.test.annotations.name] = others.findings
-            test = others.pictures
+            test = others.images
         split = Split(train.labels, training, validation, test, findings)
         split.check(self.on_problem == "fail")
         return split
@@ -79,9 +79,9 @@ class Split:
     """labels: the background, then the classes. findings: by the name of the annotation file."""
 
     labels: list[str]
-    training: list[AnnotatedPicture]
-    validation: list[AnnotatedPicture]
-    test: list[AnnotatedPicture]
+    training: list[AnnotatedImage]
+    validation: list[AnnotatedImage]
+    test: list[AnnotatedImage]
     findings: dict[str, Findings]
 
     def check(self, strict: bool) -> None:
@@ -89,23 +89,23 @@ class Split:
         problems = "\n".join(f"{name}:\n{findings}" for name, findings in self.findings.items() if len(findings))
         if strict and problems:
             raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
-        for part, pictures in (("training", self.training), ("validation", self.validation), ("test", self.test)):
-            if not any(not annotation.crowd for picture in pictures for annotation in picture.annotations):
+        for part, images in (("training", self.training), ("validation", self.validation), ("test", self.test)):
+            if not any(not annotation.crowd for image in images for annotation in image.annotations):
                 found = f"; left out are\n{problems}" if problems else ""
-                raise ExperimentError(f"no object is annotated on the {len(pictures)} pictures for {part}{found}")
+                raise ExperimentError(f"no object is annotated on the {len(images)} images for {part}{found}")
 
     def describe(self) -> dict[str, Any]:
-        """How many pictures and objects of each class there are, and what was left out."""
+        """How many images and objects of each class there are, and what was left out."""
         parts = {"training": self.training, "validation": self.validation, "test": self.test}
         return {
             "labels": self.labels,
-            **{name: describe(pictures, self.labels) for name, pictures in parts.items()},
+            **{name: describe(images, self.labels) for name, images in parts.items()},
             "problems": {name: findings.to_dict() for name, findings in self.findings.items()},
         }
 
     def __str__(self) -> str:
         lines = [
-            f"{len(self.training)} pictures for training, {len(self.validation)} for validation, "
+            f"{len(self.training)} images for training, {len(self.validation)} for validation, "
             f"{len(self.test)} for the test; {len(self.labels) - 1} classes"
         ]
         for name, findings in self.findings.items():
@@ -114,18 +114,18 @@ class Split:
         return "\n".join(lines)
 
 
-def describe(pictures: Sequence[AnnotatedPicture], labels: list[str]) -> dict[str, Any]:
-    objects = [annotation for picture in pictures for annotation in picture.annotations]
+def describe(images: Sequence[AnnotatedImage], labels: list[str]) -> dict[str, Any]:
+    objects = [annotation for image in images for annotation in image.annotations]
     counts = np.bincount([a.label for a in objects if not a.crowd], minlength=len(labels)).tolist()
     return {
-        "pictures": len(pictures),
-        "pictures without an object": sum(not picture.annotations for picture in pictures),
+        "images": len(images),
+        "images without an object": sum(not image.annotations for image in images),
         "crowds": sum(annotation.crowd for annotation in objects),
         "objects": dict(zip(labels[1:], counts[1:], strict=True)),
     }
 
 
-class CocoPictures(Dataset[Item]):
+class CocoImages(Dataset[Item]):
     """(image uint8 (3, H, W), {"boxes" (N, 4) x1 y1 x2 y2, "labels" (N,), "iscrowd" (N,), "area" (N,)}).
 
     masks: adds "masks" (N, H, W), uint8. crowds: of evaluation, which forgives what is found in them; training
@@ -133,15 +133,15 @@ class CocoPictures(Dataset[Item]):
     """
 
     def __init__(
-        self, pictures: Sequence[AnnotatedPicture], masks: bool, crowds: bool, augment: Augment | None = None
+        self, images: Sequence[AnnotatedImage], masks: bool, crowds: bool, augment: Augment | None = None
     ) -> None:
-        self.pictures = pictures
+        self.images = images
         self.masks = masks
         self.crowds = crowds
         self.augment = augment
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Item:
         image, target = self.read(index)
@@ -150,11 +150,11 @@ class CocoPictures(Dataset[Item]):
         return image.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in target.items()}
 
     def read(self, index: int) -> tuple[tv_tensors.Image, Target]:
-        """A picture as it is, boxes and masks as tv_tensors."""
-        picture = self.pictures[index]
-        image = tv_tensors.Image(read_picture(picture.path.read_bytes()))
-        chosen = [a for a in picture.annotations if self.crowds or not a.crowd]
-        size = (picture.height, picture.width)
+        """An image as it is, boxes and masks as tv_tensors."""
+        annotated = self.images[index]
+        image = tv_tensors.Image(read_image(annotated.path.read_bytes()))
+        chosen = [a for a in annotated.annotations if self.crowds or not a.crowd]
+        size = (annotated.height, annotated.width)
         boxes = torch.tensor([a.box for a in chosen], dtype=torch.float32).reshape(-1, 4)
         target: Target = {
             "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size),
@@ -169,15 +169,15 @@ class CocoPictures(Dataset[Item]):
 
 
 class CocoData(LightningDataModule):
-    """Batches are lists of items: pictures keep their own sizes."""
+    """Batches are lists of items: images keep their own sizes."""
 
     def __init__(
         self, split: Split, masks: bool, batch_size: int, workers: int | None, augment: Augment | None = None
     ) -> None:
         super().__init__()
-        self.training = CocoPictures(split.training, masks, crowds=False, augment=augment)
-        self.validation = CocoPictures(split.validation, masks, crowds=True)
-        self.test = CocoPictures(split.test, masks, crowds=True)
+        self.training = CocoImages(split.training, masks, crowds=False, augment=augment)
+        self.validation = CocoImages(split.validation, masks, crowds=True)
+        self.test = CocoImages(split.test, masks, crowds=True)
         self.batch_size = batch_size
         self.workers = LOADERS if workers is None else workers
 
@@ -190,9 +190,9 @@ class CocoData(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         return self.loader(self.test)
 
-    def loader(self, pictures: CocoPictures, shuffle: bool = False) -> DataLoader[Item]:
+    def loader(self, images: CocoImages, shuffle: bool = False) -> DataLoader[Item]:
         return DataLoader(
-            pictures,
+            images,
             self.batch_size,
             shuffle=shuffle,
             num_workers=self.workers,

@@ -26,7 +26,7 @@ from train.plots.augmentations import write_grid as write_samples
 from train.plots.predictions import chosen, confident, draw_boxes, draw_found, write_grid, write_pairs
 from train.vision.detection.augmentation import DetectionAugmentation
 from train.vision.detection.average_precision import MASK_THRESHOLD
-from train.vision.detection.data import CocoData, CocoPictures, CocoSettings, Split
+from train.vision.detection.data import CocoData, CocoImages, CocoSettings, Split
 from train.vision.detection.models import BoxDetector, DetectorSettings
 from train.vision.detection.module import DetectionModule
 from train.vision.detection.precision_recall import best_thresholds, plot_precision_recall
@@ -43,10 +43,10 @@ DetectionData = SerializeAsAny[Annotated[CocoSettings | GeneratedData, BeforeVal
 
 
 class ObjectDetection(Staged):
-    """data: pictures and annotations. model: the network and its limits. learning: optimizer and its schedule.
+    """data: images and annotations. model: the network and its limits. learning: optimizer and its schedule.
 
-    batch_size: pictures a device learns from at once.
-    answer_threshold: score from which a detection counts as an answer in the reference statistics and the pictures
+    batch_size: images a device learns from at once.
+    answer_threshold: score from which a detection counts as an answer in the reference statistics and the images
         to look at; 0.5 is what a server answers with by default.
     """
 
@@ -71,7 +71,7 @@ class ObjectDetection(Staged):
         published = self.model.initialise(network)
         keep = published if self.model.keep_statistics else []
         module = DetectionModule(network, split.labels, self.masks, self.learning, keep)
-        data = self.pictures(split)
+        data = self.images(split)
         self.trainer.fit(run, module, data, monitor="mAP")
 
     def test(self, run: Run) -> None:
@@ -81,7 +81,7 @@ class ObjectDetection(Staged):
         for kind, found in module.measured.items():
             title = f"{self.name}: precision of {TITLES[kind]} at IoU 0.50"
             plot_precision_recall(found, split.labels, title, run.plots / f"precision-recall-{TITLES[kind]}.png")
-        self.draw(module, self.pictures(split).test, run.plots / "examples.jpg")
+        self.draw(module, self.images(split).test, run.plots / "examples.jpg")
         run.record(
             "test",
             {
@@ -99,15 +99,15 @@ class ObjectDetection(Staged):
         return self.measure(DetectionModule(network, split.labels, self.masks, self.learning), split)
 
     def measure(self, module: DetectionModule, split: Split) -> dict[str, Any]:
-        """COCO's mean average precision on the test's pictures."""
+        """COCO's mean average precision on the test's images."""
         lightning = quiet_trainer(
             accelerator=self.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
         )
-        lightning.test(module, self.pictures(split), verbose=False)
+        lightning.test(module, self.images(split), verbose=False)
         metrics: dict[str, Any] = {}
         for kind, found in module.measured.items():
             metrics |= found.to_dict(split.labels, "mAP" if kind == "bbox" else "mask mAP")
-        return {**metrics, "pictures": len(split.test)}
+        return {**metrics, "images": len(split.test)}
 
     def export(self, run: Run, folder: Path) -> None:
         tested, fitted = run.recorded("test"), run.recorded("fit")
@@ -126,7 +126,7 @@ class ObjectDetection(Staged):
                 metrics={name: value for name, value in tested.items() if name != "reference"},
                 training={
                     "data": self.data.source if isinstance(self.data, GeneratedData) else self.data.annotations.name,
-                    **{f"{name} pictures": len(getattr(split, name)) for name in ("training", "validation", "test")},
+                    **{f"{name} images": len(getattr(split, name)) for name in ("training", "validation", "test")},
                     **self.model_dump(mode="json", exclude={"name", "system", "data"}),
                     "epochs": fitted["epochs"],
                     "steps": fitted["steps"],
@@ -135,11 +135,11 @@ class ObjectDetection(Staged):
             ).write(folder, module.network.state_dict(), sample, sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw pictures of the data set, each beside what training makes of it."""
+        """Draw images of the data set, each beside what training makes of it."""
         seed_everything(self.seed, verbose=False)
         augment = self.augmentation.transform()
-        pictures = CocoPictures([p for p in self.split().training if p.annotations], self.masks, crowds=False)
-        samples = [pictures.read(index) for index in chosen(len(pictures), count)]
+        images = CocoImages([p for p in self.split().training if p.annotations], self.masks, crowds=False)
+        samples = [images.read(index) for index in chosen(len(images), count)]
         write_samples(path, samples, lambda sample: augment(*sample))
 
     def files(self, training: bool = True) -> CocoSettings:
@@ -151,7 +151,7 @@ class ObjectDetection(Staged):
     def split(self, training: bool = True) -> Split:
         return self.files(training).split(self.masks, self.seed)
 
-    def pictures(self, split: Split) -> CocoData:
+    def images(self, split: Split) -> CocoData:
         return CocoData(split, self.masks, self.batch_size, self.data.workers, self.augmentation.transform())
 
     def restored(self, run: Run, split: Split) -> DetectionModule:
@@ -163,16 +163,16 @@ class ObjectDetection(Staged):
         return module.eval()
 
     def sample(self, split: Split) -> Tensor:
-        """A picture to verify the archive with: of those measured on, the first that shows an object."""
-        pictures = CocoPictures([p for p in split.test if p.annotations], masks=False, crowds=True)
-        return pictures[0][0]
+        """An image to verify the archive with: of those measured on, the first that shows an object."""
+        images = CocoImages([p for p in split.test if p.annotations], masks=False, crowds=True)
+        return images[0][0]
 
     @torch.inference_mode()
-    def draw(self, module: DetectionModule, pictures: CocoPictures, path: Path) -> None:
+    def draw(self, module: DetectionModule, images: CocoImages, path: Path) -> None:
         """What is found, in colour with its score, over true boxes in white; masks above the true ones."""
         found, true = [], []
-        for index in chosen(len(pictures), 10 if self.masks else 20):
-            image, target = pictures[index]
+        for index in chosen(len(images), 10 if self.masks else 20):
+            image, target = images[index]
             [detections] = module.detect([(image.to(module.device), {})])
             detections = confident(detections, self.answer_threshold)
             if self.masks:
@@ -191,7 +191,7 @@ class ObjectDetection(Staged):
 def reference(found: list[dict[str, Tensor]], labels: list[str], threshold: float) -> dict[str, Any]:
     """What the answers look like at a score threshold: to compare those of production with.
 
-    class mix: the part of each class in all detections. detections per picture: mean, and parts of the pictures with
+    class mix: the part of each class in all detections. detections per image: mean, and parts of the images with
     0, 1, 2, … (the last one stands for all above).
     """
     kept = [confident(item, threshold) for item in found]
@@ -203,10 +203,10 @@ def reference(found: list[dict[str, Tensor]], labels: list[str], threshold: floa
     histogram = np.bincount(np.minimum(counts, 20), minlength=1) / len(counts)
     return {
         "score threshold": threshold,
-        "pictures": len(kept),
+        "images": len(kept),
         "class mix": {label: round(float(part), 4) for label, part in zip(labels[1:], mix[1:], strict=True)},
         "mean score": round(float(scores.mean()), 4) if len(scores) else None,
-        "detections per picture": {
+        "detections per image": {
             "mean": round(float(counts.mean()), 4),
             "parts": [round(float(part), 4) for part in histogram],
         },

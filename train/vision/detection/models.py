@@ -70,7 +70,7 @@ class Family:
     """predictors: parts of the network whose shape follows the number of classes.
 
     limits: its arguments for the lowest score, the IoU of non-maximum suppression and the number of detections.
-    size: its arguments for the picture's shorter and longer side; none where the size is fixed.
+    size: its arguments for the image's shorter and longer side; none where the size is fixed.
     """
 
     predictors: tuple[str, ...]
@@ -105,7 +105,7 @@ class DetectorSettings(StrictModel):
         default=None, ge=0, description="stages of the backbone that learn, the last ones; by default torchvision's"
     )
     keep_statistics: bool = Field(
-        default=True, description="of published batch norms: batches of a few large pictures have no better ones"
+        default=True, description="of published batch norms: batches of a few large images have no better ones"
     )
     image_size: int | None = Field(default=None, ge=32, description="shorter side the network sees, in pixels")
     max_size: int | None = Field(default=None, ge=32, description="longer side at most, in pixels")
@@ -113,7 +113,7 @@ class DetectorSettings(StrictModel):
     nms_iou: float | None = Field(
         default=None, gt=0, le=1, description="of two boxes of one class that overlap more, the better one is reported"
     )
-    detections: int = Field(default=100, ge=1, description="reported of one picture at most, the best")
+    detections: int = Field(default=100, ge=1, description="reported of one image at most, the best")
     arguments: dict[str, Any] = Field(default={}, description="further ones of torchvision's builder")
 
     @property

@@ -1,4 +1,4 @@
-"""Precision over recall, class by class, as a picture."""
+"""Precision over recall, class by class, as an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmentation that moves a label map with its picture."""
+"""Augmentation that moves a label map with its image."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from train.vision.segmentation.data import Augment
 
 
 class SegmentationAugmentation(StrictModel):
-    """A part of the picture, stretched to the network's size; mirrored, in other light and colours."""
+    """A part of the image, stretched to the network's size; mirrored, in other light and colours."""
 
     flip: float = Field(default=0.5, ge=0, le=1, description="probability; 0 where left and right differ in meaning")
-    smallest: float = Field(default=0.4, gt=0, le=1, description="part of the picture's area that is kept at least")
+    smallest: float = Field(default=0.4, gt=0, le=1, description="part of the image's area that is kept at least")
     stretch: float = Field(default=1.25, ge=1, description="aspect ratio of the part, either way at most")
     colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of light and colour")
     further: Further | None = Field(

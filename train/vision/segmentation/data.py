@@ -1,4 +1,4 @@
-"""Pictures with label maps, as training and evaluation of semantic segmentation take them."""
+"""Images with label maps, as training and evaluation of semantic segmentation take them."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from train.core.config import AbsolutePath, ExperimentError, StrictModel
 from train.core.data_problems import Findings
 from train.core.splitting import hold_out
 from train.core.trainer import LOADERS
-from train.vision.images import read_picture
-from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledPicture, from_coco, from_maps
+from train.vision.images import read_image
+from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledImage, from_coco, from_maps
 
 Item = tuple[Tensor, Tensor]
-# Moves a picture and its label map together, tv_tensors in and out; what comes out has the network's size.
+# Moves an image and its label map together, tv_tensors in and out; what comes out has the network's size.
 Augment = Callable[[tv_tensors.Image, tv_tensors.Mask], tuple[tv_tensors.Image, tv_tensors.Mask]]
 
 
 class LabelSource(StrictModel):
     """COCO: images and annotations. PNG label maps: images and maps."""
 
-    images: AbsolutePath = Field(description="a folder of pictures")
+    images: AbsolutePath = Field(description="a folder of images")
     annotations: AbsolutePath | None = Field(
         default=None, description="a JSON file in COCO's format, with segmentations"
     )
     maps: AbsolutePath | None = Field(
-        default=None, description="a folder of PNGs named as the pictures: the class of each pixel, 255 for none"
+        default=None, description="a folder of PNGs named as the images: the class of each pixel, 255 for none"
     )
 
     @model_validator(mode="after")
@@ -51,14 +51,14 @@ class LabelSource(StrictModel):
 
 
 class LabelSettings(LabelSource):
-    """A user's own pictures. What validates is a source of its own, or a part of the pictures drawn by the seed."""
+    """A user's own images. What validates is a source of its own, or a part of the images drawn by the seed."""
 
     labels: list[str] | None = Field(default=None, description="of PNG maps, by their numbers; the background first")
     validation: LabelSource | None = Field(default=None, description="chooses the best checkpoint")
     test: LabelSource | None = Field(default=None, description="what is measured on; by default what validates")
-    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the pictures, without a source of its own")
-    decode: bool = Field(default=True, description="read every picture whole before training, to find broken ones")
-    on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad picture or annotation does")
+    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a source of its own")
+    decode: bool = Field(default=True, description="read every image whole before training, to find broken ones")
+    on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad image or annotation does")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
 
     @model_validator(mode="after")
@@ -77,14 +77,14 @@ class LabelSettings(LabelSource):
         findings = {self.name: files.findings}
         if self.validation:
             others = self.read(self.validation, files.labels)
-            training, validation = files.pictures, others.pictures
+            training, validation = files.images, others.images
             findings[self.validation.name] = others.findings
         else:
-            training, validation = hold_out(files.pictures, self.validation_part, seed)
+            training, validation = hold_out(files.images, self.validation_part, seed)
         test = validation
         if self.test:
             others = self.read(self.test, files.labels)
-            test = others.pictures
+            test = others.images
             findings[self.test.name] = others.findings
         split = LabelSplit(files.labels, training, validation, test, findings)
         split.check(self.on_problem == "fail")
@@ -111,9 +111,9 @@ class LabelSplit:
     """labels: the background, then the classes. findings: by the name of the annotation file or folder."""
 
     labels: list[str]
-    training: list[LabelledPicture]
-    validation: list[LabelledPicture]
-    test: list[LabelledPicture]
+    training: list[LabelledImage]
+    validation: list[LabelledImage]
+    test: list[LabelledImage]
     findings: dict[str, Findings]
 
     def check(self, strict: bool) -> None:
@@ -121,15 +121,15 @@ class LabelSplit:
         problems = "\n".join(f"{name}:\n{findings}" for name, findings in self.findings.items() if len(findings))
         if strict and problems:
             raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
-        for part, pictures, least in (("training", self.training, 2), ("validation", self.validation, 1)):
-            if len(pictures) < least:
+        for part, images, least in (("training", self.training, 2), ("validation", self.validation, 1)):
+            if len(images) < least:
                 found = f"; left out are\n{problems}" if problems else ""
-                raise ExperimentError(f"{len(pictures)} pictures for {part}; wanted {least} or more{found}")
+                raise ExperimentError(f"{len(images)} images for {part}; wanted {least} or more{found}")
         if not self.test:
-            raise ExperimentError(f"no picture for the test; left out are\n{problems}")
+            raise ExperimentError(f"no image for the test; left out are\n{problems}")
 
     def describe(self) -> dict[str, Any]:
-        """How many pictures there are, and what was left out."""
+        """How many images there are, and what was left out."""
         return {
             "labels": self.labels,
             "training": len(self.training),
@@ -140,7 +140,7 @@ class LabelSplit:
 
     def __str__(self) -> str:
         lines = [
-            f"{len(self.training)} pictures for training, {len(self.validation)} for validation, "
+            f"{len(self.training)} images for training, {len(self.validation)} for validation, "
             f"{len(self.test)} for the test; {len(self.labels)} classes with the background"
         ]
         for name, findings in self.findings.items():
@@ -149,38 +149,38 @@ class LabelSplit:
         return "\n".join(lines)
 
 
-class TrainingPictures(Dataset[Item]):
+class TrainingImages(Dataset[Item]):
     """(normalised image (3, H, W), label map (H, W) int64), augmented, at the network's size."""
 
-    def __init__(self, pictures: Sequence[LabelledPicture], transform: ImageTransform, augment: Augment) -> None:
-        self.pictures = pictures
+    def __init__(self, images: Sequence[LabelledImage], transform: ImageTransform, augment: Augment) -> None:
+        self.images = images
         self.transform = transform
         self.augment = augment
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Item:
-        picture = self.pictures[index]
+        labelled = self.images[index]
         image, mask = self.augment(
-            tv_tensors.Image(read_picture(picture.path.read_bytes())),
-            tv_tensors.Mask(torch.from_numpy(picture.label_map())),
+            tv_tensors.Image(read_image(labelled.path.read_bytes())),
+            tv_tensors.Mask(torch.from_numpy(labelled.label_map())),
         )
         return self.transform.normalise(image.as_subclass(Tensor)), mask.as_subclass(Tensor).long()
 
 
-class MeasuredPictures(Dataset[Item]):
-    """(image uint8 (3, H, W), label map (H, W) int64) at the picture's own size, as a server gets and answers it."""
+class MeasuredImages(Dataset[Item]):
+    """(image uint8 (3, H, W), label map (H, W) int64) at the image's own size, as a server gets and answers it."""
 
-    def __init__(self, pictures: Sequence[LabelledPicture]) -> None:
-        self.pictures = pictures
+    def __init__(self, images: Sequence[LabelledImage]) -> None:
+        self.images = images
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Item:
-        picture = self.pictures[index]
-        return read_picture(picture.path.read_bytes()), torch.from_numpy(picture.label_map()).long()
+        labelled = self.images[index]
+        return read_image(labelled.path.read_bytes()), torch.from_numpy(labelled.label_map()).long()
 
 
 class LabelMapData(LightningDataModule):
@@ -190,14 +190,14 @@ class LabelMapData(LightningDataModule):
         self, split: LabelSplit, transform: ImageTransform, augment: Augment, batch_size: int, workers: int | None
     ) -> None:
         super().__init__()
-        self.training = TrainingPictures(split.training, transform, augment)
-        self.validation = MeasuredPictures(split.validation)
-        self.test = MeasuredPictures(split.test)
+        self.training = TrainingImages(split.training, transform, augment)
+        self.validation = MeasuredImages(split.validation)
+        self.test = MeasuredImages(split.test)
         self.batch_size = batch_size
         self.workers = LOADERS if workers is None else workers
 
     def train_dataloader(self) -> DataLoader[Item]:
-        # A last batch of one picture would leave batch norms over pooled features a single value for each channel.
+        # A last batch of one image would leave batch norms over pooled features a single value for each channel.
         return self.loader(self.training, shuffle=True, drop_last=len(self.training) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Item]:
@@ -206,9 +206,9 @@ class LabelMapData(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         return self.loader(self.test, collate_fn=list)
 
-    def loader(self, pictures: Dataset[Item], **options: Any) -> DataLoader[Item]:
+    def loader(self, images: Dataset[Item], **options: Any) -> DataLoader[Item]:
         return DataLoader(
-            pictures,
+            images,
             self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,

@@ -28,13 +28,13 @@ from train.core.trainer import TrainerSettings, quiet_trainer
 from train.plots.augmentations import write_grid as write_samples
 from train.plots.confusion import plot_confusion
 from train.plots.predictions import chosen, draw_label_map, write_pairs
-from train.vision.images import read_picture
+from train.vision.images import read_image
 from train.vision.segmentation.augmentation import SegmentationAugmentation
-from train.vision.segmentation.data import LabelMapData, LabelSettings, LabelSplit, MeasuredPictures
+from train.vision.segmentation.data import LabelMapData, LabelSettings, LabelSplit, MeasuredImages
 from train.vision.segmentation.models import AUXILIARY, SegmenterSettings
 from train.vision.segmentation.module import Overlap, SegmentationModule
 
-# A class that fills less than this part of a picture is not counted as seen there.
+# A class that fills less than this part of an image is not counted as seen there.
 SEEN = 0.001
 
 
@@ -43,11 +43,11 @@ SegmentationData = SerializeAsAny[Annotated[LabelSettings | GeneratedData, Befor
 
 
 class SemanticSegmentation(Staged):
-    """data: pictures, and masks or label maps. model: the network. learning: optimizer and its schedule.
+    """data: images, and masks or label maps. model: the network. learning: optimizer and its schedule.
 
-    image_size: height and width of the network's input, multiples of 32; every picture is resized to it, in training
+    image_size: height and width of the network's input, multiples of 32; every image is resized to it, in training
         and by the server.
-    batch_size: pictures a device learns from at once, two at least for the batch norms over pooled features.
+    batch_size: images a device learns from at once, two at least for the batch norms over pooled features.
     dice_weight: of the soft Dice loss beside the cross-entropy; it counts every class alike, however few its pixels.
     """
 
@@ -76,7 +76,7 @@ class SemanticSegmentation(Staged):
         module = SegmentationModule(
             network, split.labels, self.transform, self.learning, self.model.auxiliary_weight, keep, self.dice_weight
         )
-        self.trainer.fit(run, module, self.pictures(split), monitor="mean IoU")
+        self.trainer.fit(run, module, self.images(split), monitor="mean IoU")
 
     def test(self, run: Run) -> None:
         split = self.split()
@@ -84,8 +84,8 @@ class SemanticSegmentation(Staged):
         measured = self.measure(module, split)
         title = f"{self.name}: mean IoU {measured.mean:.3f}"
         plot_confusion(measured.confusion, split.labels, title, run.plots / "confusion.png")
-        self.draw(module, self.pictures(split).test, run.plots / "examples.jpg")
-        metrics = {**measured.to_dict(split.labels), "pictures": len(split.test)}
+        self.draw(module, self.images(split).test, run.plots / "examples.jpg")
+        metrics = {**measured.to_dict(split.labels), "images": len(split.test)}
         run.record("test", {**metrics, "reference": reference(module.parts, split.labels)})
         print(f"{self.name}: {json.dumps(metrics)}")
 
@@ -95,14 +95,14 @@ class SemanticSegmentation(Staged):
         network = served.network(len(split.labels))
         load_weights(network, folder / "weights.safetensors")
         module = SegmentationModule(network, split.labels, self.transform, self.learning)
-        return {**self.measure(module, split).to_dict(split.labels), "pictures": len(split.test)}
+        return {**self.measure(module, split).to_dict(split.labels), "images": len(split.test)}
 
     def measure(self, module: SegmentationModule, split: LabelSplit) -> Overlap:
-        """Intersection over union on the test's pictures."""
+        """Intersection over union on the test's images."""
         lightning = quiet_trainer(
             accelerator=self.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
         )
-        lightning.test(module, self.pictures(split), verbose=False)
+        lightning.test(module, self.images(split), verbose=False)
         if module.measured is None:
             raise RuntimeError("Lightning tested without the end of an epoch")
         return module.measured
@@ -114,7 +114,7 @@ class SemanticSegmentation(Staged):
         weights = {name: value for name, value in network.state_dict().items() if not name.startswith(AUXILIARY)}
         with TemporaryDirectory() as temporary:
             sample = Path(temporary, "sample.jpg")
-            write_jpeg(read_picture(split.test[0].path.read_bytes()), str(sample), quality=92)
+            write_jpeg(read_image(split.test[0].path.read_bytes()), str(sample), quality=92)
             Artifact(
                 name=self.name,
                 experiment=self,
@@ -126,7 +126,7 @@ class SemanticSegmentation(Staged):
                 metrics={name: value for name, value in tested.items() if name != "reference"},
                 training={
                     "data": self.data.source if isinstance(self.data, GeneratedData) else self.data.name,
-                    **{f"{name} pictures": len(getattr(split, name)) for name in ("training", "validation", "test")},
+                    **{f"{name} images": len(getattr(split, name)) for name in ("training", "validation", "test")},
                     **self.model_dump(mode="json", exclude={"name", "system", "data"}),
                     "epochs": fitted["epochs"],
                     "steps": fitted["steps"],
@@ -135,11 +135,11 @@ class SemanticSegmentation(Staged):
             ).write(folder, weights, sample, sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw pictures of the data set, each beside what training makes of it, a colour for each class."""
+        """Draw images of the data set, each beside what training makes of it, a colour for each class."""
         seed_everything(self.seed, verbose=False)
         augment = self.augmentation.transform(self.image_size)
         split = self.split()
-        pictures = MeasuredPictures(split.training)
+        images = MeasuredImages(split.training)
 
         def shown(image: Tensor, label_map: Tensor) -> tuple[Tensor, dict[str, Any]]:
             classes = torch.arange(1, len(split.labels))[:, None, None]
@@ -148,7 +148,7 @@ class SemanticSegmentation(Staged):
         def augmented(sample: tuple[Tensor, dict[str, Any]]) -> tuple[Tensor, dict[str, Any]]:
             return shown(*augment(tv_tensors.Image(sample[0]), tv_tensors.Mask(sample[1]["label map"])))
 
-        write_samples(path, [shown(*pictures[index]) for index in chosen(len(pictures), count)], augmented)
+        write_samples(path, [shown(*images[index]) for index in chosen(len(images), count)], augmented)
 
     def split(self, training: bool = True) -> LabelSplit:
         """training: False where only the test needs to be there."""
@@ -157,7 +157,7 @@ class SemanticSegmentation(Staged):
             files = LabelSettings.model_validate(files.files(training))
         return files.split(self.seed)
 
-    def pictures(self, split: LabelSplit) -> LabelMapData:
+    def images(self, split: LabelSplit) -> LabelMapData:
         augment = self.augmentation.transform(self.image_size)
         return LabelMapData(split, self.transform, augment, self.batch_size, self.data.workers)
 
@@ -170,10 +170,10 @@ class SemanticSegmentation(Staged):
         return module.eval()
 
     @torch.inference_mode()
-    def draw(self, module: SegmentationModule, pictures: MeasuredPictures, path: Path) -> None:
+    def draw(self, module: SegmentationModule, images: MeasuredImages, path: Path) -> None:
         predicted, true = [], []
-        for index in chosen(len(pictures), 10):
-            image, mask = pictures[index]
+        for index in chosen(len(images), 10):
+            image, mask = images[index]
             [label_map] = module.predict([image.to(module.device)])
             predicted.append(draw_label_map(image, label_map.cpu()))
             true.append(draw_label_map(image, mask))
@@ -183,12 +183,12 @@ class SemanticSegmentation(Staged):
 def reference(parts: list[NDArray[np.float64]], labels: list[str]) -> dict[str, Any]:
     """What the answers look like: to compare those of production with.
 
-    pixels: the part of each class in all predictions. seen: the part of the pictures in which it was found.
+    pixels: the part of each class in all predictions. seen: the part of the images in which it was found.
     """
     table = np.stack(parts)
     pixels, seen = table.mean(0), (table >= SEEN).mean(0)
     return {
-        "pictures": len(parts),
+        "images": len(parts),
         "pixels": {label: round(float(part), 4) for label, part in zip(labels, pixels, strict=True)},
         "seen": {label: round(float(part), 4) for label, part in zip(labels, seen, strict=True)},
     }

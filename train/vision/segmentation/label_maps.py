@@ -1,4 +1,4 @@
-"""Pictures with a class for every pixel, out of COCO masks or a folder of PNG label maps."""
+"""Images with a class for every pixel, out of COCO masks or a folder of PNG label maps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from train.core.config import ExperimentError
 from train.core.data_problems import Findings
 from train.core.trainer import LOADERS
 from train.vision import coco
-from train.vision.coco import AnnotatedPicture
+from train.vision.coco import AnnotatedImage
 from train.vision.images import SUFFIXES, upright_size
 
 # A pixel of no class that counts: not learnt from, not measured.
@@ -26,67 +26,67 @@ LabelMap = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class LabelledPicture:
+class LabelledImage:
     """truth: objects with masks, or the path of a PNG label map."""
 
     path: Path
-    truth: AnnotatedPicture | Path
+    truth: AnnotatedImage | Path
 
     def label_map(self) -> LabelMap:
         """(height, width), the index of each pixel's label; 255 where a pixel is of no class that counts."""
-        return paint(self.truth) if isinstance(self.truth, AnnotatedPicture) else read_label_map(self.truth)
+        return paint(self.truth) if isinstance(self.truth, AnnotatedImage) else read_label_map(self.truth)
 
 
 @dataclass(frozen=True)
 class LabelledFiles:
     labels: list[str]
-    pictures: list[LabelledPicture]
+    images: list[LabelledImage]
     findings: Findings
 
 
-def paint(picture: AnnotatedPicture) -> LabelMap:
+def paint(image: AnnotatedImage) -> LabelMap:
     """Objects onto the background, the largest first, so that what lies before another is seen; crowds are ignored."""
-    canvas_HW = np.zeros((picture.height, picture.width), np.uint8)
-    for annotation in sorted(picture.annotations, key=lambda a: (not a.crowd, -a.area)):
+    canvas_HW = np.zeros((image.height, image.width), np.uint8)
+    for annotation in sorted(image.annotations, key=lambda a: (not a.crowd, -a.area)):
         canvas_HW[annotation.mask().astype(bool)] = IGNORE if annotation.crowd else annotation.label
     return canvas_HW
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """A PNG with one number a pixel, grey or with a palette. ValueError for a colour picture."""
+    """A PNG with one number a pixel, grey or with a palette. ValueError for a colour image."""
     with Image.open(path) as image:
         if image.mode not in ("L", "P", "I", "I;16", "1"):
-            raise ValueError("is a colour picture; wanted one number a pixel")
+            raise ValueError("is a colour image; wanted one number a pixel")
         values_HW = np.asarray(image)
     if values_HW.max(initial=0) > IGNORE:
         raise ValueError(f"holds {values_HW.max()}; wanted numbers up to 255")
     return values_HW.astype(np.uint8)
 
 
-def from_coco(annotations: Path, images: Path, decode: bool, labels: list[str] | None) -> LabelledFiles:
+def from_coco(annotations: Path, folder: Path, decode: bool, labels: list[str] | None) -> LabelledFiles:
     """labels: of the file that was trained on. Raises ExperimentError where the file cannot be read at all."""
     known = [coco.BACKGROUND, *labels[1:]] if labels else None
-    file = coco.read(annotations, images, masks=True, decode=decode, labels=known)
+    file = coco.read(annotations, folder, masks=True, decode=decode, labels=known)
     if len(file.labels) > IGNORE:
         raise ExperimentError(f"{annotations} has {len(file.labels) - 1} categories; a label map holds up to 254")
-    pictures = [LabelledPicture(picture.path, picture) for picture in file.pictures]
-    return LabelledFiles([BACKGROUND, *file.labels[1:]], pictures, file.findings)
+    images = [LabelledImage(image.path, image) for image in file.images]
+    return LabelledFiles([BACKGROUND, *file.labels[1:]], images, file.findings)
 
 
 def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> LabelledFiles:
-    """Pair the pictures of a folder with the PNGs of the same names in another.
+    """Pair the images of a folder with the PNGs of the same names in another.
 
     What cannot be paired or read is left out, named and counted. Raises ExperimentError where a folder is not there.
     """
     for folder in (images, maps):
         if not folder.is_dir():
-            raise ExperimentError(f"{folder} is not a folder; wanted pictures in one and their label maps in another")
+            raise ExperimentError(f"{folder} is not a folder; wanted images in one and their label maps in another")
     findings = Findings()
     paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
     pairs = [(path, (maps / path.relative_to(images)).with_suffix(".png")) for path in paths]
     for alone in sorted(set(maps.rglob("*.png")) - {map_path for _, map_path in pairs}):
-        findings.add("map: no picture of its name", alone.name)
-    pictures = []
+        findings.add("map: no image of its name", alone.name)
+    paired = []
     with ThreadPoolExecutor(LOADERS + 1) as pool:
         wrongs = pool.map(lambda pair: check(pair[0], pair[1], decode, len(labels)), pairs)
         for (path, map_path), wrong in zip(
@@ -95,19 +95,19 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
             if wrong:
                 findings.add(wrong, path.name)
             else:
-                pictures.append(LabelledPicture(path, map_path))
-    return LabelledFiles(labels, pictures, findings)
+                paired.append(LabelledImage(path, map_path))
+    return LabelledFiles(labels, paired, findings)
 
 
 def check(path: Path, map_path: Path, decode: bool, labels: int) -> str:
-    """What is wrong with a picture or its map; empty where nothing is."""
+    """What is wrong with an image or its map; empty where nothing is."""
     size = upright_size(path, decode)
     if isinstance(size, str):
-        return f"picture: {size}"
+        return f"image: {size}"
     try:
         map_HW = read_label_map(map_path)
     except FileNotFoundError:
-        return "picture: no map of its name"
+        return "image: no map of its name"
     except UnidentifiedImageError:
         return "map: not an image"
     except ValueError as error:
@@ -115,6 +115,6 @@ def check(path: Path, map_path: Path, decode: bool, labels: int) -> str:
     except (OSError, SyntaxError):
         return "map: broken"
     if map_HW.shape != size:
-        return "map: of another size than its picture"
+        return "map: of another size than its image"
     unknown = np.unique(map_HW[(map_HW >= labels) & (map_HW != IGNORE)])
     return f"map: holds {unknown[0]}; there are {labels} labels, from 0" if len(unknown) else ""

@@ -41,7 +41,7 @@ class SegmenterSettings(StrictModel):
         description="backbone: ImageNet's; a published set of the whole network, such as COCO_WITH_VOC_LABELS_V1; none",
     )
     keep_statistics: bool = Field(
-        default=True, description="of published batch norms: batches of a few pictures have no better ones"
+        default=True, description="of published batch norms: batches of a few images have no better ones"
     )
     auxiliary_weight: float = Field(
         default=0.4, ge=0, description="of the loss of DeepLab's and FCN's second head, which is not served; 0: no head"

@@ -78,7 +78,7 @@ class OverlapMetric(nn.Module):
 class SegmentationModule(LightningModule):
     """network: normalised images (B, 3, H, W) → {"out": logits (B, classes, H, W), "aux": the same, of a second head}.
 
-    transform: what a server does to a picture. keep: batch norms, by name, whose published statistics stay.
+    transform: what a server does to an image. keep: batch norms, by name, whose published statistics stay.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class SegmentationModule(LightningModule):
         self.keep = set(keep or [])
         self.overlap = OverlapMetric(len(labels))
         self.measured: Overlap | None = None
-        # Of each measured picture the part of each class in its prediction.
+        # Of each measured image the part of each class in its prediction.
         self.parts: list[NDArray[np.float64]] = []
 
     def train(self, mode: bool = True) -> Self:
@@ -135,7 +135,7 @@ class SegmentationModule(LightningModule):
 
     @torch.no_grad()
     def predict(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """The label map (H, W) of each picture, uint8 (3, H, W), at its own size: what a server answers."""
+        """The label map (H, W) of each image, uint8 (3, H, W), at its own size: what a server answers."""
         batch_NCHW = torch.stack([self.transform(image) for image in images])
         # In full precision whatever the training's, as it is served.
         with torch.autocast(self.device.type, enabled=False):

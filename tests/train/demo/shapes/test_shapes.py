@@ -1,4 +1,4 @@
-"""Composed pictures: what is drawn is what is annotated."""
+"""Composed images: what is drawn is what is annotated."""
 
 import numpy as np
 import pytest
@@ -20,15 +20,15 @@ def test_coverage_measures_the_area_of_the_outline(shape: str) -> None:
 
 def test_boxes_are_tight_around_the_visible_part() -> None:
     for seed in range(20):
-        picture = compose(np.random.default_rng(seed), TRAINING, (200, 260))
-        for box, label in zip(picture.boxes.astype(int), picture.labels, strict=True):
+        image = compose(np.random.default_rng(seed), TRAINING, (200, 260))
+        for box, label in zip(image.boxes.astype(int), image.labels, strict=True):
             x1, y1, x2, y2 = box
-            inside = picture.label_map_HW[y1:y2, x1:x2] == label
+            inside = image.label_map_HW[y1:y2, x1:x2] == label
             assert inside[0].any()
             assert inside[-1].any()
             assert inside[:, 0].any()
             assert inside[:, -1].any()
-        assert set(np.unique(picture.label_map_HW)) - {0} == set(picture.labels.tolist())
+        assert set(np.unique(image.label_map_HW)) - {0} == set(image.labels.tolist())
 
 
 def test_a_position_is_always_the_same_image() -> None:
@@ -39,7 +39,7 @@ def test_a_position_is_always_the_same_image() -> None:
     assert one.image_HWC.shape != composed("validation", 3, seed=1).image_HWC.shape
 
 
-def test_held_out_pictures_share_no_photograph() -> None:
+def test_held_out_images_share_no_photograph() -> None:
     assert not set(TRAINING) & set(HELD_OUT)
 
 

@@ -15,13 +15,13 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from handlers.vision.transform import ImageTransform
-from tests.train.pictures import picture, write_folders, write_table
+from tests.train.images import plain_image, write_folders, write_table
 from train.core.config import ExperimentError
 from train.core.file_list import SPLITS, Example, FileList
 from train.core.labelled_files import FileReader, list_folders, list_table
 from train.core.run import Run
-from train.vision.classification.data import DataSettings, EvaluationBatches, ImageData, Pictures, collate
-from train.vision.images import SUFFIXES, Unreadable, check, read_picture, unreadable
+from train.vision.classification.data import DataSettings, EvaluationBatches, ImageData, Images, collate
+from train.vision.images import SUFFIXES, Unreadable, check, read_image, unreadable
 
 TRANSFORM = ImageTransform(resize=(32, 32))
 
@@ -33,32 +33,32 @@ def encode(image: Image.Image, form: str, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
-def test_pictures_without_loss_are_read_as_they_are(form: str) -> None:
-    image = picture("red", np.random.default_rng(0))
-    found = read_picture(encode(image, form, **({"lossless": True} if form == "WEBP" else {})))
+def test_images_without_loss_are_read_as_they_are(form: str) -> None:
+    image = plain_image("red", np.random.default_rng(0))
+    found = read_image(encode(image, form, **({"lossless": True} if form == "WEBP" else {})))
     np.testing.assert_array_equal(found.permute(1, 2, 0).numpy(), np.asarray(image))
 
 
 def test_a_large_jpeg_is_shrunk_by_its_decoder_to_no_less_than_asked() -> None:
-    smooth = picture("green", np.random.default_rng(0)).resize((800, 600))
+    smooth = plain_image("green", np.random.default_rng(0)).resize((800, 600))
     data = encode(smooth, "JPEG", quality=95)
-    small = read_picture(data, side=140)
+    small = read_image(data, side=140)
     assert small.shape == (3, 150, 200)
-    whole = torch.nn.functional.avg_pool2d(read_picture(data).float(), 4)
+    whole = torch.nn.functional.avg_pool2d(read_image(data).float(), 4)
     assert (small - whole).abs().mean() < 1.5
-    assert read_picture(data, side=301).shape == (3, 600, 800)
+    assert read_image(data, side=301).shape == (3, 600, 800)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
 def test_the_check_finds_what_reading_would(form: str) -> None:
-    data = encode(picture("red", np.random.default_rng(0)).resize((300, 200)), form)
+    data = encode(plain_image("red", np.random.default_rng(0)).resize((300, 200)), form)
     check(data)
-    read_picture(data)
+    read_image(data)
     for broken in (data[: len(data) // 2], data[:30], b"", b"text"):
         with pytest.raises(Unreadable):
             check(broken)
         with pytest.raises(Unreadable):
-            read_picture(broken)
+            read_image(broken)
 
 
 def test_unreadable_files_are_named_with_the_reason(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_unreadable_files_are_named_with_the_reason(tmp_path: Path) -> None:
     files = [example.file for example in list_folders(tmp_path, SUFFIXES).examples]
     bad = unreadable([*files, "red/gone.jpg"], FileReader(tmp_path), threads=2)
     assert bad.keys() == {"red/00.jpg", "red/01.png", "red/gone.jpg"}
-    assert "no picture in any of the formats JPEG" in bad["red/00.jpg"]
+    assert "no image in any of the formats JPEG" in bad["red/00.jpg"]
     assert "truncated" in bad["red/01.png"].lower()
     assert bad["red/gone.jpg"] == "No such file or directory"
 
@@ -79,7 +79,7 @@ def test_class_folders(tmp_path: Path) -> None:
     (tmp_path / "red" / ".DS_Store").write_text("x")
     (tmp_path / ".cache").mkdir()
     (tmp_path / "blue" / "deeper").mkdir()
-    picture("blue", np.random.default_rng(0)).save(tmp_path / "blue" / "deeper" / "x.JPG", "JPEG")
+    plain_image("blue", np.random.default_rng(0)).save(tmp_path / "blue" / "deeper" / "x.JPG", "JPEG")
     listed = list_folders(tmp_path, SUFFIXES)
     assert listed.tasks == {"class": ["blue", "green", "red"]}
     assert Counter(example.labels for example in listed.examples) == {("blue",): 4, ("green",): 3, ("red",): 3}
@@ -130,13 +130,13 @@ def test_bad_rows_of_a_table_are_named(tmp_path: Path) -> None:
     assert list_table(tmp_path, table).bad == {
         rows[2].split(",")[0]: "line 3: no label for pattern",
         "gone.jpg": "line 8: there is no such file",
-        "line 9": "pictures/red-dots-0.jpg is listed twice",
+        "line 9": "images/red-dots-0.jpg is listed twice",
     }
 
 
 def test_numbers_as_labels_are_in_the_order_of_their_value(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
-        picture("red", np.random.default_rng(0)).save(tmp_path / f"{name}.png")
+        plain_image("red", np.random.default_rng(0)).save(tmp_path / f"{name}.png")
     (tmp_path / "l.csv").write_text("file,age,split\na.png,10,train\nb.png,9,val\nc.png,none,sometimes\n")
     listed = list_table(tmp_path, tmp_path / "l.csv")
     assert listed.tasks == {"age": ["9", "10"]}
@@ -148,9 +148,9 @@ def test_numbers_as_labels_are_in_the_order_of_their_value(tmp_path: Path) -> No
 def test_a_hugging_face_dataset_from_disk(as_dict: bool, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     names = ["red", "green", "never", "blue"]
-    pictures = [encode(picture(name, rng), "PNG") for name in ("red", "green", "blue", "red")]
+    images = [encode(plain_image(name, rng), "PNG") for name in ("red", "green", "blue", "red")]
     features = datasets.Features({"image": datasets.Image(), "kind": datasets.ClassLabel(names=names)})
-    rows = {"image": [{"bytes": data, "path": None} for data in pictures], "kind": [0, 1, 3, -1]}
+    rows = {"image": [{"bytes": data, "path": None} for data in images], "kind": [0, 1, 3, -1]}
     whole = datasets.Dataset.from_dict(rows, features)
     (datasets.DatasetDict({"train": whole, "test": whole}) if as_dict else whole).save_to_disk(tmp_path / "d")
     settings = DataSettings(folder=tmp_path / "d")
@@ -159,7 +159,7 @@ def test_a_hugging_face_dataset_from_disk(as_dict: bool, tmp_path: Path) -> None
     assert listed.tasks == {"kind": ["red", "green", "blue"]}
     assert len(listed.examples) == (6 if as_dict else 3)
     assert listed.bad[f"{first}/3"] == "no label for kind"
-    assert settings.reader()(f"{first}/1") == pictures[1]
+    assert settings.reader()(f"{first}/1") == images[1]
     assert {example.split for example in listed.examples} == ({"train", "test"} if as_dict else {""})
 
 
@@ -199,9 +199,9 @@ def test_a_run_keeps_its_split_and_statistics(tmp_path: Path) -> None:
     listed, found = settings.prepare(run, 0, TRANSFORM)
     assert (found["unreadable"], list(listed.bad)) == (1, ["red/00.jpg"])
     assert sum(found["files"].values()) == 23
-    # The reference: numpy over the same pictures.
+    # The reference: numpy over the same images.
     pixels = [
-        TRANSFORM.geometry(read_picture((tmp_path / "data" / e.file).read_bytes())).numpy() / 255
+        TRANSFORM.geometry(read_image((tmp_path / "data" / e.file).read_bytes())).numpy() / 255
         for e in listed.of("train")
     ]
     np.testing.assert_allclose(found["mean"], np.mean(pixels, (0, 2, 3)), atol=1e-4)
@@ -226,7 +226,7 @@ def test_batches_and_the_machine(tmp_path: Path) -> None:
     batches = list(loader)
     assert [tuple(batch.images.shape) for batch in batches] == [(8, 3, 32, 32)] * (len(data.listed.of("train")) // 8)
     assert batches[0].images.dtype == torch.uint8
-    labels = data.pictures("train").labels
+    labels = data.images("train").labels
     assert all(torch.equal(batch.labels, labels[batch.positions]) for batch in batches)
     default = data_of(tmp_path).loading(processes=1)["num_workers"]
     assert default == min(8, max(1, (os.cpu_count() or 1) - 1))
@@ -250,13 +250,13 @@ def test_a_file_lost_before_evaluation_is_named_and_left_out(tmp_path: Path) -> 
     assert sum(batch.lost for batch in batches) == 1
     assert sum(len(batch.images) for batch in batches) == count - 1
     assert 1 not in torch.cat([batch.positions for batch in batches])
-    empty = collate([Pictures(data.listed, data.listed.of("validation"), FileReader(tmp_path), TRANSFORM.geometry)[1]])
+    empty = collate([Images(data.listed, data.listed.of("validation"), FileReader(tmp_path), TRANSFORM.geometry)[1]])
     assert (len(empty.images), empty.lost) == (0, 1)
 
 
 @pytest.mark.parametrize("length", [1, 7, 16, 17, 100])
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_processes_share_every_picture_once_in_equally_many_batches(length: int, processes: int) -> None:
+def test_processes_share_every_image_once_in_equally_many_batches(length: int, processes: int) -> None:
     shares = [list(EvaluationBatches(length, 8, rank, processes)) for rank in range(processes)]
     assert sorted(index for share in shares for batch in share for index in batch) == list(range(length))
     assert len({len(share) for share in shares}) == 1

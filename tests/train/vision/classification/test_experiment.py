@@ -1,4 +1,4 @@
-"""From a folder of pictures to an archive whose handler answers as the model does in Python."""
+"""From a folder of images to an archive whose handler answers as the model does in Python."""
 
 import csv
 import json
@@ -32,14 +32,14 @@ from handlers.networks.classifier import classifier
 from handlers.networks.embedding import embedding_layer
 from handlers.vision.transform import ImageTransform
 from tests.handlers.worker import Worker
-from tests.train.pictures import picture, write_folders, write_table
+from tests.train.images import plain_image, write_folders, write_table
 from tests.train.vision.classification.test_models import EACH, FAMILIES
 from train.__main__ import app
 from train.core.artifact import Artifact
 from train.core.file_list import FileList
 from train.vision.classification.data import Batch
 from train.vision.classification.module import ImageClassifier, Learning
-from train.vision.images import read_picture
+from train.vision.images import read_image
 
 # One of each kind of layer as an ONNX graph as well; writing one takes seconds.
 GRAPHS = {"mobilenet_v2", "vit_b_32", "shufflenet_v2_x0_5"}
@@ -161,10 +161,10 @@ def test_the_handlers_answer_is_the_trained_models(trained: Trained, tmp_path: P
     served = worker(trained, "one", tmp_path)
     best = run / json.loads((run / "fit.json").read_text())["best"]
     module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True).eval()
-    pictures = [path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix != ".bmp"]
-    assert len(pictures) >= 4
-    for path in pictures:
-        seen = module.transform.geometry(read_picture(path.read_bytes()))
+    images = [path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix != ".bmp"]
+    assert len(images) >= 4
+    for path in images:
+        seen = module.transform.geometry(read_image(path.read_bytes()))
         expected = module(seen[None])["class"].softmax(1)[0].numpy()
         [answer] = served.json(row(path, embedding=b"true"))
         found = {item["index"]: item["probability"] for item in answer["predictions"]}
@@ -188,7 +188,7 @@ def test_several_tasks_are_answered_each(trained: Trained, tmp_path: Path) -> No
     assert described["reference"]["tasks"].keys() == {"colour", "pattern"}
     assert (run / "plots" / "colour-confusion.png").is_file()
     for path, _ in held_out(run, run.parents[2] / "table")[:4]:
-        logits = model(served.handler.transform(read_picture(path.read_bytes()))[None])[0]
+        logits = model(served.handler.transform(read_image(path.read_bytes()))[None])[0]
         [answer] = served.json(row(path))
         assert answer.keys() == {"tasks"}
         for task, part in (("colour", logits[:3]), ("pattern", logits[3:])):
@@ -265,7 +265,7 @@ def test_every_family_goes_through_archive_and_handler(name: str, tmp_path: Path
     torch.manual_seed(0)
     network = classifier(**arguments).eval()
     sample = tmp_path / "sample.png"
-    picture("red", np.random.default_rng(0)).save(sample)
+    plain_image("red", np.random.default_rng(0)).save(sample)
     transform = ImageTransform(resize=(side, side))
     Artifact(
         name="family",
@@ -277,7 +277,7 @@ def test_every_family_goes_through_archive_and_handler(name: str, tmp_path: Path
     ).write(tmp_path / "artifact", network.state_dict(), sample)
     backend = "onnxruntime" if name in GRAPHS else "torch"
     served = Worker(packed("family", tmp_path / "artifact", tmp_path, backend=backend), tmp_path / "unpacked")
-    expected = network(transform(read_picture(sample.read_bytes()))[None]).softmax(1)[0]
+    expected = network(transform(read_image(sample.read_bytes()))[None]).softmax(1)[0]
     [answer] = served.json(row(sample, embedding=b"1"))
     found = {item["index"]: item["probability"] for item in answer["predictions"]}
     np.testing.assert_allclose([found[index] for index in range(3)], expected.numpy(), atol=1e-4)
@@ -418,7 +418,7 @@ def test_two_processes_train_and_measure_as_one(launch: str, one_process: Path, 
 def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Published weights whose batch-norm stays as it is: on a CPU torch cannot synchronise it."""
     root = tmp_path_factory.mktemp("one-process")
-    write_folders(root / "data", 13)  # 39 pictures: validation is an odd number
+    write_folders(root / "data", 13)  # 39 images: validation is an odd number
     over: dict[str, Any] = {
         "model": "mobilenet_v2",
         "weights": "IMAGENET1K_V1",

@@ -17,7 +17,7 @@ from train.core.config import ExperimentError
 from train.core.published_weights import state_dict
 from train.vision.classification.models import find_weights, freeze, keep_statistics, load_published, parameter_groups
 
-# The smallest of each family, on the smallest picture it takes.
+# The smallest of each family, on the smallest image it takes.
 FAMILIES = {
     "alexnet": 64,
     "convnext_tiny": 32,

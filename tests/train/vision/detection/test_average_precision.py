@@ -150,7 +150,7 @@ def test_random_predictions(seed: int) -> None:
     assert_equal(found, truth)
 
 
-def test_empty_pictures_and_pictures_without_a_detection() -> None:
+def test_empty_images_and_images_without_a_detection() -> None:
     """What is found where nothing is must count against the model, for masks as for boxes."""
     rng = np.random.default_rng(0)
     truth = [of_truth(objects(rng, count)) for count in (3, 0, 2, 0, 4, 0)]
@@ -222,7 +222,7 @@ def items(seed: int) -> tuple[Items, Items]:
 
 
 def half(rank: int, folder: str) -> None:
-    """One of two processes, which sees every second picture."""
+    """One of two processes, which sees every second image."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     found, truth = items(7)
     computed = measured(found[rank::2], truth[rank::2])

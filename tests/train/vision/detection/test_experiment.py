@@ -33,7 +33,7 @@ from train.vision.detection.average_precision import MASK_THRESHOLD
 from train.vision.detection.experiment import reference
 
 LABELS = ["__background__", *SHAPES]
-# Seconds for every picture: they see three, the others six.
+# Seconds for every image: they see three, the others six.
 LARGE = ("ssd300_vgg16", "maskrcnn_resnet50_fpn")
 
 
@@ -66,11 +66,11 @@ def served(artifact: Path, folder: Path, backend: str = "auto", **options: float
 
 
 @torch.inference_mode()
-def assert_answers_as_the_model(worker: Worker, picture: Path, masks: bool) -> None:
+def assert_answers_as_the_model(worker: Worker, path: Path, masks: bool) -> None:
     """The ten best, whatever the order of near ties among random weights."""
     model = from_safetensors(worker.handler.artifact).eval()
-    [answer] = worker.json({"body": picture.read_bytes(), "content-type": b"image/jpeg"})
-    with Image.open(picture) as image:
+    [answer] = worker.json({"body": path.read_bytes(), "content-type": b"image/jpeg"})
+    with Image.open(path) as image:
         [expected] = model([pil_to_tensor(image) / 255])
     got = answer["segments" if masks else "detections"]
     wanted = expected["scores"].sort(descending=True).values[:10]
@@ -115,8 +115,8 @@ def test_the_whole_path_with_a_kill_in_it(source: dict[str, Path], tmp_path: Pat
     assert (fitted["epochs"], fitted["steps"]) == (4, 8)
     assert fitted["monitor"] == "mAP"
     assert len(list((run.folder / "tensorboard").glob("events*"))) == 2
-    assert run.recorded("data")["training"]["pictures"] == 4
-    assert tested["pictures"] == 2
+    assert run.recorded("data")["training"]["images"] == 4
+    assert tested["images"] == 2
     assert tested["mAP"] == pytest.approx(fitted["score"], abs=1e-4)
     assert set(tested["mAP per class"]) == set(SHAPES)
     for plot in ("precision-recall-boxes.png", "examples.jpg"):
@@ -125,7 +125,7 @@ def test_the_whole_path_with_a_kill_in_it(source: dict[str, Path], tmp_path: Pat
     description = json.loads((tmp_path / "mine" / "artifact.json").read_text())
     assert description["labels"] == LABELS
     assert description["metrics"]["mAP"] == tested["mAP"]
-    assert description["reference"]["pictures"] == 2
+    assert description["reference"]["images"] == 2
     assert (tmp_path / "mine" / "extras" / "examples.jpg").is_file()
     worker = served(tmp_path / "mine", tmp_path, score_threshold=0.0, max_detections=10)
     assert_answers_as_the_model(worker, tmp_path / "mine" / "sample.jpg", masks=False)
@@ -146,7 +146,7 @@ def test_the_whole_path_with_a_kill_in_it(source: dict[str, Path], tmp_path: Pat
 def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: dict[str, Path], tmp_path: Path) -> None:
     masks, large = model["architecture"].startswith("maskrcnn"), model["architecture"] in LARGE
     if large:
-        source = tiny_coco(tmp_path / "coco", pictures=3)
+        source = tiny_coco(tmp_path / "coco", images=3)
     system = "instance-segmentation" if masks else "object-detection"
     settings = {**model, "weights": "none", "score_threshold": 0.001}
     learning = {"optimizer": "sgd", "learning_rate": 1e-4}
@@ -166,7 +166,7 @@ def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: di
 
 
 @pytest.mark.parametrize("system", ["object-detection", "instance-segmentation"])
-def test_augmented_pictures_are_drawn(system: str, source: dict[str, Path], tmp_path: Path) -> None:
+def test_augmented_images_are_drawn(system: str, source: dict[str, Path], tmp_path: Path) -> None:
     further = {"augmentation": {"further": {"rotate": 20, "perspective": 0.3}}}
     model = "maskrcnn_resnet50_fpn" if system == "instance-segmentation" else "retinanet_resnet50_fpn"
     mine = experiment(tmp_path / "mine.yaml", source, {"architecture": model, "weights": "none"}, **further)
@@ -175,7 +175,7 @@ def test_augmented_pictures_are_drawn(system: str, source: dict[str, Path], tmp_
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     with Image.open(output) as grid:
-        assert grid.width > 5 * grid.height / 2  # two rows of the picture and five of what becomes of it
+        assert grid.width > 5 * grid.height / 2  # two rows of the image and five of what becomes of it
 
 
 def test_settings_are_checked_before_anything_is_read(tmp_path: Path) -> None:
@@ -205,4 +205,4 @@ def test_reference_statistics() -> None:
     statistics = reference(found, ["__background__", "a", "b"], 0.5)
     assert statistics["class mix"] == {"a": 0.75, "b": 0.25}
     assert statistics["mean score"] == pytest.approx(0.725)
-    assert statistics["detections per picture"] == {"mean": 1.0, "parts": [0.25, 0.5, 0.25]}
+    assert statistics["detections per image"] == {"mean": 1.0, "parts": [0.25, 0.5, 0.25]}

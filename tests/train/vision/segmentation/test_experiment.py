@@ -24,7 +24,7 @@ from train.core.config import ExperimentError
 from train.core.published_weights import load_but_predictors
 from train.core.run import Run
 from train.demo.shapes.shapes import SHAPES
-from train.vision.coco import AnnotatedPicture, Annotation
+from train.vision.coco import AnnotatedImage, Annotation
 from train.vision.segmentation.augmentation import SegmentationAugmentation
 from train.vision.segmentation.data import LabelMapData, LabelSettings
 from train.vision.segmentation.experiment import SemanticSegmentation, reference
@@ -37,15 +37,15 @@ LABELS = ["background", *SHAPES]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return tiny_coco(tmp_path_factory.mktemp("coco"), pictures=8)
+    return tiny_coco(tmp_path_factory.mktemp("coco"), images=8)
 
 
 @pytest.fixture(scope="module")
 def maps(source: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same pictures with PNG label maps."""
+    """The same images with PNG label maps."""
     folder = tmp_path_factory.mktemp("maps")
-    for picture in from_coco(source["annotations"], source["images"], False, None).pictures:
-        Image.fromarray(picture.label_map()).save(folder / f"{picture.path.stem}.png")
+    for image in from_coco(source["annotations"], source["images"], False, None).images:
+        Image.fromarray(image.label_map()).save(folder / f"{image.path.stem}.png")
     return {"images": source["images"], "maps": folder}
 
 
@@ -69,7 +69,7 @@ def numpy_iou(
 
 @pytest.mark.parametrize("absent", [False, True])
 def test_mean_iou_equals_numpy_s(absent: bool) -> None:
-    """With ignored pixels, pictures of different sizes, and a class that is neither true nor predicted."""
+    """With ignored pixels, images of different sizes, and a class that is neither true nor predicted."""
     rng = np.random.default_rng(0)
     metric = OverlapMetric(6)
     predicted, true = [], []
@@ -107,7 +107,7 @@ def test_small_objects_are_painted_over_large_ones_and_crowds_are_ignored() -> N
         return Annotation(label, (0, top, 4, bottom), float(mask.sum()), crowd, coco_mask.encode(mask))
 
     small, large, crowd = annotation(1, 2, 4), annotation(2, 0, 6), annotation(1, 3, 9, crowd=True)
-    painted = paint(AnnotatedPicture(Path(), 10, 4, (small, large, crowd)))
+    painted = paint(AnnotatedImage(Path(), 10, 4, (small, large, crowd)))
     assert painted[:, 0].tolist() == [2, 2, 1, 1, 2, 2, IGNORE, IGNORE, IGNORE, 0]
 
 
@@ -130,17 +130,17 @@ def test_bad_maps_are_named_and_counted(maps: dict[str, Path], tmp_path: Path) -
     Image.fromarray(values).save(labels / f"{stems[1]}.png")
     Image.fromarray(values[:-1]).save(labels / f"{stems[2]}.png")
     Image.fromarray(np.zeros((*values.shape, 3), np.uint8)).save(labels / f"{stems[3]}.png")
-    (images / f"{stems[4]}.jpg").write_text("no picture")
+    (images / f"{stems[4]}.jpg").write_text("no image")
     Image.fromarray(values).save(labels / "alone.png")
     settings = {"images": images, "maps": labels, "labels": LABELS, "validation_part": 0.3}
     split = LabelSettings.model_validate(settings).split(0)
     assert split.findings["maps"].counts == {
-        "map: no picture of its name": 1,
-        "picture: no map of its name": 1,
+        "map: no image of its name": 1,
+        "image: no map of its name": 1,
         "map: holds 77; there are 6 labels, from 0": 1,
-        "map: of another size than its picture": 1,
-        "map: is a colour picture; wanted one number a pixel": 1,
-        "picture: not an image": 1,
+        "map: of another size than its image": 1,
+        "map: is a colour image; wanted one number a pixel": 1,
+        "image: not an image": 1,
     }
     assert len(split.training) + len(split.validation) == 3
     with pytest.raises(ExperimentError, match=r"holds 77; there are 6 labels, from 0 \(00001.jpg\)"):
@@ -199,10 +199,10 @@ def test_real_imagenet_weights_and_unknown_ones() -> None:
 
 
 @torch.inference_mode()
-def check_answers(worker: Any, picture: Path) -> None:
+def check_answers(worker: Any, path: Path) -> None:
     model = from_safetensors(worker.handler.artifact).eval()
-    [answer] = worker.json({"body": picture.read_bytes(), "content-type": b"image/jpeg"})
-    with Image.open(picture) as image:
+    [answer] = worker.json({"body": path.read_bytes(), "content-type": b"image/jpeg"})
+    with Image.open(path) as image:
         tensor = pil_to_tensor(image)
     logits = model(worker.handler.transform(tensor)[None])["out"]
     expected = F.interpolate(logits, tensor.shape[-2:], mode="bilinear", align_corners=False)[0].argmax(0).numpy()
@@ -253,7 +253,7 @@ def test_from_the_file_to_the_answer(
     check_answers(served(tmp_path / "mine", tmp_path), tmp_path / "mine" / "sample.jpg")
 
 
-def test_augmented_pictures_are_drawn(maps: dict[str, Path], tmp_path: Path) -> None:
+def test_augmented_images_are_drawn(maps: dict[str, Path], tmp_path: Path) -> None:
     data = {**{name: str(path) for name, path in maps.items()}, "labels": LABELS}
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump({"system": "semantic-segmentation", "data": data, "image_size": [64, 96]}))

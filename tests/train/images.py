@@ -10,8 +10,10 @@ COLOURS = {"red": (220, 40, 30), "green": (40, 200, 60), "blue": (30, 60, 220)}
 PATTERNS = ("dots", "stripes")
 
 
-def picture(colour: str, rng: np.random.Generator, pattern: str = "", size: tuple[int, int] = (40, 48)) -> Image.Image:
-    """A noisy picture of a colour, with stripes or without."""
+def plain_image(
+    colour: str, rng: np.random.Generator, pattern: str = "", size: tuple[int, int] = (40, 48)
+) -> Image.Image:
+    """A noisy image of a colour, with stripes or without."""
     pixels = np.tile(np.array(COLOURS[colour], np.float32), (*size, 1))
     if pattern == "stripes":
         pixels[::6] = pixels[1::6] = 20
@@ -22,7 +24,7 @@ def picture(colour: str, rng: np.random.Generator, pattern: str = "", size: tupl
 
 
 def write_folders(root: Path, count: int = 12, splits: Sequence[str] = ("",)) -> Path:
-    """`root`/[split/]<colour>/NN.<suffix>, `count` pictures each."""
+    """`root`/[split/]<colour>/NN.<suffix>, `count` images each."""
     rng = np.random.default_rng(0)
     for split in splits:
         for colour in COLOURS:
@@ -30,20 +32,20 @@ def write_folders(root: Path, count: int = 12, splits: Sequence[str] = ("",)) ->
             folder.mkdir(parents=True)
             for number in range(count):
                 suffix = ("jpg", "png", "webp", "bmp")[number % 4]
-                picture(colour, rng).save(folder / f"{number:02}.{suffix}")
+                plain_image(colour, rng).save(folder / f"{number:02}.{suffix}")
     return root
 
 
 def write_table(root: Path, count: int = 8) -> Path:
-    """`root`/pictures/… and `root`/labels.csv with two tasks, colour and pattern."""
+    """`root`/images/… and `root`/labels.csv with two tasks, colour and pattern."""
     rng = np.random.default_rng(0)
-    (root / "pictures").mkdir(parents=True)
+    (root / "images").mkdir(parents=True)
     rows = ["file,colour,pattern"]
     for colour in COLOURS:
         for pattern in PATTERNS:
             for number in range(count):
-                file = f"pictures/{colour}-{pattern}-{number}.jpg"
-                picture(colour, rng, pattern).save(root / file, quality=95)
+                file = f"images/{colour}-{pattern}-{number}.jpg"
+                plain_image(colour, rng, pattern).save(root / file, quality=95)
                 rows.append(f"{file},{colour},{pattern}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return root

@@ -1,4 +1,4 @@
-"""The pictures that are sent, and what a model says about each when it is called in Python."""
+"""The images that are sent, and what a model says about each when it is called in Python."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("astronaut", "coffee", "chelsea", "rocket", "cat", "retina")
 
 
 @cache
-def pictures() -> tuple[bytes, ...]:
+def images() -> tuple[bytes, ...]:
     """JPEGs of 640 × 480 pixels: photographs, and each of them mirrored."""
     photographs = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
     photographs += [Image.fromarray(getattr(skimage.data, name)()) for name in NAMES]
@@ -40,10 +40,10 @@ def pictures() -> tuple[bytes, ...]:
 @cache
 @torch.inference_mode()
 def expected(classifier: Classifier) -> list[tuple[int, float]]:
-    """(index, probability) of the most probable class of each picture, from the eager model."""
+    """(index, probability) of the most probable class of each image, from the eager model."""
     network = classifier.network()
     answers = []
-    for data in pictures():
+    for data in images():
         image = decode_image(Payload(data, "image/jpeg"))
         probability, index = network(TRANSFORM(image)[None]).softmax(dim=1)[0].max(dim=0)
         answers.append((int(index), float(probability)))
