@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
@@ -58,10 +59,12 @@ class GeneratedData(StrictModel):
         return folder
 
 
-def by_source(values: Any) -> Any:
-    """A validator: {"source": NAME, …} as that data set's configuration, anything else as it is."""
-    if not isinstance(values, dict) or "source" not in values:
+def by_source(values: Any, files: Callable[[Any], Any]) -> Any:
+    """A validator: {"source": NAME, …} is that data set's configuration, anything else that of a user's own files."""
+    if isinstance(values, GeneratedData):
         return values
+    if not isinstance(values, dict) or "source" not in values:
+        return files(values)
     if values["source"] not in SOURCES:
         raise ValueError(f"source is {values['source']!r}; wanted one of {', '.join(SOURCES)}, or files of your own")
     module, _, name = SOURCES[values["source"]].partition(":")

@@ -26,10 +26,11 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"huber": F.huber_loss, 
 class DQN(Reinforcement):
     """Discrete actions. Every schedule counts steps of the environment, all copies together, never of the optimizer."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"environments": "num_envs", "max_gradient": "max_grad_norm"}
     outputs: ClassVar[Literal["logits", "values"]] = "values"
 
     total_steps: int = Field(default=100_000, ge=1, description="of all copies of the environment together, at most")
-    environments: int = Field(default=1, ge=1, description="copies that are stepped together")
+    num_envs: int = Field(default=1, ge=1, description="copies that are stepped together")
     buffer: int = Field(default=50_000, ge=1, description="transitions that are remembered")
     learning_starts: int = Field(default=1_000, ge=0, description="steps that only fill the buffer, acting at random")
     train_every: int = Field(default=256, ge=1, description="steps between trainings")
@@ -42,12 +43,12 @@ class DQN(Reinforcement):
     epsilon_start: float = Field(default=1.0, ge=0, le=1, description="share of random actions at first")
     epsilon_end: float = Field(default=0.04, ge=0, le=1, description="and once exploration has ended")
     exploration_steps: int = Field(default=8_000, ge=1, description="over which the share falls, linearly")
-    max_gradient: float = Field(default=10.0, gt=0, description="norm of all gradients together, at most")
+    max_grad_norm: float = Field(default=10.0, gt=0, description="norm of all gradients together, at most")
     hidden: int = Field(default=128, ge=1, description="units in each of the two layers")
 
     @model_validator(mode="after")
     def check_buffer(self) -> Self:
-        if self.environments > self.buffer:
+        if self.num_envs > self.buffer:
             raise ValueError(f"buffer: got {self.buffer}, wanted at least one place for each of the environments")
         return self
 
@@ -80,7 +81,7 @@ class DQNLearner:
         self.settings = settings
         self.network = settings.network().to(settings.device)
         self.target = deepcopy(self.network).requires_grad_(False)
-        self.environments = Environments(settings.environment, settings.environments, settings.seed)
+        self.environments = Environments(settings.environment, settings.num_envs, settings.seed)
         self.buffer = ReplayBuffer(settings.buffer, self.environments.observations.shape[1:], settings.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, fused=True)
         self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
@@ -108,7 +109,7 @@ class DQNLearner:
         actions = self.explore(observations)
         step = self.environments.step(actions)
         self.buffer.add(
-            Transitions(observations, actions, step.rewards, step.following, step.terminated, step.truncated)
+            Transitions(observations, actions, step.rewards, step.next_observations, step.terminated, step.truncated)
         )
         self.steps += len(observations)
         return step.finished
@@ -133,7 +134,7 @@ class DQNLearner:
             loss = LOSSES[settings.loss](values, targets)
             self.optimizer.zero_grad()
             loss.backward()
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_gradient)
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_grad_norm)
             self.optimizer.step()
             scalars.append(torch.stack([loss, values.mean(), norm]).detach())
         means = torch.stack(scalars).mean(0).tolist()
@@ -143,12 +144,12 @@ class DQNLearner:
     def targets(self, batch: Transitions) -> Tensor:
         """What each transition's value should be (B,): its reward and the discounted value of what followed.
 
-        Only a terminated episode has nothing to follow. A truncated one has, and `following` is its own.
+        Only a terminated episode has nothing to follow. A truncated one has, and `next_observations` is its own.
         """
-        valued = self.target(batch.following)
-        chooser = self.network(batch.following) if self.settings.double else valued
-        following = valued.gather(1, chooser.argmax(dim=1, keepdim=True)).squeeze(1)
-        return batch.rewards + self.settings.gamma * following * ~batch.terminated
+        valued = self.target(batch.next_observations)
+        chooser = self.network(batch.next_observations) if self.settings.double else valued
+        next_values = valued.gather(1, chooser.argmax(dim=1, keepdim=True)).squeeze(1)
+        return batch.rewards + self.settings.gamma * next_values * ~batch.terminated
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -28,13 +28,13 @@ class Episode(NamedTuple):
 class Step(NamedTuple):
     """What one step of every copy led to; tensors are (copies, …).
 
-    following: the observation each action led to, an episode's last one included. Where the episode went on it is
-        also the copy's next observation; where it ended the copy has begun another.
+    next_observations: what each action led to, an episode's last observation included. Where the episode went on it
+        is also the copy's next observation; where it ended the copy has begun another.
     terminated: the task itself ended the episode, nothing comes after. truncated: it was cut, by a time limit say, and
         would have gone on. finished: the episodes that ended with this step.
     """
 
-    following: Tensor
+    next_observations: Tensor
     rewards: Tensor
     terminated: Tensor
     truncated: Tensor
@@ -71,22 +71,22 @@ class Environments:
         taken = actions.cpu().numpy()
         if isinstance(space, Box):
             taken = np.clip(taken, space.low, space.high)
-        following, rewards, terminated, truncated, _ = self.vector.step(taken)
+        next_observations, rewards, terminated, truncated, _ = self.vector.step(taken)
         self.totals += rewards
         for history, action in zip(self.actions, taken, strict=True):
             history.append(action)
         step = Step(
-            following=as_tensor(following),
+            next_observations=as_tensor(next_observations),
             rewards=torch.from_numpy(rewards).float(),
             terminated=torch.from_numpy(terminated),
             truncated=torch.from_numpy(truncated),
             finished=[],
         )
-        if not (step.following.isfinite().all() and step.rewards.isfinite().all()):
+        if not (step.next_observations.isfinite().all() and step.rewards.isfinite().all()):
             raise ExperimentError(
                 f"environment {self.name}: a step led to an observation or a reward that is not finite"
             )
-        self.observations = step.following
+        self.observations = step.next_observations
         done = terminated | truncated
         if done.any():
             for copy in np.flatnonzero(done):

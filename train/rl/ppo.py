@@ -23,22 +23,30 @@ Policy = Categorical | Independent[Normal]
 class PPO(Reinforcement):
     """Discrete or continuous actions, by the environment's action space.
 
-    gae_lambda, clip, epochs, minibatch, value_weight, entropy_weight: as the paper names them.
+    gae_lambda, clip_coef, vf_coef, ent_coef: λ, ε, c1 and c2 of the paper.
     """
 
+    RENAMED: ClassVar[dict[str, str]] = {
+        "environments": "num_envs",
+        "steps": "num_steps",
+        "clip": "clip_coef",
+        "entropy_weight": "ent_coef",
+        "value_weight": "vf_coef",
+        "max_gradient": "max_grad_norm",
+    }
     outputs: ClassVar[Literal["logits", "values"]] = "logits"
 
     total_steps: int = Field(default=400_000, ge=1, description="of all copies of the environment together, at most")
-    environments: int = Field(default=8, ge=1, description="copies that are stepped together")
-    steps: int = Field(default=64, ge=2, description="of each copy between two updates")
+    num_envs: int = Field(default=8, ge=1, description="copies that are stepped together")
+    num_steps: int = Field(default=64, ge=2, description="of each copy between two updates")
     learning_rate: float = Field(default=1e-3, gt=0, description="at the start; it falls linearly to 0")
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
-    clip: float = Field(default=0.2, gt=0, description="of the ratio between the new and the old policy, around 1")
+    clip_coef: float = Field(default=0.2, gt=0, description="of the ratio between the new and the old policy, around 1")
     epochs: int = Field(default=10, ge=1, description="passes over each rollout")
     minibatch: int = Field(default=128, ge=2, description="steps, or a few more")
-    value_weight: float = Field(default=0.5, ge=0)
-    entropy_weight: float = Field(default=0.005, ge=0)
-    max_gradient: float = Field(default=0.5, gt=0, description="norm of all gradients together, at most")
+    vf_coef: float = Field(default=0.5, ge=0)
+    ent_coef: float = Field(default=0.005, ge=0)
+    max_grad_norm: float = Field(default=0.5, gt=0, description="norm of all gradients together, at most")
     hidden: int = Field(default=64, ge=1, description="units in each of the two layers of actor and critic")
     standardise: bool = Field(default=False, description="observations, by statistics that travel with the weights")
 
@@ -64,7 +72,7 @@ class PPOLearner:
 
     def __init__(self, settings: PPO) -> None:
         self.settings = settings
-        self.environments = Environments(settings.environment, settings.environments, settings.seed)
+        self.environments = Environments(settings.environment, settings.num_envs, settings.seed)
         self.network = settings.network().to(settings.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, eps=1e-5, fused=True)
         self.generator = torch.Generator(settings.device).manual_seed(settings.seed)
@@ -79,29 +87,29 @@ class PPOLearner:
         if isinstance(self.network.standardisation, Standardisation):
             # Only now: between acting and learning it would change the policy that the ratio compares with.
             self.network.standardisation.update(rollout.observations.flatten(0, 1).flatten(1))
-        self.steps += self.settings.steps * self.settings.environments
+        self.steps += self.settings.num_steps * self.settings.num_envs
         return scalars, finished
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[Episode]]:
-        """Act for `steps` steps in every copy, with actions drawn from the policy."""
+        """Act for `num_steps` steps in every copy, with actions drawn from the policy."""
         rows: list[tuple[Tensor, ...]] = []
         finished: list[Episode] = []
-        for _ in range(self.settings.steps):
+        for _ in range(self.settings.num_steps):
             observations = self.environments.observations.to(self.settings.device)
             policy, values = self.policy(observations)
             actions = draw(policy, self.generator)
             step = self.environments.step(actions)
-            row = (step.rewards, step.terminated, step.truncated, step.following)
+            row = (step.rewards, step.terminated, step.truncated, step.next_observations)
             rows.append(
                 (observations, actions, policy.log_prob(actions), values, *(r.to(self.settings.device) for r in row))
             )
             finished += step.finished
-        observations, actions, log_probabilities, values, rewards, terminated, truncated, following = (
+        observations, actions, log_probabilities, values, rewards, terminated, truncated, next_observations = (
             torch.stack(column) for column in zip(*rows, strict=True)
         )
         # What each step led to is valued by itself: after an episode's end the copy's next observation is another's.
-        next_values = self.network(following.flatten(0, 1))[-1].view_as(values)
+        next_values = self.network(next_observations.flatten(0, 1))[-1].view_as(values)
         rollout = Rollout(observations, actions, log_probabilities, rewards, values, next_values, terminated, truncated)
         return rollout, finished
 
@@ -115,7 +123,7 @@ class PPOLearner:
                 loss, parts = self.loss(batch)
                 self.optimizer.zero_grad()
                 loss.backward()
-                norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_gradient)
+                norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_grad_norm)
                 self.optimizer.step()
                 scalars.append(torch.stack([*parts, norm]).detach())
         names = ("policy loss", "value loss", "entropy", "KL divergence", "clipped", "gradient norm")
@@ -130,11 +138,11 @@ class PPOLearner:
         policy, values = self.policy(batch.observations)
         log_ratio = policy.log_prob(batch.actions) - batch.log_probabilities
         ratio = log_ratio.exp()
-        clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+        clipped = ratio.clamp(1 - settings.clip_coef, 1 + settings.clip_coef)
         policy_loss = -torch.min(ratio * batch.advantages, clipped * batch.advantages).mean()
         value_loss = 0.5 * (values - batch.targets).square().mean()
         entropy = policy.entropy().mean()
-        loss = policy_loss + settings.value_weight * value_loss - settings.entropy_weight * entropy
+        loss = policy_loss + settings.vf_coef * value_loss - settings.ent_coef * entropy
         divergence = (
             ratio - 1 - log_ratio
         ).mean()  # of the old policy from the new: an estimate that is never negative

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass
 class Transitions:
-    """following: the observation an action led to, the last one of an episode included; (B, …) as the observations.
+    """next_observations: what an action led to, an episode's last one included; (B, …) as the observations.
 
     terminated: nothing comes after. truncated: the episode was cut there but would have gone on, so what followed has
     a value; only the one that begins next is another's.
@@ -20,7 +20,7 @@ class Transitions:
     observations: Tensor
     actions: Tensor
     rewards: Tensor
-    following: Tensor
+    next_observations: Tensor
     terminated: Tensor
     truncated: Tensor
 
@@ -36,7 +36,7 @@ class ReplayBuffer:
             observations=torch.zeros(capacity, *shape, device=device),
             actions=torch.zeros(capacity, dtype=torch.long, device=device),
             rewards=torch.zeros(capacity, device=device),
-            following=torch.zeros(capacity, *shape, device=device),
+            next_observations=torch.zeros(capacity, *shape, device=device),
             terminated=torch.zeros(capacity, dtype=torch.bool, device=device),
             truncated=torch.zeros(capacity, dtype=torch.bool, device=device),
         )

@@ -33,12 +33,12 @@ class Rollout:
         episode, likewise counts the value of what it led to.
         """
         deltas = self.rewards + gamma * self.next_values * ~self.terminated - self.values
-        goes_on = ~(self.terminated | self.truncated)
+        not_done = ~(self.terminated | self.truncated)
         advantages = torch.zeros_like(deltas)
-        following = torch.zeros_like(deltas[0])
+        advantage = torch.zeros_like(deltas[0])
         for step in reversed(range(len(deltas))):
-            following = deltas[step] + gamma * gae_lambda * (following * goes_on[step])
-            advantages[step] = following
+            advantage = deltas[step] + gamma * gae_lambda * (advantage * not_done[step])
+            advantages[step] = advantage
         return advantages, advantages + self.values
 
 

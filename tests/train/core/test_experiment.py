@@ -29,8 +29,8 @@ def test_overrides_reach_into_mappings_and_keep_types(tmp_path: Path) -> None:
 
 def test_all_errors_at_once() -> None:
     with pytest.raises(ValidationError) as raised:
-        load("cartpole", ["steps=many", "clipp=0.1", "gamma=high"])
-    assert {error["loc"][0] for error in raised.value.errors()} == {"steps", "clipp", "gamma"}
+        load("cartpole", ["num_steps=many", "clipp=0.1", "gamma=high"])
+    assert {error["loc"][0] for error in raised.value.errors()} == {"num_steps", "clipp", "gamma"}
 
 
 @pytest.mark.parametrize(

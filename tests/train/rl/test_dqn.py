@@ -38,7 +38,7 @@ def transitions(count: int) -> Transitions:
         observations=torch.randn(count, 2, generator=generator),
         actions=torch.randint(2, (count,), generator=generator),
         rewards=torch.randn(count, generator=generator),
-        following=torch.randn(count, 2, generator=generator),
+        next_observations=torch.randn(count, 2, generator=generator),
         terminated=terminated,
         truncated=(torch.arange(count) % 3 == 0) & ~terminated,
     )
@@ -57,8 +57,8 @@ def test_the_targets_of_the_definition(double: bool) -> None:
     for index in range(24):
         expected = batch.rewards[index].item()
         if not batch.terminated[index]:
-            valued = learner.target(batch.following[index : index + 1])[0].tolist()
-            chosen = learner.network(batch.following[index : index + 1])[0].tolist()
+            valued = learner.target(batch.next_observations[index : index + 1])[0].tolist()
+            chosen = learner.network(batch.next_observations[index : index + 1])[0].tolist()
             disagreements += chosen.index(max(chosen)) != valued.index(max(valued))
             expected += 0.9 * (valued[chosen.index(max(chosen))] if double else max(valued))
         assert found[index].item() == pytest.approx(expected, abs=1e-4)
@@ -68,7 +68,7 @@ def test_the_targets_of_the_definition(double: bool) -> None:
 @pytest.mark.parametrize("copies", [1, 5])
 def test_the_target_is_copied_by_steps_of_the_environment(copies: int) -> None:
     """Each time they pass a multiple of 24, however many gradient steps and copies there are; never in between."""
-    learner = DQNLearner(settings(WALK, environments=copies, total_steps=10_000, learning_starts=10))
+    learner = DQNLearner(settings(WALK, num_envs=copies, total_steps=10_000, learning_starts=10))
     copied = []
     load_target = learner.target.load_state_dict
 
@@ -103,7 +103,7 @@ def test_exploration_takes_other_actions_as_often_as_it_says(epsilon: float, sha
 @pytest.mark.parametrize("copies", [1, 3])
 def test_the_buffer_holds_what_happened(copies: int) -> None:
     """At an episode's end it is the old episode's last observation that followed, not the new one's first."""
-    learner = DQNLearner(settings(WALK, environments=copies, buffer=60, total_steps=10_000))
+    learner = DQNLearner(settings(WALK, num_envs=copies, buffer=60, total_steps=10_000))
     ends = 0
     for _ in range(20):
         before = learner.environments.observations
@@ -113,7 +113,7 @@ def test_the_buffer_holds_what_happened(copies: int) -> None:
         stored = learner.buffer.stored
         assert torch.equal(stored.observations[latest], before)
         done = (stored.terminated | stored.truncated)[latest]
-        same = (stored.following[latest] == after).all(1)
+        same = (stored.next_observations[latest] == after).all(1)
         assert torch.equal(same, ~done)
     assert ends > 0
 
@@ -131,7 +131,7 @@ def test_it_solves_a_toy_environment() -> None:
 
 @pytest.mark.parametrize("copies", [1, 3])
 def test_a_learner_goes_on_exactly_with_a_buffer_that_has_wrapped_around(copies: int, tmp_path: Path) -> None:
-    assert_goes_on_exactly(settings(WALK, environments=copies, total_steps=10_000), 6, 4, tmp_path / "state.pt")
+    assert_goes_on_exactly(settings(WALK, num_envs=copies, total_steps=10_000), 6, 4, tmp_path / "state.pt")
 
 
 def test_a_killed_run_goes_on_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_what_it_cannot_train_on_is_refused() -> None:
     with pytest.raises(ExperimentError, match="DQN wants discrete ones"):
         settings(MATCH).learner()
     with pytest.raises(ValidationError, match="got 3, wanted at least one place for each"):
-        settings(WALK, environments=4, buffer=3)
+        settings(WALK, num_envs=4, buffer=3)
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def test_a_step_equals_gymnasiums_own_environment() -> None:
             np.testing.assert_array_equal(observation, befores[number][copy])
             observation, reward, terminated, truncated, _ = env.step(int(actions[number][copy]))
             total, length = total + float(reward), length + 1
-            np.testing.assert_array_equal(observation, step.following[copy])
+            np.testing.assert_array_equal(observation, step.next_observations[copy])
             assert step.rewards[copy].item() == pytest.approx(float(reward), abs=1e-6)
             assert (bool(step.terminated[copy]), bool(step.truncated[copy])) == (terminated, truncated)
             if terminated or truncated:

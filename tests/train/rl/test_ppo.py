@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def settings(environment: str, **fields: Any) -> PPO:
-    small = {"environments": 4, "steps": 32, "minibatch": 32, "total_steps": 640, "evaluation_episodes": 4}
+    small = {"num_envs": 4, "num_steps": 32, "minibatch": 32, "total_steps": 640, "evaluation_episodes": 4}
     schedule = {"evaluate_every": 256, "selection_episodes": 4, "checkpoint_every": 200}
     return PPO(name="toy", system="ppo", environment=environment, **{**small, **schedule, **fields})
 
@@ -57,13 +57,13 @@ def test_a_rollout_values_what_each_step_led_to() -> None:
     assert same[~done[:-1]].all()
     assert not same[done[:-1]].any()
     last = learner.network(learner.environments.observations)[-1]
-    goes_on = ~done[-1]
-    torch.testing.assert_close(rollout.next_values[-1][goes_on], last[goes_on])
+    not_done = ~done[-1]
+    torch.testing.assert_close(rollout.next_values[-1][not_done], last[not_done])
 
 
 def test_the_loss_is_the_papers() -> None:
     """Step by step in plain numbers: equation 9 with the clipped surrogate of equation 7."""
-    learner = PPOLearner(settings(WALK, clip=0.1, value_weight=0.7, entropy_weight=0.03))
+    learner = PPOLearner(settings(WALK, clip_coef=0.1, vf_coef=0.7, ent_coef=0.03))
     rollout, _ = learner.collect()
     advantages, targets = rollout.advantages(0.99, 0.95)
     [batch] = minibatches(rollout, advantages, targets, 128, learner.generator)

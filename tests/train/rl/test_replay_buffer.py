@@ -15,7 +15,7 @@ def transitions(*numbers: int) -> Transitions:
         observations=torch.stack([n, -n], 1).float(),
         actions=n % 2,
         rewards=n.float() / 10,
-        following=torch.stack([n + 1, -n - 1], 1).float(),
+        next_observations=torch.stack([n + 1, -n - 1], 1).float(),
         terminated=n % 3 == 0,
         truncated=n % 5 == 0,
     )

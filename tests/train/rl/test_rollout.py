@@ -18,8 +18,8 @@ def rollout(steps: int, copies: int) -> Rollout:
     done = torch.rand(steps, copies, generator=generator) < 0.25
     terminated = done & (torch.rand(steps, copies, generator=generator) < 0.5)
     values, next_values = random(), random()
-    goes_on = ~done[:-1]
-    next_values[:-1][goes_on] = values[1:][goes_on]  # as a critic's are: what a step led to is what comes next
+    not_done = ~done[:-1]
+    next_values[:-1][not_done] = values[1:][not_done]  # as a critic's are: what a step led to is what comes next
     return Rollout(
         observations=random()[..., None],
         actions=torch.arange(steps * copies).reshape(steps, copies),

@@ -218,7 +218,7 @@ def test_problems_can_be_made_fatal_and_missing_files_are_named(source: dict[str
 
 
 def test_the_seed_makes_the_split(source: dict[str, Path]) -> None:
-    settings = CocoSettings.model_validate({**source, "validation_part": 0.4})
+    settings = CocoSettings.model_validate({**source, "validation_share": 0.4})
     one, same, other = (settings.split(masks=False, seed=seed) for seed in (1, 1, 2))
     assert [p.path for p in one.validation] == [p.path for p in same.validation]
     assert [p.path for p in one.validation] != [p.path for p in other.validation]
@@ -258,11 +258,11 @@ def test_training_leaves_crowds_out_and_keeps_empty_images(source: dict[str, Pat
     assert measured[2][1]["iscrowd"].numel()
 
 
-@pytest.mark.parametrize("further", [None, {"rotate": 30, "shear": 10, "perspective": 0.3, "elastic": 4, "noise": 0.1}])
-def test_augmentation_keeps_boxes_around_their_masks(further: dict[str, float] | None, source: dict[str, Path]) -> None:
+@pytest.mark.parametrize("extra", [None, {"rotate": 30, "shear": 10, "perspective": 0.3, "elastic": 4, "noise": 0.1}])
+def test_augmentation_keeps_boxes_around_their_masks(extra: dict[str, float] | None, source: dict[str, Path]) -> None:
     settings = CocoSettings.model_validate({**source, "workers": 0})
     split = settings.split(masks=True, seed=0)
-    section = {"zoom_out": 0.7, "crop": 0.7, "further": further}
+    section = {"zoom_out": 0.7, "crop": 0.7, "extra": extra}
     augment = DetectionAugmentation.model_validate(section).transform()
     data = CocoData(split, True, 2, 0, augment)
     torch.manual_seed(0)

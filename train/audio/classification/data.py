@@ -43,8 +43,12 @@ class AudioSettings(StrictModel):
     group: str | None = Field(
         default=None, description="the CSV column of what must not be in two splits, such as the speaker"
     )
-    validation: float = Field(default=0.15, gt=0, lt=1, description="part of the recordings, where no split is given")
-    test: float = Field(default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then")
+    validation_share: float = Field(
+        default=0.15, gt=0, lt=1, description="part of the recordings, where no split is given"
+    )
+    test_share: float = Field(
+        default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then"
+    )
     check: bool = Field(default=True, description="decode every file before the first epoch")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
 
@@ -74,7 +78,7 @@ class AudioSettings(StrictModel):
                 listed = self.listed()
                 if self.check:
                     listed = listed.without(unreadable(listed.examples, FileReader(self.folder), sample_rate))
-                listed.divided(self.validation, self.test, seed).write(folder)
+                listed.divided(self.validation_share, self.test_share, seed).write(folder)
             while not (folder / "data.json").is_file():
                 time.sleep(WAIT_S)  # torchrun ends this process should the first one fail
         return FileList.read(folder)[0]

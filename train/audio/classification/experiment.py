@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import soundfile
 import torch
 from lightning.pytorch import seed_everything
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, WrapValidator
 from sklearn.metrics import confusion_matrix
 from torch import Generator, Tensor
 
@@ -26,7 +26,7 @@ from train.core.config import ExperimentError, StrictModel
 from train.core.experiment import Staged
 from train.core.file_list import SPLITS, FileList
 from train.core.generated_data import GeneratedData, by_source
-from train.core.optimization import FineTuning
+from train.core.optimization import ClassifierOptimization
 from train.core.run import Run, is_first_process
 from train.core.stored_weights import round_weights
 from train.core.trainer import TrainerSettings
@@ -35,7 +35,10 @@ from train.plots.prediction_table import write_predictions
 from train.plots.spectrograms import write_spectrograms
 
 # A user's own recordings, or a data set of the project's by its name, such as {"source": "spoken-digits"}.
-AudioDataset = SerializeAsAny[Annotated[AudioSettings | GeneratedData, BeforeValidator(by_source)]]
+if TYPE_CHECKING:
+    AudioDataset = AudioSettings | GeneratedData
+else:
+    AudioDataset = SerializeAsAny[Annotated[AudioSettings, WrapValidator(by_source)]]
 FACTORY = "handlers.networks.keyword_spotting.KeywordSpotting"
 
 
@@ -50,6 +53,11 @@ class Network(StrictModel):
         return {"classes": classes, **self.model_dump()}
 
 
+class Learning(ClassifierOptimization):
+    learning_rate: float = Field(default=2e-3, gt=0, description="the highest")
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+
+
 class AudioClassification(Staged):
     """data: recordings by class. model: the network. learning: optimizer and its schedule.
 
@@ -61,8 +69,7 @@ class AudioClassification(Staged):
     model: Network = Network()
     seconds: float = Field(default=1.0, gt=0, le=60)
     augmentation: Augmentation = Augmentation()
-    learning: FineTuning = FineTuning(learning_rate=2e-3)
-    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    learning: Learning = Learning()
     trainer: TrainerSettings = TrainerSettings(epochs=30)
     batch_size: int = Field(default=64, ge=2)
 
@@ -92,7 +99,7 @@ class AudioClassification(Staged):
         files = self.files(training=False)
         listed = files.listed()
         if not listed.of("test"):
-            listed = listed.divided(files.validation, files.test, self.seed)
+            listed = listed.divided(files.validation_share, files.test_share, self.seed)
         names = classes_of(listed)
         network = KeywordSpotting(**self.model.arguments(len(names)))
         load_weights(network, folder / "weights.safetensors")
@@ -130,7 +137,7 @@ class AudioClassification(Staged):
         """Draw spectrograms of recordings, each beside what training makes of it."""
         seed_everything(self.seed, verbose=False)
         files = self.files()
-        listed = files.listed().divided(files.validation, files.test, self.seed)
+        listed = files.listed().divided(files.validation_share, files.test_share, self.seed)
         recordings = Recordings(listed, "train", files.folder, self.model.sample_rate)
         if not len(recordings):
             raise ExperimentError("data: no recording for training")
@@ -157,7 +164,7 @@ class AudioClassification(Staged):
     def module(self, listed: FileList) -> AudioClassifier:
         classes = len(classes_of(listed))
         network = KeywordSpotting(**self.model.arguments(classes))
-        return AudioClassifier(network, classes, self.learning, self.label_smoothing, self.augmentation.mask)
+        return AudioClassifier(network, classes, self.learning, self.augmentation.mask)
 
     def batches(self, listed: FileList) -> AudioData:
         recipe = self.augmentation.recipe(self.model.sample_rate, self.seed)

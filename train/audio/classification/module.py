@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from handlers.networks.featured import Featured
 from train.audio.classification.data import Batch
-from train.core.optimization import FineTuning
+from train.core.optimization import ClassifierOptimization
 
 # Frames and tones of a mask at most.
 MASKED_FRAMES, MASKED_TONES = 10, 5
@@ -25,25 +25,23 @@ class AudioClassifier(LightningModule):
     mask: probability of each mask over the features.
     """
 
-    def __init__(
-        self, network: Featured, classes: int, learning: FineTuning, label_smoothing: float, mask: float
-    ) -> None:
+    def __init__(self, network: Featured, classes: int, learning: ClassifierOptimization, mask: float) -> None:
         super().__init__()
         self.network = network
         self.learning = learning
-        self.label_smoothing = label_smoothing
         # 0 is the features' mean.
         self.mask = SpecAugment(1, MASKED_FRAMES, 1, MASKED_TONES, p=mask, zero_masking=True)
         self.accuracy = MulticlassAccuracy(classes, average="micro")
         self.f1 = MulticlassF1Score(classes)
 
     def configure_optimizers(self) -> Any:
-        return self.learning.configure(self.network, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.learning.configure(self.learning.groups(self.network), steps)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         waveforms, labels = batch
         logits = self.network.classify(self.mask(self.network.features(waveforms)))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.learning.label_smoothing)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -34,11 +34,15 @@ TRIES = 100
 class DataSettings(StrictModel):
     """Where the images are and how they come in batches."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"validation": "validation_share", "test": "test_share"}
+
     folder: Path = Field(description="of class folders, of split folders that hold them, or a Hugging Face dataset")
     labels: Path | None = Field(default=None, description="a CSV file beside the images: file,<task>…[,split]")
     tasks: list[str] | None = Field(default=None, description="the columns to learn; by default all of a CSV file")
-    validation: float = Field(default=0.15, gt=0, lt=1, description="part of the images, where no split is given")
-    test: float = Field(default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then")
+    validation_share: float = Field(default=0.15, gt=0, lt=1, description="part of the images, where no split is given")
+    test_share: float = Field(
+        default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then"
+    )
     check: bool = Field(default=True, description="every file, before the first epoch")
     batch_size: int = Field(default=32, ge=1, description="images for each step, over all processes together")
     workers: int | None = Field(default=None, ge=0, description="that load images, a process; by default by the cores")
@@ -69,7 +73,7 @@ class DataSettings(StrictModel):
                 files = [example.file for example in listed.examples]
                 listed = listed.without(unreadable(files, self.reader(), threads=os.cpu_count() or 1))
             report(listed)
-            divided = listed.divided(self.validation, self.test, seed)
+            divided = listed.divided(self.validation_share, self.test_share, seed)
             mean, std = colours(divided.of("train"), self.reader(), transform, seed)
             divided.write(folder, mean=mean, std=std)
         while not (folder / "data.json").is_file():

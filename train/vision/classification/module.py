@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from handlers.networks.classifier import classifier
 from handlers.vision.transform import ImageTransform
-from train.core.config import StrictModel
+from train.core.optimization import ClassifierOptimization
 from train.vision.classification.data import Batch
 from train.vision.classification.mixing import Mixing
 from train.vision.classification.models import Frozen, freeze, keep_statistics, parameter_groups
 
 
-class Learning(StrictModel):
-    """How the weights change."""
-
-    rate: float = Field(default=1e-3, gt=0, description="the peak, of the head")
-    backbone_rate: float = Field(default=0.1, gt=0, description="of the other layers, as a part of the head's")
-    weight_decay: float = Field(default=0.05, ge=0, description="of AdamW; biases and norms do not decay")
-    schedule: Literal["cosine", "plateau"] = "cosine"
-    warmup: float = Field(default=0.05, ge=0, lt=1, description="part of all steps, in which the rate rises")
-    plateau_patience: int = Field(default=3, ge=0, description="validations without improvement; then a tenth")
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+class Learning(ClassifierOptimization):
+    learning_rate: float = Field(default=1e-3, gt=0, description="the highest, of the head")
+    backbone_rate: float = Field(default=0.1, ge=0, description="of the other layers, over the head's")
+    weight_decay: float = Field(default=0.05, ge=0, description="biases and norms do not decay")
 
 
 class ImageClassifier(LightningModule):
@@ -220,24 +212,16 @@ class ImageClassifier(LightningModule):
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> Any:
-        """Lightning takes several schedulers of one optimizer: the warm-up's factor stays at 1 when it has ended."""
         learning = self.learning
-        groups = parameter_groups(self.network, learning.rate, learning.backbone_rate, learning.weight_decay)
+        groups = parameter_groups(self.network, learning.learning_rate, learning.backbone_rate, learning.weight_decay)
         # Fused, a step on a CPU takes an eighth of the time.
-        optimizer = AdamW(groups, fused=not self.scales_gradients)
-        total = int(self.trainer.estimated_stepping_batches)
-        warmup = round(total * learning.warmup)
-        rising = LinearLR(optimizer, start_factor=0.01, total_iters=max(1, warmup)) if warmup else None
-        if learning.schedule == "cosine":
-            falling: LRScheduler = CosineAnnealingLR(optimizer, max(1, total - warmup))
-            schedule = SequentialLR(optimizer, [rising, falling], [warmup]) if rising else falling
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-        mode: Literal["min", "max"] = "min" if "loss" in self.monitor else "max"
-        plateau = ReduceLROnPlateau(optimizer, mode, factor=0.1, patience=learning.plateau_patience)
-        schedules: list[dict[str, Any]] = [{"scheduler": plateau, "monitor": self.monitor, "interval": "epoch"}]
-        if rising:
-            schedules.append({"scheduler": rising, "interval": "step", "name": "warmup"})
-        return [optimizer], schedules
+        return learning.configure(
+            groups,
+            int(self.trainer.estimated_stepping_batches),
+            self.monitor,
+            "min" if "loss" in self.monitor else "max",
+            fused=not self.scales_gradients,
+        )
 
 
 def scores(sizes: list[int]) -> torch.nn.ModuleList:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -38,9 +38,11 @@ class CocoSource(StrictModel):
 class CocoSettings(CocoSource):
     """A user's own images. What validates is a file of its own, or a part of the training file drawn by the seed."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"validation_part": "validation_share"}
+
     validation: CocoSource | None = Field(default=None, description="chooses the best checkpoint")
     test: CocoSource | None = Field(default=None, description="what is measured on; by default what validates")
-    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a file of its own")
+    validation_share: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a file of its own")
     decode: bool = Field(default=True, description="read every image whole before training, to find broken ones")
     on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad image or annotation does")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
@@ -54,7 +56,7 @@ class CocoSettings(CocoSource):
             findings[self.validation.annotations.name] = others.findings
             training, validation = train.images, others.images
         else:
-            training, validation = hold_out(train.images, self.validation_part, seed)
+            training, validation = hold_out(train.images, self.validation_share, seed)
         test = validation
         if self.test:
             others = self.read(self.test, masks, train.labels)

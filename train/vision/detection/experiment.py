@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from lightning.pytorch import seed_everything
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, WrapValidator
 from torch import Tensor
 from torchvision.io import write_jpeg
 
@@ -18,7 +18,7 @@ from handlers.networks.weights import load_weights
 from train.core.artifact import Artifact, Task
 from train.core.experiment import Staged
 from train.core.generated_data import GeneratedData, by_source
-from train.core.optimization import FineTuning
+from train.core.optimization import Optimization
 from train.core.run import Run, is_first_process
 from train.core.stored_weights import round_weights
 from train.core.trainer import TrainerSettings, quiet_trainer
@@ -39,7 +39,10 @@ class BoxModel(DetectorSettings):
 
 
 # A user's own files, or a data set of the project's by its name, such as {"source": "shapes"}.
-DetectionData = SerializeAsAny[Annotated[CocoSettings | GeneratedData, BeforeValidator(by_source)]]
+if TYPE_CHECKING:
+    DetectionData = CocoSettings | GeneratedData
+else:
+    DetectionData = SerializeAsAny[Annotated[CocoSettings, WrapValidator(by_source)]]
 
 
 class ObjectDetection(Staged):
@@ -56,7 +59,7 @@ class ObjectDetection(Staged):
     data: DetectionData
     model: BoxModel = BoxModel()
     augmentation: DetectionAugmentation = DetectionAugmentation()
-    learning: FineTuning = FineTuning()
+    learning: Optimization = Optimization()
     trainer: TrainerSettings = TrainerSettings()
     batch_size: int = Field(default=4, ge=1)
     answer_threshold: float = Field(default=0.5, ge=0, le=1)

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from train.core.optimization import FineTuning
+from train.core.optimization import Optimization
 from train.vision.detection.average_precision import AveragePrecision, Kind, Precision
 from train.vision.detection.data import Item
 
@@ -21,7 +21,7 @@ class DetectionModule(LightningModule):
     """
 
     def __init__(
-        self, network: nn.Module, labels: list[str], masks: bool, learning: FineTuning, keep: list[str] | None = None
+        self, network: nn.Module, labels: list[str], masks: bool, learning: Optimization, keep: list[str] | None = None
     ) -> None:
         super().__init__()
         self.save_hyperparameters({"labels": labels, "masks": masks, "learning": learning.model_dump(mode="json")})
@@ -42,7 +42,8 @@ class DetectionModule(LightningModule):
         return self
 
     def configure_optimizers(self) -> Any:
-        return self.learning.configure(self.network, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.learning.configure(self.learning.groups(self.network), steps)
 
     def training_step(self, batch: list[Item], index: int) -> Tensor:
         losses = self.network([image / 255 for image, _ in batch], [target for _, target in batch])

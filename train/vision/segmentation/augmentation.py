@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from train.core.config import StrictModel
-from train.vision.augmentation import Augmentation as Further
+from train.vision.augmentation import Augmentation as Extra
 from train.vision.segmentation.data import Augment
 
 
 class SegmentationAugmentation(StrictModel):
     """A part of the image, stretched to the network's size; mirrored, in other light and colours."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"smallest": "min_scale", "further": "extra"}
+
     flip: float = Field(default=0.5, ge=0, le=1, description="probability; 0 where left and right differ in meaning")
-    smallest: float = Field(default=0.4, gt=0, le=1, description="part of the image's area that is kept at least")
+    min_scale: float = Field(default=0.4, gt=0, le=1, description="part of the image's area that is kept at least")
     stretch: float = Field(default=1.25, ge=1, description="aspect ratio of the part, either way at most")
     colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of light and colour")
-    further: Further | None = Field(
+    extra: Extra | None = Field(
         default=None, description="rotation, shear, perspective, elastic, blur, noise: augmentation.py; it never crops"
     )
 
     def transform(self, size: tuple[int, int]) -> Augment:
         """size: height and width of the network's input."""
-        further = [*self.further.geometric(), *self.further.photometric()] if self.further else []
+        extra = [*self.extra.geometric(), *self.extra.photometric()] if self.extra else []
         steps = v2.Compose(
             [
                 v2.RandomPhotometricDistort(p=self.colour),
                 v2.RandomResizedCrop(
-                    size, scale=(self.smallest, 1.0), ratio=(1 / self.stretch, self.stretch), antialias=True
+                    size, scale=(self.min_scale, 1.0), ratio=(1 / self.stretch, self.stretch), antialias=True
                 ),
                 v2.RandomHorizontalFlip(p=self.flip),
-                *further,
+                *extra,
             ]
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -53,10 +53,12 @@ class LabelSource(StrictModel):
 class LabelSettings(LabelSource):
     """A user's own images. What validates is a source of its own, or a part of the images drawn by the seed."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"validation_part": "validation_share"}
+
     labels: list[str] | None = Field(default=None, description="of PNG maps, by their numbers; the background first")
     validation: LabelSource | None = Field(default=None, description="chooses the best checkpoint")
     test: LabelSource | None = Field(default=None, description="what is measured on; by default what validates")
-    validation_part: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a source of its own")
+    validation_share: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a source of its own")
     decode: bool = Field(default=True, description="read every image whole before training, to find broken ones")
     on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad image or annotation does")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
@@ -80,7 +82,7 @@ class LabelSettings(LabelSource):
             training, validation = files.images, others.images
             findings[self.validation.name] = others.findings
         else:
-            training, validation = hold_out(files.images, self.validation_part, seed)
+            training, validation = hold_out(files.images, self.validation_share, seed)
         test = validation
         if self.test:
             others = self.read(self.test, files.labels)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from lightning.pytorch import seed_everything
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, WrapValidator
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.io import write_jpeg
@@ -21,7 +21,7 @@ from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
 from train.core.experiment import Staged
 from train.core.generated_data import GeneratedData, by_source
-from train.core.optimization import FineTuning
+from train.core.optimization import Optimization
 from train.core.run import Run, is_first_process
 from train.core.stored_weights import round_weights
 from train.core.trainer import TrainerSettings, quiet_trainer
@@ -38,8 +38,15 @@ from train.vision.segmentation.module import Overlap, SegmentationModule
 SEEN = 0.001
 
 
+class Learning(Optimization):
+    learning_rate: float = Field(default=1e-3, gt=0, description="the highest, of all but the backbone")
+
+
 # A user's own files, or a data set of the project's by its name, such as {"source": "shapes"}.
-SegmentationData = SerializeAsAny[Annotated[LabelSettings | GeneratedData, BeforeValidator(by_source)]]
+if TYPE_CHECKING:
+    SegmentationData = LabelSettings | GeneratedData
+else:
+    SegmentationData = SerializeAsAny[Annotated[LabelSettings, WrapValidator(by_source)]]
 
 
 class SemanticSegmentation(Staged):
@@ -54,7 +61,7 @@ class SemanticSegmentation(Staged):
     data: SegmentationData
     model: SegmenterSettings = SegmenterSettings()
     augmentation: SegmentationAugmentation = SegmentationAugmentation()
-    learning: FineTuning = FineTuning(learning_rate=1e-3)
+    learning: Learning = Learning()
     trainer: TrainerSettings = TrainerSettings()
     image_size: tuple[int, int] = (512, 512)
     batch_size: int = Field(default=8, ge=2)

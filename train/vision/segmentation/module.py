@@ -16,7 +16,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from handlers.vision.transform import ImageTransform
-from train.core.optimization import FineTuning
+from train.core.optimization import Optimization
 from train.vision.segmentation.data import Item
 from train.vision.segmentation.label_maps import IGNORE
 
@@ -86,7 +86,7 @@ class SegmentationModule(LightningModule):
         network: nn.Module,
         labels: list[str],
         transform: ImageTransform,
-        learning: FineTuning,
+        learning: Optimization,
         auxiliary_weight: float = 0.4,
         keep: list[str] | None = None,
         dice_weight: float = 0.0,
@@ -115,7 +115,8 @@ class SegmentationModule(LightningModule):
         return self
 
     def configure_optimizers(self) -> Any:
-        return self.learning.configure(self.network, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.learning.configure(self.learning.groups(self.network), steps)
 
     def training_step(self, batch: Item, index: int) -> Tensor:
         images_NCHW, masks_NHW = batch

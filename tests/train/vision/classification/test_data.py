@@ -195,7 +195,7 @@ def test_a_run_keeps_its_split_and_statistics(tmp_path: Path) -> None:
     write_folders(tmp_path / "data", 8)
     (tmp_path / "data" / "red" / "00.jpg").write_bytes(b"")
     run = Run(tmp_path / "run")
-    settings = DataSettings(folder=tmp_path / "data", validation=0.25, test=0.25)
+    settings = DataSettings(folder=tmp_path / "data", validation_share=0.25, test_share=0.25)
     listed, found = settings.prepare(run, 0, TRANSFORM)
     assert (found["unreadable"], list(listed.bad)) == (1, ["red/00.jpg"])
     assert sum(found["files"].values()) == 23
@@ -210,7 +210,7 @@ def test_a_run_keeps_its_split_and_statistics(tmp_path: Path) -> None:
     again, _ = settings.prepare(run, 1, TRANSFORM)
     assert again.examples == listed.examples
     with (tmp_path / "run" / "data" / "files.csv").open() as file:
-        assert next(csv.reader(file)) == ["split", "file", "class"]
+        assert next(csv.reader(file)) == ["split", "file", "group", "class"]
 
 
 def data_of(root: Path, **settings: Any) -> ImageData:

@@ -49,7 +49,7 @@ TINY: dict[str, Any] = {
     "model": "squeezenet1_1",
     "weights": None,
     "image_size": 32,
-    "learning": {"rate": 2e-3, "backbone_rate": 1.0},
+    "learning": {"learning_rate": 2e-3, "backbone_rate": 1.0},
     "augmentation": PLAIN,
     "trainer": {"epochs": 2, "accelerator": "cpu", "log_every": 2},
 }
@@ -62,7 +62,7 @@ def _one_thread() -> None:
 
 def write_experiment(folder: Path, name: str, data: dict[str, Any], **over: Any) -> Path:
     path = folder / f"{name}.yaml"
-    settings = {"workers": 0, "batch_size": 8, "validation": 0.25, "test": 0.25, **data}
+    settings = {"workers": 0, "batch_size": 8, "validation_share": 0.25, "test_share": 0.25, **data}
     path.write_text(yaml.safe_dump({**TINY, "data": settings, **over}))
     return path
 
@@ -302,7 +302,7 @@ def test_the_loss_is_the_weighted_sum_of_weighted_cross_entropies() -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_the_rate_rises_and_falls(schedule: Literal["cosine", "plateau"], tmp_path: Path) -> None:
     """Forty steps of which a quarter warm up; a plateau's rate falls to a tenth when validation does not improve."""
-    learning = Learning(rate=1.0, backbone_rate=1.0, schedule=schedule, warmup=0.25, plateau_patience=0)
+    learning = Learning(learning_rate=1.0, backbone_rate=1.0, schedule=schedule, warmup=0.25, plateau_patience=0)
     transform = ImageTransform(resize=(32, 32)).to_dict()
     module = ImageClassifier(
         "squeezenet1_1", {"t": ["a", "b"]}, transform, frozen="backbone", learning=learning.model_dump()
@@ -330,7 +330,7 @@ def test_the_rate_rises_and_falls(schedule: Literal["cosine", "plateau"], tmp_pa
     )
     trainer.fit(module, loader, loader)
     assert len(rates) == 40
-    np.testing.assert_allclose(rates[:9], [0.01 + 0.99 * step / 10 for step in range(1, 10)], rtol=1e-4)
+    np.testing.assert_allclose(rates[:9], [(step + 1) / 11 for step in range(1, 10)], rtol=1e-4)
     if schedule == "cosine":
         expected = [0.5 * (1 + np.cos(np.pi * (step - 9) / 30)) for step in range(10, 39)]
         np.testing.assert_allclose(rates[10:39], expected, atol=0.02)
@@ -433,10 +433,15 @@ def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_errors_come_all_at_once(tmp_path: Path) -> None:
     experiment = tmp_path / "wrong.yaml"
-    values = {"data": {"batch_size": 0}, "learning": {"rate": -1}, "frozen": "all", "modell": "resnet18"}
+    values = {
+        "data": {"batch_size": 0},
+        "learning": {"learning_rate": -1},
+        "frozen": "all",
+        "modell": "resnet18",
+    }
     experiment.write_text(yaml.safe_dump({"system": "image-classification", **values}))
     output = call(experiment, status=2)
-    for key in ("data.folder", "data.batch_size", "learning.rate", "frozen", "modell"):
+    for key in ("data.folder", "data.batch_size", "learning.learning_rate", "frozen", "modell"):
         assert key in output
 
 
@@ -447,7 +452,7 @@ def test_errors_come_all_at_once(tmp_path: Path) -> None:
         (["weights=V9"], "squeezenet1_1 has no 'V9'; there are IMAGENET1K_V1"),
         (["data.folder=/nowhere"], "there is no folder /nowhere"),
         (["task_weights.shape=2"], "no task is called shape; there are class"),
-        (["data.validation=0.0001", "data.test=0"], "no file for validation"),
+        (["data.validation_share=0.0001", "data.test_share=0"], "no file for validation"),
     ],
 )
 def test_what_a_file_cannot_say_is_said_before_training(over: list[str], said: str, tmp_path: Path) -> None:

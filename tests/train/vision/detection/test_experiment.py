@@ -45,7 +45,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def experiment(path: Path, source: dict[str, Path], model: dict[str, Any], **keys: Any) -> Path:
     values = {
         "system": "object-detection",
-        "data": {**{name: str(value) for name, value in source.items()}, "workers": 0, "validation_part": 0.34},
+        "data": {**{name: str(value) for name, value in source.items()}, "workers": 0, "validation_share": 0.34},
         "model": model,
         "batch_size": 2,
         "trainer": {"epochs": 1, "precision": "32-true", "accelerator": "cpu", "log_every": 1, "keep": 10},
@@ -167,9 +167,9 @@ def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: di
 
 @pytest.mark.parametrize("system", ["object-detection", "instance-segmentation"])
 def test_augmented_images_are_drawn(system: str, source: dict[str, Path], tmp_path: Path) -> None:
-    further = {"augmentation": {"further": {"rotate": 20, "perspective": 0.3}}}
+    extra = {"augmentation": {"extra": {"rotate": 20, "perspective": 0.3}}}
     model = "maskrcnn_resnet50_fpn" if system == "instance-segmentation" else "retinanet_resnet50_fpn"
-    mine = experiment(tmp_path / "mine.yaml", source, {"architecture": model, "weights": "none"}, **further)
+    mine = experiment(tmp_path / "mine.yaml", source, {"architecture": model, "weights": "none"}, **extra)
     output = tmp_path / "grid.png"
     command = ["augmentations", str(mine), f"system={system}", "--output", str(output), "--count", "2"]
     done = CliRunner().invoke(app, command)

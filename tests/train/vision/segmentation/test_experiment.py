@@ -132,7 +132,7 @@ def test_bad_maps_are_named_and_counted(maps: dict[str, Path], tmp_path: Path) -
     Image.fromarray(np.zeros((*values.shape, 3), np.uint8)).save(labels / f"{stems[3]}.png")
     (images / f"{stems[4]}.jpg").write_text("no image")
     Image.fromarray(values).save(labels / "alone.png")
-    settings = {"images": images, "maps": labels, "labels": LABELS, "validation_part": 0.3}
+    settings = {"images": images, "maps": labels, "labels": LABELS, "validation_share": 0.3}
     split = LabelSettings.model_validate(settings).split(0)
     assert split.findings["maps"].counts == {
         "map: no image of its name": 1,
@@ -229,7 +229,7 @@ def test_from_the_file_to_the_answer(
     values = {
         "system": "semantic-segmentation",
         "data": {name: str(value) if isinstance(value, Path) else value for name, value in data.items()}
-        | {"workers": 0, "validation_part": 0.25},
+        | {"workers": 0, "validation_share": 0.25},
         "model": {"architecture": architecture, "weights": weights},
         "learning": {"optimizer": "sgd", "learning_rate": 1e-3},
         "image_size": [64, 96],
@@ -258,7 +258,7 @@ def test_augmented_images_are_drawn(maps: dict[str, Path], tmp_path: Path) -> No
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump({"system": "semantic-segmentation", "data": data, "image_size": [64, 96]}))
     output = tmp_path / "grid.png"
-    keys = ["augmentation.further.rotate=20", "augmentation.further.elastic=3"]
+    keys = ["augmentation.extra.rotate=20", "augmentation.extra.elastic=3"]
     done = CliRunner().invoke(app, ["augmentations", str(mine), *keys, "--output", str(output), "--count", "3"])
     assert done.exit_code == 0, done.output
     with Image.open(output) as grid:
