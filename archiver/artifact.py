@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, problems_of
-from archiver.section import Section
 from archiver.spec import DOTTED_NAME, MODEL_NAME
 from archiver.tasks import TaskName
 
@@ -44,12 +44,12 @@ UNLABELLED = {
 PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}
 
 
-class Architecture(Section):
+class Architecture(StrictModel):
     factory: str = Field(pattern=DOTTED_NAME)
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-class Description(Section):
+class Description(StrictModel):
     """artifact.json, schema 1."""
 
     schema_version: Literal[1] = Field(alias="schema")

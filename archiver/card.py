@@ -7,15 +7,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from archiver import __version__
+from archiver.config import StrictModel
 from archiver.package import Package
-from archiver.section import Section
 from archiver.spec import MODEL_NAME, Batch
 from archiver.tasks import TASKS, TaskName
 
 SCHEMA = 1
 
 
-class Card(Section):
+class Card(StrictModel):
     """card.json, schema 1.
 
     input: content types of a raw body, the field of a form or JSON object, and what a request can set.

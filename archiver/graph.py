@@ -11,9 +11,9 @@ import yaml
 
 from archiver import mar
 from archiver.errors import Problem, SpecError
-from archiver.launch import LaunchError, launch
 from archiver.package import Package
 from archiver.tasks import TASKS
+from archiver.verification.worker_process import WorkerError, run_worker
 
 MEMBER = "artifact/graph.onnx"
 
@@ -57,9 +57,9 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
             "batches": {},
         }
         try:
-            report = launch(job, Path(temporary), package.spec.timeouts.startup_s)
+            report = run_worker(job, Path(temporary), package.spec.timeouts.startup_s)
             reason = report["error"].strip().splitlines()[-1] if "error" in report else "its handler writes none"
-        except LaunchError as error:
+        except WorkerError as error:
             reason = str(error)
         if path.is_file():
             return Graph(path.read_bytes())

@@ -12,23 +12,23 @@ from pydantic import Field, ValidationError
 
 from archiver.artifact import DESCRIPTION, Description, is_pickle
 from archiver.card import Card
+from archiver.config import StrictModel
 from archiver.digest import groups
 from archiver.errors import Problem, VerificationError, problems_of
 from archiver.mar import CARD, CONFIGURATION, MANIFEST, Mar
-from archiver.section import Section
 from archiver.spec import DOTTED_NAME, MODEL_NAME
 
-SectionType = TypeVar("SectionType", bound=Section)
+ModelType = TypeVar("ModelType", bound=StrictModel)
 
 
-class ManifestModel(Section):
+class ManifestModel(StrictModel):
     name: str = Field(alias="modelName", pattern=MODEL_NAME)
     version: str = Field(alias="modelVersion", pattern=r"^\d+(\.\d+)*$")
     handler: Literal["entry.py"]
     configuration: Literal["model-config.yaml"] = Field(alias="configFile")
 
 
-class Manifest(Section):
+class Manifest(StrictModel):
     """The keys that TorchServe 0.12 reads and this archiver writes."""
 
     created_on: str = Field(alias="createdOn")
@@ -37,7 +37,7 @@ class Manifest(Section):
     archiver_version: str = Field(alias="archiverVersion")
 
 
-class HandlerConfiguration(Section):
+class HandlerConfiguration(StrictModel):
     class_: str = Field(alias="class", pattern=DOTTED_NAME)
     threads: int = Field(ge=0)
     profile: bool = False
@@ -45,7 +45,7 @@ class HandlerConfiguration(Section):
     options: dict[str, Any]
 
 
-class Configuration(Section):
+class Configuration(StrictModel):
     """model-config.yaml; TorchServe takes an integer of another type, or a delay of 0, for its own default."""
 
     min_workers: int = Field(alias="minWorkers", ge=1)
@@ -103,7 +103,7 @@ def inspect(mar: Mar) -> Contents:
     return Contents(manifest, configuration, card, artifact)
 
 
-def read(mar: Mar, name: str, model: type[SectionType], problems: list[Problem]) -> SectionType | None:
+def read(mar: Mar, name: str, model: type[ModelType], problems: list[Problem]) -> ModelType | None:
     if name not in mar.names:
         problems.append(Problem(name, "missing"))
         return None

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from archiver.section import Count, Positive, Section
+from archiver.config import Count, Positive, StrictModel
 
 MEBIBYTE = 1 << 20
 
 
-class ImageLimits(Section):
+class ImageLimits(StrictModel):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded image or the JSON body")
     max_pixels: Count = Field(default=40_000_000, description="width × height, read before anything is decompressed")
 
 
-class AudioLimits(Section):
+class AudioLimits(StrictModel):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
     max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
     max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
 
 
-class TextLimits(Section):
+class TextLimits(StrictModel):
     max_bytes: Count = Field(default=MEBIBYTE, description="of the text or the JSON body")
     max_characters: Count = Field(default=100_000, description="of one text")
 
@@ -29,7 +29,7 @@ class TextGenerationLimits(TextLimits):
     max_new_tokens: Count = Field(default=512, description="most that a request may ask for")
 
 
-class TensorLimits(Section):
+class TensorLimits(StrictModel):
     """The number of elements needs no limit of its own: the observation's shape fixes it."""
 
     max_bytes: Count = Field(default=MEBIBYTE, description="of the JSON body")

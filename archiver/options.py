@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from archiver.section import Count, Fraction, Positive, Seconds, Section
+from archiver.config import Count, Fraction, Positive, Seconds, StrictModel
 
 
-class ClassificationOptions(Section):
+class ClassificationOptions(StrictModel):
     top_k: Count = Field(default=5, description="classes in an answer, best first")
 
 
-class WindowOptions(Section):
+class WindowOptions(StrictModel):
     window_seconds: Positive | None = Field(
         default=None, description="of the model's window; by default the artifact's"
     )
@@ -25,7 +25,7 @@ class AudioClassificationOptions(ClassificationOptions, WindowOptions):
     """Classes and windows."""
 
 
-class VoiceActivityOptions(Section):
+class VoiceActivityOptions(StrictModel):
     """For requests that do not say otherwise; Silero VAD's own defaults."""
 
     threshold: Fraction = Field(default=0.5, description="probability from which a frame is speech")
@@ -38,16 +38,16 @@ class TextClassificationOptions(ClassificationOptions):
     threshold: Fraction = Field(default=0.5, description="from which a class of a multi-label model applies")
 
 
-class NoOptions(Section):
+class NoOptions(StrictModel):
     """Of a task with nothing to choose."""
 
 
-class QuestionAnsweringOptions(Section):
+class QuestionAnsweringOptions(StrictModel):
     top_k: Annotated[int, Field(ge=1, le=20)] = Field(default=1, description="answers to a question, best first")
     max_answer_tokens: Count = Field(default=30, description="length of an answer, at most")
 
 
-class TextGenerationOptions(Section):
+class TextGenerationOptions(StrictModel):
     """For requests that do not say otherwise."""
 
     max_new_tokens: Count = Field(default=64, description="tokens to write, at most")
@@ -66,14 +66,14 @@ class ImageClassificationOptions(ClassificationOptions):
     )
 
 
-class DetectionOptions(Section):
+class DetectionOptions(StrictModel):
     score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
     max_detections: Count = Field(default=100, description="in one answer, best first")
 
 
-class SegmentationOptions(Section):
+class SegmentationOptions(StrictModel):
     min_area: Count = Field(default=1, description="pixels; smaller segments are left out")
 
 
-class PolicyOptions(Section):
+class PolicyOptions(StrictModel):
     deterministic: bool = Field(default=True, description="the most probable action, not a drawn one")

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from archiver.artifact import Artifact
 from archiver.artifact import read as read_artifact
+from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, problems_of, unknown_keys
-from archiver.section import Section
 from archiver.spec import Spec
 from archiver.spec import read as read_spec
 from archiver.tasks import TASKS, TaskName
@@ -109,7 +109,9 @@ def find_artifact(name: str, spec: Path, artifacts: Path) -> Artifact:
     raise SpecError(name, [Problem("not found", f"no {artifacts / name}; `python -m train {name}` makes it")])
 
 
-def read_section(values: Any, section: type[Section], key: str, free: bool, problems: list[Problem]) -> dict[str, Any]:
+def read_section(
+    values: Any, section: type[StrictModel], key: str, free: bool, problems: list[Problem]
+) -> dict[str, Any]:
     """The checked values with the defaults. free: keys the section does not know are handed on as they are."""
     if not isinstance(values, dict):
         return {}  # the spec's own check has said so

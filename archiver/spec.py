@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, PlainValidator
 
+from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, nearest
-from archiver.section import Section
 from archiver.tasks import TaskName
 
 SPECS = Path(__file__).parent / "specs"
@@ -49,8 +49,8 @@ def auto_or(least: int, most: int) -> PlainValidator:
     return PlainValidator(check)
 
 
-class Batch(Section):
-    """`auto` is decided by `deploy`, on the machine that serves: see deploy/layout.py."""
+class Batch(StrictModel):
+    """`auto` is decided by `deploy`, on the machine that serves: see deploy/serving_plan.py."""
 
     size: Annotated[int | Literal["auto"], auto_or(1, 1024)] = Field(
         default="auto", description="most requests in one batch; auto: 2 on a CPU, 16 on a GPU"
@@ -62,14 +62,14 @@ class Batch(Section):
     )
 
 
-class Timeouts(Section):
+class Timeouts(StrictModel):
     response_s: int = Field(
         default=30, ge=1, description="after which a worker that has not answered is killed and restarted"
     )
     startup_s: int = Field(default=600, ge=1, description="for loading the model and warming it up")
 
 
-class Spec(Section):
+class Spec(StrictModel):
     """The keys of a spec. `limits` and `options` depend on the task: see limits.py and options.py.
 
     There is no key for pip requirements: what a handler imports is what the server has installed and locked.

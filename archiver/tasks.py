@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from archiver.config import StrictModel
 from archiver.limits import AudioLimits, ImageLimits, TensorLimits, TextGenerationLimits, TextLimits
 from archiver.options import (
     AudioClassificationOptions,
@@ -19,7 +20,6 @@ from archiver.options import (
     VoiceActivityOptions,
     WindowOptions,
 )
-from archiver.section import Section
 
 TaskName = Literal[
     "image-classification",
@@ -49,8 +49,8 @@ class Task:
     """
 
     handler: str
-    limits: type[Section]
-    options: type[Section]
+    limits: type[StrictModel]
+    options: type[StrictModel]
     content_types: tuple[str, ...]
     field: str
     accept: tuple[str, ...]

@@ -11,18 +11,18 @@ import typer
 from rich.console import Console
 
 from benchmarks.comparison import Comparison
-from benchmarks.contenders.bentoml import BentoML, FastBentoML
-from benchmarks.contenders.contender import Contender
-from benchmarks.contenders.litserve import FastLitServe, LitServe
-from benchmarks.contenders.torchserve import Bundle, BundleGrpc, Stock, StockScript
 from benchmarks.in_process import classification
 from benchmarks.models import HEAVY, LIGHT
 from benchmarks.plot import plot
+from benchmarks.systems.bentoml import BentoML, FastBentoML
+from benchmarks.systems.litserve import FastLitServe, LitServe
+from benchmarks.systems.system import System
+from benchmarks.systems.torchserve import Bundle, BundleGrpc, Stock, StockScript
 from benchmarks.table import table
 
-OURS: list[type[Contender]] = [Bundle, BundleGrpc]
-STOCK: list[type[Contender]] = [Stock, StockScript]
-PEERS: list[type[Contender]] = [LitServe, FastLitServe, BentoML, FastBentoML]
+OURS: list[type[System]] = [Bundle, BundleGrpc]
+STOCK: list[type[System]] = [Stock, StockScript]
+PEERS: list[type[System]] = [LitServe, FastLitServe, BentoML, FastBentoML]
 MODELS = {model.name: model for model in (LIGHT, HEAVY)}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -33,13 +33,13 @@ console = Console()
 def bench(
     models: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(MODELS)}; both if none is named.")] = None,
     concurrency: Annotated[str, typer.Option(help="Requests at once, a list.")] = "1,8,32",
-    rounds: Annotated[int, typer.Option(help="Each contender is measured once a round.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Each system is measured once a round.")] = 5,
     seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 6.0,
     peers: Annotated[bool, typer.Option(help="LitServe and BentoML as well.")] = True,
     constant: Annotated[bool, typer.Option(help="Also at a constant rate, so that waiting counts.")] = True,
     output: Annotated[Path, typer.Option(help="Measurements as JSON, tables and plots.")] = Path("bench"),
 ) -> None:
-    """Measure contenders in turns; write OUTPUT/<model>.json, .md and .png. Close other programs first."""
+    """Measure systems in turns; write OUTPUT/<model>.json, .md and .png. Close other programs first."""
     processes = len(os.sched_getaffinity(0))
     output.mkdir(parents=True, exist_ok=True)
     for name in models or list(MODELS):
@@ -50,17 +50,17 @@ def bench(
         limits = [
             classification(classifier, way, size, processes) for way, size in (("usual", 1), ("fast", 1), ("fast", 4))
         ]
-        contenders = [kind(classifier, processes) for kind in kinds]
+        systems = [kind(classifier, processes) for kind in kinds]
         sizes = [int(size) for size in concurrency.split(",")]
-        comparison = Comparison(classifier, contenders, limits, sizes, rounds, seconds, constant=constant)
+        comparison = Comparison(classifier, systems, limits, sizes, rounds, seconds, constant=constant)
         with console.status("") as status:
-            found, settled = comparison.run(status.update)
+            found, static_costs = comparison.run(status.update)
         record = {
             "measurements": [measurement.to_dict() for measurement in found],
-            "settled": [vars(one) for one in settled],
+            "static_costs": [vars(one) for one in static_costs],
         }
         (output / f"{name}.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        text = table(found, settled)
+        text = table(found, static_costs)
         (output / f"{name}.md").write_text(text, encoding="utf-8")
         plot(found, output / f"{name}.png")
         console.rule(name)

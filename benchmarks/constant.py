@@ -26,9 +26,9 @@ from archiver.package import python_files
 from benchmarks import constant_function, constant_handler, grpc_load
 from benchmarks.models import PROJECT
 from client import Server
-from deploy.layout import Machine
 from deploy.ports import Ports
 from deploy.readiness import load as load_models
+from deploy.serving_plan import Machine
 from deploy.torchserve import TorchServe, family, state_of
 from deploy.tuning.rest_load import Target, closed_loop
 from deploy.tuning.sample import Sample
@@ -226,7 +226,7 @@ def main(
     levels = [int(level) for level in concurrency.split(",")]
     protocols = ["REST", "gRPC"] if grpc else ["REST"]
     with Console(stderr=True).status("serving a constant, measuring in turns"):
-        found = compared(protocols, levels, workers or Machine.here().cores, rounds, seconds, settle=5.0)
+        found = compared(protocols, levels, workers or Machine.detect().cores, rounds, seconds, settle=5.0)
     text = table(found)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.models import PROJECT
-from deploy.layout import Machine
+from deploy.serving_plan import Machine
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import Candidate, backends
 from deploy.tuning.search import search
@@ -113,7 +113,7 @@ def main(
 ) -> None:
     """Measure a full grid, run the search of `deploy tune`, and compare. About ten minutes; CPUs only."""
     archive = PROJECT / "model_store" / f"{model}.mar"
-    machine = Machine.here()
+    machine = Machine.detect()
     kinds = backends(archive)
     levels = [int(level) for level in concurrency.split(",")]
     with Console(stderr=True).status("starting") as status, Bench(archive, levels, seconds) as bench:

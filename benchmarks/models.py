@@ -1,4 +1,4 @@
-"""The models that are measured: a light one and a heavy one, the same weights for every contender."""
+"""The models that are measured: a light one and a heavy one, the same weights for every system."""
 
 from __future__ import annotations
 

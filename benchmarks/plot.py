@@ -1,4 +1,4 @@
-"""The measurements as an image: throughput and 99th percentile of every contender."""
+"""The measurements as an image: throughput and 99th percentile of every system."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ from benchmarks.models import PROJECT
 from benchmarks.tasks import as_it_is
 from benchmarks.worker_parts import PARTS
 from client import RestManagement
-from deploy.layout import Machine
 from deploy.models import DEMO
+from deploy.serving_plan import Machine
 from deploy.torchserve import ALLOCATOR
 from deploy.tuning.bench import Bench
 
@@ -96,7 +96,7 @@ def measured(archive: Path, rounds: int) -> Costs:
         folder = Path(temporary)
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder)
-        candidate = replace(as_it_is(archive, Machine.here()), workers=1)
+        candidate = replace(as_it_is(archive, Machine.detect()), workers=1)
         candidate.write(archive, bench.store / "candidate.mar", 0)
         size = BATCH_SIZE  # of an archive that is registered without one
         plain(folder, size)  # fills the page cache

@@ -17,8 +17,8 @@ from rich.console import Console
 from benchmarks.in_process import handler
 from benchmarks.models import PROJECT
 from deploy.archive import Archive
-from deploy.layout import Machine
 from deploy.models import DEMO
+from deploy.serving_plan import Machine
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import CONFIGURATION, Candidate, backends
 from deploy.tuning.trial import Trial, merged
@@ -58,7 +58,7 @@ def main(
 
 def compared(archive: Path, concurrency: str, rounds: int, seconds: float, items: int = 1) -> list[list[str]]:
     """A row for each concurrency: medians over the rounds, the ratio round by round."""
-    machine = Machine.here()
+    machine = Machine.detect()
     candidate = as_it_is(archive, machine)
     levels = [int(n) for n in concurrency.split(",")]
     limits = [handler(archive, size, machine.cores) for size in sorted({items, items * candidate.size})]
@@ -108,8 +108,8 @@ def as_it_is(archive: Path, machine: Machine) -> Candidate:
     """The candidate that `deploy` makes of an archive alone on this machine."""
     with zipfile.ZipFile(archive) as file:
         threads = int(yaml.safe_load(file.read(CONFIGURATION))["handler"]["threads"])
-    layout = machine.layout(Archive.read(archive), 1)
-    return Candidate(backends(archive)[0], layout.workers, threads, layout.batch_size, layout.delay_ms)
+    plan = machine.plan(Archive.read(archive), 1)
+    return Candidate(backends(archive)[0], plan.workers, threads, plan.batch_size, plan.delay_ms)
 
 
 if __name__ == "__main__":

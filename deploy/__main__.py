@@ -30,7 +30,7 @@ from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
 from deploy.readiness import load, tail
 from deploy.report import print_calls, print_models
-from deploy.torchserve import TorchServe, called, running, stop
+from deploy.torchserve import TorchServe, public_server, running, stop
 from deploy.tuning.command import tune
 from zygote.libraries import libraries
 
@@ -158,7 +158,7 @@ def configure_command(
         raise typer.Exit(1) from None
 
 
-@app.command("keep-edge", hidden=True)
+@app.command("run-edge", hidden=True)
 def keep_edge_command(models: list[str], run: Annotated[Path, typer.Option()]) -> None:
     """What `serve --edge` leaves running beside TorchServe."""
     try:
@@ -229,7 +229,7 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
         start_edge(RUN, server.ports, list(ready))
         console.print(f"The edge takes REST and gRPC at https://localhost:{server.ports.edge}", style="bold")
         console.print("Its callers and their keys are in secrets/clients.yaml")
-    print_calls(console, called(RUN), samples, Path.cwd())
+    print_calls(console, public_server(RUN), samples, Path.cwd())
 
 
 def follow() -> NoReturn:

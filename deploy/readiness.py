@@ -12,7 +12,7 @@ from client import ClientError, RestClient, RestManagement
 from client.management import Management
 from deploy.archive import Archive
 from deploy.errors import DeployError
-from deploy.layout import Machine, register
+from deploy.serving_plan import Machine, register
 from deploy.torchserve import running, server_of
 
 STARTING = 60.0
@@ -49,7 +49,7 @@ def load(
         if not built(archive):
             tell(archive.stem, "waiting for its archive")
     server = server_of(run)
-    machine = Machine.here()
+    machine = Machine.detect()
     with RestManagement(server) as management, RestClient(server) as client:
         wait_listening(run, management)
         while (missing or loading) and not give_up():
@@ -58,7 +58,7 @@ def load(
                 found = Archive.read(path)
                 if found.missing:
                     raise DeployError(f"{path.name}: {found.missing}")
-                register(management, found, machine.layout(found, len(archives)))
+                register(management, found, machine.plan(found, len(archives)))
                 tell(path.stem, "loading")
                 loading[found.name] = Loading(found, time.monotonic())
                 missing.remove(path)

@@ -196,7 +196,7 @@ def server_of(run: Path) -> Server:
     return server_in(state.get("torchserve") or state)
 
 
-def called(run: Path) -> Server:
+def public_server(run: Path) -> Server:
     """The server of a run folder as callers reach it: through its edge if it has one."""
     state = state_of(run)
     if state is None:

@@ -54,11 +54,11 @@ def write(kept: Path, edge: Path, grafana: Path, names: list[str], published: in
         shutil.copyfile(kept / file.name, file)
     write_private(edge / "envoy.json", json.dumps(made))
     shutil.copyfile(password, grafana / "password")
-    give([edge, *edge.iterdir()], ENVOY_USER)
-    give([grafana, *grafana.iterdir()], GRAFANA_USER)
+    chown_tree([edge, *edge.iterdir()], ENVOY_USER)
+    chown_tree([grafana, *grafana.iterdir()], GRAFANA_USER)
 
 
-def give(paths: list[Path], user: int) -> None:
+def chown_tree(paths: list[Path], user: int) -> None:
     for path in paths:
         path.chmod(0o500 if path.is_dir() else 0o400)
         os.chown(path, user, user)

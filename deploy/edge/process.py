@@ -56,7 +56,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
     listeners = Listeners(HOST, ports.edge, HOST, ports.edge_stats, run / "envoy.sock")
     made = configuration(clients, upstream, listeners, secrets / certificate.CERTIFICATE, secrets / certificate.KEY)
     write_private(run / "envoy.json", json.dumps(made))
-    command = ["-m", "deploy", "keep-edge", "--run", str(run), *models]
+    command = ["-m", "deploy", "run-edge", "--run", str(run), *models]
     with (run / "logs" / "edge.log").open("wb") as log:
         keeper = psutil.Popen(
             [sys.executable, *command],

@@ -17,8 +17,8 @@ from rich.table import Table
 from client import ClientError
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
-from deploy.layout import Machine
 from deploy.models import choose
+from deploy.serving_plan import Machine
 from deploy.torchserve import running
 from deploy.tuning import spec_file
 from deploy.tuning.bench import Bench
@@ -86,7 +86,7 @@ def tune(
             raise DeployError(f"{spec} is not there; --spec names the model's spec, --no-write leaves it alone")
         if running(PROJECT / ".run"):
             raise DeployError("a server of this checkout is running and would take part; ./scripts/stop ends it")
-        machine = Machine.here()
+        machine = Machine.detect()
         trials = measured(chosen.archive, machine, [int(n) for n in concurrency.split(",")], seconds, inputs, p99)
         output.mkdir(parents=True, exist_ok=True)
         (output / f"{model}.json").write_text(json.dumps([asdict(t) for t in trials], indent=1), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from deploy.layout import UNWAITED
+from deploy.serving_plan import UNWAITED
 from deploy.tuning.candidate import Candidate
 
 SIZES = (1, 2, 8)

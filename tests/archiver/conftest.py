@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.archiver.worlds import World
+from tests.archiver.sample_project import SampleProject
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def project(tmp_path: Path) -> SampleProject:
+    return SampleProject(tmp_path)

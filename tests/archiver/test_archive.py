@@ -14,21 +14,21 @@ from archiver.archive import build, members
 from archiver.errors import SpecError, VerificationError
 from archiver.mar import Mar
 from archiver.package import resolve
-from tests.archiver.worlds import World
+from tests.archiver.sample_project import SampleProject
 
 
-def built(world: World) -> Path:
-    return build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path
+def built(project: SampleProject) -> Path:
+    return build(resolve(project.spec_file, project.artifacts), project.handlers, project.store).path
 
 
 def test_same_inputs_same_bytes(tmp_path: Path) -> None:
     """In another place, at another time, written in another order, with other permissions and times of the files."""
-    first = World(tmp_path / "first")
+    first = SampleProject(tmp_path / "first")
     one = built(first)
     time.sleep(2.1)  # a zip's times go in steps of two seconds
     mask = os.umask(0o077)
     try:
-        second = World(tmp_path / "another" / "second")
+        second = SampleProject(tmp_path / "another" / "second")
         for path in sorted(second.handlers.rglob("*"), reverse=True):
             os.utime(path, (10**9, 10**9))
         (second.handlers / "entry.py").chmod(0o755)
@@ -38,16 +38,16 @@ def test_same_inputs_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_another_input_other_bytes(world: World) -> None:
-    before = built(world).read_bytes()
-    world.spec(options={"top_k": 2})
-    assert built(world).read_bytes() != before
+def test_another_input_other_bytes(project: SampleProject) -> None:
+    before = built(project).read_bytes()
+    project.spec(options={"top_k": 2})
+    assert built(project).read_bytes() != before
 
 
-def test_layout(world: World) -> None:
-    (world.spec_file.parent / "mine.py").write_text("class Mine: ...\n")
-    world.spec(code=["mine.py"])
-    with zipfile.ZipFile(built(world)) as archive:
+def test_layout(project: SampleProject) -> None:
+    (project.spec_file.parent / "mine.py").write_text("class Mine: ...\n")
+    project.spec(code=["mine.py"])
+    with zipfile.ZipFile(built(project)) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [
             "MAR-INF/MANIFEST.json",
@@ -79,8 +79,8 @@ def class_file(name: str) -> bytes:
         return jar.read(f"org/pytorch/serve/archive/model/{name}.class")
 
 
-def test_torchserve_knows_every_key_of_the_manifest(world: World) -> None:
-    with Mar(built(world)) as mar:
+def test_torchserve_knows_every_key_of_the_manifest(project: SampleProject) -> None:
+    with Mar(built(project)) as mar:
         manifest = mar.mapping("MAR-INF/MANIFEST.json")
     assert manifest["model"] == {
         "modelName": "model",
@@ -95,8 +95,8 @@ def test_torchserve_knows_every_key_of_the_manifest(world: World) -> None:
     assert manifest["runtime"].encode() in class_file("Manifest$RuntimeType")
 
 
-def test_torchserve_knows_every_key_of_the_configuration_but_the_handlers_block(world: World) -> None:
-    with Mar(built(world)) as mar:
+def test_torchserve_knows_every_key_of_the_configuration_but_the_handlers_block(project: SampleProject) -> None:
+    with Mar(built(project)) as mar:
         configuration = mar.mapping("model-config.yaml")
     for key, value in configuration.items():
         if key != "handler":
@@ -108,22 +108,22 @@ def test_torchserve_knows_every_key_of_the_configuration_but_the_handlers_block(
     ("batch", "configured"), [({}, (4, 1)), ({"size": 2, "delay_ms": 0}, (2, 1)), ({"size": 64}, (64, 1))]
 )
 def test_what_is_left_to_the_machine_is_safe_on_any_server(
-    world: World, batch: dict[str, int], configured: tuple[int, int]
+    project: SampleProject, batch: dict[str, int], configured: tuple[int, int]
 ) -> None:
     """TorchServe takes a delay of 0 in an archive for 100 ms; what the spec asked for is on the card."""
-    world.spec(batch=batch)
-    with zipfile.ZipFile(built(world)) as archive:
+    project.spec(batch=batch)
+    with zipfile.ZipFile(built(project)) as archive:
         configuration = yaml.safe_load(archive.read("model-config.yaml"))
         card = json.loads(archive.read("card.json"))
     assert (configuration["batchSize"], configuration["maxBatchDelay"]) == configured
     assert card["batch"] == {"size": "auto", "delay_ms": "auto", **batch}
 
 
-def test_configuration_sets_every_key_torchserve_would_guess(world: World) -> None:
-    world.spec(
+def test_configuration_sets_every_key_torchserve_would_guess(project: SampleProject) -> None:
+    project.spec(
         workers=2, threads=3, batch={"size": 4, "delay_ms": 7}, timeouts={"response_s": 9}, limits={"max_pixels": 5}
     )
-    with zipfile.ZipFile(built(world)) as archive:
+    with zipfile.ZipFile(built(project)) as archive:
         configuration = yaml.safe_load(archive.read("model-config.yaml"))
     assert configuration == {
         "minWorkers": 2,
@@ -142,16 +142,16 @@ def test_configuration_sets_every_key_torchserve_would_guess(world: World) -> No
     }
 
 
-def test_differences_reach_the_artifact_and_the_card(world: World) -> None:
-    world.spec(labels=["a", "b", "c"], preprocessing={"resize": 48})
-    with Mar(built(world)) as mar:
+def test_differences_reach_the_artifact_and_the_card(project: SampleProject) -> None:
+    project.spec(labels=["a", "b", "c"], preprocessing={"resize": 48})
+    with Mar(built(project)) as mar:
         for name in ("artifact/artifact.json", "card.json"):
             values = mar.mapping(name)
             assert (values["labels"], values["preprocessing"]["resize"]) == (["a", "b", "c"], 48)
 
 
-def test_card_digests_are_sha256(world: World) -> None:
-    with Mar(built(world)) as mar:
+def test_card_digests_are_sha256(project: SampleProject) -> None:
+    with Mar(built(project)) as mar:
         card = mar.mapping("card.json")
         weights = mar.read("artifact/weights.safetensors")
         listing = "".join(
@@ -167,8 +167,8 @@ def test_card_digests_are_sha256(world: World) -> None:
     assert card["sha256"]["handlers"] == hashlib.sha256(listing.encode()).hexdigest()
 
 
-def test_card_is_json_of_the_artifact_and_the_spec(world: World) -> None:
-    content = members(resolve(world.spec_file, world.artifacts), world.handlers)[0]["card.json"]
+def test_card_is_json_of_the_artifact_and_the_spec(project: SampleProject) -> None:
+    content = members(resolve(project.spec_file, project.artifacts), project.handlers)[0]["card.json"]
     assert isinstance(content, bytes)
     card = json.loads(content)
     assert card["schema"] == 1
@@ -177,21 +177,21 @@ def test_card_is_json_of_the_artifact_and_the_spec(world: World) -> None:
     assert "image/jpeg" in card["input"]["content_types"]
 
 
-def test_a_task_without_its_handler(world: World) -> None:
-    (world.handlers / "vision" / "image_classification.py").unlink()
+def test_a_task_without_its_handler(project: SampleProject) -> None:
+    (project.handlers / "vision" / "image_classification.py").unlink()
     with pytest.raises(SpecError, match=r"handlers.vision.image_classification.ImageClassification: is not there"):
-        built(world)
+        built(project)
 
 
-def test_a_failed_check_leaves_the_old_archive_and_nothing_else(world: World) -> None:
-    old = built(world).read_bytes()
-    world.spec(options={"top_k": 1})
+def test_a_failed_check_leaves_the_old_archive_and_nothing_else(project: SampleProject) -> None:
+    old = built(project).read_bytes()
+    project.spec(options={"top_k": 1})
 
     def refuse(path: Path) -> None:
         assert path.name.startswith(".")
         raise VerificationError(str(path), [])
 
     with pytest.raises(VerificationError):
-        build(resolve(world.spec_file, world.artifacts), world.handlers, world.store, refuse)
-    assert [path.name for path in world.store.iterdir()] == ["model.mar"]
-    assert (world.store / "model.mar").read_bytes() == old
+        build(resolve(project.spec_file, project.artifacts), project.handlers, project.store, refuse)
+    assert [path.name for path in project.store.iterdir()] == ["model.mar"]
+    assert (project.store / "model.mar").read_bytes() == old

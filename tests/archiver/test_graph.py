@@ -1,4 +1,4 @@
-"""What becomes of the graph: had, refused, or done without. The world's handler writes none."""
+"""What becomes of the graph: had, refused, or done without. The project's handler writes none."""
 
 import zipfile
 from collections.abc import Callable
@@ -9,29 +9,29 @@ import pytest
 from archiver.archive import Archive, build
 from archiver.errors import SpecError
 from archiver.package import resolve
-from tests.archiver.worlds import World
+from tests.archiver.sample_project import SampleProject
 
 
-def archive_of(world: World) -> Archive:
-    return build(resolve(world.spec_file, world.artifacts), world.handlers, world.store)
+def archive_of(project: SampleProject) -> Archive:
+    return build(resolve(project.spec_file, project.artifacts), project.handlers, project.store)
 
 
-def test_without_a_graph_the_reason_is_told(world: World) -> None:
-    world.spec(backend="auto")
-    archive = archive_of(world)
+def test_without_a_graph_the_reason_is_told(project: SampleProject) -> None:
+    project.spec(backend="auto")
+    archive = archive_of(project)
     assert (archive.backend, archive.reason) == ("torch", "its handler writes none")
 
 
-def test_a_graph_that_is_asked_for_and_cannot_be_had(world: World) -> None:
-    world.spec(backend="onnxruntime")
+def test_a_graph_that_is_asked_for_and_cannot_be_had(project: SampleProject) -> None:
+    project.spec(backend="onnxruntime")
     with pytest.raises(SpecError, match="backend: the model has no ONNX graph: its handler writes none"):
-        archive_of(world)
-    assert not world.store.exists()
+        archive_of(project)
+    assert not project.store.exists()
 
 
-def test_nobody_asks_the_handler_where_the_spec_wants_torch(world: World) -> None:
-    world.handler("raise SystemExit('asked')")
-    archive = archive_of(world)
+def test_nobody_asks_the_handler_where_the_spec_wants_torch(project: SampleProject) -> None:
+    project.handler("raise SystemExit('asked')")
+    archive = archive_of(project)
     assert (archive.backend, archive.reason) == ("torch", "")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archiver.worlds import World
+from tests.archiver.sample_project import SampleProject
 
 PROJECT = Path(__file__).parents[2]
 
@@ -22,13 +22,15 @@ def archiver(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_build_and_list(world: World) -> None:
-    done = archiver("build", world.spec_file, "--artifacts", world.artifacts, "--store", world.store, "--no-verify")
+def test_build_and_list(project: SampleProject) -> None:
+    done = archiver(
+        "build", project.spec_file, "--artifacts", project.artifacts, "--store", project.store, "--no-verify"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "model.mar  0." in done.stdout
     assert "not verified" in done.stdout
-    (world.store / "alien.mar").write_text("no zip")
-    listed = archiver("list", "--store", world.store)
+    (project.store / "alien.mar").write_text("no zip")
+    listed = archiver("list", "--store", project.store)
     assert listed.returncode == 0
     for expected in (
         "model",
@@ -42,23 +44,23 @@ def test_build_and_list(world: World) -> None:
         assert expected in listed.stdout
 
 
-def test_a_verification_that_fails_leaves_no_archive(world: World) -> None:
-    """The world's weights are no weights."""
-    done = archiver("build", world.spec_file, "--artifacts", world.artifacts, "--store", world.store)
+def test_a_verification_that_fails_leaves_no_archive(project: SampleProject) -> None:
+    """The project's weights are no weights."""
+    done = archiver("build", project.spec_file, "--artifacts", project.artifacts, "--store", project.store)
     assert done.returncode == 1
-    assert f"archiver: {world.store / 'model.mar'}: 1 problem" in done.stderr
+    assert f"archiver: {project.store / 'model.mar'}: 1 problem" in done.stderr
     assert "initialize: failed" in done.stderr
-    assert list(world.store.iterdir()) == []
+    assert list(project.store.iterdir()) == []
 
 
-def test_several_at_a_time_give_the_same_bytes(world: World, tmp_path: Path) -> None:
-    specs = [world.spec_file]
+def test_several_at_a_time_give_the_same_bytes(project: SampleProject, tmp_path: Path) -> None:
+    specs = [project.spec_file]
     for number in range(3):
-        specs.append(world.spec_file.with_name(f"other-{number}.yaml"))
+        specs.append(project.spec_file.with_name(f"other-{number}.yaml"))
         specs[-1].write_text(f"artifact: model\nname: other-{number}\n", encoding="utf-8")
     for jobs in (1, 4):
         store = tmp_path / str(jobs)
-        where: list[str | Path] = ["--artifacts", world.artifacts, "--store", store]
+        where: list[str | Path] = ["--artifacts", project.artifacts, "--store", store]
         done = archiver("build", *specs, *where, "--no-verify", "--jobs", str(jobs))
         assert (done.returncode, done.stderr) == (0, "")
     for spec in specs:
@@ -66,19 +68,21 @@ def test_several_at_a_time_give_the_same_bytes(world: World, tmp_path: Path) -> 
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_errors_of_every_spec_in_one_run(world: World) -> None:
-    world.spec(workers=0)
-    done = archiver("build", world.spec_file, "no-such", "--artifacts", world.artifacts, "--store", world.store)
+def test_errors_of_every_spec_in_one_run(project: SampleProject) -> None:
+    project.spec(workers=0)
+    done = archiver("build", project.spec_file, "no-such", "--artifacts", project.artifacts, "--store", project.store)
     assert done.returncode == 2
     assert "workers: wanted auto, or a number from 1 to 64; got 0" in done.stderr
     assert "the spec: no spec of that name" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not world.store.exists()
+    assert not project.store.exists()
 
 
-def test_a_store_that_cannot_be_written(world: World) -> None:
-    world.store.write_text("a file")
-    done = archiver("build", world.spec_file, "--artifacts", world.artifacts, "--store", world.store, "--no-verify")
+def test_a_store_that_cannot_be_written(project: SampleProject) -> None:
+    project.store.write_text("a file")
+    done = archiver(
+        "build", project.spec_file, "--artifacts", project.artifacts, "--store", project.store, "--no-verify"
+    )
     assert done.returncode == 1
     assert "archiver: [Errno 17] File exists" in done.stderr
     assert "Traceback" not in done.stderr

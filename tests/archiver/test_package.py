@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from archiver.errors import SpecError
 from archiver.package import Package, resolve
 from archiver.spec import Spec
-from tests.archiver.worlds import LABELS, World
+from tests.archiver.sample_project import LABELS, SampleProject
 
 
-def problems(world: World, **differences: Any) -> str:
+def problems(project: SampleProject, **differences: Any) -> str:
     with pytest.raises(SpecError) as caught:
-        resolve(world.spec(**differences), world.artifacts)
+        resolve(project.spec(**differences), project.artifacts)
     return str(caught.value)
 
 
-def package(world: World, **differences: Any) -> Package:
-    return resolve(world.spec(**differences), world.artifacts)
+def package(project: SampleProject, **differences: Any) -> Package:
+    return resolve(project.spec(**differences), project.artifacts)
 
 
-def test_an_empty_spec_takes_everything_from_the_artifact(world: World) -> None:
-    made = package(world)
+def test_an_empty_spec_takes_everything_from_the_artifact(project: SampleProject) -> None:
+    made = package(project)
     assert (made.spec.name, made.spec.version, made.task) == ("model", "1.0", "image-classification")
     assert made.labels == LABELS
     assert made.preprocessing == {"resize": 32, "crop": None}
@@ -33,9 +33,9 @@ def test_an_empty_spec_takes_everything_from_the_artifact(world: World) -> None:
     assert sorted(made.artifact.files) == ["sample.png", "weights.safetensors"]
 
 
-def test_all_errors_at_once(world: World) -> None:
+def test_all_errors_at_once(project: SampleProject) -> None:
     text = problems(
-        world,
+        project,
         version=1.1,
         task="policy",
         wokers=2,
@@ -50,7 +50,7 @@ def test_all_errors_at_once(world: World) -> None:
         code=["nowhere.py"],
     )
     lines = text.splitlines()
-    assert lines[0] == f"{world.spec_file}: {len(lines) - 1} problems"
+    assert lines[0] == f"{project.spec_file}: {len(lines) - 1} problems"
     for expected in (
         'version: wanted a quoted string, as in "1.0" (unquoted, YAML takes 1.10 for 1.1); got 1.1',
         "task: 'policy' in the spec; the artifact",
@@ -69,83 +69,85 @@ def test_all_errors_at_once(world: World) -> None:
         assert any(line.strip().startswith(expected) for line in lines), f"{expected}\n not in\n{text}"
 
 
-def test_options_of_another_task_are_refused(world: World) -> None:
-    assert "options.score_threshold: unknown key; known are top_k" in problems(world, options={"score_threshold": 0.5})
+def test_options_of_another_task_are_refused(project: SampleProject) -> None:
+    assert "options.score_threshold: unknown key; known are top_k" in problems(
+        project, options={"score_threshold": 0.5}
+    )
 
 
-def test_a_missing_artifact_names_the_command_that_makes_it(world: World) -> None:
-    text = problems(world, artifact="elsewhere", threads="1")
+def test_a_missing_artifact_names_the_command_that_makes_it(project: SampleProject) -> None:
+    text = problems(project, artifact="elsewhere", threads="1")
     assert "`python -m train elsewhere` makes it" in text
     assert "threads: wanted a valid integer; got '1'" in text
 
 
-def test_an_artifact_beside_the_spec(world: World) -> None:
-    world.artifact.rename(world.spec_file.parent / "mine")
-    assert package(world, artifact="mine").labels == LABELS
+def test_an_artifact_beside_the_spec(project: SampleProject) -> None:
+    project.artifact.rename(project.spec_file.parent / "mine")
+    assert package(project, artifact="mine").labels == LABELS
 
 
-def test_two_versions_of_a_model_have_two_files(world: World) -> None:
-    world.spec_file = world.spec_file.with_name("model-v2.yaml")
-    made = package(world, name="model", version="2.0")
+def test_two_versions_of_a_model_have_two_files(project: SampleProject) -> None:
+    project.spec_file = project.spec_file.with_name("model-v2.yaml")
+    made = package(project, name="model", version="2.0")
     assert (made.file_name, made.spec.name, made.spec.version) == ("model-v2", "model", "2.0")
 
 
 @pytest.mark.parametrize(("file", "text"), [("l.txt", "a\nb\nc\n"), ("l.json", '["a", "b", "c"]')])
-def test_labels_from_a_file(world: World, file: str, text: str) -> None:
-    (world.spec_file.parent / file).write_text(text)
-    assert package(world, labels=file).labels == ["a", "b", "c"]
+def test_labels_from_a_file(project: SampleProject, file: str, text: str) -> None:
+    (project.spec_file.parent / file).write_text(text)
+    assert package(project, labels=file).labels == ["a", "b", "c"]
 
 
-def test_labels_that_yaml_reads_as_booleans(world: World) -> None:
-    assert "YAML takes an unquoted no for false" in problems(world, labels=["en", False, "de"])
+def test_labels_that_yaml_reads_as_booleans(project: SampleProject) -> None:
+    assert "YAML takes an unquoted no for false" in problems(project, labels=["en", False, "de"])
 
 
 @pytest.mark.parametrize("text", ["{}", '["a", 1, "c"]', "["])
-def test_a_label_file_that_is_none(world: World, text: str) -> None:
-    (world.spec_file.parent / "l.json").write_text(text)
-    assert "labels: 'l.json'" in problems(world, labels="l.json")
+def test_a_label_file_that_is_none(project: SampleProject, text: str) -> None:
+    (project.spec_file.parent / "l.json").write_text(text)
+    assert "labels: 'l.json'" in problems(project, labels="l.json")
 
 
-def test_preprocessing_differences(world: World) -> None:
-    assert package(world, preprocessing={"crop": [24, 24]}).preprocessing == {"resize": 32, "crop": [24, 24]}
+def test_preprocessing_differences(project: SampleProject) -> None:
+    assert package(project, preprocessing={"crop": [24, 24]}).preprocessing == {"resize": 32, "crop": [24, 24]}
 
 
-def test_a_handler_of_the_users_own_brings_its_own_options(world: World) -> None:
-    mine = world.spec_file.parent / "mine"
+def test_a_handler_of_the_users_own_brings_its_own_options(project: SampleProject) -> None:
+    mine = project.spec_file.parent / "mine"
     (mine / "tests").mkdir(parents=True)
     for name in ("__init__.py", "handler.py", "tests/test_handler.py"):
         (mine / name).write_text("")
-    made = package(world, handler="mine.handler.Mine", code=["mine"], options={"colour": "red", "top_k": 2})
+    made = package(project, handler="mine.handler.Mine", code=["mine"], options={"colour": "red", "top_k": 2})
     assert sorted(made.code) == ["mine/__init__.py", "mine/handler.py"]
     assert made.options == {"top_k": 2, "decode": "auto", "colour": "red"}
 
 
 @pytest.mark.parametrize("name", ["json", "torch", "handlers", "entry", "yaml"])
-def test_code_must_not_hide_an_installed_module(world: World, name: str) -> None:
-    (world.spec_file.parent / f"{name}.py").write_text("")
-    assert f"code[0]: the name {name!r} is taken" in problems(world, code=[f"{name}.py"])
+def test_code_must_not_hide_an_installed_module(project: SampleProject, name: str) -> None:
+    (project.spec_file.parent / f"{name}.py").write_text("")
+    assert f"code[0]: the name {name!r} is taken" in problems(project, code=[f"{name}.py"])
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", ".hidden", ".."])
-def test_an_artifact_reaches_only_into_its_folder(world: World, name: str) -> None:
-    world.describe(sample=name)
-    assert "sample: wanted" in problems(world).replace("artifact.json: ", "")
+def test_an_artifact_reaches_only_into_its_folder(project: SampleProject, name: str) -> None:
+    project.describe(sample=name)
+    assert "sample: wanted" in problems(project).replace("artifact.json: ", "")
 
 
-def test_a_link_out_of_the_artifact_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_link_out_of_the_artifact_is_refused(project: SampleProject, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"secret")
-    (world.artifact / "sample.png").unlink()
-    (world.artifact / "sample.png").symlink_to(tmp_path / "secret.png")
-    assert "is a link that leads out" in problems(world)
+    (project.artifact / "sample.png").unlink()
+    (project.artifact / "sample.png").symlink_to(tmp_path / "secret.png")
+    assert "is a link that leads out" in problems(project)
 
 
-def test_pickles_are_refused_by_name_and_by_content(world: World) -> None:
-    folder = world.artifact / "weights"
+def test_pickles_are_refused_by_name_and_by_content(project: SampleProject) -> None:
+    folder = project.artifact / "weights"
     folder.mkdir()
     (folder / "training_args.bin").write_bytes(b"PK\x03\x04")
     (folder / "config.json").write_bytes(b"\x80\x04\x95")
-    world.describe(format="huggingface", weights="weights", architecture=None)
-    text = problems(world)
+    project.describe(format="huggingface", weights="weights", architecture=None)
+    text = problems(project)
     assert "weights/training_args.bin: is a pickle" in text
     assert "weights/config.json: is a pickle" in text
 
@@ -159,28 +161,28 @@ VALUES = st.recursive(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from([*Spec.model_fields, "unknown"]), VALUES, max_size=4))
-def test_whatever_a_spec_holds_the_error_is_a_spec_error(world: World, values: dict[str, Any]) -> None:
+def test_whatever_a_spec_holds_the_error_is_a_spec_error(project: SampleProject, values: dict[str, Any]) -> None:
     with suppress(SpecError):
-        resolve(world.spec(**values), world.artifacts)
+        resolve(project.spec(**values), project.artifacts)
 
 
-def test_values_json_cannot_hold(world: World) -> None:
-    assert "preprocessing: holds what JSON cannot" in problems(world, preprocessing={"resize": float("nan")})
-    world.describe(metrics={"top1": float("nan")})
-    assert "NaN is no JSON number" in problems(world)
+def test_values_json_cannot_hold(project: SampleProject) -> None:
+    assert "preprocessing: holds what JSON cannot" in problems(project, preprocessing={"resize": float("nan")})
+    project.describe(metrics={"top1": float("nan")})
+    assert "NaN is no JSON number" in problems(project)
 
 
-def test_an_artifact_of_another_schema(world: World) -> None:
-    world.describe(schema=2, extra=1)
-    text = problems(world)
+def test_an_artifact_of_another_schema(project: SampleProject) -> None:
+    project.describe(schema=2, extra=1)
+    text = problems(project)
     assert "schema: wanted 1; got 2" in text
     assert "extra: unknown key" in text
 
 
-def test_an_artifact_without_its_files(world: World) -> None:
-    (world.artifact / "weights.safetensors").unlink()
-    world.describe(sample="sample.gif", architecture=None, labels=[])
-    text = problems(world)
+def test_an_artifact_without_its_files(project: SampleProject) -> None:
+    (project.artifact / "weights.safetensors").unlink()
+    project.describe(sample="sample.gif", architecture=None, labels=[])
+    text = problems(project)
     for expected in ("weights: 'weights.safetensors' is not in", "sample: wanted one of", "architecture:", "labels:"):
         assert expected in text
 

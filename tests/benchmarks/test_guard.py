@@ -3,9 +3,9 @@
 import pytest
 
 from benchmarks.comparison import Comparison, medians
-from benchmarks.contenders.torchserve import Bundle
 from benchmarks.in_process import classification
 from benchmarks.models import LIGHT
+from benchmarks.systems.torchserve import Bundle
 
 PROCESSES = 2
 

@@ -16,7 +16,7 @@ from deploy.edge import certificate, clients, process
 from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load
-from deploy.torchserve import TorchServe, called, state_of
+from deploy.torchserve import TorchServe, public_server, state_of
 
 MODELS = ("tiny-policy", "tiny-writer")
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
@@ -40,7 +40,7 @@ def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def server(run: Path) -> Server:
-    return called(run)
+    return public_server(run)
 
 
 @pytest.mark.e2e

@@ -11,8 +11,8 @@ import orjson
 
 from benchmarks import grpc_load
 from benchmarks.comparison import CONSTANT, TOLERANCE, Measurement
-from benchmarks.gpu_busy import Busy
-from benchmarks.gpu_setting import Setting
+from benchmarks.gpu.busy import Busy
+from benchmarks.gpu.setting import Setting
 from benchmarks.images import expected, images
 from benchmarks.models import Classifier
 from client import ClientError

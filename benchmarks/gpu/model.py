@@ -14,7 +14,7 @@ SPREAD = 1.5  # of the logits
 
 
 @dataclass(frozen=True)
-class Settled(Classifier):
+class StaticCosts(Classifier):
     """Random weights with a head that tells the images apart by logits of the size that trained networks give.
 
     Half precision is judged by the answers, and the logits of plain random weights run into thousands, where every
@@ -23,12 +23,12 @@ class Settled(Classifier):
 
     def network(self) -> nn.Module:
         network = super().network()
-        network.load_state_dict(settled(self.name))
+        network.load_state_dict(static_costs(self.name))
         return network.eval()
 
 
 @cache
-def settled(name: str) -> dict[str, torch.Tensor]:
+def static_costs(name: str) -> dict[str, torch.Tensor]:
     from benchmarks.images import TRANSFORM, images  # which need the models' module
     from handlers.protocol.payload import Payload
     from handlers.vision.decoding import decode_image
@@ -44,4 +44,4 @@ def settled(name: str) -> dict[str, torch.Tensor]:
     return network.state_dict()
 
 
-MODELS: dict[str, Classifier] = {"resnet50": Settled("resnet50"), LIGHT.name: LIGHT}
+MODELS: dict[str, Classifier] = {"resnet50": StaticCosts("resnet50"), LIGHT.name: LIGHT}

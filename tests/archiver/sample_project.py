@@ -55,7 +55,7 @@ class ImageClassification:
 '''
 
 
-class World:
+class SampleProject:
     """A project in `root`: artifacts/model, specs/model.yaml, handlers/ and a store."""
 
     def __init__(self, root: Path) -> None:

@@ -27,7 +27,7 @@ UNWAITED = 2
 
 
 @dataclass(frozen=True)
-class Layout:
+class ServingPlan:
     """How one model is served. batch_size: most requests in a batch. delay_ms: the first of them waits for others."""
 
     workers: int
@@ -44,20 +44,20 @@ class Machine:
     free: int
 
     @classmethod
-    def here(cls) -> Machine:
+    def detect(cls) -> Machine:
         """This one, or the container's part of it."""
         free = min(psutil.virtual_memory().available, memory_left())
         return cls(cores(), gpus(), int(free))
 
-    def layout(self, archive: Archive, models: int) -> Layout:
+    def plan(self, archive: Archive, models: int) -> ServingPlan:
         """Of one archive among `models`, as its card asks for it, or TorchServe's own settings where it has no card."""
         size = archive.path.stat().st_size
         if not archive.card:
             own = archive.settings
             workers = self.workers(own.get("minWorkers", "auto"), models, size)
-            return Layout(workers, own.get("batchSize", BATCH_SIZE), own.get("maxBatchDelay", BATCH_DELAY))
+            return ServingPlan(workers, own.get("batchSize", BATCH_SIZE), own.get("maxBatchDelay", BATCH_DELAY))
         batch_size, delay = self.batch(**archive.card["batch"])
-        return Layout(self.workers(archive.card["workers"], models, size), batch_size, delay)
+        return ServingPlan(self.workers(archive.card["workers"], models, size), batch_size, delay)
 
     def workers(self, asked: int | str, models: int, size: int) -> int:
         """Workers of one model among `models`.
@@ -93,8 +93,8 @@ def gpus() -> int:
     return torch.cuda.device_count()
 
 
-def register(management: Management, archive: Archive, layout: Layout) -> None:
-    """Register a model with its layout and return; its workers load it meanwhile."""
-    file, batch_size, delay = archive.path.name, layout.batch_size, layout.delay_ms
+def register(management: Management, archive: Archive, plan: ServingPlan) -> None:
+    """Register a model as planned and return; its workers load it meanwhile."""
+    file, batch_size, delay = archive.path.name, plan.batch_size, plan.delay_ms
     management.register(file, batch_size=batch_size, max_batch_delay=delay, synchronous=False)
-    management.scale(archive.name, layout.workers, synchronous=False)
+    management.scale(archive.name, plan.workers, synchronous=False)

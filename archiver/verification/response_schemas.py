@@ -169,7 +169,7 @@ class Error(BaseModel):
     message: str = Field(min_length=1)
 
 
-FORMS: dict[TaskName, type[Answer]] = {
+SCHEMAS: dict[TaskName, type[Answer]] = {
     "image-classification": Classes,
     "object-detection": Detections,
     "instance-segmentation": Instances,
@@ -188,7 +188,7 @@ FORMS: dict[TaskName, type[Answer]] = {
 
 def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Problem]:
     """What is wrong with an answer's decoded body. labels: the model card's; where: names the answer."""
-    form = FORMS[task]
+    form = SCHEMAS[task]
     if form is Action and isinstance(body, dict) and "predictions" in body:
         form = Actions
     if form is Classes and isinstance(body, dict) and "tasks" in body:

@@ -20,7 +20,7 @@ from deploy.tuning.sample import Sample
 START = 180.0  # seconds until it must have answered
 
 
-class Contender(ABC):
+class System(ABC):
     """name: in the table. It serves `classifier` with `workers` processes of one thread each where it can be told."""
 
     name: str

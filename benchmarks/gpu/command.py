@@ -12,10 +12,10 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks.gpu_limits import DECODE, decode_limits, forward_limits, handler_limits
-from benchmarks.gpu_model import MODELS
-from benchmarks.gpu_report import Report
-from benchmarks.gpu_setting import Setting
+from benchmarks.gpu.limits import DECODE, decode_limits, forward_limits, handler_limits
+from benchmarks.gpu.model import MODELS
+from benchmarks.gpu.report import Report
+from benchmarks.gpu.setting import Setting
 from benchmarks.images import images
 from benchmarks.models import Classifier
 
@@ -107,7 +107,7 @@ def serve(
     end: float,
     device: torch.device,
 ) -> None:
-    from benchmarks.gpu_served import Serving  # which imports the server's side
+    from benchmarks.gpu.served import Serving  # which imports the server's side
 
     limit = report.limit if report.limit > 0 else report.best(DECODE)
     serving = Serving(classifier, archive, levels, seconds, limit, int(device.type == "cuda"))

@@ -12,7 +12,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=60)]
 
 
-class Section(BaseModel):
+class StrictModel(BaseModel):
     """A part of a spec: fixed once read, types as written (no `"8"` for 8), unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

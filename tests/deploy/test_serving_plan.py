@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.archive import Archive
-from deploy.layout import WORKER_BYTES, Layout, Machine
+from deploy.serving_plan import WORKER_BYTES, Machine, ServingPlan
 
 GIGABYTE = 2**30
 
@@ -46,10 +46,10 @@ def test_batches(gpus: int, size: int | str, delay: int | str, batch: tuple[int,
 
 
 def test_an_archive_s_layout(tiny_archive: Callable[[str], Path]) -> None:
-    assert Machine(2, 0, 16 * GIGABYTE).layout(Archive.read(tiny_archive("tiny-image")), 1) == Layout(1, 4, 50)
+    assert Machine(2, 0, 16 * GIGABYTE).plan(Archive.read(tiny_archive("tiny-image")), 1) == ServingPlan(1, 4, 50)
 
 
 def test_this_machine_has_cores_and_memory() -> None:
-    here = Machine.here()
+    here = Machine.detect()
     assert 1 <= here.cores <= (os.cpu_count() or 1)
     assert here.free > GIGABYTE // 8

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from benchmarks.gpu_limits import DECODE, FORWARD, HANDLER, Limit
+from benchmarks.gpu.limits import DECODE, FORWARD, HANDLER, Limit
 
 if TYPE_CHECKING:  # it imports the server's side, which a machine that measures the limits alone need not have
     from benchmarks.comparison import Measurement

@@ -9,12 +9,12 @@ import sys
 import orjson
 import psutil
 
-from benchmarks.contenders.contender import Contender
 from benchmarks.models import PROJECT
+from benchmarks.systems.system import System
 from deploy.tuning.rest_load import Target
 
 
-class BentoML(Contender):
+class BentoML(System):
     name = "BentoML"
     way = "usual"
 
@@ -29,7 +29,7 @@ class BentoML(Contender):
         with (self.folder / "log.txt").open("wb") as log:
             return psutil.Popen(
                 [
-                    *(sys.executable, "-m", "bentoml", "serve", "benchmarks.contenders.bentoml_service:Classification"),
+                    *(sys.executable, "-m", "bentoml", "serve", "benchmarks.systems.bentoml_service:Classification"),
                     *("--host", "127.0.0.1", "--port", str(port), "--working-dir", str(PROJECT)),
                 ],
                 cwd=PROJECT,

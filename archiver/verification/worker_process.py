@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archiver.warm import FLAGS, Warm
+from archiver.verification.warm_process import FLAGS, Warm
 from zygote.client import Job, Unreachable
 from zygote.libraries import libraries
 
@@ -25,11 +25,11 @@ LOG_CHARACTERS = 2000
 WARM = Warm()
 
 
-class LaunchError(Exception):
+class WorkerError(Exception):
     """The worker died or was not done in time; the message has the end of what it said."""
 
 
-def launch(job: dict[str, Any], temporary: Path, timeout: float) -> dict[str, Any]:
+def run_worker(job: dict[str, Any], temporary: Path, timeout: float) -> dict[str, Any]:
     """The worker's report on `job`: see worker.py. temporary: a folder of its own. timeout: seconds."""
     job_file, report_file, log_file = (temporary / name for name in ("job.json", "report.json", "log.txt"))
     job_file.write_text(json.dumps(job), encoding="utf-8")
@@ -49,7 +49,7 @@ def launch(job: dict[str, Any], temporary: Path, timeout: float) -> dict[str, An
             status = fresh(arguments, job["folder"], environment, log.fileno(), timeout)
     if not report_file.is_file():
         output = log_file.read_text(encoding="utf-8", errors="replace").strip()
-        raise LaunchError(f"died with status {status}; its last output:\n{output[-LOG_CHARACTERS:]}")
+        raise WorkerError(f"died with status {status}; its last output:\n{output[-LOG_CHARACTERS:]}")
     report: dict[str, Any] = json.loads(report_file.read_text(encoding="utf-8"))
     return report
 
@@ -57,7 +57,7 @@ def launch(job: dict[str, Any], temporary: Path, timeout: float) -> dict[str, An
 def forked(
     arguments: Sequence[str], job: Mapping[str, Any], environment: Mapping[str, str], log: int, timeout: float
 ) -> int:
-    """The exit status of a fork of the warm process. Raises Unreachable; LaunchError when it is not done in time."""
+    """The exit status of a fork of the warm process. Raises Unreachable; WorkerError when it is not done in time."""
     with Path(os.devnull).open("rb") as nothing:
         files = (nothing.fileno(), log, log)
         worker = Job(
@@ -66,13 +66,13 @@ def forked(
     try:
         return worker.wait(timeout)
     except TimeoutError:
-        raise LaunchError(f"not done after {timeout:g} s") from None
+        raise WorkerError(f"not done after {timeout:g} s") from None
     finally:
         worker.end()
 
 
 def fresh(arguments: Sequence[str], folder: str, environment: Mapping[str, str], log: int, timeout: float) -> int:
-    """The exit status of an interpreter of its own. Raises LaunchError when it is not done in time."""
+    """The exit status of an interpreter of its own. Raises WorkerError when it is not done in time."""
     try:
         return subprocess.run(
             [sys.executable, *FLAGS, *arguments],
@@ -85,4 +85,4 @@ def fresh(arguments: Sequence[str], folder: str, environment: Mapping[str, str],
             check=False,
         ).returncode
     except subprocess.TimeoutExpired:
-        raise LaunchError(f"not done after {timeout:g} s") from None
+        raise WorkerError(f"not done after {timeout:g} s") from None

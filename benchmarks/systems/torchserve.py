@@ -20,8 +20,8 @@ import torch
 import torchvision
 
 from benchmarks import grpc_load
-from benchmarks.contenders.contender import Contender
 from benchmarks.images import images
+from benchmarks.systems.system import System
 from deploy import configuration
 from deploy.ports import Ports, free_ports
 from deploy.readiness import load
@@ -30,7 +30,7 @@ from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
 
 
-class Bundle(Contender):
+class Bundle(System):
     """Ours, as `scripts/serve` starts it on this machine."""
 
     name = "this bundle"
@@ -76,7 +76,7 @@ class BundleGrpc(Bundle):
         )
 
 
-class Stock(Contender):
+class Stock(System):
     """TorchServe's own image_classifier on the eager model, its settings the defaults but for workers and batch."""
 
     name = "TorchServe, its handler, eager"

@@ -8,13 +8,13 @@ import sys
 import orjson
 import psutil
 
-from benchmarks.contenders.contender import Contender
+from benchmarks.systems.system import System
 from deploy.tuning.rest_load import Target
 
-SERVER = "benchmarks.contenders.litserve_server"
+SERVER = "benchmarks.systems.litserve_server"
 
 
-class LitServe(Contender):
+class LitServe(System):
     name = "LitServe"
     way = "usual"
 

@@ -10,7 +10,7 @@ NO_GPU = 3
 
 
 def main() -> None:
-    """Check what is there before it is imported; then the command of gpu_command.py."""
+    """Check what is there before it is imported; then the command of command.py."""
     lacking = missing(MEASURING)
     if lacking:
         sys.exit(f"not installed: {', '.join(lacking)}; `pip install --no-index --find-links FOLDER …` takes wheels")
@@ -21,7 +21,7 @@ def main() -> None:
         sys.exit(NO_GPU)
     unserved = missing(SERVING)
     why = f"not installed: {', '.join(unserved)}" if unserved else hidden_from_workers()
-    from benchmarks.gpu_command import app
+    from benchmarks.gpu.command import app
 
     app(obj=why)
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archiver import answers
 from archiver.artifact import SAMPLE_TYPES
 from archiver.errors import Problem, VerificationError
 from archiver.inspection import Contents, inspect
-from archiver.launch import LaunchError, launch
 from archiver.mar import Mar
+from archiver.verification import response_schemas
+from archiver.verification.worker_process import WorkerError, run_worker
 
 ALONE, BATCH, CARD = "the sample alone", "the sample beside an empty request", "describe"
 
@@ -36,7 +36,7 @@ def verify(path: Path) -> Verification:
         contents = inspect(mar)
         folder = Path(temporary, "model")
         mar.extract(folder)
-        report = run_worker(path, folder, Path(temporary), contents)
+        report = worker_report(path, folder, Path(temporary), contents)
     problems = check(report["batches"], contents)
     if problems:
         raise VerificationError(str(path), problems)
@@ -49,7 +49,7 @@ def requests(folder: Path, contents: Contents) -> dict[str, list[dict[str, Any]]
     content_type = SAMPLE_TYPES[sample.suffix]
     data = base64.b64encode(sample.read_bytes()).decode()
     fields = {"body": data}
-    if contents.card.labels and answers.FORMS[contents.card.task] is answers.Classes:
+    if contents.card.labels and response_schemas.SCHEMAS[contents.card.task] is response_schemas.Classes:
         fields["top_k"] = base64.b64encode(str(len(contents.card.labels)).encode()).decode()
     headers = {"Content-Type": content_type}
     whole = {"fields": fields, "content_type": content_type, "headers": headers}
@@ -58,7 +58,7 @@ def requests(folder: Path, contents: Contents) -> dict[str, list[dict[str, Any]]
     return {ALONE: [whole], BATCH: [whole, broken], CARD: [describe]}
 
 
-def run_worker(path: Path, folder: Path, temporary: Path, contents: Contents) -> dict[str, Any]:
+def worker_report(path: Path, folder: Path, temporary: Path, contents: Contents) -> dict[str, Any]:
     """The worker's report; VerificationError when it fails, dies or takes longer than the archive allows itself."""
     batches = requests(folder, contents)
     job = {
@@ -71,8 +71,8 @@ def run_worker(path: Path, folder: Path, temporary: Path, contents: Contents) ->
     }
     timeout = contents.configuration.startup_timeout + len(batches) * contents.configuration.response_timeout
     try:
-        report = launch(job, temporary, timeout)
-    except LaunchError as error:
+        report = run_worker(job, temporary, timeout)
+    except WorkerError as error:
         raise VerificationError(str(path), [Problem("the worker", str(error))]) from None
     if "error" in report:
         raise VerificationError(str(path), [Problem(report["stage"], f"failed:\n{report['error'].strip()}")])
@@ -91,9 +91,9 @@ def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Proble
         elif answer["content_type"] != "application/json":
             problems.append(Problem(name, f"wanted application/json; got {answer['content_type']}"))
         else:
-            problems += answers.check(card.task, body, card.labels, name)
+            problems += response_schemas.check(card.task, body, card.labels, name)
     broken = batches[BATCH]["answers"][1]
-    problems += answers.check_error(broken["status"], decode(broken), f"{BATCH}, the empty one")
+    problems += response_schemas.check_error(broken["status"], decode(broken), f"{BATCH}, the empty one")
     described = decode(batches[CARD]["answers"][0])
     if not isinstance(described, dict) or (described.get("name"), described.get("version")) != (
         card.name,

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.contenders.litserve_server PORT MODEL WORKERS WAY`: the process that LitServe runs in."""
+"""`python -m benchmarks.systems.litserve_server PORT MODEL WORKERS WAY`: the process that LitServe runs in."""
 
 import sys
 from collections.abc import Sequence

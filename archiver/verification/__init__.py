@@ -1,0 +1,1 @@
+"""Loading an archive as a server does, and checking what it answers."""

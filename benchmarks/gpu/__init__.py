@@ -1,0 +1,1 @@
+"""What a GPU can do at most, and what is served of it."""
