@@ -19,7 +19,7 @@ from archiver import spec, store
 from archiver.archive import Archive, build
 from archiver.errors import ArchiverError
 from archiver.package import Package, resolve
-from archiver.verify import verify
+from archiver.verification.verify import verify
 
 HANDLERS = Path(__file__).parents[1] / "handlers"
 SHA256_PREFIX = 12

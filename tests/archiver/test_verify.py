@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from archiver.verify import verify
 
 from archiver.archive import build
 from archiver.errors import VerificationError
 from archiver.mar import Mar, is_unsafe
 from archiver.package import resolve
+from archiver.verification.verify import verify
 from tests.archiver.sample_project import HANDLER, SampleProject
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archiver.verify import verify
 
 from archiver.archive import build
 from archiver.package import resolve
 from archiver.verification import worker_process
+from archiver.verification.verify import verify
 from tests.archiver.sample_project import SampleProject
 from tests.conftest import PROJECT
 from zygote.client import Unreachable

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from archiver.verify import verify
 from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, f1_score
@@ -26,6 +25,7 @@ from typer.testing import CliRunner
 
 from archiver import archive
 from archiver.package import resolve
+from archiver.verification.verify import verify
 from deploy.configuration import PROJECT
 from handlers.loader import from_safetensors
 from handlers.networks.classifier import classifier
