@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Output = TypeVar("Output")
 
-MEBIBYTE = 1 << 20
-
 
 @dataclass
 class RequestState(Generic[Item, Output]):
@@ -101,7 +99,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         settings: Mapping[str, Any] = context.model_yaml_config["handler"]
         self.limits: Mapping[str, Any] = settings.get("limits") or {}
         self.options: Mapping[str, Any] = settings.get("options") or {}
-        self.max_bytes = int(self.limits.get("max_bytes", 16 * MEBIBYTE))
+        self.max_bytes = int(self.limits["max_bytes"])
         self.batch_size = int(context.system_properties["batch_size"])
         cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
         threads = int(settings.get("threads", 0))

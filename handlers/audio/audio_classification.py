@@ -26,7 +26,7 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
 
     def load(self) -> None:
         super().load()
-        self.top_k = int(self.options.get("top_k", 5))
+        self.top_k = int(self.options["top_k"])
 
     def decode(self, payload: Payload) -> AudioClassificationInput:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from handlers.audio.decoding import MAX_SECONDS, decode_audio
+from handlers.audio.decoding import decode_audio
 from handlers.audio.features.extraction import FEATURES, Extraction
 from handlers.audio.front_end.front_end import check_steps, prepare
 from handlers.base import Handler
@@ -20,7 +20,6 @@ from handlers.protocol.payload import InputType, Payload
 Item = TypeVar("Item")
 Output = TypeVar("Output")
 
-MAX_FEATURE_VALUES = 100_000
 # Models of the Hugging Face hub take recordings of any length, but need a frame or two.
 MIN_SECONDS = 0.1
 
@@ -38,8 +37,8 @@ class AudioHandler(Handler[Item, Output]):
         super().load()
         self.sample_rate = int(self.artifact.preprocessing["sample_rate"])
         self.front_end = check_steps(self.artifact.preprocessing.get("front_end", ()))
-        self.max_seconds = float(self.limits.get("max_seconds", MAX_SECONDS))
-        self.max_feature_values = int(self.limits.get("max_feature_values", MAX_FEATURE_VALUES))
+        self.max_seconds = float(self.limits["max_seconds"])
+        self.max_feature_values = int(self.limits["max_feature_values"])
         self.extractor: Any = None
         if self.artifact.format == "huggingface":
             from transformers import AutoFeatureExtractor

@@ -40,7 +40,7 @@ class VoiceActivity(AudioHandler[VoiceActivityInput, NDArray[np.float32]]):
         super().load()
         self.frame = int(self.artifact.preprocessing["frame"])
         names = Segmentation.__dataclass_fields__
-        self.segmentation = Segmentation(**{name: self.options[name] for name in names if name in self.options})
+        self.segmentation = Segmentation(**{name: self.options[name] for name in names})
 
     def decode(self, payload: Payload) -> VoiceActivityInput:
         default = self.segmentation

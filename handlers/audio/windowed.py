@@ -36,7 +36,7 @@ class WindowedAudio(AudioHandler[AnItem, NDArray[np.float32]]):
             float(self.options.get("window_seconds", self.artifact.preprocessing["seconds"])),
             self.options.get("hop_seconds"),
             self.sample_rate,
-            self.options.get("average", "energy"),
+            self.options["average"],
             MIN_SECONDS if self.extractor is not None else None,
         )
 

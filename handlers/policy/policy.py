@@ -58,8 +58,8 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         self.action = self.artifact.preprocessing["action"]
         discrete = self.action["kind"] == "discrete"
         self.outputs = OUTPUTS[self.action.get("outputs", "logits") if discrete else "continuous"]
-        self.deterministic = bool(self.options.get("deterministic", True))
-        self.max_observations = int(self.limits.get("max_observations", 256))
+        self.deterministic = bool(self.options["deterministic"])
+        self.max_observations = int(self.limits["max_observations"])
         if "values" in self.outputs and not self.deterministic:
             raise LoadError("options.deterministic: got false, but action values are no distribution to draw from")
 

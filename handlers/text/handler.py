@@ -10,8 +10,6 @@ from handlers.base import Handler
 from handlers.errors import InvalidInput, TooLarge
 from handlers.protocol.payload import InputType
 
-MAX_CHARACTERS = 100_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class TextInput:
@@ -49,7 +47,7 @@ class TextHandler(Handler[Item, Output]):
         # A fast tokenizer keeps its truncation as a state, and threads decode.
         self.lock = Lock()
         self.max_length = int(self.artifact.preprocessing["max_length"])
-        self.max_characters = int(self.limits.get("max_characters", MAX_CHARACTERS))
+        self.max_characters = int(self.limits["max_characters"])
 
     def read(self, value: Any, name: str = "the text") -> str:
         """A text that is one, and is neither empty nor over the limit; else InvalidInput or TooLarge."""

@@ -18,7 +18,6 @@ from handlers.protocol.response import JSON, Response, to_json
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
 
-LONGEST_ANSWER = 30  # tokens
 MOST_ANSWERS = 20
 
 
@@ -43,8 +42,8 @@ class QuestionAnswering(TextEncoder[QuestionAnsweringInput, NDArray[np.float32]]
 
     def load(self) -> None:
         super().load()
-        self.top_k = int(self.options.get("top_k", 1))
-        self.max_answer_tokens = int(self.options.get("max_answer_tokens", LONGEST_ANSWER))
+        self.top_k = int(self.options["top_k"])
+        self.max_answer_tokens = int(self.options["max_answer_tokens"])
 
     def decode(self, payload: Payload) -> QuestionAnsweringInput:
         """The data is the context, the question a parameter. What is cut of a pair is the end of its context."""

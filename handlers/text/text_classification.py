@@ -34,8 +34,8 @@ class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32
     def load(self) -> None:
         super().load()
         self.multi_label = self.config.get("problem_type") == "multi_label_classification"
-        self.top_k = int(self.options.get("top_k", 5))
-        self.threshold = float(self.options.get("threshold", 0.5))
+        self.top_k = int(self.options["top_k"])
+        self.threshold = float(self.options["threshold"])
 
     def decode(self, payload: Payload) -> TextClassificationInput:
         text = self.read(payload.data)

@@ -48,11 +48,11 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
     def load(self) -> None:
         super().load()
         self.model = load_model(self.artifact, self.device)
-        self.most_new_tokens = min(int(self.limits.get("max_new_tokens", 512)), self.max_length - 1)
-        self.new_tokens = min(int(self.options.get("max_new_tokens", 64)), self.most_new_tokens)
-        self.temperature = float(self.options.get("temperature", 0.0))
-        self.top_p = float(self.options.get("top_p", 1.0))
-        self.chat = bool(self.options.get("chat", False))
+        self.most_new_tokens = min(int(self.limits["max_new_tokens"]), self.max_length - 1)
+        self.new_tokens = min(int(self.options["max_new_tokens"]), self.most_new_tokens)
+        self.temperature = float(self.options["temperature"])
+        self.top_p = float(self.options["top_p"])
+        self.chat = bool(self.options["chat"])
         own = self.model.generation_config.eos_token_id
         ends = own if own is not None else self.tokenizer.eos_token_id
         self.ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])

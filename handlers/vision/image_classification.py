@@ -20,7 +20,6 @@ from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, Response, to_json
 from handlers.ranking import rank
 from handlers.vision.batching import ImageBatcher, ImageData
-from handlers.vision.decoding import MAX_PIXELS
 from handlers.vision.gpu_batching import example, on_gpu, sample
 from handlers.vision.nvjpeg import decode_together
 from handlers.vision.transform import ImageTransform
@@ -58,13 +57,13 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         layer = preprocessing.pop("embedding", None)
         self.layer = self.options.get("embedding", layer)
         self.transform = ImageTransform.from_dict(preprocessing)
-        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.max_pixels = int(self.limits["max_pixels"])
         self.batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
         self.forward = self.accelerate(self.build, example(self.artifact, self.batcher))
         if self.device.type == "cuda":
-            choice, decode = self.options.get("decode", "auto"), partial(decode_together, device=self.device)
+            choice, decode = self.options["decode"], partial(decode_together, device=self.device)
             self.batcher = on_gpu(self.batcher, sample(self.artifact), self.forward, choice, decode)
-        self.top_k = int(self.options.get("top_k", 5))
+        self.top_k = int(self.options["top_k"])
 
     def build(self) -> Normalised:
         network = self.with_embedding(load_model(self.artifact, self.device))

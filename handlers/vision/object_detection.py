@@ -16,7 +16,7 @@ from handlers.networks.detector_trunk import example_for, extract, install, name
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
-from handlers.vision.decoding import MAX_PIXELS, decode_image
+from handlers.vision.decoding import decode_image
 from handlers.vision.drawing import draw_boxes
 
 
@@ -40,9 +40,9 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         # torchvision pads images of different sizes to one, and what is padded changes features near the edges and
         # with them the answer. Only a model that resizes all images to one size can take them mixed.
         self.mixes_sizes = getattr(getattr(self.model, "transform", None), "fixed_size", None) is not None
-        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
-        self.score_threshold = float(self.options.get("score_threshold", 0.5))
-        self.max_detections = int(self.options.get("max_detections", 100))
+        self.max_pixels = int(self.limits["max_pixels"])
+        self.score_threshold = float(self.options["score_threshold"])
+        self.max_detections = int(self.options["max_detections"])
 
     def accelerate_trunk(self) -> None:
         """Replace backbone and one-stage head, which take nearly all of the time, by their fastest form."""

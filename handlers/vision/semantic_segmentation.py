@@ -20,7 +20,7 @@ from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.vision.batching import ImageBatcher
-from handlers.vision.decoding import MAX_PIXELS, decode_image, to_png
+from handlers.vision.decoding import decode_image, to_png
 from handlers.vision.drawing import draw_label_map
 from handlers.vision.gpu_batching import example
 from handlers.vision.rle import encode_mask
@@ -47,10 +47,10 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
         if len(self.labels) > 256:
             raise ValueError(f"{len(self.labels)} classes do not fit into an 8-bit label map")
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
-        self.max_pixels = int(self.limits.get("max_pixels", MAX_PIXELS))
+        self.max_pixels = int(self.limits["max_pixels"])
         batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
         self.forward = self.accelerate(self.build, example(self.artifact, batcher))
-        self.min_area = int(self.options.get("min_area", 1))
+        self.min_area = int(self.options["min_area"])
 
     def build(self) -> Normalised:
         return Normalised(load_model(self.artifact, self.device), self.transform).to(self.device).eval()

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import handlers.artifact
+import handlers.audio.decoding
+import handlers.vision.decoding
+from archiver.artifact import SAMPLE_TYPES
 from archiver.errors import SpecError
+from archiver.limits import AudioLimits, ImageLimits
 from archiver.package import Package, resolve
 from archiver.spec import Spec
 from tests.archiver.sample_project import LABELS, SampleProject
@@ -198,3 +203,10 @@ def test_the_artifact_that_training_writes_is_read(tmp_path: Path) -> None:
     (tmp_path / "written.yaml").write_text("")
     made = resolve(tmp_path / "written.yaml", tmp_path / "artifacts")
     assert made.artifact.description.versions == json.loads((folder / "artifact.json").read_text())["versions"]
+
+
+def test_what_the_handlers_say_too_is_the_same() -> None:
+    """They travel alone in every archive, so neither side can import the other's."""
+    assert SAMPLE_TYPES == handlers.artifact.SAMPLE_TYPES
+    assert ImageLimits().max_pixels == handlers.vision.decoding.MAX_PIXELS
+    assert AudioLimits().max_seconds == handlers.audio.decoding.MAX_SECONDS

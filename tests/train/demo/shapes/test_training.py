@@ -14,7 +14,7 @@ from train.core import generated_data
 @pytest.mark.parametrize(
     ("experiment", "steps", "size", "metric", "floor"),
     [
-        ("shapes-detection", 50, "model.image_size=160", "mAP@.50", 0.2),
+        ("shapes-detection", 45, "model.image_size=160", "mAP@.50", 0.2),
         ("shapes-segmentation", 40, "image_size=[160,160]", "mean IoU", 0.22),
     ],
 )
@@ -23,7 +23,7 @@ def test_a_short_training_learns_and_exports(
 ) -> None:
     """A network that has learnt nothing scores 0, or 1/6 for finding background."""
     monkeypatch.setattr(generated_data, "DATA", tmp_path / "data")
-    short = [f"data.training={steps * 8}", "data.validation=2", "data.test=24", "batch_size=8", size]
+    short = [f"data.training={steps * 8}", "data.validation=2", "data.test=16", "batch_size=8", size]
     folders = ["--output", str(tmp_path), "--runs", str(tmp_path / "runs")]
     done = CliRunner().invoke(app, [experiment, *short, *folders])
     assert done.exit_code == 0, done.output
