@@ -20,7 +20,7 @@ from archiver.package import Package, python_files
 
 ENTRY = "entry.py"
 CREATED = "01/01/1980 00:00:00"
-# For a server that is not told otherwise: any machine can work with these. TorchServe takes a delay of 0 in an
+# For a server without settings of its own: any machine can work with these. TorchServe takes a delay of 0 in an
 # archive for its own default, 100 ms; `deploy` registers the archive with its own.
 BATCH_SIZE = 4
 BATCH_DELAY = 1

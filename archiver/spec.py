@@ -86,7 +86,7 @@ class Spec(StrictModel):
         description="a folder: in the artifacts folder, or beside the spec; by default the name",
     )
     labels: Annotated[list[str] | str | None, PlainValidator(list_or_file)] = Field(
-        default=None, description="instead of the artifact's: a list, or a file with one a line or a JSON list"
+        default=None, description="instead of the artifact's: a list, or a file with one per line, or a JSON list"
     )
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="differences over the artifact's")
     workers: Annotated[int | Literal["auto"], auto_or(1, MAX_WORKERS)] = Field(
@@ -122,7 +122,7 @@ KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 
 class UniqueKeyLoader(yaml.SafeLoader):
     """YAML as pyyaml reads it, with two more errors: a key that is there twice, of which the last would win, and a key
-    that is no string, which JSON could not hold."""
+    that is not a string, which JSON could not hold."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: list[Any] = []  # a key may be a list, which no set holds
@@ -130,7 +130,9 @@ class UniqueKeyLoader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
             if key.tag not in KEY_TAGS:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is no string", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} is not a string", key.start_mark
+                )
             seen.append(key.value)
         return super().construct_mapping(node, deep)
 

@@ -98,4 +98,4 @@ def read(path: Path) -> dict[str, str]:
             raise Unauthorized(401, "NoKey", f"cannot read the key file {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
             sleep(PAUSE)
-    raise Unauthorized(401, "NoKey", f"{path} is no key file: wanted inference, management and API, each with a key")
+    raise Unauthorized(401, "NoKey", f"{path} is not a key file: wanted inference, management and API, each with a key")

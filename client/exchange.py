@@ -132,7 +132,7 @@ def reason(error: BaseException) -> str:
 
 
 def error_of(response: requests.Response, content: bytes) -> ClientError:
-    """The exception of an error answer; one without TorchServe's JSON body is told by its status."""
+    """The exception of an error answer; one without TorchServe's JSON body is recognised by its status."""
     try:
         value = json.loads(content)
         return error_for(response.status_code, str(value["type"]), str(value["message"]))

@@ -222,7 +222,7 @@ def running(run: Path) -> psutil.Process | None:
 
 
 def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
-    """The process of a {"pid", "created"}; a reused pid is told by its time of creation."""
+    """The process of a {"pid", "created"}; a reused pid is recognised by its time of creation."""
     if state is None:
         return None
     try:

@@ -17,7 +17,7 @@ LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)]+)\)")
 
 
 def write() -> Path:
-    """The folder, written anew."""
+    """The folder, with nothing from an earlier build in it."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     (SOURCE / "reference").mkdir(parents=True)
     pages = {"index.md": readable(PROJECT / "README.md", "docs/")}

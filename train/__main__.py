@@ -18,7 +18,7 @@ from train.core.run import Run, RunError, is_first_process
 
 
 class Commands(TyperGroup):
-    """What is no command is an experiment: `train cartpole` is `train run cartpole`."""
+    """A word that is not a command is an experiment: `train cartpole` is `train run cartpole`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and not args[0].startswith("-") and args[0] not in self.commands:

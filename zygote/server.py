@@ -178,7 +178,7 @@ def load(name: str) -> None:
             runpy.run_path(name)
         else:
             importlib.import_module(name)
-    except Exception:  # noqa: BLE001 - a library may raise anything, and whoever needs it is told by its own import
+    except Exception:  # noqa: BLE001 - a library may raise anything, and its user's own import reports it
         print(f"zygote: {name} cannot be imported ahead", file=sys.stderr)
         traceback.print_exc()
     gc.collect()

@@ -229,7 +229,7 @@ def check_tasks(answer: Tasks, labels: list[str], where: str) -> list[Problem]:
 
 def check_labels(found: Sequence[Labelled], labels: list[str], where: str) -> list[Problem]:
     return [
-        Problem(f"{where}[{number}]", f"index {item.index} is no label {item.label!r} of the model card")
+        Problem(f"{where}[{number}]", f"index {item.index} is not the label {item.label!r} of the model card")
         for number, item in enumerate(found)
         if item.index >= len(labels) or labels[item.index] != item.label
     ]

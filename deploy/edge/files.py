@@ -1,4 +1,4 @@
-"""The files of a stack of containers: keys, certificate and Grafana's password, made once; the edge's, made anew."""
+"""The files of a stack of containers: keys, certificate and Grafana's password, made once; the edge's, every time."""
 
 from __future__ import annotations
 

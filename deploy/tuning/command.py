@@ -73,7 +73,7 @@ def tune(
     """Find the workers, threads, batch size, delay and backend that answer most requests on this machine.
 
     Every candidate is served by a TorchServe of its own on loopback. Writes OUTPUT/MODEL.png and .json, and the winner
-    into the model's spec; the next ./scripts/serve builds the archive anew. Close other programs first.
+    into the model's spec; the next ./scripts/serve builds the archive again. Close other programs first.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -82,7 +82,7 @@ class Connection:
             self.writing = False
 
     def read(self) -> Reply | None:
-        """The answer, once all of it is here. A connection that the server closed is opened anew."""
+        """The answer, once all of it is here. A connection that the server closed is opened again."""
         try:
             data = self.socket.recv(READ)
         except BlockingIOError:

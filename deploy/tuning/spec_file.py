@@ -1,4 +1,4 @@
-"""Keys of a spec file set anew, its comments and the rest of its lines kept."""
+"""Keys of a spec file replaced, its comments and the rest of its lines kept."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class VoiceActivity(AudioHandler[VoiceActivityInput, NDArray[np.float32]]):
     """For causal models from waveforms (B, samples) to the probability of speech in each frame, (B, frames).
 
     preprocessing: {"sample_rate": Hz, "frame": samples}; the last frame is filled up with silence. A causal model does
-    not hear the silence that recordings of one batch are padded with. The model starts anew for each call.
+    not hear the silence that recordings of one batch are padded with. Every call starts from the model's initial state.
     """
 
     def load(self) -> None:

@@ -28,7 +28,7 @@ AnItem = TypeVar("AnItem", bound=Item)
 
 
 class WindowedAudio(AudioHandler[AnItem, NDArray[np.float32]]):
-    """preprocessing: {"sample_rate", "seconds" of a window}; the spec's window_seconds goes before the latter."""
+    """preprocessing: {"sample_rate", "seconds" of a window}; the spec's window_seconds overrides the latter."""
 
     def load(self) -> None:
         super().load()

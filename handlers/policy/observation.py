@@ -19,11 +19,11 @@ def observations_in(
     """One observation of `shape`, or several of them (N, *shape), as float32.
 
     low, high: inclusive bounds of `shape`, infinite where there are none.
-    Raises InvalidInput for another shape, and for a value that is no number, not finite or out of bounds, with its
+    Raises InvalidInput for another shape, and for a value that is not a number, not finite or out of bounds, with its
     position and value.
     """
     if not isinstance(data, list):
-        raise InvalidInput("the data is no list of numbers")
+        raise InvalidInput("the data is not a list of numbers")
     try:
         read = np.array(data)
     except (TypeError, ValueError, OverflowError):  # ragged, or nested deeper than an array can be
@@ -44,7 +44,7 @@ def observations_in(
 
 
 def check_numbers(data: Any, shape: tuple[int, ...]) -> None:
-    """InvalidInput for the first element that is no number: a string, null, true."""
+    """InvalidInput for the first element that is not a number: a string, null, true."""
     for place in np.ndindex(shape):
         value = at(data, place)
         if isinstance(value, bool) or not isinstance(value, (int, float)):

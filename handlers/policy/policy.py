@@ -142,7 +142,7 @@ def choice(random: np.random.Generator, probabilities: NDArray[np.float64]) -> i
 
 
 def bounds(values: Any, shape: tuple[int, ...], unbounded: float) -> NDArray[np.float32]:
-    """The environment's bounds; None, for the whole or for one element, is no bound."""
+    """The environment's bounds; None, for the whole or for one element, means no bound."""
     if values is None:
         return np.full(shape, unbounded, dtype=np.float32)
     flat = [unbounded if value is None else value for value in np.array(values, dtype=object).ravel()]

@@ -79,12 +79,12 @@ BAD: list[tuple[TaskName, Any, str]] = [
     (
         "image-classification",
         {"predictions": [{"label": "a", "probability": 0.5, "index": 1}]},
-        "index 1 is no label 'a'",
+        "index 1 is not the label 'a'",
     ),
     (
         "image-classification",
         {"predictions": [{"label": "c", "probability": 0.5, "index": 2}]},
-        "index 2 is no label 'c'",
+        "index 2 is not the label 'c'",
     ),
     ("image-classification", {"tasks": {}}, "tasks"),
     (
@@ -100,7 +100,7 @@ BAD: list[tuple[TaskName, Any, str]] = [
                 "two": [{"label": "b", "probability": 1.0, "index": 1}],
             }
         },
-        "index 1 is no label 'b'",
+        "index 1 is not the label 'b'",
     ),
     (
         "image-classification",

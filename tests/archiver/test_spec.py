@@ -51,10 +51,10 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
     [
         ("batch: {size: 1}\nbatch: {size: 2}\n", "line 2: is not YAML: key 'batch' is there twice"),
         ("- a\n", "wanted keys and values"),
-        ("1: a\n", "key '1' is no string"),
-        ("options: {no: 1}\n", "line 1: is not YAML: key 'no' is no string"),
+        ("1: a\n", "key '1' is not a string"),
+        ("options: {no: 1}\n", "line 1: is not YAML: key 'no' is not a string"),
         ("a: [\n", "is not YAML"),
-        ("[a, b]: c\n", "is no string"),
+        ("[a, b]: c\n", "is not a string"),
         ("handler: !!python/object/apply:os.getcwd []\n", "is not YAML"),
     ],
 )

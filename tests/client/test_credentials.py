@@ -105,7 +105,7 @@ def test_no_key_file_no_header(peer: Peer) -> None:
 def test_a_file_without_keys(peer: Peer, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.credentials.PAUSE", 0.001)
     peer.key_file.write_text(text)
-    with pytest.raises(Unauthorized, match="is no key file") as raised:
+    with pytest.raises(Unauthorized, match="is not a key file") as raised:
         Credentials(peer.server).bearer("inference")
     assert "secret" not in str(raised.value)
 

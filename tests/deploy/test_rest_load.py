@@ -58,7 +58,7 @@ def test_wrong_answers_and_errors_are_counted(port: int) -> None:
     assert sample.wrong(lambda index, body: index == 0) == sum(reply.index == 1 for reply in sample.replies) > 0
     failed = closed_loop(Target(port, "/fail"), BODIES, 2, 0.4, 0.0)
     assert failed.throughput == 0
-    assert failed.errors == len(failed.replies) > 2  # it connected anew after each
+    assert failed.errors == len(failed.replies) > 2  # it connected again after each
 
 
 def test_an_open_loop_counts_the_waiting(port: int) -> None:

@@ -87,7 +87,7 @@ def test_a_model_that_cannot_be_loaded(tiny_archive: Callable[[str], Path], tmp_
 
 
 def test_a_port_that_is_taken_meanwhile(tmp_path: Path) -> None:
-    """Between our look at it and TorchServe's; it ends, and of all it writes about that the reason is told."""
+    """Between our look at it and TorchServe's; it ends, and of all it writes about that the reason is reported."""
     server = TorchServe(tmp_path, tmp_path / "run", Ports.free())
     with server, socket.socket() as other:
         other.bind((HOST, server.ports.metrics))

@@ -153,7 +153,7 @@ def test_every_request_is_counted_once(world: World) -> None:
 
 @pytest.mark.e2e
 def test_alerts_of_a_server_in_trouble(world: World) -> None:
-    """Callers' errors wake nobody; requests that TorchServe refuses by itself do, and a worker that dies is told."""
+    """Callers' errors wake nobody; requests that TorchServe refuses by itself do, and a dead worker is reported."""
     prometheus = world.prometheus
     assert not prometheus.firing()
     with RestManagement(world.torchserve.server) as management:

@@ -43,7 +43,7 @@ class Run:
         chosen = name or agreed_name() or f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
         folder = root / experiment["name"] / chosen
         if is_first_process():
-            # torchrun starts its processes anew after a failure: they go on.
+            # torchrun restarts its processes after a failure: they go on.
             restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
             if folder.exists() and not restarted:
                 raise RunError(f"{folder} exists; `python -m train resume {folder}` goes on with it")

@@ -31,9 +31,9 @@ class TrainerSettings(StrictModel):
     devices: int = Field(
         default=1,
         ge=-1,
-        description="processes on this machine, one a device; -1 for all GPUs; torchrun's own number goes before",
+        description="processes on this machine, one per device; -1 for all GPUs; torchrun's own number overrides it",
     )
-    nodes: int = Field(default=1, ge=1, description="machines; torchrun's own number goes before")
+    nodes: int = Field(default=1, ge=1, description="machines; torchrun's own number overrides it")
     precision: Precision | None = Field(default=None, description="by default bfloat16 where the device computes in it")
     gradient_clip: float | None = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
     accumulate: int = Field(default=1, ge=1, description="batches for each step of the optimizer")

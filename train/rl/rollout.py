@@ -30,7 +30,7 @@ class Rollout:
 
         A terminated episode is worth nothing afterwards. A truncated one would have gone on, so the value of its last
         observation counts, but no advantage flows back over the cut. The last step of a rollout, wherever in an
-        episode, likewise counts the value of what it led to.
+        episode, counts the value of what it led to.
         """
         deltas = self.rewards + gamma * self.next_values * ~self.terminated - self.values
         not_done = ~(self.terminated | self.truncated)

@@ -15,7 +15,7 @@ Rle = dict[str, Any]
 
 
 class InvalidMask(ValueError):
-    """A segmentation that is no mask of its image; the message says why."""
+    """A segmentation that is not a mask of its image; the message says why."""
 
 
 def read_mask(segmentation: Any, height: int, width: int) -> Rle:

@@ -27,7 +27,7 @@ Read = Callable[[str], bytes]
 
 
 class Unreadable(Exception):
-    """A file that is no image, or a broken one; the message is the reason."""
+    """A file that is not an image, or a broken one; the message is the reason."""
 
 
 def read_image(data: bytes, side: int | None = None) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from handlers.audio.features.frames import frames
 
-# Samples this close to zero count as zero, and zero counts as positive: rounding is no crossing.
+# Samples this close to zero count as zero, and zero counts as positive: rounding is not a crossing.
 THRESHOLD = 1e-10
 
 

@@ -35,7 +35,7 @@ def denoise(waveforms: Tensor, sample_rate: int) -> Tensor:
     padded = F.pad(waveforms, (size, size + -samples % hop))
     spectrum = torch.fft.rfft(padded.unfold(1, size, hop) * window)
     power = spectrum.abs().square()
-    inside = power[:, 2:-2]  # the padding is no noise: frames with their middle in the recording
+    inside = power[:, 2:-2]  # the padding is not noise: frames with their middle in the recording
     rank = int(NOISE_QUANTILE * (inside.shape[1] - 1)) + 1
     noise = inside.kthvalue(rank, dim=1).values / -math.log(1 - NOISE_QUANTILE)
     cleaned = torch.fft.irfft(spectrum * gains(power, noise.clamp_min(SILENCE)), n=size) * window

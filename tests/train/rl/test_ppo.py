@@ -47,7 +47,7 @@ def test_the_first_minibatch_compares_the_policy_with_itself(environment: str) -
 
 
 def test_a_rollout_values_what_each_step_led_to() -> None:
-    """Within an episode that is the next row; at its end, and at the rollout's, it is no other episode's."""
+    """Within an episode that is the next row; at its end, and at the rollout's, it is not another episode's."""
     learner = PPOLearner(settings(WALK))
     learner.advance()
     rollout, finished = learner.collect()

@@ -47,7 +47,7 @@ class AudioSettings(StrictModel):
         default=0.15, gt=0, lt=1, description="part of the recordings, where no split is given"
     )
     test_share: float = Field(
-        default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then"
+        default=0.15, ge=0, lt=1, description="the same for the test; 0: the test is on the validation's"
     )
     check: bool = Field(default=True, description="decode every file before the first epoch")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")

@@ -47,7 +47,7 @@ TEST_SHARE = 0.15
 
 
 class Excerpts(Dataset[dict[str, list[int]]]):
-    """Training texts made anew for every index: a sentence, or some run together, cut to at most `length` bytes, at
+    """Training texts, other ones at every index: a sentence, or some run together, cut to at most `length` bytes, at
     times to a few words, in other letter case, or with a number in it. Languages are equally frequent, however many
     sentences each has; the label after the last of them is that of texts without words."""
 

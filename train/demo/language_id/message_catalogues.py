@@ -40,7 +40,7 @@ def read_catalogue(path: Path) -> Iterator[tuple[str, list[str]]]:
     data = path.read_bytes()
     order = next((o for o in "<>" if struct.unpack_from(f"{o}I", data)[0] == MAGIC), None)
     if order is None:
-        raise ValueError(f"{path} is no compiled message catalogue")
+        raise ValueError(f"{path} is not a compiled message catalogue")
     count, originals, translations = struct.unpack_from(f"{order}III", data, 8)
 
     def text(table: int, row: int) -> str:

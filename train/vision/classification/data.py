@@ -41,7 +41,7 @@ class DataSettings(StrictModel):
     tasks: list[str] | None = Field(default=None, description="the columns to learn; by default all of a CSV file")
     validation_share: float = Field(default=0.15, gt=0, lt=1, description="part of the images, where no split is given")
     test_share: float = Field(
-        default=0.15, ge=0, lt=1, description="likewise; 0 for none: the test is on validation then"
+        default=0.15, ge=0, lt=1, description="the same for the test; 0: the test is on the validation's"
     )
     check: bool = Field(default=True, description="every file, before the first epoch")
     batch_size: int = Field(default=32, ge=1, description="images for each step, over all processes together")
