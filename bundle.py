@@ -137,7 +137,7 @@ def complete_by_path() -> None:
 
 
 def without_typer(arguments: Sequence[str]) -> int:
-    """What works before ./scripts/setup: the list of commands, the doctor, and a short help for each command."""
+    """Help that works before ./scripts/setup: the list of commands, the doctor, and a short help for each command."""
     name, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if name == "doctor":
         from deploy.doctor.__main__ import main as doctor

@@ -40,7 +40,7 @@ UNLABELLED = {
     "text-generation",
 }
 
-# What libraries unpickle on loading; `.pt` is let through for TorchScript alone.
+# Suffixes of files that libraries unpickle; `.pt` is let through for TorchScript alone.
 PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}
 
 

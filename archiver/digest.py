@@ -21,7 +21,7 @@ def tree(digests: Mapping[str, str]) -> str:
 
 
 def groups(digests: Mapping[str, str], weights: str) -> dict[str, str]:
-    """What a model card pins, from the digest of every file in its archive.
+    """The digests that a model card pins, from those of every file in its archive.
 
     weights: path of the weights inside the archive: a file, whose digest stands for itself, or a folder.
     """

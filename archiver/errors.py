@@ -1,4 +1,4 @@
-"""What can be wrong with a spec, an artifact or an archive, reported all at once.
+"""Errors of specs, artifacts and archives, reported all at once.
 
 ArchiverError
 ├── SpecError           a spec, or the artifact it names, cannot be packed as it is

@@ -27,7 +27,7 @@ class Graph:
 
     @property
     def backend(self) -> str:
-        """What computes the model on a CPU."""
+        """The backend on a CPU."""
         return "torch" if self.data is None else "onnxruntime"
 
 

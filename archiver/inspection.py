@@ -1,4 +1,4 @@
-"""What can be checked about an archive without running it: its form, its manifest, and every file's digest."""
+"""Checks of an archive that need not run it: its form, its manifest, and every file's digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request may bring at most, by kind of input: the keys of a spec's `limits`."""
+"""Limits on requests, by kind of input: the keys of a spec's `limits`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each task is served by, what goes in and what comes out."""
+"""The tasks: each one's handler, options, limits and responses."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ FORMATS = (
 
 
 def main(seconds: Annotated[float, typer.Option(help="Of each measurement.", min=0.1)] = 0.5) -> None:
-    """What decoding, each feature and each step of the front end cost; `python -m benchmarks.tasks` has the server."""
+    """Measure decoding, each feature and each step of the front end; `python -m benchmarks.tasks` has the server."""
     torch.set_num_threads(1)
     with torch.inference_mode():
         Console().print(costs(seconds))

@@ -71,7 +71,7 @@ class Usual(Classify):
 
 
 class Fast(Classify):
-    """What our handler does: libjpeg-turbo, a resize on uint8, ONNX Runtime."""
+    """As our handler does it: libjpeg-turbo, a resize on uint8, ONNX Runtime."""
 
     def __init__(self, classifier: Classifier, threads: int = 1) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -47,7 +47,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class StaticCosts:
-    """What does not change from round to round. startup: seconds to the first answer. memory: bytes after the load."""
+    """Costs that are the same in every round. startup: seconds to the first answer. memory: bytes after the load."""
 
     model: str
     name: str

@@ -1,4 +1,4 @@
-"""What the benchmark on a GPU imports, checked before anything is imported: the machine may have no internet."""
+"""Packages that the benchmark on a GPU imports, checked before any import: the machine may have no internet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers import: predictions and management, over REST and gRPC, with the same calls and the same errors.
+"""The callers' package: predictions and management, over REST and gRPC, with the same calls and the same errors.
 
 with RestClient() as client:  # or GrpcClient()
     client.predict("imagenet", Path("cat.jpg"), parameters={"top_k": 3}).json()

@@ -1,4 +1,4 @@
-"""What can go wrong with a call; the same exceptions over REST and gRPC.
+"""Errors of calls: the same exceptions over REST and gRPC.
 
 ClientError
 ├── RequestError         4xx  the request is at fault; sending it again gives the same

@@ -1,4 +1,4 @@
-"""What a server says about a version of a model."""
+"""A server's report on a version of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to a model: the bytes and their content type."""
+"""The body of a request: its bytes and their content type."""
 
 from __future__ import annotations
 

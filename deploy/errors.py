@@ -1,4 +1,4 @@
-"""What can keep a server from starting; each message is one clear line."""
+"""Errors that keep a server from starting; each message is one clear line."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def check_loads(run: Path, name: str) -> None:
 
 
 def worker_lines(log: Path, name: str, after: float = 0.0) -> list[str]:
-    """What a model's workers have said, after some seconds."""
+    """The last lines of a model's workers, after some seconds."""
     time.sleep(after)
     text = log.read_text("utf-8", "replace") if log.is_file() else ""
     return [line for line in text.splitlines() if re.search(rf" W-\d+-{name}_", line)]

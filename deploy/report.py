@@ -1,4 +1,4 @@
-"""What a started server prints: a table of its models, and calls to paste."""
+"""The report of a started server: a table of its models, and calls to paste."""
 
 from __future__ import annotations
 

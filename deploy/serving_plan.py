@@ -11,7 +11,7 @@ from client.management import Management
 from deploy.archive import Archive
 from deploy.cgroup import cores, memory_left
 
-# What a worker takes at least: Python, torch and the libraries a handler imports.
+# The least memory of a worker: Python, torch and the libraries a handler imports.
 WORKER_BYTES = 600 * 2**20
 # Of the memory that is free; the rest is for requests and for other processes.
 SHARE_OF_MEMORY = 0.5

@@ -21,7 +21,7 @@ MODEL = ("model", "version")
 
 
 class Status:
-    """What is known of a server's models; one thread looks again every POLL seconds.
+    """The state of a server's models; one thread looks again every POLL seconds.
 
     ready: every model has answered its warm-up request (the caller says so by `admit`), all its workers are up, and
     the server is not about to end (`refuse`).

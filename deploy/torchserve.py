@@ -175,7 +175,7 @@ def environment(run: Path, temporary: Path) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        # What a worker may use while no other computes; torch alone does not see a container's limit.
+        # Cores a worker may use while no other computes; torch alone does not see a container's limit.
         "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", str(cores())),
         **{name: inherited.get(name, value) for name, value in ALLOCATOR.items()},
     }

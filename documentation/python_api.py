@@ -1,4 +1,4 @@
-"""What users import, with its docstrings."""
+"""The objects that users import, with their docstrings."""
 
 from __future__ import annotations
 

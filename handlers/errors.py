@@ -1,4 +1,4 @@
-"""What can be wrong with one request, each with the HTTP status it is answered with.
+"""Errors of one request, each with the HTTP status it is answered with.
 
 RequestError
 ├── MalformedInput     400  cannot be read: bad JSON, bad base64, a truncated file, no input at all

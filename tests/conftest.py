@@ -64,7 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # What takes long goes first, so that both parts end at about the same time.
+    # Long tests go first, so that both parts end at about the same time.
     seconds: dict[str, float] = defaultdict(float)
     for item in items:
         seconds[together(item.nodeid)] += next(

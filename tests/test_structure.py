@@ -19,7 +19,7 @@ SHARED_WITH_TRAINING = (
     "handlers.protocol.payload",
     "handlers.errors",
 )
-# Tasks of train/, and what the demo's data sets are made with. What stands in no room, the rooms share.
+# Tasks of train/, and what the demo's data sets are made with. Modules in no room are shared.
 ROOMS = (
     "train.vision.classification",
     "train.vision.detection",

@@ -151,7 +151,7 @@ def staged(configuration: Experiment) -> Staged:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """What is wrong with an experiment as one message and exit status 2; Ctrl-C as 130."""
+    """Report an experiment's errors as one message and exit status 2; Ctrl-C as 130."""
     try:
         yield
     except (ExperimentError, RunError, ValidationError) as error:

@@ -160,7 +160,7 @@ class Actions(Answer):
 
 
 class Error(BaseModel):
-    """What a client recognises as an error, on both protocols: these keys and no others."""
+    """The form by which a client recognises an error, on both protocols: these keys and no others."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -187,7 +187,7 @@ SCHEMAS: dict[TaskName, type[Answer]] = {
 
 
 def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Problem]:
-    """What is wrong with an answer's decoded body. labels: the model card's; where: names the answer."""
+    """Problems of an answer's decoded body. labels: the model card's; where: names the answer."""
     form = SCHEMAS[task]
     if form is Action and isinstance(body, dict) and "predictions" in body:
         form = Actions
@@ -252,7 +252,7 @@ def check_sum(probabilities: Sequence[float], where: str) -> list[Problem]:
 
 
 def check_error(status: int, body: Any, where: str) -> list[Problem]:
-    """What is wrong with the answer to a request that cannot be answered."""
+    """Problems of the answer to a request that cannot be answered."""
     if not 400 <= status < 500:
         return [Problem(where, f"wanted a status from 400 to 499 for a request without data; got {status}")]
     try:

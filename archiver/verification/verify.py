@@ -80,7 +80,7 @@ def worker_report(path: Path, folder: Path, temporary: Path, contents: Contents)
 
 
 def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Problem]:
-    """What is wrong with the worker's answers."""
+    """Problems of the worker's answers."""
     card = contents.card
     problems = []
     for name in (ALONE, BATCH):

@@ -1,1 +1,1 @@
-"""What a GPU can do at most, and what is served of it."""
+"""A GPU's limits, and how much of them a server reaches."""

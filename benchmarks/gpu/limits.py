@@ -1,4 +1,4 @@
-"""What one process on a GPU can do at most: decoding alone, the model alone, and a handler without a server."""
+"""The limits of one process on a GPU: decoding alone, the model alone, and a handler without a server."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Report:
 
     @property
     def limit(self) -> float:
-        """What a server could reach: the slower of decoding, with the resize, and of the model."""
+        """The limit for a server: the slower of decoding, with the resize, and of the model."""
         return min(self.best(DECODE), self.best(FORWARD))
 
     def save(self) -> str:

@@ -43,7 +43,7 @@ class Serving:
     gpus: int = 1
 
     def run(self, settings: Sequence[Setting], folder: Path, late: Callable[[], bool]) -> Iterator[Served | str]:
-        """What was measured of each setting, or what kept it from being measured. late: asked before each."""
+        """Measurements of each setting, or the reason there are none. late: asked before each."""
         inputs = []
         for number, data in enumerate(images()):
             inputs.append(folder / f"{number}.jpg")

@@ -1,1 +1,1 @@
-"""What is measured: each serves the same classifier as its own documentation advises."""
+"""The systems compared: each serves the same classifier as its own documentation advises."""

@@ -13,7 +13,7 @@ from deploy.doctor.report import as_json, as_text, examine, exit_status, wants_c
 from deploy.errors import DeployError
 
 SUMMARY = "Check what this machine can do: hardware, installation, archives, ports, secrets."
-DETAILS = "Exit status: 0 without a problem (✗), 1 with one. What is merely worth knowing (!) does not count."
+DETAILS = "Exit status: 0 without a problem (✗), 1 with one. A remark (!) does not count."
 JSON_HELP = "The findings as JSON."
 BUNDLE_HELP = "Also write an archive for a bug report, with keys, tokens and names removed."
 

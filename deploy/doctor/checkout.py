@@ -58,7 +58,7 @@ class Checkout:
         return versions
 
     def state(self) -> dict[str, Any] | None:
-        """What the running server wrote about itself; None without one. Raises ValueError where it is not JSON."""
+        """The running server's own description; None without one. Raises ValueError where it is not JSON."""
         try:
             described: dict[str, Any] = json.loads((self.run / "server.json").read_text("utf-8"))
         except FileNotFoundError:

@@ -26,7 +26,7 @@ def doctor(
 ) -> None:
     """Check what this machine can do: hardware, installation, archives, ports, secrets.
 
-    Exit status: 0 without a problem (✗), 1 with one. What is merely worth knowing (!) does not count.
+    Exit status: 0 without a problem (✗), 1 with one. A remark (!) does not count.
     """
     archive = default_name() if bundle == Path(NAMED_BY_TIME) else bundle
     raise typer.Exit(diagnose(json, archive))

@@ -1,4 +1,4 @@
-"""What the edge says itself: errors in the form of all others, and a line of log for each request."""
+"""The edge's own replies: errors in the form of all others, and a line of log for each request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {
 
 
 def local_replies() -> dict[str, Any]:
-    """What the edge itself answers has the form of every other error: {"code", "type", "message"}."""
+    """The edge's own errors have the form of every other error: {"code", "type", "message"}."""
 
     def body(type: str) -> dict[str, Any]:
         return {"json_format": {"code": "%RESPONSE_CODE%", "type": type, "message": "%LOCAL_REPLY_BODY%"}}

@@ -57,6 +57,6 @@ class Candidate:
 
 
 def backends(archive: Path) -> list[str]:
-    """What an archive can run on, the faster on a CPU first."""
+    """The backends an archive can run on, the faster on a CPU first."""
     with zipfile.ZipFile(archive) as file:
         return ["onnxruntime", "torch"] if GRAPH in file.namelist() else ["torch"]

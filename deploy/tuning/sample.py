@@ -1,4 +1,4 @@
-"""What one measurement gave: every answer with its latency."""
+"""One measurement: every answer with its latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured of a candidate, and how good that is."""
+"""Measurements of a candidate, and how good they are."""
 
 from __future__ import annotations
 

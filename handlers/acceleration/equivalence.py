@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-# Of a probability. What lies further apart than twice this keeps its order, so the first class is the same.
+# Of a probability. Two that differ by more than twice this keep their order, so the first class is the same.
 PROBABILITY = 0.005
 # Of an output's norm. For an embedding it is an angle of half a degree, a cosine of 0.99995; rounding to float16, with
 # 11 bits, gives some tenths of a percent after fifty layers.

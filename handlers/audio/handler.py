@@ -1,4 +1,4 @@
-"""What all tasks on recordings share: decoding, the front end, features for inspection, and calling the model."""
+"""The base of all tasks on recordings: decoding, the front end, features for inspection, and calling the model."""
 
 from __future__ import annotations
 

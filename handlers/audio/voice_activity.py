@@ -18,7 +18,7 @@ from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, Response, to_json
 
-# What a request may ask for at most, in seconds.
+# The most that a request may ask for, in seconds.
 LONGEST = 60.0
 
 

@@ -32,7 +32,7 @@ class MeanPoolingConfig(PretrainedConfig):
     """
 
     model_type = "mean-pooling-classifier"
-    # What transformers' Trainer would otherwise gather for all of a data set.
+    # Outputs that transformers' Trainer would otherwise gather for all of a data set.
     keys_to_ignore_at_inference = ["hidden_states"]  # noqa: RUF012 - a field of transformers' dataclass if annotated
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a network returns, always as a tuple."""
+"""A network's outputs, always as a tuple."""
 
 from __future__ import annotations
 

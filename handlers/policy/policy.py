@@ -38,7 +38,7 @@ class PolicyInput:
 
 
 class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
-    """What the model returns for observations (B, …), by the artifact's `action`:
+    """The model's output for observations (B, …), by the artifact's `action`:
 
     {"kind": "discrete", "count": n, "outputs": "logits"} — (logits (B, n), value (B,)): a distribution over actions.
     {"kind": "discrete", "count": n, "outputs": "values"} — values (B, n), as a Q-network gives them. Its policy takes

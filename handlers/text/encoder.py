@@ -1,4 +1,4 @@
-"""What the tasks share whose model reads a text whole: its fastest form, and batches of texts of like length."""
+"""The base of tasks whose model reads a text whole: its fastest form, and batches of texts of like length."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class GenerationState:
             self.finish_reason = "stop_sequence"
 
     def take(self) -> str:
-        """What is new since the last call and can no longer change: no half character, no start of a stop sequence."""
+        """New text since the last call that can no longer change: no half character, no start of a stop sequence."""
         end = len(self.text)
         if self.finish_reason is None:
             end = len(self.text.rstrip(INCOMPLETE))

@@ -1,4 +1,4 @@
-"""What every task on texts shares: a tokenizer and limits on length."""
+"""The base of every task on texts: a tokenizer and limits on length."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TextInput:
     types: list[int] | None = None
 
     def truncation_info(self) -> dict[str, Any]:
-        """What an answer says about a text that was cut; nothing about one that was not."""
+        """The part of an answer about a text that was cut; empty for one that was not."""
         if self.total == len(self.ids):
             return {}
         return {"truncated": True, "tokens": {"read": len(self.ids), "sent": self.total}}
@@ -60,7 +60,7 @@ class TextHandler(Handler[Item, Output]):
         return value
 
     def tokens(self, text: str, **options: Any) -> tuple[dict[str, Any], int]:
-        """What the tokenizer gives for a text, cut to the model's length, and how many tokens all of it has."""
+        """The tokenizer's output for a text, cut to the model's length, and the number of tokens of all of it."""
         with self.lock:
             encoded = self.tokenizer(text, verbose=False, **options)
             total = len(encoded["input_ids"])

@@ -46,7 +46,7 @@ class QuestionAnswering(TextEncoder[QuestionAnsweringInput, NDArray[np.float32]]
         self.max_answer_tokens = int(self.options["max_answer_tokens"])
 
     def decode(self, payload: Payload) -> QuestionAnsweringInput:
-        """The data is the context, the question a parameter. What is cut of a pair is the end of its context."""
+        """The data is the context, the question a parameter. A pair that is too long loses the end of its context."""
         if "question" not in payload.parameters:
             raise InvalidInput("question: missing; wanted a question and a context")
         question = self.read(payload.parameters["question"], "the question")

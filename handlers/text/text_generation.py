@@ -23,8 +23,8 @@ from handlers.text.sampling import Sampler
 
 # One JSON object a line, each a piece of the answer.
 LINES = "application/x-ndjson"
-# What a caller over gRPC puts into `stream`: TorchServe does not say which of its methods was called, and a second
-# piece for the other one would take the worker down.
+# The value of `stream` that marks a streaming call over gRPC: TorchServe does not say which of its methods was
+# called, and a second piece for the other one would take the worker down.
 METHOD = "StreamPredictions"
 MAX_SEED = 2**63 - 1
 MAX_STOPS, MAX_STOP_CHARACTERS = 8, 100
@@ -119,7 +119,7 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
     def run(self, items: Sequence[GenerationInput], batch: Mapping[str, Tensor]) -> Sequence[GenerationState]:
         """Write until all are done, or as far as all can go together."""
         left = [item.state.limit - len(item.state.tokens) for item in items]
-        # What is done is padded on while the others are written, and must not leave the model's positions.
+        # A finished text is padded while the others are written, and must not leave the model's positions.
         together = batch["input_ids"].shape[1] + max(left) <= self.max_length
         self.model.generate(
             **batch,

@@ -1,4 +1,4 @@
-"""What batches cost and what came out of them, for Prometheus.
+"""Metrics of batches, their cost and their results, for Prometheus.
 
 Histograms in seconds of each stage, and of the batch's size; counters of requests by the code they were answered with,
 and of the classes found. TorchServe reads a worker's metrics as lines of text from its standard output, each at 20 µs:
@@ -25,12 +25,12 @@ INTERVAL = 1.0  # seconds
 STAGES = ("DecodeTime", "InferenceTime", "EncodeTime")
 UNSAFE = re.compile(r"[^\w .+-]")  # what the line's own syntax uses
 HOST = socket.gethostname()
-# What is written to a pipe at once up to this many bytes, nothing else comes into (PIPE_BUF of Linux).
+# Writes to a pipe up to this size are atomic (Linux's PIPE_BUF).
 ATOMIC = 4096
 
 
 class Counts:
-    """What has been counted in one interval."""
+    """The counts of one interval."""
 
     def __init__(self) -> None:
         self.histograms = {**{stage: Histogram(SECONDS) for stage in STAGES}, "BatchSize": Histogram(SIZES)}
@@ -71,7 +71,7 @@ class MetricsReporter:
             self.tally.add(seconds, answers)
 
     def lines(self) -> list[str]:
-        """What has come since the last call, in the form that TorchServe's CachingMetric gives a line.
+        """The increments since the last call, in the form that TorchServe's CachingMetric gives a line.
 
         The first time it says zeros as well: a rate needs a value to start from.
         """

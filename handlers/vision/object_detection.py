@@ -100,7 +100,7 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         return Response(to_json(self.body(item, output, found)), classes=classes)
 
     def canvas(self, item: DetectionInput, output: dict[str, Tensor]) -> Tensor:
-        """What boxes are drawn over."""
+        """The image that boxes are drawn over."""
         return item.image
 
     def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:

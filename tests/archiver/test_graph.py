@@ -1,4 +1,4 @@
-"""What becomes of the graph: had, refused, or done without. The project's handler writes none."""
+"""The graph of an archive: written, refused, or done without. The project's handler writes none."""
 
 import zipfile
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the stack serves: a tiny model of each kind of input; tests/e2e has every task."""
+"""The models of the stack: a tiny one of each kind of input; tests/e2e has every task."""
 
 from client.payload import Payload
 from tests.inputs import IMAGES, encoded, noise, recording

@@ -257,7 +257,7 @@ def test_sigterm_drains_without_a_failed_request(stack: Stack, server: Server) -
 
 
 def test_a_killed_server_loses_nothing(stack: Stack, server: Server) -> None:
-    """What it had in hand goes to the other one: predictions change nothing, so they can be asked for again."""
+    """Its requests in flight go to the other one: predictions change nothing, so they can be asked for again."""
     [first, *_] = stack.containers("server")
     with Load(server) as load:
         time.sleep(2)

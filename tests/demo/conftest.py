@@ -26,7 +26,7 @@ def run(language: str, text: str) -> str:
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[str]:
-    """What the first block printed; the server is ended afterwards."""
+    """The output of the first block; the server is ended afterwards."""
     (language, text), *_ = blocks()
     assert text.strip() == "./scripts/serve --detach"
     try:

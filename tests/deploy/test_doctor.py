@@ -1,4 +1,4 @@
-"""What the doctor finds on machines that are made up here, and on this one."""
+"""The doctor's findings on machines that are made up here, and on this one."""
 
 import json
 import os

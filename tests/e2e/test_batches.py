@@ -57,13 +57,13 @@ def together(client: Predict, model: str, payloads: Sequence[Payload]) -> list[A
 
 @pytest.fixture(scope="module", autouse=True)
 def _all_is_reported(torchserve: TorchServe) -> None:
-    """What other tests have sent is in the server's metrics by now."""
+    """Requests of other tests are in the server's metrics by now."""
     time.sleep(INTERVAL + 0.5)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """What the server's metrics say of one model: requests, batches, and those of two requests at most."""
+    """One model in the server's metrics: requests, batches, and those of two requests at most."""
 
     requests: float
     batches: float

@@ -1,4 +1,4 @@
-"""What the base class promises, on the smallest model there is: a policy."""
+"""The guarantees of the base class, on the smallest model there is: a policy."""
 
 import zipfile
 from collections.abc import Callable

@@ -131,7 +131,7 @@ def test_labels_are_the_same_everywhere(world: World) -> None:
 
 @pytest.mark.e2e
 def test_every_request_is_counted_once(world: World) -> None:
-    """What was sent over REST and gRPC, and each model's warm-up request."""
+    """The requests over REST and gRPC, and each model's warm-up request."""
 
     def answered() -> dict[tuple[str, str], float]:
         found = world.prometheus.query("sum by (model, code) (ModelRequests)")

@@ -1,4 +1,4 @@
-"""What version 0.1's documentation told users to import still works, and says where it is now."""
+"""Names that version 0.1's documentation told users to import still work, and say where they are now."""
 
 import importlib
 import sys

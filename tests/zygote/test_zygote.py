@@ -45,7 +45,7 @@ def program(command: Sequence[str], folder: Path, environment: dict[str, str]) -
 def both(
     zygote: Zygote, path: Path, *arguments: str
 ) -> tuple[subprocess.CompletedProcess[str], subprocess.CompletedProcess[str]]:
-    """What the script does through the stand-in, and in an interpreter of its own."""
+    """A script's behaviour through the stand-in, and in an interpreter of its own."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{path.parent}/extra", "WORD": "grüße"}
     forked = program([str(PYTHON), str(path), *arguments], path.parent, {**environment, **zygote.stand_in})
     fresh = program([sys.executable, str(path), *arguments], path.parent, environment)

@@ -1,1 +1,1 @@
-"""What every kind of training shares: experiments, runs, the trainer, the artifact."""
+"""The base of every kind of training: experiments, runs, the trainer, the artifact."""

@@ -1,4 +1,4 @@
-"""What is wrong with a data set: every problem counted by its kind, the first of each named."""
+"""Problems of a data set, counted by kind, the first of each named."""
 
 from __future__ import annotations
 

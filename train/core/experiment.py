@@ -34,7 +34,7 @@ SYSTEMS = {
 
 
 class Experiment(StrictModel):
-    """What every system's configuration has; a system adds its own fields, each with a default.
+    """The fields of every system's configuration; a system adds its own, each with a default.
 
     version: of the configuration's form; a file written for another one is refused.
     stored_weights: float16 halves the artifact and its archive; by default weights stay as they are. The scores are

@@ -8,7 +8,7 @@ from pathlib import Path
 from train.core.config import ExperimentError
 from train.core.file_list import Example, FileList, read_table
 
-# What people call the splits.
+# Usual names of the splits.
 ALIASES = {
     "train": "train",
     "training": "train",
@@ -35,7 +35,7 @@ class FileReader:
 def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
     """`root`/<class>/…, or `root`/<split>/<class>/… with splits called train, val and test.
 
-    Classes stand in the order of their names. What is in a class's folder and has none of the suffixes is left
+    Classes stand in the order of their names. A file in a class's folder with none of the suffixes is left
     out and named; hidden files are not looked at. Raises ExperimentError when there are no classes.
     """
     splits = {folder.name: ALIASES[folder.name.lower()] for folder in folders(root) if folder.name.lower() in ALIASES}

@@ -105,7 +105,7 @@ class TrainerSettings(StrictModel):
         }
         run.record("fit", found)
         if torch.distributed.is_initialized():
-            # What follows is the first process's alone: a metric would wait for the others.
+            # From here on the first process is alone: a metric would wait for the others.
             torch.distributed.destroy_process_group()
         return found
 

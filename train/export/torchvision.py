@@ -91,6 +91,6 @@ class Pretrained(Experiment):
 
 
 def published(weights: WeightsEnum) -> dict[str, Any]:
-    """What torchvision reports for these weights: {"ImageNet-1K acc@1": 71.878, …}."""
+    """torchvision's own scores of these weights: {"ImageNet-1K acc@1": 71.878, …}."""
     reported = weights.meta.get("_metrics", {})
     return {f"{data} {name}": value for data, metrics in reported.items() for name, value in metrics.items()}

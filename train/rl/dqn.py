@@ -142,7 +142,7 @@ class DQNLearner:
 
     @torch.no_grad()
     def targets(self, batch: Transitions) -> Tensor:
-        """What each transition's value should be (B,): its reward and the discounted value of what followed.
+        """The target of each transition's value (B,): its reward and the discounted value of what followed.
 
         Only a terminated episode has nothing to follow. A truncated one has, and `next_observations` is its own.
         """

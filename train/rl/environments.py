@@ -19,14 +19,14 @@ from train.core.config import ExperimentError
 
 
 class Episode(NamedTuple):
-    """What one episode brought: the undiscounted sum of its rewards, and its number of steps."""
+    """The result of one episode: the undiscounted sum of its rewards, and its number of steps."""
 
     total: float
     length: int
 
 
 class Step(NamedTuple):
-    """What one step of every copy led to; tensors are (copies, …).
+    """The result of one step of every copy; tensors are (copies, …).
 
     next_observations: what each action led to, an episode's last observation included. Where the episode went on it
         is also the copy's next observation; where it ended the copy has begun another.
@@ -149,7 +149,7 @@ def spaces_of(name: str) -> tuple[Box, Discrete | Box]:
 
 @contextmanager
 def clear_errors(name: str) -> Iterator[None]:
-    """What is wrong with an environment's name, `module:Name-v0` included, as an ExperimentError."""
+    """Report an error in an environment's name, `module:Name-v0` included, as an ExperimentError."""
     try:
         yield
     except (gym.error.Error, ModuleNotFoundError) as error:

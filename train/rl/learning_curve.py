@@ -1,4 +1,4 @@
-"""What a policy's training brought over time: the returns of its episodes and of its evaluations."""
+"""A policy's progress over its training: the returns of its episodes and of its evaluations."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class PPOLearner:
         observations, actions, log_probabilities, values, rewards, terminated, truncated, next_observations = (
             torch.stack(column) for column in zip(*rows, strict=True)
         )
-        # What each step led to is valued by itself: after an episode's end the copy's next observation is another's.
+        # Next observations are valued by themselves: after an episode's end the copy's next one is another's.
         next_values = self.network(next_observations.flatten(0, 1))[-1].view_as(values)
         rollout = Rollout(observations, actions, log_probabilities, rewards, values, next_values, terminated, truncated)
         return rollout, finished

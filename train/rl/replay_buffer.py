@@ -68,7 +68,7 @@ class ReplayBuffer:
         return Transitions(**{name: column[chosen] for name, column in vars(self.stored).items()})
 
     def state_dict(self) -> dict[str, Any]:
-        """What it holds, and where the next transition goes."""
+        """Its transitions, and where the next one goes."""
         columns = {name: column[: self.size].clone() for name, column in vars(self.stored).items()}
         return {"capacity": self.capacity, "position": self.position, "size": self.size, "columns": columns}
 

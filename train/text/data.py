@@ -35,7 +35,7 @@ class Part:
     left_out: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def told(self, name: str) -> str:
-        """What to print about rows that are left out."""
+        """A note about the rows that are left out."""
         number = sum(map(len, self.left_out.values()))
         reasons = [
             f"{len(rows)} {what} (row {', '.join(map(str, rows[:SHOWN]))}{', …' if len(rows) > SHOWN else ''})"
@@ -175,7 +175,7 @@ def load(source: str, part: str) -> Dataset | DatasetDict:
 
 
 def split(examples: list[Example], share: float, seed: int, name: str) -> tuple[list[Example], list[Example]]:
-    """What is left and what is taken, each class in proportion; classes too rare for that go by chance together."""
+    """(the rows left, the rows taken), each class in proportion; classes too rare for that go by chance together."""
     counts = Counter(example.labels for example in examples)
     kinds = [example.labels if counts[example.labels] > 1 else () for example in examples]
     try:

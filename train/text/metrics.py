@@ -1,4 +1,4 @@
-"""What a text classifier's predictions are worth, by scikit-learn, and as images and tables."""
+"""Scores of a text classifier by scikit-learn, plots and tables."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def by_class(truth: NDArray[Any], found: NDArray[Any], labels: Sequence[str]) ->
 
 
 def reference(logits: NDArray[Any], labels: Sequence[str], multi_label: bool, threshold: float = 0.5) -> dict[str, Any]:
-    """What predictions look like when all is well: each class's share of them, and the mean probability of the best."""
+    """Reference statistics of predictions: each class's share of them, and the mean probability of the best."""
     found = probabilities(logits, multi_label)
     applies = found >= threshold if multi_label else np.eye(len(labels))[found.argmax(axis=1)]
     shares = applies.sum(axis=0) / max(applies.sum(), 1)

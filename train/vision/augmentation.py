@@ -1,4 +1,4 @@
-"""What training does to its images so that a network sees more than was photographed; boxes and masks go along."""
+"""Augmentation of images, so that a network sees more than was photographed; boxes and masks move along."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Augmentation(StrictModel):
     erase: Probability = Field(default=0.0, description="a rectangle blotted out (Zhong et al. 2020)")
 
     def geometric(self) -> list[v2.Transform]:
-        """What moves pixels, and boxes and masks with them."""
+        """Transforms that move pixels, and boxes and masks with them."""
         ways: list[v2.Transform] = []
         if self.flip:
             ways.append(v2.RandomHorizontalFlip(self.flip))
@@ -67,7 +67,7 @@ class Augmentation(StrictModel):
         return ways
 
     def photometric(self) -> list[v2.Transform]:
-        """What changes colours alone."""
+        """Transforms that only change colours."""
         ways: list[v2.Transform] = []
         if self.brightness or self.contrast or self.saturation or self.hue:
             ways.append(v2.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue))

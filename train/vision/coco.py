@@ -96,7 +96,7 @@ def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: lis
 
 
 class Wrong(Exception):
-    """What is wrong with one annotation; the message is the kind it is counted under."""
+    """An error in one annotation; the message is the kind it is counted under."""
 
 
 def is_id(value: Any) -> bool:

@@ -266,7 +266,7 @@ def test_tensors_become_a_batch() -> None:
     assert torch.equal(to_device(list(batch), torch.device("cpu")), batch)
 
 
-# What follows needs a GPU.
+# The tests below need a GPU.
 
 
 @pytest.fixture(autouse=True)

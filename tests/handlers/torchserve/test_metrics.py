@@ -1,4 +1,4 @@
-"""What a worker says of its batches: the increments of a second, as Prometheus's own histogram would count them."""
+"""A worker's metrics of its batches: the increments of a second, as Prometheus's own histogram would count them."""
 
 import itertools
 import re

@@ -212,7 +212,7 @@ def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
         on_gpu(ImageBatcher(TRANSFORM, MAX_PIXELS, CPU), decode_image(Payload(WHOLE)), colours, "gpu", refused)
 
 
-# What follows needs a GPU.
+# The tests below need a GPU.
 
 
 @GPU

@@ -1,4 +1,4 @@
-"""What the tests of PPO and of DQN ask of both."""
+"""Assertions that PPO and DQN share."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What training does to recordings, so that a network hears more rooms, microphones and noise than were recorded."""
+"""Augmentation of recordings, so that a network hears more rooms, microphones and noise than were recorded."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ BIAS = 33
 
 
 def telephone(waveforms: Tensor, sample_rate: int) -> Tensor:
-    """What a telephone passes: 300 to 3400 Hz, sampled at 8 kHz, each sample in 8 bits of mu-law."""
+    """The band that a telephone passes: 300 to 3400 Hz, sampled at 8 kHz, each sample in 8 bits of mu-law."""
     samples = waveforms.shape[1]
     narrow = resample(waveforms, sample_rate, RATE)
     frequency = torch.fft.rfftfreq(narrow.shape[1], 1 / RATE, device=waveforms.device)

@@ -1,4 +1,4 @@
-"""What an audio classifier makes of recordings it never heard: as a server hears them, and in adverse conditions."""
+"""Measuring an audio classifier on recordings it never heard: as a server hears them, and in adverse conditions."""
 
 from __future__ import annotations
 

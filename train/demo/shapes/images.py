@@ -116,7 +116,7 @@ def _box(mask_HW: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _photograph_again(canvas_HWC: NDArray[np.float32], rng: Generator) -> NDArray[np.uint8]:
-    """What a camera adds: a gradient of light, blur, sensor noise, JPEG."""
+    """The traces of a camera: a gradient of light, blur, sensor noise, JPEG."""
     height, width, _ = canvas_HWC.shape
     across, down = rng.uniform(-0.3, 0.3, 2)
     light_HW = 1 + across * np.linspace(-1, 1, width, dtype=np.float32) + down * np.linspace(-1, 1, height)[:, None]

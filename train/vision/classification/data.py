@@ -183,7 +183,7 @@ class Images(Dataset[Item]):
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """What could be read, as a batch; where nothing could, a batch of nothing."""
+    """The images that could be read, as a batch; an empty one where none could."""
     lost = sum(item.lost for item in items)
     read = [(item.image, item.labels, item.position) for item in items if item.image is not None]
     if not read:

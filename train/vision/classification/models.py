@@ -68,7 +68,7 @@ def keep_statistics(network: nn.Module, frozen: Frozen) -> None:
 
 
 def parameter_groups(network: nn.Module, rate: float, backbone_rate: float, decay: float) -> list[dict[str, Any]]:
-    """What is trained, for an optimizer: the head with `rate`, the backbone with `backbone_rate` of it.
+    """Parameter groups for an optimizer: the head with `rate`, the backbone with `backbone_rate` of it.
 
     Biases and norms do not decay: they hold no directions for the decay to choose among.
     """

@@ -27,7 +27,7 @@ class Learning(ClassifierOptimization):
 
 
 class ImageClassifier(LightningModule):
-    """What is in its hyper-parameters rebuilds it: `ImageClassifier.load_from_checkpoint(path, weights_only=True)`.
+    """Its hyper-parameters rebuild it: `ImageClassifier.load_from_checkpoint(path, weights_only=True)`.
 
     Logs `<stage>/loss`, `<stage>/accuracy` (of all images) and `<stage>/f1` (the mean of the classes'), for train,
     val and test; with several tasks, `<stage>/accuracy/<task>` and so on beside the mean over the tasks.

@@ -1,4 +1,4 @@
-"""What a classifier got right and wrong, to look at: confusion matrix, precision–recall curves, images, a table."""
+"""Plots of a classifier's results: confusion matrix, precision–recall curves, images, a table."""
 
 from __future__ import annotations
 

@@ -62,6 +62,6 @@ class Augmentation:
 
 
 def of_each_object(inputs: tuple[Any, dict[str, Any]]) -> tuple[Tensor, ...]:
-    """What goes with a box that goes; masks are found by their type."""
+    """The labels to drop with a dropped box; masks are found by their type."""
     target = inputs[1]
     return tuple(target[name] for name in ("labels", "iscrowd", "area"))

@@ -75,7 +75,7 @@ class AveragePrecision(nn.Module):
     def update(self, found: list[dict[str, Tensor]], truth: list[dict[str, Tensor]]) -> None:
         """found: boxes (N, 4), scores, labels and masks (N, 1, H, W), probabilities, as torchvision's detectors answer.
 
-        truth: boxes, labels, iscrowd, area and masks (N, H, W). What is found in a crowd counts neither way.
+        truth: boxes, labels, iscrowd, area and masks (N, H, W). Detections in a crowd count neither way.
         """
         if "segm" in self.kinds:
             found = [{**item, "masks": (item["masks"][:, 0] >= MASK_THRESHOLD).to(torch.uint8)} for item in found]

@@ -36,7 +36,7 @@ class CocoSource(StrictModel):
 
 
 class CocoSettings(CocoSource):
-    """A user's own images. What validates is a file of its own, or a part of the training file drawn by the seed."""
+    """A user's own images. The validation is a file of its own, or a share of the training file drawn by the seed."""
 
     RENAMED: ClassVar[dict[str, str]] = {"validation_part": "validation_share"}
 

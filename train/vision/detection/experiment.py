@@ -172,7 +172,7 @@ class ObjectDetection(Staged):
 
     @torch.inference_mode()
     def draw(self, module: DetectionModule, images: CocoImages, path: Path) -> None:
-        """What is found, in colour with its score, over true boxes in white; masks above the true ones."""
+        """Draw detections in colour with their scores over true boxes in white; masks above the true ones."""
         found, true = [], []
         for index in chosen(len(images), 10 if self.masks else 20):
             image, target = images[index]
@@ -192,7 +192,7 @@ class ObjectDetection(Staged):
 
 
 def reference(found: list[dict[str, Tensor]], labels: list[str], threshold: float) -> dict[str, Any]:
-    """What the answers look like at a score threshold: to compare those of production with.
+    """Statistics of the answers at a score threshold, to compare those of production with.
 
     class mix: the part of each class in all detections. detections per image: mean, and parts of the images with
     0, 1, 2, … (the last one stands for all above).

@@ -31,7 +31,7 @@ class DetectionModule(LightningModule):
         self.keep = set(keep or [])
         self.average_precision = AveragePrecision(masks)
         self.measured: dict[Kind, Precision] = {}
-        # What the last measurement saw, in the images' order.
+        # The detections of the last measurement, in the images' order.
         self.found: list[dict[str, Tensor]] = []
 
     def train(self, mode: bool = True) -> Self:

@@ -51,7 +51,7 @@ class LabelSource(StrictModel):
 
 
 class LabelSettings(LabelSource):
-    """A user's own images. What validates is a source of its own, or a part of the images drawn by the seed."""
+    """A user's own images. The validation is a source of its own, or a share of the images drawn by the seed."""
 
     RENAMED: ClassVar[dict[str, str]] = {"validation_part": "validation_share"}
 

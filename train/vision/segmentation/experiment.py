@@ -188,7 +188,7 @@ class SemanticSegmentation(Staged):
 
 
 def reference(parts: list[NDArray[np.float64]], labels: list[str]) -> dict[str, Any]:
-    """What the answers look like: to compare those of production with.
+    """Statistics of the answers, to compare those of production with.
 
     pixels: the part of each class in all predictions. seen: the part of the images in which it was found.
     """

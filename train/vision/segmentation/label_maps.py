@@ -100,7 +100,7 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
 
 
 def check(path: Path, map_path: Path, decode: bool, labels: int) -> str:
-    """What is wrong with an image or its map; empty where nothing is."""
+    """The error in an image or its map; empty where there is none."""
     size = upright_size(path, decode)
     if isinstance(size, str):
         return f"image: {size}"

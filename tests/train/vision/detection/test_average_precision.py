@@ -151,7 +151,7 @@ def test_random_predictions(seed: int) -> None:
 
 
 def test_empty_images_and_images_without_a_detection() -> None:
-    """What is found where nothing is must count against the model, for masks as for boxes."""
+    """A detection where nothing is must count against the model, for masks as for boxes."""
     rng = np.random.default_rng(0)
     truth = [of_truth(objects(rng, count)) for count in (3, 0, 2, 0, 4, 0)]
     found = [detections(rng, item, extra) for item, extra in zip(truth, (2, 5, 0, 0, 1, 7), strict=True)]

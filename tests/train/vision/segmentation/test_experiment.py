@@ -279,7 +279,7 @@ def test_dice_of_a_perfect_and_of_a_wrong_answer() -> None:
     assert dice_loss(right, masks).item() == pytest.approx(0.0, abs=1e-4)
     wrong = right.roll(1, dims=1)
     assert dice_loss(wrong, masks).item() > 0.7
-    # What is found where nothing is known counts neither way.
+    # A prediction where nothing is known counts neither way.
     unknown = masks.clone()
     unknown[0, 0, 0] = 255
     wrong_there = right.clone()
