@@ -26,9 +26,9 @@ from handlers.protocol.kserve import v1_body, v2_body
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.request import Request, parse
 from handlers.protocol.response import Response, error_response
-from handlers.protocol.streaming import ResponseStream
 from handlers.torchserve.base_handler import BaseHandler, timed
 from handlers.torchserve.metrics import MetricsReporter, silence_prediction_time
+from handlers.torchserve.response_stream import ResponseStream
 from handlers.torchserve.stage_timer import StageTimer
 
 logger = logging.getLogger(__name__)

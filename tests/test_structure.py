@@ -80,11 +80,35 @@ def test_a_room_of_training_imports_no_other_room() -> None:
         assert theirs <= BUILDS_ON.get(room(name), set()), f"{name} imports {', '.join(theirs)}"
 
 
-def test_nothing_imports_the_front_door() -> None:
-    files = [path for folder in (*ALLOWED, "benchmarks") for path in (PROJECT / folder).rglob("*.py")]
+TASK_ROOMS = ("vision", "audio", "text", "policy")
+
+
+def test_the_rooms_of_the_handlers() -> None:
+    """protocol/ needs no torch, only torchserve/ knows TorchServe, and no task knows another."""
+    files = sorted((PROJECT / "handlers").rglob("*.py"))
+    assert len(files) > 60
+    for path in files:
+        room, names = path.relative_to(PROJECT / "handlers").parts[0], imports(path)
+        top = {name.split(".")[0] for name in names}
+        assert room != "protocol" or not top & {"torch", "torchvision", "torchaudio"}, path
+        assert room == "torchserve" or "ts" not in top, path
+        if room in TASK_ROOMS:
+            theirs = {name.split(".")[1] for name in names if name.startswith("handlers.")}
+            assert not theirs & set(TASK_ROOMS) - {room}, path
+
+
+def test_nothing_imports_the_front_door_or_the_benchmarks() -> None:
+    files = [path for folder in ALLOWED for path in (PROJECT / folder).rglob("*.py")]
     assert files
     for path in files:
-        assert "bundle" not in {name.split(".")[0] for name in imports(path)}, path
+        assert not {"bundle", "benchmarks", "documentation"} & {name.split(".")[0] for name in imports(path)}, path
+
+
+def test_no_folder_is_too_wide_to_be_seen_at_once() -> None:
+    """Twenty files at most."""
+    for folder in (*ALLOWED, "benchmarks", "documentation", "tests"):
+        for path in ((PROJECT / folder), *(PROJECT / folder).rglob("*/")):
+            assert len(list(path.glob("*.py"))) <= 20, path
 
 
 def test_the_doctor_and_the_front_door_need_only_the_standard_library() -> None:

@@ -16,10 +16,10 @@ from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
 from handlers.protocol.request import Request
 from handlers.protocol.response import JSON, Response, to_json
-from handlers.protocol.streaming import ResponseStream
 from handlers.text.generation_state import GenerationState
 from handlers.text.handler import TextHandler, TextInput
 from handlers.text.sampling import Sampler
+from handlers.torchserve.response_stream import ResponseStream
 
 # One JSON object a line, each a piece of the answer.
 LINES = "application/x-ndjson"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.constant import BODIES, HEAD, compared, table
+from benchmarks.constant.__main__ import BODIES, HEAD, compared, table
 
 
 @pytest.mark.e2e

@@ -1,4 +1,4 @@
-"""A model with a constant answer through our base class, in an archive of its own (benchmarks/constant.py)."""
+"""A model with a constant answer through our base class, in an archive of its own (benchmarks/constant/)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ import yaml
 from rich.console import Console
 
 from archiver.package import python_files
-from benchmarks import constant_function, constant_handler, grpc_load
+from benchmarks import grpc_load
+from benchmarks.constant import function, handler
 from benchmarks.models import PROJECT
 from client import Server
 from deploy.ports import Ports
@@ -102,14 +103,14 @@ def archives(store: Path, workers: int) -> list[Path]:
     code = {f"handlers/{name}": path.read_bytes() for name, path in python_files(PROJECT / "handlers").items()}
     ours = {
         "entry.py": code["handlers/entry.py"],
-        "constant_handler.py": Path(constant_handler.__file__).read_bytes(),
+        "constant_handler.py": Path(handler.__file__).read_bytes(),
         "card.json": json.dumps({"version": "1.0", "workers": workers, "batch": BATCH}).encode(),
         "artifact/artifact.json": json.dumps({**description, "preprocessing": {}, "sample": "sample.json"}).encode(),
         "artifact/sample.json": BODIES[0].data,
         **code,
     }
     bare = {
-        "function.py": Path(constant_function.__file__).read_bytes(),
+        "function.py": Path(function.__file__).read_bytes(),
         # For deploy.readiness, which asks each model with its sample.
         **{name: ours[name] for name in ("card.json", "artifact/artifact.json", "artifact/sample.json")},
     }

@@ -1,4 +1,4 @@
-"""A constant answer in TorchServe's simplest form: a function, alone in its archive (benchmarks/constant.py)."""
+"""A constant answer in TorchServe's simplest form: a function, alone in its archive (benchmarks/constant/)."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ts.handler_utils.utils import send_intermediate_predict_response
+
 # The response header by which TorchServe knows whether more is to come.
 MORE = "ts_stream_next"
 
@@ -21,8 +23,6 @@ class ResponseStream:
 
     def send(self, body: bytes, content_type: str) -> None:
         """Send one part now. content_type: the whole response's; it is sent with the first part."""
-        from ts.handler_utils.utils import send_intermediate_predict_response
-
         self.context.set_response_content_type(self.index, content_type)
         identifiers = {self.index: self.context.request_ids[self.index]}
         send_intermediate_predict_response({self.index: body}, identifiers, "Prediction success", 200, self.context)

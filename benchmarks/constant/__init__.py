@@ -1,0 +1,1 @@
+"""The cost of our handlers' base class, beside a bare function in TorchServe."""
