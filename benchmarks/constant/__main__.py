@@ -90,7 +90,7 @@ def archives(store: Path, workers: int) -> list[Path]:
     """Both models, each with `workers` workers."""
     settings = {
         **{"minWorkers": workers, "maxWorkers": workers},
-        "handler": {"class": "constant_handler.Constant", "threads": 1},
+        "handler": {"class": "constant_handler.Constant", "threads": 1, "limits": {"max_bytes": 1 << 20}},
     }
     description: dict[str, Any] = {
         "name": OURS,

@@ -155,7 +155,8 @@ def test_every_request_is_counted_once(world: World) -> None:
 def test_alerts_of_a_server_in_trouble(world: World) -> None:
     """Callers' errors wake nobody; requests that TorchServe refuses by itself do, and a dead worker is reported."""
     prometheus = world.prometheus
-    assert not prometheus.firing()
+    # Between the scrapes of a request's reception and of its answer it looks like a failed one.
+    assert prometheus.wait(lambda: not prometheus.firing(), SETTLING), prometheus.firing()
     with RestManagement(world.torchserve.server) as management:
         psutil.Process(management.describe("tiny-text").workers[0].pid).kill()
         assert prometheus.wait(lambda: "WorkerRestarted" in prometheus.firing(), 60)

@@ -29,7 +29,7 @@ def write_coco(folder: Path, part: str, count: int, seed: int = 0, sides: tuple[
     """
     folder.mkdir(parents=True, exist_ok=True)
     write = partial(write_image, folder, part, seed, sides)
-    if count < 100:  # starting processes would take longer
+    if count < 500:  # starting processes would take longer
         found = [write(index) for index in range(count)]
     else:
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:

@@ -17,7 +17,7 @@ class Shapes(GeneratedData):
     source: Literal["shapes"] = "shapes"
     training: int = Field(default=3200, ge=2, description="images")
     validation: int = Field(default=40, ge=1, description="images that choose the best checkpoint")
-    test: int = Field(default=240, ge=1, description="images that are measured on")
+    test: int = Field(default=120, ge=1, description="images that are measured on")
     seed: int = 0
 
     def files(self, training: bool = True) -> dict[str, Any]:
