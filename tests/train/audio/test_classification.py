@@ -95,6 +95,7 @@ def test_from_folders_to_the_answer(tmp_path: Path) -> None:
     }
     done = invoke(app, ["evaluate", str(mine), "--output", str(tmp_path)])
     assert done.exit_code == 0, done.output
+    assert "recorded" not in done.output  # the same files are held out, and score what they did
 
     spec = tmp_path / "spec.yaml"
     spec.write_text(yaml.safe_dump({"name": "mine", "artifact": str(tmp_path / "mine"), "threads": 1}))

@@ -67,6 +67,13 @@ class AudioSettings(StrictModel):
             )
         return listed
 
+    def divided(self, seed: int, sample_rate: int) -> FileList:
+        """The recordings that can be read, by split; the same seed gives the same splits. Raises ExperimentError."""
+        listed = self.listed()
+        if self.check:
+            listed = listed.without(unreadable(listed.examples, FileReader(self.folder), sample_rate))
+        return listed.divided(self.validation_share, self.test_share, seed)
+
     def prepare(self, run: Run, seed: int, sample_rate: int) -> FileList:
         """The run's recordings: listed, checked and divided once, by the first process.
 
@@ -75,10 +82,7 @@ class AudioSettings(StrictModel):
         folder = run.folder / "data"
         if not (folder / "data.json").is_file():
             if is_first_process():
-                listed = self.listed()
-                if self.check:
-                    listed = listed.without(unreadable(listed.examples, FileReader(self.folder), sample_rate))
-                listed.divided(self.validation_share, self.test_share, seed).write(folder)
+                self.divided(seed, sample_rate).write(folder)
             while not (folder / "data.json").is_file():
                 time.sleep(WAIT_S)  # torchrun ends this process should the first one fail
         return FileList.read(folder)[0]

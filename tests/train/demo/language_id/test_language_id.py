@@ -32,9 +32,9 @@ def test_a_catalogue_is_read_as_gettext_reads_it() -> None:
     assert found == expected
 
 
-def test_what_is_no_catalogue(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_catalogue(tmp_path: Path) -> None:
     (tmp_path / "x.mo").write_bytes(b"not a catalogue at all")
-    with pytest.raises(ValueError, match="no compiled message catalogue"):
+    with pytest.raises(ValueError, match="not a compiled message catalogue"):
         list(read_catalogue(tmp_path / "x.mo"))
 
 

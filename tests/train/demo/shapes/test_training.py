@@ -15,7 +15,7 @@ from train.core import generated_data
     ("experiment", "steps", "size", "metric", "floor"),
     [
         ("shapes-detection", 45, "model.image_size=160", "mAP@.50", 0.2),
-        ("shapes-segmentation", 40, "image_size=[160,160]", "mean IoU", 0.22),
+        ("shapes-segmentation", 28, "image_size=[160,160]", "mean IoU", 0.22),
     ],
 )
 def test_a_short_training_learns_and_exports(
