@@ -71,7 +71,7 @@ def resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any], field: dict[str, Any]) -> str:
-    """The field's description; a mapping's own is its class's, whose first sentence serves."""
+    """The field's own description: a mapping's keys have theirs, so its class's is left out."""
     own = found.get("description") or ("" if "properties" in field else field.get("description", ""))
     return " ".join(str(own).split())
 

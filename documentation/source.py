@@ -12,7 +12,7 @@ from documentation.settings import experiments_page, spec_page
 
 PROJECT = Path(__file__).resolve().parent.parent
 SOURCE = PROJECT / ".site" / "source"
-# What Markdown files say of files of the checkout, which the site does not hold.
+# Links of Markdown files; the site holds no other files of the checkout.
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)]+)\)")
 
 

@@ -45,7 +45,7 @@ def test_build_and_list(project: SampleProject) -> None:
 
 
 def test_a_verification_that_fails_leaves_no_archive(project: SampleProject) -> None:
-    """The project's weights are no weights."""
+    """The project's weights are not real ones."""
     done = archiver("build", project.spec_file, "--artifacts", project.artifacts, "--store", project.store)
     assert done.returncode == 1
     assert f"archiver: {project.store / 'model.mar'}: 1 problem" in done.stderr

@@ -52,6 +52,6 @@ class AudioClassifier(LightningModule):
             logits = self.network(waveforms)
         self.accuracy(logits, labels)
         self.f1(logits, labels)
-        self.log("val/loss", F.cross_entropy(logits, labels), batch_size=len(labels))
+        self.log("val/loss", F.cross_entropy(logits, labels), batch_size=len(labels), sync_dist=True)
         self.log("val/accuracy", self.accuracy, prog_bar=True)
         self.log("val/f1", self.f1)
