@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-LONGEST_VALUE = 80
+MAX_VALUE_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -99,4 +99,4 @@ def key_path(location: Sequence[str | int], prefix: str = "") -> str:
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"

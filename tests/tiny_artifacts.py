@@ -32,14 +32,14 @@ def image_classification(folder: Path) -> Path:
         architecture={"factory": "torchvision.models.mobilenet_v2", "arguments": arguments},
         preprocessing=TRANSFORM.to_dict(),
         metrics={"accuracy": 0.33},
-    ).write(folder, settled(model), image(folder))
+    ).write(folder, scaled_state(model), image(folder))
 
 
 def object_detection(folder: Path) -> Path:
     factory = "torchvision.models.detection.ssdlite320_mobilenet_v3_large"
     arguments = {**NO_WEIGHTS, "num_classes": 3, "detections_per_img": 10}
     model = torchvision.models.detection.ssdlite320_mobilenet_v3_large(**arguments)
-    weights = settled(model)
+    weights = scaled_state(model)
     for name, weight in weights.items():
         if name.startswith("head.classification_head") and weight.shape[2:] == (1, 1):
             weight *= 0.1  # scores of 1.0 would be ties, ordered by rounding
@@ -77,7 +77,7 @@ def semantic_segmentation(folder: Path) -> Path:
             "arguments": arguments,
         },
         preprocessing=TRANSFORM.to_dict(),
-    ).write(folder, settled(model), image(folder))
+    ).write(folder, scaled_state(model), image(folder))
 
 
 def audio_classification(folder: Path) -> Path:
@@ -194,7 +194,7 @@ TINY: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def settled(model: nn.Module) -> dict[str, torch.Tensor]:
+def scaled_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state of a model whose batch-norm statistics fit its random weights, so that outputs depend on inputs."""
     torch.manual_seed(0)
     for module in model.modules():

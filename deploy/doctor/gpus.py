@@ -15,7 +15,7 @@ from deploy.doctor.checkout import Checkout
 from deploy.doctor.finding import Finding, note, ok, problem
 
 OLDEST_DRIVER = 580  # of CUDA 13.0, which the wheels of torch are built for
-LEAST_CAPABILITY = (7, 5)  # Turing: CUDA 13 compiles for nothing older
+MIN_CAPABILITY = (7, 5)  # Turing: CUDA 13 compiles for nothing older
 NVIDIA = "0x10de"
 DISPLAY = "0x03"  # the class of a PCI device that is a GPU
 TRY_EACH = """
@@ -67,7 +67,7 @@ def judged(subject: str, gpu: Gpu) -> Finding:
     text = f"{gpu.name}, {gpu.memory / 1024:.0f} GiB, driver {gpu.driver}, compute capability {capability}"
     if number(gpu.driver)[:1] < (OLDEST_DRIVER,):
         return problem(subject, text, f"install driver {OLDEST_DRIVER} or newer, which CUDA 13.0 needs")
-    if gpu.capability and number(gpu.capability) < LEAST_CAPABILITY:
+    if gpu.capability and number(gpu.capability) < MIN_CAPABILITY:
         return problem(subject, text, "torch for CUDA 13.0 needs 7.5 or newer; CUDA_VISIBLE_DEVICES= serves on the CPU")
     return ok(subject, text)
 

@@ -16,7 +16,7 @@ from deploy.doctor.private_files import private
 
 HIDDEN = "[redacted]"
 LEAST = 6  # characters: anything shorter would be replaced inside ordinary words
-LONGEST_LINE = 400  # a longer one may carry data of a request
+MAX_LINE = 400  # a longer one may carry data of a request
 # The environment variables whose values explain a problem and hold no secret. All others are listed by name.
 SHOWN_VARIABLES = frozenset(
     {
@@ -101,7 +101,7 @@ class Redactor:
 
     def log(self, text: str) -> str:
         """A log: its long lines cut as well."""
-        return "\n".join(line[:LONGEST_LINE] for line in self(text).splitlines()) + "\n"
+        return "\n".join(line[:MAX_LINE] for line in self(text).splitlines()) + "\n"
 
     def leaks(self, text: str) -> bool:
         return any(value in text for value in self.known)

@@ -18,9 +18,9 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 12)
 OLDEST_GLIBC = (2, 28)  # the wheels of torch and onnxruntime are manylinux_2_28
 MACHINES = ("x86_64", "aarch64")
 DEMO_BYTES = 3 * GIB  # six workers of up to 480 MiB, and TorchServe's 190 MiB
-LEAST_BYTES = 1 * GIB  # one worker, TorchServe, and room for requests
+MIN_BYTES = 1 * GIB  # one worker, TorchServe, and room for requests
 INSTALLATION_BYTES = 8 * GIB  # as ./scripts/setup asks for
-LEAST_DISK = 1 * GIB  # archives, their unpacked copies, logs
+MIN_DISK = 1 * GIB  # archives, their unpacked copies, logs
 
 
 def python_version(checkout: Checkout) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def memory(checkout: Checkout) -> Iterator[Finding]:
     left = min(available, memory_left())
     limited = "" if left == available else ", by the container's limit"
     text = f"{left / GIB:.1f} GiB available of {total / GIB:.1f} GiB{limited}"
-    if left < LEAST_BYTES:
+    if left < MIN_BYTES:
         yield problem("memory", text, "one model needs about 1 GiB: end other programs, or use a larger machine")
     elif left < DEMO_BYTES:
         yield note("memory", f"{text}; all demo models together need 3 GiB", "`./bundle serve imagenet` serves one")
@@ -73,7 +73,7 @@ def meminfo() -> tuple[int, int]:
 
 def disk(checkout: Checkout) -> Iterator[Finding]:
     free = shutil.disk_usage(checkout.project).free
-    needed = LEAST_DISK if checkout.python.exists() else INSTALLATION_BYTES
+    needed = MIN_DISK if checkout.python.exists() else INSTALLATION_BYTES
     text = f"{free / GIB:.1f} GiB free"
     if free < needed:
         yield problem("disk", text, f"free some space: {needed // GIB} GiB are needed here")

@@ -22,7 +22,7 @@ from deploy.tuning.sample import Sample
 from deploy.tuning.trial import Point, Trial
 
 WARM_UP = 1.0  # seconds at each concurrency, not counted
-SETTLE = 5.0  # seconds of load before the first measurement: the server compiles itself
+WARM_UP = 5.0  # seconds of load before the first measurement: the server compiles itself
 
 
 class Bench:
@@ -49,7 +49,7 @@ class Bench:
         self.bodies = [body for body, _ in bodies]
         self.content_type = bodies[0][1]
         self.ports = Ports.free()
-        self.settled = False
+        self.warmed_up = False
         self.server = TorchServe(self.store, self.folder / "run", self.ports, tokens=False)
 
     def __enter__(self) -> Bench:
@@ -88,9 +88,9 @@ class Bench:
         with RestManagement(self.server.server) as management:
             management.register(path.name, batch_size=candidate.size, max_batch_delay=candidate.delay_ms)
             try:
-                if not self.settled:
-                    self.load(max(self.concurrencies), SETTLE)
-                    self.settled = True
+                if not self.warmed_up:
+                    self.load(max(self.concurrencies), WARM_UP)
+                    self.warmed_up = True
                 yield
             finally:
                 management.unregister(self.name)

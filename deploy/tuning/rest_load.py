@@ -19,7 +19,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where a server takes an image: the same request for every contender, but for its path and headers.
+    """Where a server takes an image: the same request for every system, but for its path and headers.
 
     form: the field of a multipart form that holds the image; "" where the body is the image itself.
     """

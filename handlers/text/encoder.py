@@ -19,7 +19,7 @@ from handlers.text.handler import Item, Output, TextHandler
 
 # A graph holds a layer's attention as a whole, heads × length² numbers a text (13 MB of BERT's at this length), which
 # torch computes in pieces: a model of longer texts runs as it is.
-MOST_TOKENS_OF_A_GRAPH = 512
+MAX_GRAPH_TOKENS = 512
 
 
 class TextEncoder(TextHandler[Item, Output]):
@@ -36,7 +36,7 @@ class TextEncoder(TextHandler[Item, Output]):
         self.config: dict[str, Any] = orjson.loads((self.artifact.weights / "config.json").read_bytes())
         self.rows = 2 if self.typed and "token_type_ids" in self.tokenizer.model_input_names else 1
         self.left = self.tokenizer.padding_side == "left"
-        if self.max_length > MOST_TOKENS_OF_A_GRAPH and self.device.type == "cpu":
+        if self.max_length > MAX_GRAPH_TOKENS and self.device.type == "cpu":
             self.forward: Function = self.build()
         else:
             self.forward = self.accelerate(self.build, self.example(), dynamic=(0, 2))

@@ -18,7 +18,7 @@ from handlers.protocol.response import JSON, Response, to_json
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
 
-MOST_ANSWERS = 20
+MAX_ANSWERS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class QuestionAnswering(TextEncoder[QuestionAnsweringInput, NDArray[np.float32]]
             raise InvalidInput("question: missing; wanted a question and a context")
         question = self.read(payload.parameters["question"], "the question")
         context = self.read(payload.data, "the context")
-        top_k = payload.integer("top_k", self.top_k, 1, MOST_ANSWERS)
+        top_k = payload.integer("top_k", self.top_k, 1, MAX_ANSWERS)
         longest = payload.integer("max_answer_tokens", self.max_answer_tokens, 1, self.max_length)
         with self.lock:
             pair = self.tokenizer(question, context, verbose=False)

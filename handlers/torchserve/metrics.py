@@ -62,13 +62,13 @@ class MetricsReporter:
     def __init__(self, model: str, version: str) -> None:
         self.labels = f"ModelName:{model},ModelVersion:{version}"
         self.lock = Lock()
-        self.tally = Counts()
+        self.counts = Counts()
         self.written_once = False
 
     def add(self, seconds: Mapping[str, float], answers: Sequence[Response]) -> None:
         """One batch: the seconds of its stages, and its answers."""
         with self.lock:
-            self.tally.add(seconds, answers)
+            self.counts.add(seconds, answers)
 
     def lines(self) -> list[str]:
         """The increments since the last call, in the form that TorchServe's CachingMetric gives a line.
@@ -76,11 +76,11 @@ class MetricsReporter:
         The first time it says zeros as well: a rate needs a value to start from.
         """
         with self.lock:
-            tally, self.tally = self.tally, Counts()
+            counts, self.counts = self.counts, Counts()
         end = f"|#type:COUNTER|#hostname:{HOST},{int(time.time())}\n"
         lines = [
             f"[METRICS]{name}.{unit}:{value}|#{self.labels}{labels},Level:Model{end}"
-            for name, unit, labels, value in tally.series()
+            for name, unit, labels, value in counts.series()
             if value or not self.written_once
         ]
         self.written_once = True

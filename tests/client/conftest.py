@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.peer import Peer
+from tests.client.fake_server import FakeServer
 
 
 @pytest.fixture
-def peer(tmp_path: Path) -> Iterator[Peer]:
-    made = Peer(tmp_path)
+def fake_server(tmp_path: Path) -> Iterator[FakeServer]:
+    made = FakeServer(tmp_path)
     yield made
     made.stop()

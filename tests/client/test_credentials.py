@@ -10,60 +10,60 @@ import pytest
 
 from client import GrpcClient, GrpcManagement, RestClient, RestManagement, Unauthorized
 from client.credentials import Credentials
-from tests.client.peer import Peer
+from tests.client.fake_server import FakeServer
 
-CALLS: dict[str, Callable[[Peer], object]] = {
-    "rest": lambda peer: RestClient(peer.server).predict("echo", "x"),
-    "grpc": lambda peer: GrpcClient(peer.server).predict("echo", "x"),
-    "stream": lambda peer: list(GrpcClient(peer.server).stream("echo", "x")),
-    "rest management": lambda peer: RestManagement(peer.server).list_models(),
-    "grpc management": lambda peer: GrpcManagement(peer.server).list_models(),
+CALLS: dict[str, Callable[[FakeServer], object]] = {
+    "rest": lambda fake_server: RestClient(fake_server.server).predict("echo", "x"),
+    "grpc": lambda fake_server: GrpcClient(fake_server.server).predict("echo", "x"),
+    "stream": lambda fake_server: list(GrpcClient(fake_server.server).stream("echo", "x")),
+    "rest management": lambda fake_server: RestManagement(fake_server.server).list_models(),
+    "grpc management": lambda fake_server: GrpcManagement(fake_server.server).list_models(),
 }
 BOTH = pytest.mark.parametrize("make", [RestClient, GrpcClient])
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_an_expired_key_is_renewed(peer: Peer, call: str) -> None:
-    peer.expire("management" if "management" in call else "inference")
-    assert CALLS[call](peer)
-    assert peer.asked == 1
+def test_an_expired_key_is_renewed(fake_server: FakeServer, call: str) -> None:
+    fake_server.expire("management" if "management" in call else "inference")
+    assert CALLS[call](fake_server)
+    assert fake_server.asked == 1
 
 
 @BOTH
-def test_a_key_another_process_has_got_is_taken_from_the_file(peer: Peer, make: type[RestClient]) -> None:
-    with make(peer.server) as client:
+def test_a_key_another_process_has_got_is_taken_from_the_file(fake_server: FakeServer, make: type[RestClient]) -> None:
+    with make(fake_server.server) as client:
         client.predict("echo", "x")
-        peer.new_key("inference")
+        fake_server.new_key("inference")
         client.predict("echo", "x")
-    assert peer.asked == 1
+    assert fake_server.asked == 1
 
 
 @BOTH
-def test_the_key_in_the_file_may_have_expired_too(peer: Peer, make: type[RestClient]) -> None:
-    with make(peer.server) as client:
+def test_the_key_in_the_file_may_have_expired_too(fake_server: FakeServer, make: type[RestClient]) -> None:
+    with make(fake_server.server) as client:
         client.predict("echo", "x")
-        peer.new_key("inference")
-        peer.expire("inference")
+        fake_server.new_key("inference")
+        fake_server.expire("inference")
         client.predict("echo", "x")
-    assert peer.asked == 2
+    assert fake_server.asked == 2
 
 
 @BOTH
-def test_a_server_that_was_started_again_has_new_keys(peer: Peer, make: type[RestClient]) -> None:
-    with make(peer.server) as client:
+def test_a_server_that_was_started_again_has_new_keys(fake_server: FakeServer, make: type[RestClient]) -> None:
+    with make(fake_server.server) as client:
         client.predict("echo", "x")
-        for name in peer.keys:
-            peer.expire(name)
-        peer.write_keys()
+        for name in fake_server.keys:
+            fake_server.expire(name)
+        fake_server.write_keys()
         client.predict("echo", "x")
-    assert peer.asked == 0
+    assert fake_server.asked == 0
 
 
-def test_clients_do_not_end_each_other_s_keys(peer: Peer) -> None:
-    clients = [(RestClient, GrpcClient)[number % 2](peer.server) for number in range(8)]
+def test_clients_do_not_end_each_other_s_keys(fake_server: FakeServer) -> None:
+    clients = [(RestClient, GrpcClient)[number % 2](fake_server.server) for number in range(8)]
     for client in clients:
         client.predict("echo", "x")
-    peer.expire("inference")
+    fake_server.expire("inference")
     failures: list[Exception] = []
 
     def ask(client: RestClient | GrpcClient) -> None:
@@ -78,59 +78,59 @@ def test_clients_do_not_end_each_other_s_keys(peer: Peer) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert peer.asked == 1
+    assert fake_server.asked == 1
 
 
 @BOTH
-def test_a_key_refused_for_good(peer: Peer, make: type[RestClient]) -> None:
-    peer.keys["API"] = "changed"
-    peer.expire("inference")
-    with make(peer.server) as client, pytest.raises(Unauthorized, match="refuses the API key") as raised:
+def test_a_key_refused_for_good(fake_server: FakeServer, make: type[RestClient]) -> None:
+    fake_server.keys["API"] = "changed"
+    fake_server.expire("inference")
+    with make(fake_server.server) as client, pytest.raises(Unauthorized, match="refuses the API key") as raised:
         client.predict("echo", "x")
-    assert str(peer.key_file) in str(raised.value)
+    assert str(fake_server.key_file) in str(raised.value)
 
 
 @BOTH
-def test_a_server_that_asks_for_a_key_nobody_knows(peer: Peer, make: type[RestClient]) -> None:
-    keyless = dataclasses.replace(peer.server, key_file=None)
+def test_a_server_that_asks_for_a_key_nobody_knows(fake_server: FakeServer, make: type[RestClient]) -> None:
+    keyless = dataclasses.replace(fake_server.server, key_file=None)
     with make(keyless) as client, pytest.raises(Unauthorized, match="no key file is known"):
         client.predict("echo", "x")
 
 
-def test_no_key_file_no_header(peer: Peer) -> None:
-    assert Credentials(dataclasses.replace(peer.server, key_file=None)).bearer("inference") is None
+def test_no_key_file_no_header(fake_server: FakeServer) -> None:
+    assert Credentials(dataclasses.replace(fake_server.server, key_file=None)).bearer("inference") is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"inference": {"key": "secret-1"}}'])
-def test_a_file_without_keys(peer: Peer, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_keys(fake_server: FakeServer, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.credentials.PAUSE", 0.001)
-    peer.key_file.write_text(text)
+    fake_server.key_file.write_text(text)
     with pytest.raises(Unauthorized, match="is not a key file") as raised:
-        Credentials(peer.server).bearer("inference")
+        Credentials(fake_server.server).bearer("inference")
     assert "secret" not in str(raised.value)
 
 
-def test_a_file_that_is_being_written_is_read_again(peer: Peer) -> None:
-    whole = peer.key_file.read_text()
-    peer.key_file.write_text(whole[:40])
-    writer = threading.Timer(0.15, lambda: peer.key_file.write_text(whole))
+def test_a_file_that_is_being_written_is_read_again(fake_server: FakeServer) -> None:
+    whole = fake_server.key_file.read_text()
+    fake_server.key_file.write_text(whole[:40])
+    writer = threading.Timer(0.15, lambda: fake_server.key_file.write_text(whole))
     writer.start()
-    assert Credentials(peer.server).bearer("inference") == f"Bearer {peer.keys['inference']}"
+    assert Credentials(fake_server.server).bearer("inference") == f"Bearer {fake_server.keys['inference']}"
     writer.join()
 
 
-def test_a_missing_file(peer: Peer, tmp_path: Path) -> None:
-    gone = dataclasses.replace(peer.server, key_file=tmp_path / "gone.json")
+def test_a_missing_file(fake_server: FakeServer, tmp_path: Path) -> None:
+    gone = dataclasses.replace(fake_server.server, key_file=tmp_path / "gone.json")
     with pytest.raises(Unauthorized, match=r"gone\.json: No such file"):
         Credentials(gone).bearer("inference")
 
 
-def test_keys_are_never_shown(peer: Peer) -> None:
-    keys = [entry["key"] for entry in json.loads(peer.key_file.read_text()).values()]
-    peer.keys = dict.fromkeys(peer.keys, "changed")
+def test_keys_are_never_shown(fake_server: FakeServer) -> None:
+    keys = [entry["key"] for entry in json.loads(fake_server.key_file.read_text()).values()]
+    fake_server.keys = dict.fromkeys(fake_server.keys, "changed")
     shown = []
     for make in (RestClient, GrpcClient, RestManagement, GrpcManagement):
-        client = make(peer.server)
+        client = make(fake_server.server)
         client._credentials.bearer("inference")
         with pytest.raises(Unauthorized) as raised:
             client.predict("echo", "x") if isinstance(client, (RestClient, GrpcClient)) else client.list_models()

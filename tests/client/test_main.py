@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.peer import Peer
+from tests.client.fake_server import FakeServer
 
 PREDICT = Path(__file__).parents[2] / "scripts" / "predict"
 IMAGE = b"\x89PNG\r\n\x1a\n...."
 
 
 @pytest.fixture
-def server_file(peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    server = peer.server
+def server_file(fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    server = fake_server.server
     path = tmp_path / "server.json"
     addresses = {name: getattr(server, name) for name in ("inference", "management", "grpc", "grpc_management")}
     path.write_text(json.dumps({**addresses, "key_file": str(server.key_file)}))
@@ -45,7 +45,7 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
 
 @pytest.mark.usefixtures("server_file")
 @pytest.mark.parametrize("protocol", [[], ["--grpc"]])
-def test_text_json_files_and_standard_input(peer: Peer, tmp_path: Path, protocol: list[str]) -> None:
+def test_text_json_files_and_standard_input(fake_server: FakeServer, tmp_path: Path, protocol: list[str]) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF....WAVE")
     (tmp_path / "client").mkdir()  # a folder of the caller's, not our package
     calls = [
@@ -60,10 +60,10 @@ def test_text_json_files_and_standard_input(peer: Peer, tmp_path: Path, protocol
         (("-", "--content-type", "audio/flac"), b"abc", b"abc", "audio/flac"),
     ]
     for arguments, stdin, body, content_type in calls:
-        peer.requests.clear()
+        fake_server.requests.clear()
         done = predict("echo", *arguments, *protocol, stdin=stdin, folder=tmp_path)
         assert done.returncode == 0, done.stderr
-        [request] = peer.requests
+        [request] = fake_server.requests
         if protocol:
             assert request["input"] == {"body": body, "content-type": content_type.encode()}
         else:
@@ -72,10 +72,10 @@ def test_text_json_files_and_standard_input(peer: Peer, tmp_path: Path, protocol
 
 
 @pytest.mark.usefixtures("server_file")
-def test_options(peer: Peer) -> None:
+def test_options(fake_server: FakeServer) -> None:
     options = ("--version", "2.0", "--accept", "image/png", "--param", "top_k=3", "--param", "a=b=c")
     assert predict("echo", "x", "--grpc", *options).returncode == 0
-    [request] = peer.requests
+    [request] = fake_server.requests
     assert request["version"] == "2.0"
     assert request["input"] == {
         "body": b"x",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from client import GrpcManagement, Management, ModelStatus, RegisteredModel, RestManagement, Worker
-from tests.client.peer import Peer
+from tests.client.fake_server import FakeServer
 
 Make = Callable[..., Any]
 BOTH = pytest.mark.parametrize("make", [RestManagement, GrpcManagement])
@@ -14,15 +14,15 @@ BOTH = pytest.mark.parametrize("make", [RestManagement, GrpcManagement])
 
 @BOTH
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
-def test_all_pages_are_listed(peer: Peer, make: Make, count: int) -> None:
-    peer.models = [f"m{number:03d}" for number in range(count)]
-    with make(peer.server) as management:
-        assert management.list_models() == [RegisteredModel(name, f"{name}.mar") for name in peer.models]
+def test_all_pages_are_listed(fake_server: FakeServer, make: Make, count: int) -> None:
+    fake_server.models = [f"m{number:03d}" for number in range(count)]
+    with make(fake_server.server) as management:
+        assert management.list_models() == [RegisteredModel(name, f"{name}.mar") for name in fake_server.models]
 
 
 @BOTH
-def test_a_model_is_described(peer: Peer, make: Make) -> None:
-    with make(peer.server) as management:
+def test_a_model_is_described(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as management:
         status = management.describe("echo")
     assert status == ModelStatus(
         name="echo",
@@ -39,15 +39,15 @@ def test_a_model_is_described(peer: Peer, make: Make) -> None:
 
 
 @BOTH
-def test_the_card_and_the_versions(peer: Peer, make: Make) -> None:
-    with make(peer.server) as management:
+def test_the_card_and_the_versions(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as management:
         assert management.describe("echo", "2.0", card=True).card == {"task": "echo"}
         assert [status.version for status in management.versions("echo")] == ["2.0", "1.0"]
 
 
 @BOTH
-def test_ready_means_that_enough_workers_have_loaded_the_model(peer: Peer, make: Make) -> None:
-    with make(peer.server) as management:
+def test_ready_means_that_enough_workers_have_loaded_the_model(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as management:
         assert not management.is_ready("echo")
 
 
@@ -61,8 +61,8 @@ def test_readiness(min_workers: int, states: list[str], ready: bool) -> None:
 
 
 @BOTH
-def test_changes_return_the_server_s_sentence(peer: Peer, make: Make) -> None:
-    with make(peer.server) as management:
+def test_changes_return_the_server_s_sentence(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as management:
         changed: Management = management
         assert changed.register("echo.mar") == "POST done"
         assert changed.scale("echo", 2) == "PUT done"
@@ -70,15 +70,15 @@ def test_changes_return_the_server_s_sentence(peer: Peer, make: Make) -> None:
         assert changed.unregister("echo", "1.0") == "DELETE done"
 
 
-def test_what_rest_sends(peer: Peer) -> None:
-    with RestManagement(peer.server) as management:
+def test_what_rest_sends(fake_server: FakeServer) -> None:
+    with RestManagement(fake_server.server) as management:
         management.register("echo.mar", name="other", initial_workers=0, batch_size=4, max_batch_delay=5)
         management.register("echo.mar", synchronous=False)
         management.scale("echo", 0)
         management.scale("echo", 1, 3, version="2.0", synchronous=False)
         management.set_default("echo", "2.0")
         management.unregister("echo")
-    assert [(r["method"], r["path"], r["query"]) for r in peer.requests] == [
+    assert [(r["method"], r["path"], r["query"]) for r in fake_server.requests] == [
         (
             "POST",
             "/models",
@@ -93,12 +93,12 @@ def test_what_rest_sends(peer: Peer) -> None:
     ]  # fmt: skip
 
 
-def test_what_grpc_sends(peer: Peer) -> None:
-    with GrpcManagement(peer.server) as management:
+def test_what_grpc_sends(fake_server: FakeServer) -> None:
+    with GrpcManagement(fake_server.server) as management:
         management.register("echo.mar", name="other", initial_workers=2, batch_size=4, max_batch_delay=5)
         management.scale("echo", 1, 3, version="2.0", synchronous=False)
         management.unregister("echo")
-    register, scale, unregister = (entry["request"] for entry in peer.requests)
+    register, scale, unregister = (entry["request"] for entry in fake_server.requests)
     assert (register.url, register.model_name, register.initial_workers) == ("echo.mar", "other", 2)
     assert (register.batch_size, register.max_batch_delay, register.synchronous) == (4, 5, True)
     assert (scale.model_name, scale.model_version, scale.min_worker, scale.max_worker) == ("echo", "2.0", 1, 3)
@@ -106,17 +106,17 @@ def test_what_grpc_sends(peer: Peer) -> None:
     assert (unregister.model_name, unregister.model_version) == ("echo", "")
 
 
-def test_grpc_cannot_say_zero(peer: Peer) -> None:
-    with GrpcManagement(peer.server) as management:
+def test_grpc_cannot_say_zero(fake_server: FakeServer) -> None:
+    with GrpcManagement(fake_server.server) as management:
         with pytest.raises(ValueError, match="min_workers: got 0, wanted 1 or more"):
             management.scale("echo", 0)
         with pytest.raises(ValueError, match="initial_workers: got 0"):
             management.register("echo.mar", initial_workers=0)
 
 
-def test_a_model_called_like_the_path_of_the_keys(peer: Peer) -> None:
-    """TorchServe, like the peer, takes every management request with "/token" in it for a request of a key."""
-    with RestManagement(peer.server) as management:
+def test_a_model_called_like_the_path_of_the_keys(fake_server: FakeServer) -> None:
+    """TorchServe, like the fake server, takes every management request with "/token" in it for a request of a key."""
+    with RestManagement(fake_server.server) as management:
         assert management.describe("tokenizer", "token-2").name
-    assert peer.requests[-1]["path"] == "/models/%74okenizer/%74oken-2"
-    assert peer.asked == 0
+    assert fake_server.requests[-1]["path"] == "/models/%74okenizer/%74oken-2"
+    assert fake_server.asked == 0

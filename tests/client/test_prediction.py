@@ -25,7 +25,7 @@ from client import (
     Unreachable,
     UnsupportedMedia,
 )
-from tests.client.peer import NO_WORKER, STATUS_OF, Peer
+from tests.client.fake_server import NO_WORKER, STATUS_OF, FakeServer
 
 Client = RestClient | GrpcClient
 Make = Callable[..., Client]
@@ -40,26 +40,26 @@ def sent(answer: object) -> bytes:
 @pytest.mark.parametrize(
     ("payload", "body"), [(b"\0\xff", b"\0\xff"), ("é", "é".encode()), ([1.5], b"[1.5]"), (b"", b"")]
 )
-def test_the_payload_arrives_as_it_is(peer: Peer, make: Make, payload: bytes | str, body: bytes) -> None:
-    with make(peer.server) as client:
+def test_the_payload_arrives_as_it_is(fake_server: FakeServer, make: Make, payload: bytes | str, body: bytes) -> None:
+    with make(fake_server.server) as client:
         answer = client.predict("echo", payload)
     assert sent(answer) == body
     assert answer.content_type == "application/json"
 
 
-def test_rest_names_the_type_the_version_and_the_accepted_type(peer: Peer) -> None:
-    with RestClient(peer.server) as client:
+def test_rest_names_the_type_the_version_and_the_accepted_type(fake_server: FakeServer) -> None:
+    with RestClient(fake_server.server) as client:
         client.predict("echo", "text", version="2.0", accept="image/png", content_type="text/html")
-    [request] = peer.requests
+    [request] = fake_server.requests
     assert request["path"] == "/predictions/echo/2.0"
     assert request["headers"]["Content-Type"] == "text/html"
     assert request["headers"]["Accept"] == "image/png"
 
 
-def test_rest_sends_parameters_in_a_form(peer: Peer) -> None:
-    with RestClient(peer.server) as client:
+def test_rest_sends_parameters_in_a_form(fake_server: FakeServer) -> None:
+    with RestClient(fake_server.server) as client:
         client.predict("echo", b"\xff\xd8\xff...", parameters={"top_k": 3, "deterministic": True})
-    [request] = peer.requests
+    [request] = fake_server.requests
     assert request["query"] == {}
     assert request["headers"]["Content-Type"].startswith("multipart/form-data; boundary=")
     for piece in (b'name="top_k"\r\n\r\n3\r\n', b'name="deterministic"\r\n\r\ntrue\r\n',
@@ -67,16 +67,16 @@ def test_rest_sends_parameters_in_a_form(peer: Peer) -> None:
         assert piece in request["body"]
 
 
-def test_rest_quotes_names(peer: Peer) -> None:
-    with RestClient(peer.server) as client:
+def test_rest_quotes_names(fake_server: FakeServer) -> None:
+    with RestClient(fake_server.server) as client:
         client.predict("a/b c?d", "x")
-    assert peer.requests[0]["path"] == "/predictions/a%2Fb%20c" + "%3Fd"
+    assert fake_server.requests[0]["path"] == "/predictions/a%2Fb%20c" + "%3Fd"
 
 
-def test_grpc_sends_everything_in_the_input_map(peer: Peer) -> None:
-    with GrpcClient(peer.server) as client:
+def test_grpc_sends_everything_in_the_input_map(fake_server: FakeServer) -> None:
+    with GrpcClient(fake_server.server) as client:
         client.predict("echo", b"\xff\xd8\xff...", version="2.0", accept="image/png", parameters={"top_k": 3})
-    [request] = peer.requests
+    [request] = fake_server.requests
     assert request == {
         "model": "echo",
         "version": "2.0",
@@ -85,8 +85,8 @@ def test_grpc_sends_everything_in_the_input_map(peer: Peer) -> None:
 
 
 @BOTH
-def test_a_image_comes_back_with_its_type(peer: Peer, make: Make) -> None:
-    with make(peer.server) as client:
+def test_a_image_comes_back_with_its_type(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as client:
         answer = client.predict("png", "x")
     assert answer.content_type == "image/png"
     assert answer.body.startswith(b"\x89PNG")
@@ -100,15 +100,15 @@ def test_a_image_comes_back_with_its_type(peer: Peer, make: Make) -> None:
     [(400, BadRequest), (404, NotFound), (406, NotAcceptable), (413, TooLarge), (415, UnsupportedMedia),
      (422, InvalidInput), (500, ServerError), (503, Unavailable), (507, OutOfMemory)],
 )  # fmt: skip
-def test_an_error_body_is_raised(peer: Peer, make: Make, code: int, kind: type[ClientError]) -> None:
-    with make(peer.server) as client, pytest.raises(ClientError) as raised:
+def test_an_error_body_is_raised(fake_server: FakeServer, make: Make, code: int, kind: type[ClientError]) -> None:
+    with make(fake_server.server) as client, pytest.raises(ClientError) as raised:
         client.predict(f"error-{code}", "x")
     assert type(raised.value) is kind
     assert str(raised.value) == f"{code} Kind: what and why"
 
 
-def test_rest_errors_without_a_body_of_torchserve(peer: Peer) -> None:
-    with RestClient(peer.server) as client:
+def test_rest_errors_without_a_body_of_torchserve(fake_server: FakeServer) -> None:
+    with RestClient(fake_server.server) as client:
         with pytest.raises(TooLarge, match="max_request_size"):
             client.predict("bare-413", "x")
         with pytest.raises(ServerError, match="502 ServerError: bad gateway"):
@@ -132,18 +132,18 @@ def test_rest_errors_without_a_body_of_torchserve(peer: Peer) -> None:
     ],
 )  # fmt: skip
 def test_grpc_statuses_are_the_errors_of_rest(
-    peer: Peer, model: str, kind: type[ClientError], code: int, type_: str, message: str
+    fake_server: FakeServer, model: str, kind: type[ClientError], code: int, type_: str, message: str
 ) -> None:
     assert model in STATUS_OF
-    with GrpcClient(peer.server) as client, pytest.raises(ClientError) as raised:
+    with GrpcClient(fake_server.server) as client, pytest.raises(ClientError) as raised:
         client.predict(model, "x")
     assert type(raised.value) is kind
     assert (raised.value.code, raised.value.type, raised.value.message) == (code, type_, message)
 
 
 @BOTH
-def test_the_deadline_of_a_call_and_of_a_client(peer: Peer, make: Make) -> None:
-    with make(peer.server, timeout=0.3) as client:
+def test_the_deadline_of_a_call_and_of_a_client(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server, timeout=0.3) as client:
         started = monotonic()
         with pytest.raises(DeadlineExceeded, match=r"within 0\.3 s"):
             client.predict("slow", "x")
@@ -152,41 +152,43 @@ def test_the_deadline_of_a_call_and_of_a_client(peer: Peer, make: Make) -> None:
         assert monotonic() - started < 1.5
 
 
-def test_the_deadline_holds_for_an_answer_that_trickles_in(peer: Peer) -> None:
+def test_the_deadline_holds_for_an_answer_that_trickles_in(fake_server: FakeServer) -> None:
     started = monotonic()
-    with RestClient(peer.server) as client, pytest.raises(DeadlineExceeded):
+    with RestClient(fake_server.server) as client, pytest.raises(DeadlineExceeded):
         client.predict("trickle", "x", timeout=0.4)
     assert monotonic() - started < 1.5
 
 
 @BOTH
-def test_nothing_listens(peer: Peer, make: Make) -> None:
-    dead = dataclasses.replace(peer.server, inference="http://127.0.0.1:9", grpc="127.0.0.1:9")
+def test_nothing_listens(fake_server: FakeServer, make: Make) -> None:
+    dead = dataclasses.replace(fake_server.server, inference="http://127.0.0.1:9", grpc="127.0.0.1:9")
     with make(dead) as client, pytest.raises(Unreachable, match="Connection refused") as raised:
         client.predict("echo", "x")
     assert raised.value.code == 503
 
 
 @BOTH
-def test_the_environment_s_proxy_is_not_used(peer: Peer, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_s_proxy_is_not_used(
+    fake_server: FakeServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
-    with make(peer.server) as client:
+    with make(fake_server.server) as client:
         assert sent(client.predict("echo", "x")) == b"x"
 
 
-def test_rest_keeps_its_connection(peer: Peer) -> None:
-    with RestClient(peer.server) as client:
+def test_rest_keeps_its_connection(fake_server: FakeServer) -> None:
+    with RestClient(fake_server.server) as client:
         for _ in range(5):
             client.predict("echo", "x")
-    assert peer.connections == 1
+    assert fake_server.connections == 1
 
 
 @BOTH
-def test_threads_share_a_client(peer: Peer, make: Make) -> None:
+def test_threads_share_a_client(fake_server: FakeServer, make: Make) -> None:
     answers: dict[int, bytes] = {}
-    with make(peer.server) as client:
+    with make(fake_server.server) as client:
 
         def ask(number: int) -> None:
             answers[number] = sent(client.predict("echo", [number]))
@@ -199,24 +201,24 @@ def test_threads_share_a_client(peer: Peer, make: Make) -> None:
     assert answers == {number: b"[%d]" % number for number in range(16)}
 
 
-def test_a_stream_comes_piece_by_piece(peer: Peer) -> None:
-    with GrpcClient(peer.server) as client:
+def test_a_stream_comes_piece_by_piece(fake_server: FakeServer) -> None:
+    with GrpcClient(fake_server.server) as client:
         assert [piece.body for piece in client.stream("echo", "x")] == [b"part 0", b"part 1", b"part 2"]
         pieces = client.stream("echo", "x")
         assert next(pieces).body == b"part 0"
         pieces.close()  # type: ignore[attr-defined]
 
 
-def test_a_stream_that_breaks_off(peer: Peer) -> None:
-    with GrpcClient(peer.server) as client:
+def test_a_stream_that_breaks_off(fake_server: FakeServer) -> None:
+    with GrpcClient(fake_server.server) as client:
         pieces = client.stream("breaks", "x")
         assert [next(pieces).body, next(pieces).body] == [b"part 0", b"part 1"]
         with pytest.raises(ServerError, match="Worker died"):
             next(pieces)
 
 
-def test_rest_lines_come_piece_by_piece(peer: Peer) -> None:
-    with RestClient(peer.server) as client:
+def test_rest_lines_come_piece_by_piece(fake_server: FakeServer) -> None:
+    with RestClient(fake_server.server) as client:
         assert [piece.json() for piece in client.stream("lines", "x", parameters={"seed": 1})] == [
             {"text": "part 0"},
             {"text": "part 1"},
@@ -231,22 +233,24 @@ def test_rest_lines_come_piece_by_piece(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("model", "before", "error"), [("lines-error", 2, InvalidInput), ("lines-breaks", 2, ServerError)]
 )
-def test_an_error_after_the_first_lines_is_raised(peer: Peer, model: str, before: int, error: type[Exception]) -> None:
-    with RestClient(peer.server) as client:
+def test_an_error_after_the_first_lines_is_raised(
+    fake_server: FakeServer, model: str, before: int, error: type[Exception]
+) -> None:
+    with RestClient(fake_server.server) as client:
         pieces = client.stream(model, "x")
         assert [next(pieces).json()["text"] for _ in range(before)] == ["part 0", "part 1"]
         with pytest.raises(error):
             next(pieces)
 
 
-def test_an_error_instead_of_a_stream(peer: Peer) -> None:
-    with RestClient(peer.server) as client, pytest.raises(InvalidInput):
+def test_an_error_instead_of_a_stream(fake_server: FakeServer) -> None:
+    with RestClient(fake_server.server) as client, pytest.raises(InvalidInput):
         next(client.stream("error-422", "x"))
 
 
-def test_a_stream_is_asked_for_by_its_own_call(peer: Peer) -> None:
-    with GrpcClient(peer.server) as client:
+def test_a_stream_is_asked_for_by_its_own_call(fake_server: FakeServer) -> None:
+    with GrpcClient(fake_server.server) as client:
         list(client.stream("echo", "x"))
-        assert peer.requests[-1]["input"]["stream"] == b"StreamPredictions"
+        assert fake_server.requests[-1]["input"]["stream"] == b"StreamPredictions"
         with pytest.raises(ValueError, match="stream cannot be the name of a parameter"):
             client.predict("echo", "x", parameters={"stream": True})

@@ -7,7 +7,7 @@ from typing import Any
 NAMED = 5
 
 
-class Findings:
+class DataProblems:
     """Problems by kind, such as "image: no such file": how many there are, and the names of the first few."""
 
     def __init__(self) -> None:

@@ -89,17 +89,6 @@ class Augmentation(StrictModel):
         last = [v2.RandomErasing(self.erase)] if self.erase else []
         return v2.Compose([first, *self.geometric(), *self.photometric(), *last])
 
-    def with_boxes(self) -> v2.Compose:
-        """For detection and segmentation: (image, target) in tv_tensors → the same, of the same size.
-
-        target: {"boxes", "labels", and optionally "masks" (N, H, W)}. Boxes follow from the masks where there are any,
-        and are else the ones around their moved corners; degenerate ones leave with their labels and masks. There is
-        no crop: what images are resized to is the detector's business.
-        """
-        return v2.Compose(
-            [*self.geometric(), *self.photometric(), BoxesFromMasks(), v2.ClampBoundingBoxes(), drop_degenerate()]
-        )
-
 
 ELASTIC_SIGMA = 5.0
 
@@ -124,10 +113,6 @@ def elastic_alpha(pixels: float) -> float:
     1 / (4 π σ²) of the variance, and multiplies by alpha, in units of half a pixel.
     """
     return 2 * pixels * (3 * 4 * torch.pi * ELASTIC_SIGMA**2) ** 0.5
-
-
-def drop_degenerate() -> v2.Transform:
-    return v2.SanitizeBoundingBoxes(min_size=2, min_area=8)
 
 
 class BoxesFromMasks(v2.Transform):

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from rich.progress import track
 
 from train.core.config import ExperimentError
-from train.core.data_problems import Findings
+from train.core.data_problems import DataProblems
 from train.core.trainer import LOADERS
 from train.vision.coco_masks import InvalidMask, Rle, is_finite, read_mask
 from train.vision.images import upright_size
@@ -61,7 +61,7 @@ class CocoFile:
 
     labels: list[str]
     images: list[AnnotatedImage]
-    findings: Findings = field(default_factory=Findings)
+    problems: DataProblems = field(default_factory=DataProblems)
 
 
 def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: list[str] | None = None) -> CocoFile:
@@ -75,9 +75,9 @@ def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: lis
     values = read_json(annotations)
     if not folder.is_dir():
         raise ExperimentError(f"{folder} is not a folder; wanted the images of {annotations}")
-    findings = Findings()
-    found, by_category = read_categories(values["categories"], labels, annotations, findings)
-    images = read_images(values["images"], folder, decode, findings)
+    problems = DataProblems()
+    found, by_category = read_categories(values["categories"], labels, annotations, problems)
+    images = read_images(values["images"], folder, decode, problems)
     listed = {entry.get("id") for entry in values["images"] if isinstance(entry, dict) and is_id(entry.get("id"))}
     objects: dict[Any, list[Annotation]] = {image_id: [] for image_id in images}
     for number, entry in enumerate(track(values["annotations"], f"{annotations.name}: annotations", transient=True)):
@@ -87,12 +87,12 @@ def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: lis
             name += f" of {images[image_id].path.name}"
             objects[image_id].append(read_annotation(entry, label, images[image_id], masks))
         except Wrong as wrong:
-            findings.add(f"annotation: {wrong}", name)
+            problems.add(f"annotation: {wrong}", name)
     complete = [
         AnnotatedImage(image.path, image.height, image.width, tuple(objects[image_id]))
         for image_id, image in images.items()
     ]
-    return CocoFile(found, complete, findings)
+    return CocoFile(found, complete, problems)
 
 
 class Wrong(Exception):
@@ -135,7 +135,7 @@ def read_json(path: Path) -> dict[str, list[Any]]:
 
 
 def read_categories(
-    entries: list[Any], labels: list[str] | None, path: Path, findings: Findings
+    entries: list[Any], labels: list[str] | None, path: Path, problems: DataProblems
 ) -> tuple[list[str], dict[Any, int | None]]:
     """The labels, and by category id the index of its label; None for a category that was not trained on."""
     by_id: dict[Any, str] = {}
@@ -151,7 +151,7 @@ def read_categories(
         by_id[entry["id"]] = entry["name"]
     names = list(dict.fromkeys(by_id[key] for key in sorted(by_id)))
     if len(names) < len(by_id):
-        findings.add("category: its name is there twice; both ids are one class", path.name)
+        problems.add("category: its name is there twice; both ids are one class", path.name)
     if labels is None:
         labels = [BACKGROUND, *names]
     known = {name: index for index, name in enumerate(labels) if index}
@@ -160,25 +160,25 @@ def read_categories(
     return labels, {key: known.get(name) for key, name in by_id.items()}
 
 
-def read_images(entries: list[Any], folder: Path, decode: bool, findings: Findings) -> dict[Any, AnnotatedImage]:
+def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataProblems) -> dict[Any, AnnotatedImage]:
     """By image id the images that are there and can be read, without their annotations yet."""
     listed: dict[Any, dict[str, Any]] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or not is_id(entry.get("id")) or not isinstance(entry.get("file_name"), str):
-            findings.add("image: wanted {id, file_name}", f"image at position {number}")
+            problems.add("image: wanted {id, file_name}", f"image at position {number}")
         elif entry["id"] in listed:
-            findings.add("image: its id is there twice", entry["file_name"])
+            problems.add("image: its id is there twice", entry["file_name"])
         else:
             listed[entry["id"]] = entry
     paths = [folder / entry["file_name"] for entry in listed.values()]
     images = {}
     for (image_id, entry), path, size in zip(listed.items(), paths, upright_sizes(paths, decode), strict=True):
         if isinstance(size, str):
-            findings.add(f"image: {size}", entry["file_name"])
+            problems.add(f"image: {size}", entry["file_name"])
         elif (entry.get("height", size[0]), entry.get("width", size[1])) != size:
             # Boxes in other pixels than the server's would teach the model to miss.
             told = f"{entry.get('width')} × {entry.get('height')} in the JSON, {size[1]} × {size[0]} upright"
-            findings.add("image: of another size than annotated", f"{entry['file_name']}: {told}")
+            problems.add("image: of another size than annotated", f"{entry['file_name']}: {told}")
         else:
             images[image_id] = AnnotatedImage(path, *size)
     return images

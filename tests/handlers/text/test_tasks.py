@@ -93,7 +93,7 @@ def test_the_graph_and_the_model_of_longer_texts_that_has_none_answer_alike(
 ) -> None:
     graph = load(name)
     assert isinstance(graph.handler.forward, OnnxGraph)
-    monkeypatch.setattr(text_encoder, "MOST_TOKENS_OF_A_GRAPH", 32)
+    monkeypatch.setattr(text_encoder, "MAX_GRAPH_TOKENS", 32)
     eager = Worker(tiny_archive(name), tmp_path)
     assert isinstance(eager.handler.forward, Encoder)
     question = {"question": "Who was born there?"} if name == "tiny-answers" else {}

@@ -1,5 +1,6 @@
 """Augmentation: boxes and masks move with their object, noise is real and as strong as asked, batches stay whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from train.__main__ import app
 from train.plots.augmentations import TILE, write_grid
 from train.vision.augmentation import ELASTIC_SIGMA, Augmentation, elastic_alpha
 from train.vision.classification.mixing import Mixing
+from train.vision.detection.augmentation import DetectionAugmentation
 from train.vision.fourier_noise import FourierNoise, energy, fourier_noise, hermitian_spectrum
 
 STILL: dict[str, Any] = {
@@ -45,6 +47,13 @@ GEOMETRY: dict[str, dict[str, Any]] = {
 SIZE = (120, 160)
 
 
+def with_objects(**steps: Any) -> Callable[[tv_tensors.Image, dict[str, Tensor]], Any]:
+    """The detector's augmentation, of these steps alone."""
+    return DetectionAugmentation(
+        flip=0, zoom_out=0, crop=0, colour=0, extra=Augmentation(**{**STILL, **steps})
+    ).transform()
+
+
 def scene(with_masks: bool) -> tuple[tv_tensors.Image, dict[str, Tensor]]:
     """Two bright rectangles on black, each in a channel of its own."""
     image = torch.zeros(3, *SIZE, dtype=torch.uint8)
@@ -53,10 +62,15 @@ def scene(with_masks: bool) -> tuple[tv_tensors.Image, dict[str, Tensor]]:
         image[channel, y1:y2, x1:x2] = 255
         masks[channel, y1:y2, x1:x2] = 1
     boxes = tv_tensors.BoundingBoxes([[20, 30, 70, 60], [90, 50, 130, 100]], format="XYXY", canvas_size=SIZE)
-    target: dict[str, Tensor] = {"boxes": boxes, "labels": torch.tensor([1, 2])}
+    target: dict[str, Tensor] = {"boxes": boxes, **of_each(torch.tensor([1, 2]))}
     if with_masks:
         target["masks"] = tv_tensors.Mask(masks)
     return tv_tensors.Image(image), target
+
+
+def of_each(labels: Tensor) -> dict[str, Tensor]:
+    """The parts of a target that have one number per object."""
+    return {"labels": labels, "iscrowd": torch.zeros_like(labels), "area": torch.ones_like(labels)}
 
 
 def drawn_boxes(image: Tensor, labels: Tensor) -> Tensor:
@@ -68,7 +82,7 @@ def drawn_boxes(image: Tensor, labels: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", GEOMETRY)
 def test_with_masks_boxes_fit_the_object_in_the_image(name: str) -> None:
     torch.manual_seed(0)
-    pipeline = Augmentation(**{**STILL, **GEOMETRY[name]}).with_boxes()
+    pipeline = with_objects(**GEOMETRY[name])
     moved = 0
     for _ in range(12):
         image, target = scene(with_masks=True)
@@ -90,7 +104,7 @@ def test_with_masks_boxes_fit_the_object_in_the_image(name: str) -> None:
 def test_without_masks_boxes_hold_the_object(name: str) -> None:
     """Exactly where sides stay parallel to the image's; around the moved corners where they do not."""
     torch.manual_seed(1)
-    pipeline = Augmentation(**{**STILL, **GEOMETRY[name]}).with_boxes()
+    pipeline = with_objects(**GEOMETRY[name])
     for _ in range(12):
         out, found = pipeline(*scene(with_masks=False))
         boxes, labels = found["boxes"].as_subclass(Tensor), found["labels"]
@@ -106,14 +120,14 @@ def test_without_masks_boxes_hold_the_object(name: str) -> None:
 def test_elastic_takes_boxes_at_the_border() -> None:
     torch.manual_seed(0)
     boxes = tv_tensors.BoundingBoxes([[100.0, 80, 160, 120]], format="XYXY", canvas_size=SIZE)
-    pipeline = Augmentation(**{**STILL, "elastic": 1.0}).with_boxes()
-    found = [pipeline(scene(False)[0], {"boxes": boxes, "labels": torch.tensor([1])})[1]["boxes"] for _ in range(8)]
+    pipeline = with_objects(elastic=1.0)
+    found = [pipeline(scene(False)[0], {"boxes": boxes, **of_each(torch.tensor([1]))})[1]["boxes"] for _ in range(8)]
     assert all((box - boxes).abs().max() < 8 for box in found)
 
 
 def test_what_left_the_image_leaves_the_target() -> None:
     torch.manual_seed(0)
-    pipeline = Augmentation(**{**STILL, "translate": 1.0}).with_boxes()
+    pipeline = with_objects(translate=1.0)
     counts = []
     for _ in range(30):
         out, found = pipeline(*scene(with_masks=True))
@@ -260,7 +274,7 @@ def test_mixing_happens_as_often_as_asked_and_keeps_several_tasks_together() -> 
 
 def test_the_grid_shows_boxes_and_masks(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    pipeline = Augmentation(rotate=20, flip=0.5).with_boxes()
+    pipeline = DetectionAugmentation(extra=Augmentation(rotate=20)).transform()
     write_grid(tmp_path / "grid.png", [scene(True), scene(False)], lambda sample: pipeline(*sample), times=3)
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (2 * (TILE + 4) + 4, 4 * (TILE + 4) + 4, 3)

@@ -28,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_boxes_labels_and_masks_are_those_pycocotools_reads(source: dict[str, Path]) -> None:
     reference = COCO(str(source["annotations"]))
     file = read(source["annotations"], source["images"], masks=True, decode=True)
-    assert not len(file.findings)
+    assert not len(file.problems)
     assert file.labels == [BACKGROUND, *SHAPES]
     images = CocoImages(file.images, masks=True, crowds=True)
     assert len(images) == len(reference.imgs) == 6
@@ -156,7 +156,7 @@ def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
         (2, (0, 0, 40, 15), True),
     ]
     assert not empty.annotations
-    counts = dict(file.findings.counts)
+    counts = dict(file.problems.counts)
     assert counts.pop("image: wanted {id, file_name}") == 2
     assert counts.pop("annotation: wanted {image_id, category_id, …}") == 3
     assert counts.pop("annotation: bbox is not four numbers") == 2
@@ -176,9 +176,9 @@ def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
     [(kind, count)] = counts.items()
     assert kind.startswith("image: broken: ")
     assert count == 1
-    assert "gone.jpg" in str(file.findings)
-    assert "annotation 11 of good.jpg" in str(file.findings)
-    assert "turned.jpg: 40 × 30 in the JSON, 30 × 40 upright" in str(file.findings)
+    assert "gone.jpg" in str(file.problems)
+    assert "annotation 11 of good.jpg" in str(file.problems)
+    assert "turned.jpg: 40 × 30 in the JSON, 30 × 40 upright" in str(file.problems)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_problems_can_be_made_fatal_and_missing_files_are_named(source: dict[str
     path = tmp_path / "changed.json"
     path.write_text(json.dumps(values))
     settings = {"images": source["images"], "annotations": path}
-    assert len(CocoSettings.model_validate(settings).split(masks=False, seed=0).findings["changed.json"]) == 1
+    assert len(CocoSettings.model_validate(settings).split(masks=False, seed=0).problems["changed.json"]) == 1
     with pytest.raises(ExperimentError, match="its box has no area"):
         CocoSettings.model_validate({**settings, "on_problem": "fail"}).split(masks=False, seed=0)
     with pytest.raises(ExperimentError, match=r"gone\.json: no such file"):
@@ -238,7 +238,7 @@ def test_categories_of_another_file_are_matched_by_name(source: dict[str, Path],
     first = read(source["annotations"], source["images"], masks=False, decode=False)
     other = read(path, source["images"], masks=False, decode=False, labels=first.labels)
     assert other.images == first.images
-    assert other.findings.counts == {"annotation: its category is not one of those trained on": 1}
+    assert other.problems.counts == {"annotation: its category is not one of those trained on": 1}
 
 
 def test_training_leaves_crowds_out_and_keeps_empty_images(source: dict[str, Path], tmp_path: Path) -> None:
@@ -293,5 +293,5 @@ def test_images_are_read_upright(tmp_path: Path) -> None:
         json.dumps({"images": [entry], "annotations": [annotation], "categories": [{"id": 1, "name": "a"}]})
     )
     file = read(path, tmp_path, masks=False, decode=True)
-    assert not len(file.findings)
+    assert not len(file.problems)
     assert CocoImages(file.images, masks=False, crowds=True)[0][0].shape == (3, 40, 30)

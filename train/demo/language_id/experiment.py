@@ -34,7 +34,7 @@ from train.core.experiment import Experiment
 from train.core.progress import StepProgress
 from train.core.stored_weights import round_weights
 from train.demo.language_id.message_catalogues import Sentence, sentences
-from train.demo.language_id.non_linguistic import NO_LANGUAGE, date, emoji, number, wordless
+from train.demo.language_id.non_linguistic import NO_LANGUAGE, date, emoji, non_linguistic_text, number
 from train.text.subwords import as_pretrained, learn_subwords
 
 # Languages with enough translated sentences; of pairs that differ in a few words only (nb and nn, hr and sr and bs, id
@@ -67,7 +67,7 @@ class Excerpts(Dataset[dict[str, list[int]]]):
         chance = random.Random(f"{self.seed} {index}")
         label = chance.randrange(len(self.texts) + 1)
         if label == len(self.texts):
-            return {"input_ids": self.tokenizer(wordless(chance))["input_ids"], "labels": label}
+            return {"input_ids": self.tokenizer(non_linguistic_text(chance))["input_ids"], "labels": label}
         text = chance.choice(self.texts[label])
         while len(text.encode()) < self.length and chance.random() < 0.5:
             text += " " + chance.choice(self.texts[label])
@@ -199,7 +199,7 @@ class LanguageId(Experiment):
         unseen = [sentence.text for sentence in held_out]
         truth = [self.languages.index(sentence.language) for sentence in held_out]
         chance = random.Random("held out")
-        without_words = [wordless(chance) for _ in range(1000)]
+        without_words = [non_linguistic_text(chance) for _ in range(1000)]
         found = classify(model, tokenizer, unseen)
         metrics = self.scores(truth, found) | {
             "macro F1 of the first bytes": {

@@ -64,6 +64,6 @@ def emoji(chance: random.Random) -> str:
 FORMS = (number, number, date, clock, price, address, punctuation, emoji)
 
 
-def wordless(chance: random.Random) -> str:
+def non_linguistic_text(chance: random.Random) -> str:
     """One such text, or up to four in a row."""
     return " ".join(chance.choice(FORMS)(chance) for _ in range(chance.choice([1, 1, 1, 2, 3, 4])))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 matplotlib.use("Agg")
 # Beyond these a figure cannot be read; the table of predictions holds all.
-MOST_NUMBERS, MOST_CURVES, MOST_NAMES = 25, 12, 60
+MAX_NUMBERS, MAX_CURVES, MAX_NAMES = 25, 12, 60
 COLUMNS, ROWS = 6, 4
 
 Matrix = NDArray[np.float32]
@@ -31,10 +31,10 @@ def write_confusion(path: Path, labels: Indices, probabilities: Matrix, classes:
     shown = axes.imshow(parts, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(shown, label="part of the true class")
     axes.set(xlabel="predicted", ylabel="true", title=f"{len(labels)} images")
-    if len(classes) <= MOST_NAMES:
+    if len(classes) <= MAX_NAMES:
         axes.set_xticks(range(len(classes)), classes, rotation=90)
         axes.set_yticks(range(len(classes)), classes)
-    if len(classes) <= MOST_NUMBERS:
+    if len(classes) <= MAX_NUMBERS:
         for row, column in np.argwhere(counts):
             colour = "white" if parts[row, column] > 0.5 else "black"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
@@ -47,7 +47,7 @@ def write_precision_recall(path: Path, labels: Indices, probabilities: Matrix, c
     precision = {index: average_precision_score(labels == index, probabilities[:, index]) for index in present}
     figure = Figure((8, 5), layout="constrained")
     axes = figure.subplots()
-    for index in sorted(present, key=lambda i: precision[i])[:MOST_CURVES]:
+    for index in sorted(present, key=lambda i: precision[i])[:MAX_CURVES]:
         height, width, _ = precision_recall_curve(labels == index, probabilities[:, index])
         axes.step(width, height, where="post", label=f"{classes[index]}  AP {precision[index]:.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.data_problems import Findings
+from train.core.data_problems import DataProblems
 from train.core.splitting import hold_out
 from train.core.trainer import LOADERS
 from train.vision import coco
@@ -50,19 +50,19 @@ class CocoSettings(CocoSource):
     def split(self, masks: bool, seed: int) -> Split:
         """Read and check all files; the same seed gives the same split. ExperimentError as `on_problem` says."""
         train = self.read(self, masks)
-        findings = {self.annotations.name: train.findings}
+        problems = {self.annotations.name: train.problems}
         if self.validation:
             others = self.read(self.validation, masks, train.labels)
-            findings[self.validation.annotations.name] = others.findings
+            problems[self.validation.annotations.name] = others.problems
             training, validation = train.images, others.images
         else:
             training, validation = hold_out(train.images, self.validation_share, seed)
         test = validation
         if self.test:
             others = self.read(self.test, masks, train.labels)
-            findings[self.test.annotations.name] = others.findings
+            problems[self.test.annotations.name] = others.problems
             test = others.images
-        split = Split(train.labels, training, validation, test, findings)
+        split = Split(train.labels, training, validation, test, problems)
         split.check(self.on_problem == "fail")
         return split
 
@@ -78,17 +78,17 @@ def read_once(annotations: Path, images: Path, masks: bool, decode: bool, labels
 
 @dataclass(frozen=True)
 class Split:
-    """labels: the background, then the classes. findings: by the name of the annotation file."""
+    """labels: the background, then the classes. problems: by the name of the annotation file."""
 
     labels: list[str]
     training: list[AnnotatedImage]
     validation: list[AnnotatedImage]
     test: list[AnnotatedImage]
-    findings: dict[str, Findings]
+    problems: dict[str, DataProblems]
 
     def check(self, strict: bool) -> None:
         """Raises ExperimentError where nothing can be trained or measured; strict: for any problem at all."""
-        problems = "\n".join(f"{name}:\n{findings}" for name, findings in self.findings.items() if len(findings))
+        problems = "\n".join(f"{name}:\n{problems}" for name, problems in self.problems.items() if len(problems))
         if strict and problems:
             raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
         for part, images in (("training", self.training), ("validation", self.validation), ("test", self.test)):
@@ -102,7 +102,7 @@ class Split:
         return {
             "labels": self.labels,
             **{name: describe(images, self.labels) for name, images in parts.items()},
-            "problems": {name: findings.to_dict() for name, findings in self.findings.items()},
+            "problems": {name: problems.to_dict() for name, problems in self.problems.items()},
         }
 
     def __str__(self) -> str:
@@ -110,9 +110,9 @@ class Split:
             f"{len(self.training)} images for training, {len(self.validation)} for validation, "
             f"{len(self.test)} for the test; {len(self.labels) - 1} classes"
         ]
-        for name, findings in self.findings.items():
-            if len(findings):
-                lines.append(f"{name}: {len(findings)} problems, left out:\n{findings}")
+        for name, problems in self.problems.items():
+            if len(problems):
+                lines.append(f"{name}: {len(problems)} problems, left out:\n{problems}")
         return "\n".join(lines)
 
 

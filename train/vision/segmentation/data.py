@@ -17,7 +17,7 @@ from torchvision import tv_tensors
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.data_problems import Findings
+from train.core.data_problems import DataProblems
 from train.core.splitting import hold_out
 from train.core.trainer import LOADERS
 from train.vision.images import read_image
@@ -76,19 +76,19 @@ class LabelSettings(LabelSource):
     def split(self, seed: int) -> LabelSplit:
         """Read and check all sources; the same seed gives the same split. ExperimentError as `on_problem` says."""
         files = self.read(self, self.labels)
-        findings = {self.name: files.findings}
+        problems = {self.name: files.problems}
         if self.validation:
             others = self.read(self.validation, files.labels)
             training, validation = files.images, others.images
-            findings[self.validation.name] = others.findings
+            problems[self.validation.name] = others.problems
         else:
             training, validation = hold_out(files.images, self.validation_share, seed)
         test = validation
         if self.test:
             others = self.read(self.test, files.labels)
             test = others.images
-            findings[self.test.name] = others.findings
-        split = LabelSplit(files.labels, training, validation, test, findings)
+            problems[self.test.name] = others.problems
+        split = LabelSplit(files.labels, training, validation, test, problems)
         split.check(self.on_problem == "fail")
         return split
 
@@ -110,17 +110,17 @@ def read_once(
 
 @dataclass(frozen=True)
 class LabelSplit:
-    """labels: the background, then the classes. findings: by the name of the annotation file or folder."""
+    """labels: the background, then the classes. problems: by the name of the annotation file or folder."""
 
     labels: list[str]
     training: list[LabelledImage]
     validation: list[LabelledImage]
     test: list[LabelledImage]
-    findings: dict[str, Findings]
+    problems: dict[str, DataProblems]
 
     def check(self, strict: bool) -> None:
         """Raises ExperimentError where nothing can be trained or measured; strict: for any problem at all."""
-        problems = "\n".join(f"{name}:\n{findings}" for name, findings in self.findings.items() if len(findings))
+        problems = "\n".join(f"{name}:\n{problems}" for name, problems in self.problems.items() if len(problems))
         if strict and problems:
             raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
         for part, images, least in (("training", self.training, 2), ("validation", self.validation, 1)):
@@ -137,7 +137,7 @@ class LabelSplit:
             "training": len(self.training),
             "validation": len(self.validation),
             "test": len(self.test),
-            "problems": {name: findings.to_dict() for name, findings in self.findings.items()},
+            "problems": {name: problems.to_dict() for name, problems in self.problems.items()},
         }
 
     def __str__(self) -> str:
@@ -145,9 +145,9 @@ class LabelSplit:
             f"{len(self.training)} images for training, {len(self.validation)} for validation, "
             f"{len(self.test)} for the test; {len(self.labels)} classes with the background"
         ]
-        for name, findings in self.findings.items():
-            if len(findings):
-                lines.append(f"{name}: {len(findings)} problems, left out:\n{findings}")
+        for name, problems in self.problems.items():
+            if len(problems):
+                lines.append(f"{name}: {len(problems)} problems, left out:\n{problems}")
         return "\n".join(lines)
 
 

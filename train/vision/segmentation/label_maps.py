@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 
 from train.core.config import ExperimentError
-from train.core.data_problems import Findings
+from train.core.data_problems import DataProblems
 from train.core.trainer import LOADERS
 from train.vision import coco
 from train.vision.coco import AnnotatedImage
@@ -41,7 +41,7 @@ class LabelledImage:
 class LabelledFiles:
     labels: list[str]
     images: list[LabelledImage]
-    findings: Findings
+    problems: DataProblems
 
 
 def paint(image: AnnotatedImage) -> LabelMap:
@@ -70,7 +70,7 @@ def from_coco(annotations: Path, folder: Path, decode: bool, labels: list[str] |
     if len(file.labels) > IGNORE:
         raise ExperimentError(f"{annotations} has {len(file.labels) - 1} categories; a label map holds up to 254")
     images = [LabelledImage(image.path, image) for image in file.images]
-    return LabelledFiles([BACKGROUND, *file.labels[1:]], images, file.findings)
+    return LabelledFiles([BACKGROUND, *file.labels[1:]], images, file.problems)
 
 
 def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> LabelledFiles:
@@ -81,11 +81,11 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
     for folder in (images, maps):
         if not folder.is_dir():
             raise ExperimentError(f"{folder} is not a folder; wanted images in one and their label maps in another")
-    findings = Findings()
+    problems = DataProblems()
     paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
     pairs = [(path, (maps / path.relative_to(images)).with_suffix(".png")) for path in paths]
     for alone in sorted(set(maps.rglob("*.png")) - {map_path for _, map_path in pairs}):
-        findings.add("map: no image of its name", alone.name)
+        problems.add("map: no image of its name", alone.name)
     paired = []
     with ThreadPoolExecutor(LOADERS + 1) as pool:
         wrongs = pool.map(lambda pair: check(pair[0], pair[1], decode, len(labels)), pairs)
@@ -93,10 +93,10 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
             pairs, track(wrongs, maps.name, total=len(pairs), transient=True), strict=True
         ):
             if wrong:
-                findings.add(wrong, path.name)
+                problems.add(wrong, path.name)
             else:
                 paired.append(LabelledImage(path, map_path))
-    return LabelledFiles(labels, paired, findings)
+    return LabelledFiles(labels, paired, problems)
 
 
 def check(path: Path, map_path: Path, decode: bool, labels: int) -> str:

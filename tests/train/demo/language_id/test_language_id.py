@@ -18,7 +18,7 @@ from tests.handlers.worker import Worker
 from train.core.experiment import load
 from train.demo.language_id.experiment import excerpt, split, start
 from train.demo.language_id.message_catalogues import clean, read_catalogue, sentences
-from train.demo.language_id.non_linguistic import wordless
+from train.demo.language_id.non_linguistic import non_linguistic_text
 from train.text.subwords import as_pretrained, learn_subwords
 
 
@@ -72,7 +72,7 @@ def test_subwords_lose_nothing_but_case(tmp_path: Path) -> None:
 
 
 def test_texts_without_words_have_no_letter() -> None:
-    texts = [wordless(random.Random(seed)) for seed in range(2000)]
+    texts = [non_linguistic_text(random.Random(seed)) for seed in range(2000)]
     assert not [text for text in texts if any(character.isalpha() for character in text)]
     assert all(text.strip() for text in texts)
     assert len(set(texts)) > 1500

@@ -134,7 +134,7 @@ def test_bad_maps_are_named_and_counted(maps: dict[str, Path], tmp_path: Path) -
     Image.fromarray(values).save(labels / "alone.png")
     settings = {"images": images, "maps": labels, "labels": LABELS, "validation_share": 0.3}
     split = LabelSettings.model_validate(settings).split(0)
-    assert split.findings["maps"].counts == {
+    assert split.problems["maps"].counts == {
         "map: no image of its name": 1,
         "image: no map of its name": 1,
         "map: holds 77; there are 6 labels, from 0": 1,

@@ -1,4 +1,4 @@
-"""A small HTTP and gRPC peer that speaks TorchServe's wire contract, keys included, and remembers what it was sent.
+"""A small HTTP and gRPC server that speaks TorchServe's wire contract, keys included, and remembers what it was sent.
 
 The model's name says what it does: echo, error-CODE, slow, trickle, bare-413, plain-error, stream-ok, and so on.
 """
@@ -52,7 +52,7 @@ def described(name: str, version: str, customized: bool) -> str:
     return json.dumps([value, value | {"modelVersion": "1.0"}] if version == "all" else [value])
 
 
-class Peer:
+class FakeServer:
     def __init__(self, folder: Path) -> None:
         self.key_file = folder / "key_file.json"
         self.keys = {name: secrets.token_hex(4) for name in ("inference", "management", "API")}
@@ -90,32 +90,35 @@ class Peer:
         self.grpc.stop(None)
 
 
-def handler_for(peer: Peer) -> type[BaseHTTPRequestHandler]:
+def handler_for(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def setup(self) -> None:
             super().setup()
-            peer.connections += 1
+            fake.connections += 1
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Tests read what the peer remembers, not its log."""
+            """Tests read what the fake server remembers, not its log."""
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             bearer = self.headers.get("Authorization")
-            peer.requests.append(
+            fake.requests.append(
                 {"method": self.command, "path": parts.path, "query": query, "headers": self.headers, "body": body}
             )
             if "/token" in self.path:
-                if bearer != f"Bearer {peer.keys['API']}" or query.get("type") not in ("inference", "management"):
+                if bearer != f"Bearer {fake.keys['API']}" or query.get("type") not in (
+                    "inference",
+                    "management",
+                ):
                     return self.refuse()
-                peer.new_key(query["type"])
+                fake.new_key(query["type"])
                 return self.reply(200, b"\n")
             wanted = "inference" if parts.path.startswith("/predictions") else "management"
-            if bearer != f"Bearer {peer.keys[wanted]}":
+            if bearer != f"Bearer {fake.keys[wanted]}":
                 return self.refuse()
             return self.predict(parts.path, body) if wanted == "inference" else self.manage(parts.path, query)
 
@@ -180,7 +183,7 @@ def handler_for(peer: Peer) -> type[BaseHTTPRequestHandler]:
 
         def manage(self, path: str, query: dict[str, str]) -> None:
             if self.command == "GET" and path == "/models":
-                text = page(peer.models, int(query.get("limit", 100)), int(query.get("next_page_token", 0)))
+                text = page(fake.models, int(query.get("limit", 100)), int(query.get("next_page_token", 0)))
             elif self.command == "GET":
                 name, version = (*path.split("/")[2:], "")[:2]
                 text = described(name, version, query.get("customized") == "true")
@@ -191,9 +194,9 @@ def handler_for(peer: Peer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def authorise(peer: Peer, name: str, context: Any) -> None:
+def authorise(fake: FakeServer, name: str, context: Any) -> None:
     given = dict(context.invocation_metadata()).get("authorization")
-    if given != f"Bearer {peer.keys[name]}":
+    if given != f"Bearer {fake.keys[name]}":
         context.abort(grpc.StatusCode.PERMISSION_DENIED, REFUSED)
 
 
@@ -213,13 +216,13 @@ STATUS_OF = {
 
 
 class Inference(inference_pb2_grpc.InferenceAPIsServiceServicer):
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+    def __init__(self, fake: FakeServer) -> None:
+        self.fake = fake
 
     def Predictions(self, request: Any, context: Any) -> Any:  # noqa: N802
-        authorise(self.peer, "inference", context)
+        authorise(self.fake, "inference", context)
         entries = dict(request.input)
-        self.peer.requests.append({"model": request.model_name, "version": request.model_version, "input": entries})
+        self.fake.requests.append({"model": request.model_name, "version": request.model_version, "input": entries})
         if request.model_name == "slow":
             time.sleep(2)
         if request.model_name in STATUS_OF:
@@ -234,8 +237,8 @@ class Inference(inference_pb2_grpc.InferenceAPIsServiceServicer):
         return inference_pb2.PredictionResponse(prediction=body)
 
     def StreamPredictions(self, request: Any, context: Any) -> Any:  # noqa: N802
-        authorise(self.peer, "inference", context)
-        self.peer.requests.append({"model": request.model_name, "input": dict(request.input)})
+        authorise(self.fake, "inference", context)
+        self.fake.requests.append({"model": request.model_name, "input": dict(request.input)})
         for number in range(3):
             if request.model_name == "breaks" and number == 2:
                 context.abort(*STATUS_OF["died"])
@@ -243,16 +246,16 @@ class Inference(inference_pb2_grpc.InferenceAPIsServiceServicer):
 
 
 class Managing(management_pb2_grpc.ManagementAPIsServiceServicer):
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+    def __init__(self, fake: FakeServer) -> None:
+        self.fake = fake
 
     def answer(self, text: str, request: Any, context: Any) -> Any:
-        authorise(self.peer, "management", context)
-        self.peer.requests.append({"request": request})
+        authorise(self.fake, "management", context)
+        self.fake.requests.append({"request": request})
         return management_pb2.ManagementResponse(msg=text)
 
     def ListModels(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self.answer(page(self.peer.models, request.limit, request.next_page_token), request, context)
+        return self.answer(page(self.fake.models, request.limit, request.next_page_token), request, context)
 
     def DescribeModel(self, request: Any, context: Any) -> Any:  # noqa: N802
         text = described(request.model_name, request.model_version, request.customized)
