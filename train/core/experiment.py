@@ -27,7 +27,6 @@ SYSTEMS = {
     "audio-classification": "train.audio.classification.experiment:AudioClassification",
     "silero-vad": "train.export.silero_vad:SileroVAD",
     "text-classification": "train.text.experiment:TextClassification",
-    "language-id": "train.demo.language_id.experiment:LanguageId",
     "ppo": "train.rl.ppo:PPO",
     "dqn": "train.rl.dqn:DQN",
 }

@@ -11,13 +11,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from pydantic import Field
-
 from train.core.config import StrictModel
 
 DATA = Path(__file__).parents[2] / "data"
 # source → the configuration class that makes it, imported only when it is asked for.
 SOURCES = {
+    "language-id": "train.demo.language_id.source:LanguageId",
     "shapes": "train.demo.shapes.source:Shapes",
     "spoken-digits": "train.demo.spoken_digits.source:SpokenDigits",
 }
@@ -27,7 +26,6 @@ class GeneratedData(StrictModel):
     """A data set written to a folder of its own the first time it is needed; its configuration names the folder."""
 
     source: str
-    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
 
     def files(self, training: bool = True) -> dict[str, Any]:
         """The data set as the configuration of a user's own files has it.

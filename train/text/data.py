@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,20 +12,33 @@ from typing import Any
 from datasets import ClassLabel, Dataset, DatasetDict, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError
 from pydantic import Field
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from train.core.config import ExperimentError, StrictModel
 
-READERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+READERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 SHOWN = 5  # rows named for each thing that is wrong
+PROBLEM = "problem of the row"  # a column of our own, beside a table's
 
 
 @dataclass(frozen=True)
 class Example:
-    """labels: one, or any number for a multi-label model."""
+    """labels: one, or any number for a multi-label model. group: see `TextData.group_column`; "" without one."""
 
     text: str
     labels: tuple[str, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as it is in its file. labels: None where they are missing. problem: why it cannot be read."""
+
+    text: Any
+    labels: list[str] | None
+    group: str = ""
+    problem: str = ""
 
 
 @dataclass
@@ -34,7 +48,7 @@ class Part:
     examples: list[Example] = field(default_factory=list)
     left_out: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
-    def told(self, name: str) -> str:
+    def note(self, name: str) -> str:
         """A note about the rows that are left out."""
         number = sum(map(len, self.left_out.values()))
         reasons = [
@@ -47,7 +61,7 @@ class Part:
 @dataclass(frozen=True)
 class Texts:
     """labels: the classes, by their index. left_out: what was wrong with rows of any part → how many; notes: the same
-    for people, with the rows' numbers."""
+    for people, with the rows' numbers. group: what a group of the examples is called, where they have groups."""
 
     labels: list[str]
     train: list[Example]
@@ -55,6 +69,8 @@ class Texts:
     test: list[Example]
     left_out: dict[str, int]
     notes: list[str]
+    multi_label: bool
+    group: str | None
 
 
 class TextData(StrictModel):
@@ -63,6 +79,8 @@ class TextData(StrictModel):
     validation, test: further such files; what is missing is split off the training data by its share, each class in
     proportion, the same way for the same seed.
     label_separator: between the labels of one text, for a multi-label model; lists of labels need none.
+    group_column: what texts have in common, such as their author: those of one group stay in one split together, and
+        the scores are given for each group of the test as well.
     labels: the classes, in their order; by default all that are in the training data, sorted.
     """
 
@@ -71,6 +89,7 @@ class TextData(StrictModel):
     test: str | None = None
     text_column: str = "text"
     label_column: str = "label"
+    group_column: str | None = None
     multi_label: bool = False
     label_separator: str | None = Field(default=None, min_length=1)
     labels: tuple[str, ...] | None = None
@@ -81,7 +100,7 @@ class TextData(StrictModel):
         """All parts, without bad rows; ExperimentError for a file, column or part that is not there."""
         sources = self.sources()
         rows = {name: self.rows(name, source) for name, source in sources.items()}
-        known = list(self.labels or sorted({label for _, labels in rows["train"] for label in labels or ()}))
+        known = list(self.labels or sorted({label for row in rows["train"] for label in row.labels or ()}))
         if len(known) < 2:
             raise ExperimentError(f"data.{self.label_column}: wanted at least two classes; got {known}")
         parts = {name: self.check(found, set(known)) for name, found in rows.items()}
@@ -96,8 +115,17 @@ class TextData(StrictModel):
         for name, examples in {**found, "train": train}.items():
             if not examples:
                 raise ExperimentError(f"data: no usable row for {name}")
-        notes = [part.told(f"{name} data") for name, part in parts.items() if part.left_out]
-        return Texts(known, train, found["validation"], found["test"], dict(left_out), notes)
+        notes = [part.note(f"{name} data") for name, part in parts.items() if part.left_out]
+        return Texts(
+            labels=known,
+            train=train,
+            validation=found["validation"],
+            test=found["test"],
+            left_out=dict(left_out),
+            notes=notes,
+            multi_label=self.multi_label,
+            group=self.group_column,
+        )
 
     def sources(self) -> dict[str, Dataset]:
         loaded = load(self.train, "train")
@@ -111,9 +139,10 @@ class TextData(StrictModel):
                 chosen[name] = found if isinstance(found, Dataset) else found.get(name, next(iter(found.values())))
         return chosen
 
-    def rows(self, part: str, source: Dataset) -> list[tuple[Any, list[str] | None]]:
-        """Text and labels of every row, as they are there; None for a label that is missing."""
-        for column in (self.text_column, self.label_column):
+    def rows(self, part: str, source: Dataset) -> list[Row]:
+        """Every row as it is there."""
+        wanted = [self.text_column, self.label_column, *([self.group_column] if self.group_column else [])]
+        for column in wanted:
             if column not in source.column_names:
                 raise ExperimentError(
                     f"data: the {part} data has no column {column!r}; it has {', '.join(source.column_names)}"
@@ -122,7 +151,14 @@ class TextData(StrictModel):
         inner = getattr(feature, "feature", feature)  # of a column of lists
         names = inner.names if isinstance(inner, ClassLabel) else None
         labels = [self.labels_of(value, names) for value in source[self.label_column]]
-        return list(zip(source[self.text_column], labels, strict=True))
+        count = len(labels)
+        groups = (
+            ["" if value is None else str(value) for value in source[self.group_column]]
+            if self.group_column
+            else [""] * count
+        )
+        problems = source[PROBLEM] if PROBLEM in source.column_names else [""] * count
+        return [Row(*row) for row in zip(source[self.text_column], labels, groups, problems, strict=True)]
 
     def labels_of(self, value: Any, names: list[str] | None) -> list[str] | None:
         if isinstance(value, str) and self.label_separator:
@@ -135,20 +171,45 @@ class TextData(StrictModel):
             return None if any(index < 0 for index in values) else [names[index] for index in values]
         return [str(each).strip() for each in values]
 
-    def check(self, rows: Sequence[tuple[Any, list[str] | None]], known: set[str]) -> Part:
+    def check(self, rows: Sequence[Row], known: set[str]) -> Part:
         part = Part()
-        for number, (text, labels) in enumerate(rows, start=1):
-            if text is None or not str(text).strip():
+        for number, row in enumerate(rows, start=1):
+            if row.problem:
+                part.left_out[row.problem].append(number)
+            elif row.text is None or not str(row.text).strip():
                 part.left_out["without text"].append(number)
-            elif labels is None:
+            elif row.labels is None:
                 part.left_out["without label"].append(number)
-            elif unknown := [label for label in labels if label not in known]:
+            elif unknown := [label for label in row.labels if label not in known]:
                 part.left_out[f"with the unknown label {unknown[0]!r}"].append(number)
-            elif len(labels) != 1 and not self.multi_label:
+            elif len(row.labels) != 1 and not self.multi_label:
                 part.left_out["with more than one label, or none"].append(number)
             else:
-                part.examples.append(Example(str(text), tuple(labels)))
+                part.examples.append(Example(str(row.text), tuple(row.labels), row.group))
         return part
+
+
+def read_table(path: Path) -> Dataset:
+    """A CSV or TSV file, its first row the columns' names. Every cell is text as it is written: 0042 is not 42.
+
+    A row with more or fewer cells than there are columns says so in the column PROBLEM: a comma inside a text that is
+    not quoted would shift the cells, and the text would be cut without a word.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()], strict=True)
+        try:
+            header = next(reader, [])
+            rows = [row for row in reader if row]
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num}: {error}") from None
+    if doubled := [name for name, count in Counter(header).items() if count > 1]:
+        raise ValueError(f"the column {doubled[0]!r} is there twice")
+    wrong = [f"with {len(row)} cells under {len(header)} columns" if len(row) != len(header) else "" for row in rows]
+    columns = {
+        name: [None if wrong[number] else row[index] or None for number, row in enumerate(rows)]
+        for index, name in enumerate(header)
+    }
+    return Dataset.from_dict({**columns, PROBLEM: wrong})
 
 
 def load(source: str, part: str) -> Dataset | DatasetDict:
@@ -159,23 +220,31 @@ def load(source: str, part: str) -> Dataset | DatasetDict:
             return load_from_disk(source)
         if path.is_dir():
             return load_dataset(source)
-        reader = READERS.get(path.suffix.lower())
-        if reader is None:
-            raise ExperimentError(f"data.{part}: wanted one of {', '.join(READERS)}, or a folder; got {source!r}")
+        ending = path.suffix.lower()
+        if ending not in {*DELIMITERS, *READERS}:
+            wanted = ", ".join([*DELIMITERS, *READERS])
+            raise ExperimentError(f"data.{part}: wanted one of {wanted}, or a folder; got {source!r}")
         if not path.is_file():
             raise ExperimentError(f"data.{part}: no file {source!r}")
-        # An empty cell is missing; a text that says NA or null is a text.
-        options: dict[str, Any] = {"keep_default_na": False} if reader == "csv" else {}
-        if path.suffix.lower() == ".tsv":
-            options["sep"] = "\t"
-        return load_dataset(reader, data_files=source, split="train", **options)
+        return (
+            read_table(path)
+            if ending in DELIMITERS
+            else load_dataset(READERS[ending], data_files=source, split="train")
+        )
     except (DatasetGenerationError, FileNotFoundError, ValueError) as error:
         cause = error.__cause__ or error
         raise ExperimentError(f"data.{part}: {source} cannot be read: {str(cause).splitlines()[0]}") from None
 
 
 def split(examples: list[Example], share: float, seed: int, name: str) -> tuple[list[Example], list[Example]]:
-    """(the rows left, the rows taken), each class in proportion; classes too rare for that go by chance together."""
+    """(the rows left, the rows taken), each class in proportion; classes too rare for that go by chance together.
+
+    Where rows have groups, whole groups are taken, whatever their classes.
+    """
+    groups = [example.group or f"row {number}" for number, example in enumerate(examples)]
+    if len(set(groups)) > 1 and any(example.group for example in examples):
+        left, taken = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(examples, groups=groups))
+        return [examples[i] for i in left], [examples[i] for i in taken]
     counts = Counter(example.labels for example in examples)
     kinds = [example.labels if counts[example.labels] > 1 else () for example in examples]
     try:

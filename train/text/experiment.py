@@ -7,25 +7,30 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 import torch
 from datasets import Dataset
+from datasets.utils.logging import disable_progress_bar as disable_progress_bars
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, WrapValidator, model_validator
+from sklearn.metrics import confusion_matrix
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 from transformers.utils.logging import disable_progress_bar
 
 import handlers.networks.mean_pooling  # noqa: F401 - makes the head known to the Auto classes
 from train.core.artifact import Artifact
 from train.core.experiment import Staged
+from train.core.generated_data import GeneratedData, by_source
 from train.core.progress import progress
 from train.core.run import Run, RunError, is_first_process
 from train.core.stored_weights import round_weights
+from train.plots.confusion import plot_confusion
 from train.text.data import Example, TextData, Texts
-from train.text.metrics import by_class, decide, draw_confusion, reference, scores, write_table
+from train.text.metrics import by_class, by_group, decide, reference, scores, write_table
 from train.text.model import Head, Scratch, model_of, tokenizer_of
+from train.text.subwords import subword_dropout
 from train.text.trainer import TextTrainer, last_checkpoint
 
 BEST = "best"
@@ -36,6 +41,13 @@ def file_or_section(value: Any) -> Any:
     return {"train": value} if isinstance(value, str) else value
 
 
+# A user's own texts, or a data set of the project's by its name, such as {"source": "language-id"}.
+if TYPE_CHECKING:
+    TextSource = TextData | GeneratedData
+else:
+    TextSource = SerializeAsAny[Annotated[TextData, BeforeValidator(file_or_section), WrapValidator(by_source)]]
+
+
 class TextClassification(Staged):
     """data: a file or folder, or a section with its columns, parts and splits.
 
@@ -44,7 +56,7 @@ class TextClassification(Staged):
     max_length: tokens; longer texts are cut, here and when served.
     """
 
-    data: Annotated[TextData, BeforeValidator(file_or_section)]
+    data: TextSource
     model: str | Scratch = Scratch()
     revision: str = "main"
     head: Head = "auto"
@@ -53,14 +65,14 @@ class TextClassification(Staged):
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        if self.data.multi_label and self.trainer.label_smoothing:
+        if isinstance(self.data, TextData) and self.data.multi_label and self.trainer.label_smoothing:
             raise ValueError("trainer.label_smoothing: wanted 0 for a multi-label model")
         return self
 
     def fit(self, run: Run) -> None:
         started = time.monotonic()
         set_seed(self.seed)
-        texts = self.data.read(self.seed)
+        texts = self.files().read(self.seed)
         for note in texts.notes:
             print(note)
         last = last_checkpoint(run)
@@ -70,20 +82,15 @@ class TextClassification(Staged):
         else:
             tokenizer = AutoTokenizer.from_pretrained(last, local_files_only=True, trust_remote_code=False)
         model = model_of(
-            self.model, self.revision, self.head, tokenizer, texts.labels, self.data.multi_label, self.max_length
+            self.model, self.revision, self.head, tokenizer, texts.labels, texts.multi_label, self.max_length
         )
         print(
             f"{self.name}: {len(texts.train)} texts in {len(texts.labels)} classes, {len(texts.validation)} to validate"
         )
-        trainer = self.trainer.trainer(
-            run,
-            self.name,
-            self.seed,
-            model,
-            tokenizer,
-            self.tokenised(texts.train, texts.labels, tokenizer),
-            self.tokenised(texts.validation, texts.labels, tokenizer),
-        )
+        with subword_dropout(tokenizer, self.model.subword_dropout if isinstance(self.model, Scratch) else 0.0):
+            train = self.tokenised(texts.train, texts, tokenizer)
+        validation = self.tokenised(texts.validation, texts, tokenizer)
+        trainer = self.trainer.trainer(run, self.name, self.seed, model, tokenizer, train, validation)
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         if is_first_process():
             best: Any = trainer.accelerator.unwrap_model(trainer.model)  # the Trainer has loaded it
@@ -107,26 +114,37 @@ class TextClassification(Staged):
 
     def test(self, run: Run) -> None:
         run.recorded("fit")
-        texts = self.data.read(self.seed)
-        labels, several = texts.labels, self.data.multi_label
-        logits, truth = self.predictions(run, texts.test, labels)
-        found = decide(logits, several)
-        classes = by_class(truth, found, labels)
-        write_table(run.plots / "by-class.csv", classes)
-        if not several:
-            draw_confusion(run.plots / "confusion.png", truth, found, labels)
-        metrics = {name: round(value, 4) for name, value in scores(truth, found).items()}
-        print(f"{self.name}: {metrics} on {len(texts.test)} held-out texts")
-        usual, _ = self.predictions(run, texts.validation, labels)
+        texts = self.files().read(self.seed)
+        best = best_of(run)
+        truth, found = self.decisions(best, texts)
+        metrics = measure(truth, found, texts)
+        write_table(run.plots / "by-class.csv", metrics["by class"])
+        if not texts.multi_label:
+            confusion = confusion_matrix(truth, found, labels=range(len(texts.labels)))
+            title = f"{self.name}: accuracy {metrics['accuracy']}"
+            plot_confusion(confusion, texts.labels, title, run.plots / "confusion.png")
+        shown = {name: value for name, value in metrics.items() if name != "by class"}
+        print(f"{self.name}: {shown} on {len(texts.test)} held-out texts")
+        usual, _ = self.predictions(best, texts.validation, texts)
         run.record(
             "test",
             {
-                "metrics": {**metrics, "texts": len(texts.test), "by class": classes},
-                "reference": reference(usual, labels, several),
-                "labels": labels,
+                "metrics": metrics,
+                "reference": reference(usual, texts.labels, texts.multi_label),
+                "labels": texts.labels,
                 "sample": sample_of(texts),
             },
         )
+
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        texts = self.files(training=False).read(self.seed)
+        return measure(*self.decisions(folder / "weights", texts), texts)
+
+    def files(self, training: bool = True) -> TextData:
+        """The data set on disk. training: False where only the test needs to be there."""
+        if isinstance(self.data, GeneratedData):
+            return TextData.model_validate(self.data.files(training))
+        return self.data
 
     def export(self, run: Run, folder: Path) -> None:
         tested, fitted = run.recorded("test"), run.recorded("fit")
@@ -153,33 +171,48 @@ class TextClassification(Staged):
         load_classifier(best).half().save_pretrained(folder)
         return folder
 
-    def tokenised(self, examples: Sequence[Example], labels: Sequence[str], tokenizer: Any) -> Dataset:
-        """input_ids, cut but not padded; length, in tokens; labels, an index or a 0 or 1 for each class."""
-        index = {label: number for number, label in enumerate(labels)}
+    def tokenised(self, examples: Sequence[Example], texts: Texts, tokenizer: Any) -> Dataset:
+        """input_ids, cut but not padded; length, in tokens; labels, an index or a 0 or 1 for each class of `texts`."""
+        index = {label: number for number, label in enumerate(texts.labels)}
 
         def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
             encoded = tokenizer(batch["text"], truncation=True, max_length=self.max_length, return_attention_mask=False)
             return {"input_ids": encoded["input_ids"], "length": [len(ids) for ids in encoded["input_ids"]]}
 
         def target(example: Example) -> Any:
-            if not self.data.multi_label:
+            if not texts.multi_label:
                 return index[example.labels[0]]
-            return [float(label in example.labels) for label in labels]
+            return [float(label in example.labels) for label in texts.labels]
 
+        disable_progress_bars()
         columns = {"text": [e.text for e in examples], "labels": [target(e) for e in examples]}
         return Dataset.from_dict(columns).map(encode, batched=True, remove_columns=["text"], keep_in_memory=True)
 
     def predictions(
-        self, run: Run, examples: Sequence[Example], labels: Sequence[str]
+        self, folder: Path, examples: Sequence[Example], texts: Texts
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The best checkpoint's logits (N, classes), and the truth, in the examples' order."""
-        folder = best_of(run)
+        """The logits (N, classes) of the classifier in `folder`, and the truth, in the examples' order."""
         disable_progress_bar()
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = load_classifier(folder)
         round_weights(model, self.stored_weights)
-        rows = self.tokenised(examples, labels, tokenizer)
+        rows = self.tokenised(examples, texts, tokenizer)
         return predict(model, tokenizer, rows, 2 * self.trainer.batch_size), np.asarray(rows["labels"], dtype=np.int64)
+
+    def decisions(self, folder: Path, texts: Texts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The true and the predicted classes of the test, as `decide` gives them."""
+        logits, truth = self.predictions(folder, texts.test, texts)
+        return truth, decide(logits, texts.multi_label)
+
+
+def measure(truth: NDArray[np.int64], found: NDArray[np.int64], texts: Texts) -> dict[str, Any]:
+    """The scores on the test, of each class, and of each group where there are groups."""
+    metrics: dict[str, Any] = {name: round(value, 4) for name, value in scores(truth, found).items()}
+    metrics |= {"texts": len(texts.test), "by class": by_class(truth, found, texts.labels)}
+    if texts.group is not None:
+        groups = [example.group for example in texts.test]
+        metrics[f"by {texts.group}"] = by_group(truth, found, groups, texts.multi_label)
+    return metrics
 
 
 @torch.inference_mode()
@@ -204,8 +237,9 @@ def predict(model: Any, tokenizer: Any, rows: Dataset, batch_size: int) -> NDArr
 
 
 def load_classifier(folder: Path) -> Any:
+    """In float32, whatever type the weights are stored in."""
     return AutoModelForSequenceClassification.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
     )
 
 

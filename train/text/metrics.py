@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.metrics import (
-    ConfusionMatrixDisplay,
     accuracy_score,
     classification_report,
     f1_score,
@@ -20,7 +18,6 @@ from sklearn.metrics import (
 )
 
 COLUMNS = ("precision", "recall", "f1-score", "support")
-READABLE = 25  # classes whose numbers fit into a confusion matrix
 
 
 def probabilities(logits: NDArray[Any], multi_label: bool) -> NDArray[np.float64]:
@@ -48,6 +45,25 @@ def scores(truth: NDArray[Any], found: NDArray[Any]) -> dict[str, float]:
     }
 
 
+def by_group(
+    truth: NDArray[Any], found: NDArray[Any], groups: Sequence[str], multi_label: bool
+) -> dict[str, dict[str, float]]:
+    """Of each group's texts their number, the accuracy, and the mean f1 of the classes that are in the group."""
+    members = np.asarray(groups)
+    measured = {}
+    for group in sorted(set(groups)):
+        of_group = members == group
+        true, predicted = truth[of_group], found[of_group]
+        there = np.flatnonzero(true.any(axis=0)) if multi_label else np.unique(true)
+        f1 = f1_score(true, predicted, labels=there, average="macro", zero_division=0) if len(there) else 0.0
+        measured[group] = {
+            "texts": len(true),
+            "accuracy": round(float(accuracy_score(true, predicted)), 4),
+            "macro_f1": round(float(f1), 4),
+        }
+    return measured
+
+
 def by_class(truth: NDArray[Any], found: NDArray[Any], labels: Sequence[str]) -> dict[str, dict[str, float]]:
     report = classification_report(
         truth, found, labels=range(len(labels)), target_names=list(labels), output_dict=True, zero_division=0
@@ -72,26 +88,4 @@ def write_table(path: Path, classes: dict[str, dict[str, float]]) -> Path:
         writer = csv.writer(file)
         writer.writerow(["label", *COLUMNS])
         writer.writerows([label, *row.values()] for label, row in classes.items())
-    return path
-
-
-def draw_confusion(path: Path, truth: NDArray[Any], found: NDArray[Any], labels: Sequence[str]) -> Path:
-    """Rows are what the texts are, each adding up to 1; columns what they are taken for."""
-    size = min(5 + 0.4 * len(labels), 24)
-    figure, axes = plt.subplots(figsize=(size, size))
-    ConfusionMatrixDisplay.from_predictions(
-        truth,
-        found,
-        labels=range(len(labels)),
-        display_labels=list(labels),
-        normalize="true",
-        include_values=len(labels) <= READABLE,
-        values_format=".2f",
-        xticks_rotation="vertical",
-        cmap="Blues",
-        ax=axes,
-    )
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
     return path

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -10,13 +12,9 @@ from transformers import PreTrainedTokenizerFast
 PADDING = "[PAD]"
 
 
-def learn_subwords(texts: Iterable[str], vocabulary: int, dropout: float = 0.0) -> Tokenizer:
-    """The `vocabulary` most useful subwords of `texts`; letter case is dropped, nothing else is lost.
-
-    dropout: the share of merges left out at random each time a text is split, which shows a model rarer splits of the
-    same words (BPE-dropout, Provilkov et al. 2020). Set `.model.dropout = None` when training is over.
-    """
-    tokenizer = Tokenizer(models.BPE(dropout=dropout or None))
+def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """The `vocabulary` most useful subwords of `texts`; letter case is dropped, nothing else is lost."""
+    tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -34,3 +32,18 @@ def learn_subwords(texts: Iterable[str], vocabulary: int, dropout: float = 0.0) 
 def as_pretrained(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
     """The tokenizer as transformers loads and saves it; max_length in tokens."""
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PADDING, model_max_length=max_length)
+
+
+@contextmanager
+def subword_dropout(tokenizer: Any, share: float) -> Iterator[None]:
+    """While it lasts, the share of merges is left out at random each time a text is split, which shows a model rarer
+    splits of the same words (BPE-dropout, Provilkov et al. 2020)."""
+    if not share:
+        yield
+        return
+    model = tokenizer.backend_tokenizer.model
+    model.dropout = share
+    try:
+        yield
+    finally:
+        model.dropout = None

@@ -76,6 +76,36 @@ def test_a_text_that_says_na_is_a_text(tmp_path: Path) -> None:
     assert {"NA", "null"} <= {example.text for example in all_of(read(path))}
 
 
+def test_cells_are_text_as_they_are_written(tmp_path: Path) -> None:
+    """Codes and numbers as labels: pandas would make 42 of 0042, one label of 01 and 1, and 100000.0 of 1E5."""
+    labels = ["0042", "42", "1E5", "1.0", "01", "1", "True", "NA", "nan", "2024-01-01"]
+    path = tmp_path / "codes.csv"
+    path.write_text("\ufefftext,label\r\n" + "".join(f'"a, b {n}",{label}\r\n' for n in range(9) for label in labels))
+    texts = read(path)
+    assert texts.labels == sorted(labels)
+    assert {example.text for example in all_of(texts)} == {f"a, b {n}" for n in range(9)}
+
+
+def test_a_comma_that_is_not_quoted_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [f"good {number},{'ab'[number % 2]}" for number in range(40)]
+    path.write_text("\n".join(["text,label", *rows[:3], "Well, it works,a", "no label", *rows[3:]]) + "\n")
+    texts = read(path)
+    assert texts.left_out == {"with 3 cells under 2 columns": 1, "with 1 cells under 2 columns": 1}
+    assert "with 3 cells under 2 columns (row 4)" in texts.notes[0]
+    assert {example.text for example in all_of(texts)} == {f"good {number}" for number in range(40)}
+
+
+def test_groups_stay_together(tmp_path: Path) -> None:
+    rows = [{"text": f"text {i}", "label": "ab"[i % 2], "author": f"author {i // 4}"} for i in range(80)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    texts = read(path, group_column="author", test_share=0.2)
+    parts = [{example.group for example in part} for part in (texts.train, texts.validation, texts.test)]
+    assert sum(map(len, parts)) == 20 == len(set.union(*parts))
+    assert len(parts[2]) == 4
+
+
 def test_a_file_of_its_own_for_each_part(tmp_path: Path) -> None:
     for name, rows in (
         ("train", ROWS[:40]),
@@ -133,11 +163,26 @@ def test_what_cannot_be_read(tmp_path: Path, options: dict[str, Any], message: s
         TextData.model_validate({"train": train, **options}).read(0)
 
 
-def test_a_ragged_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('text,label\n"never closed,b\na,b\n', r"rows\.csv cannot be read: line 3"),
+        ("text,label,text\na,b,c\n", r"the column 'text' is there twice"),
+        ("", r"no column 'text'"),
+        ("text,label\na,b\0c\n", r"at least two classes"),
+    ],
+)
+def test_a_table_that_is_none(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text("text,label\na,b\na,b,c,d\n")
-    with pytest.raises(ExperimentError, match=r"rows\.csv cannot be read"):
+    path.write_text(text)
+    with pytest.raises(ExperimentError, match=message):
         read(path)
+
+
+def test_a_table_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes("text,label\nschön,b\n".encode("latin-1"))
+    with pytest.raises(ExperimentError, match=r"rows\.csv cannot be read: .*utf-8"):
+        read(tmp_path / "rows.csv")
 
 
 def test_a_class_with_one_text_does_not_stop_a_split() -> None:

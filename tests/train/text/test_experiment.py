@@ -261,9 +261,9 @@ def test_batches_are_padded_to_their_longest_and_hold_like_lengths(
     def padding(grouping: str) -> tuple[int, set[int]]:
         experiment = own(f"trainer.length_grouping={grouping}")
         run = Run.create(tmp_path / grouping, experiment, "r")
-        texts = experiment.data.read(0)
+        texts = experiment.files().read(0)
         tokenizer = tokenizer_of(experiment.model, "main", (e.text for e in texts.train), 32)
-        rows = experiment.tokenised(texts.train, texts.labels, tokenizer)
+        rows = experiment.tokenised(texts.train, texts, tokenizer)
         model = model_of(experiment.model, "main", "auto", tokenizer, texts.labels, False, 32)
         trainer = experiment.trainer.trainer(run, "own", 0, model, tokenizer, rows, rows)
         batches = list(trainer.get_train_dataloader())

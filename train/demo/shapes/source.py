@@ -19,6 +19,7 @@ class Shapes(GeneratedData):
     validation: int = Field(default=40, ge=1, description="images that choose the best checkpoint")
     test: int = Field(default=120, ge=1, description="images that are measured on")
     seed: int = 0
+    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
 
     def files(self, training: bool = True) -> dict[str, Any]:
         test = self.coco("test")

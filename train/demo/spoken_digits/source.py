@@ -27,6 +27,7 @@ class SpokenDigits(GeneratedData):
     takes: int = Field(default=4, ge=1)
     held_out_takes: int = Field(default=3, ge=1, description="by each voice of the test")
     seed: int = 0
+    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
 
     def files(self, training: bool = True) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import seed_everything
 from PIL import Image
 from pydantic import Field
+from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
@@ -25,6 +26,7 @@ from train.core.run import Run, is_first_process
 from train.core.stored_weights import as_stored, round_weights
 from train.core.trainer import TrainerSettings
 from train.plots.augmentations import write_grid
+from train.plots.confusion import plot_confusion
 from train.plots.prediction_table import write_predictions
 from train.vision.augmentation import Augmentation
 from train.vision.classification.data import DataSettings, ImageData
@@ -32,7 +34,7 @@ from train.vision.classification.evaluation import Evaluation, evaluate
 from train.vision.classification.mixing import Mixing
 from train.vision.classification.models import Frozen, find_weights, load_published
 from train.vision.classification.module import ImageClassifier, Learning
-from train.vision.classification.plots import write_confusion, write_examples, write_precision_recall
+from train.vision.classification.plots import write_examples, write_precision_recall
 from train.vision.images import Unreadable, read_image
 
 # The side of what is kept of an image's shorter one, as ImageNet's models are evaluated: 224 of 256.
@@ -113,7 +115,8 @@ class ImageClassification(Staged):
         for number, (task, classes) in enumerate(found.tasks.items()):
             labels, probabilities = found.labels[:, number], found.probabilities[task]
             prefix = f"{file_name(task)}-" if len(found.tasks) > 1 else ""
-            write_confusion(run.plots / f"{prefix}confusion.png", labels, probabilities, classes)
+            confusion = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(classes)))
+            plot_confusion(confusion, classes, f"{len(labels)} images", run.plots / f"{prefix}confusion.png")
             write_precision_recall(run.plots / f"{prefix}precision-recall.png", labels, probabilities, classes)
             write_predictions(run.plots / f"{prefix}predictions.csv", files, labels, probabilities, classes)
             write_examples(

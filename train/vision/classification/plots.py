@@ -1,4 +1,4 @@
-"""Plots of a classifier's results: confusion matrix, precision–recall curves, images, a table."""
+"""Plots of a classifier's results: precision–recall curves, images, a table."""
 
 from __future__ import annotations
 
@@ -9,36 +9,16 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve
 from torch import Tensor
 
 matplotlib.use("Agg")
-# Beyond these a figure cannot be read; the table of predictions holds all.
-MAX_NUMBERS, MAX_CURVES, MAX_NAMES = 25, 12, 60
+# More cannot be told apart; the table of predictions holds all.
+MAX_CURVES = 12
 COLUMNS, ROWS = 6, 4
 
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
-
-
-def write_confusion(path: Path, labels: Indices, probabilities: Matrix, classes: Sequence[str]) -> None:
-    """Rows are true, columns predicted; colours are parts of the row, numbers are images."""
-    counts = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(classes)))
-    parts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = min(20.0, max(4.0, 0.4 * len(classes) + 2))
-    figure = Figure((side + 1, side), layout="constrained")
-    axes = figure.subplots()
-    shown = axes.imshow(parts, vmin=0, vmax=1, cmap="Blues")
-    figure.colorbar(shown, label="part of the true class")
-    axes.set(xlabel="predicted", ylabel="true", title=f"{len(labels)} images")
-    if len(classes) <= MAX_NAMES:
-        axes.set_xticks(range(len(classes)), classes, rotation=90)
-        axes.set_yticks(range(len(classes)), classes)
-    if len(classes) <= MAX_NUMBERS:
-        for row, column in np.argwhere(counts):
-            colour = "white" if parts[row, column] > 0.5 else "black"
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
-    figure.savefig(path, dpi=110)
 
 
 def write_precision_recall(path: Path, labels: Indices, probabilities: Matrix, classes: Sequence[str]) -> None:

@@ -1,8 +1,11 @@
 """Sentences from message catalogues, subwords, and a classifier on them."""
 
+import csv
 import gettext
 import json
 import random
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,15 @@ from archiver.package import resolve
 from archiver.spec import SPECS
 from deploy.configuration import PROJECT
 from tests.handlers.worker import Worker
+from train.core import generated_data
 from train.core.experiment import load
-from train.demo.language_id.experiment import excerpt, split, start
+from train.core.run import Run
+from train.demo.language_id.excerpts import beginning, cut, excerpts
 from train.demo.language_id.message_catalogues import clean, read_catalogue, sentences
-from train.demo.language_id.non_linguistic import non_linguistic_text
-from train.text.subwords import as_pretrained, learn_subwords
+from train.demo.language_id.non_linguistic import NO_LANGUAGE, non_linguistic_text
+from train.demo.language_id.source import LanguageId, split
+from train.text.experiment import TextClassification
+from train.text.subwords import as_pretrained, learn_subwords, subword_dropout
 
 
 def test_a_catalogue_is_read_as_gettext_reads_it() -> None:
@@ -44,7 +51,7 @@ def test_only_words_are_left() -> None:
 
 
 def test_no_message_is_in_both_parts() -> None:
-    training, held_out = split(sentences(("de", "fr", "en"), 16))
+    training, held_out = split(sentences(("de", "fr", "en"), 16), 0.15)
     assert not {s.message for s in training} & {s.message for s in held_out}
     assert not {s.text.casefold() for s in training} & {s.text.casefold() for s in held_out}
     assert len(held_out) > 100
@@ -53,16 +60,41 @@ def test_no_message_is_in_both_parts() -> None:
 def test_an_excerpt_starts_at_a_word_and_fits() -> None:
     text = "Où se trouve la gare, s'il vous plaît ?"
     for seed in range(50):
-        piece = excerpt(text, 16, random.Random(seed))
+        piece = cut(text, 16, random.Random(seed))
         assert len(piece.encode()) <= 16
         assert piece in text
-    assert excerpt("short", 16, random.Random(0)) == "short"
+    assert cut("short", 16, random.Random(0)) == "short"
+
+
+def test_excerpts_are_the_same_again_and_every_language_is_as_frequent() -> None:
+    texts = {"de": ["Wo ist der Bahnhof?"], "en": [f"Sentence number {number}" for number in range(90)]}
+    drawn = list(excerpts(texts, 600, 32, seed=0))
+    assert drawn == list(excerpts(texts, 600, 32, seed=0)) != list(excerpts(texts, 600, 32, seed=1))
+    counts = Counter(label for _, label in drawn)
+    assert counts.keys() == {"de", "en", NO_LANGUAGE}
+    assert min(counts.values()) > 150
+    assert all(text.strip() for text, _ in drawn)
+
+
+def test_the_parts_of_the_data_set(tmp_path: Path) -> None:
+    data = LanguageId(languages=("de", "en"), excerpts=50)
+    data.write(tmp_path, "all")
+    texts = {part: list(csv.DictReader((tmp_path / f"{part}.csv").open())) for part in ("train", "validation", "test")}
+    assert len(texts["train"]) == 50
+    parts = Counter(row["part"] for row in texts["test"])
+    assert parts["sentences"] == parts["first 8 bytes"] == parts["first 32 bytes"]
+    assert parts["without words"] == 1000
+    assert not {row["text"] for row in texts["validation"]} & {row["text"] for row in texts["test"]}
 
 
 def test_subwords_lose_nothing_but_case(tmp_path: Path) -> None:
-    subwords = learn_subwords(["Der Zug fährt um acht.", "电车八点开"] * 20, 400, dropout=0.2)
-    subwords.model.dropout = None
-    tokenizer = as_pretrained(subwords, 32)
+    tokenizer = as_pretrained(learn_subwords(["Der Zug fährt um acht.", "电车八点开"] * 20, 400), 32)
+    usual = tokenizer("Der Zug fährt um acht.")["input_ids"]
+    with subword_dropout(tokenizer, 0.5):
+        others = [tokenizer("Der Zug fährt um acht.")["input_ids"] for _ in range(20)]
+    assert any(len(ids) > len(usual) for ids in others)
+    assert {tokenizer.decode(ids) for ids in others} == {tokenizer.decode(usual)}
+    assert tokenizer("Der Zug fährt um acht.")["input_ids"] == usual
     tokenizer.save_pretrained(tmp_path)
     again = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     for text in ("Der Zug", "Où 🚉 ?", "电车"):
@@ -79,17 +111,31 @@ def test_texts_without_words_have_no_letter() -> None:
 
 
 def test_a_text_begins_with_whole_characters() -> None:
-    assert start("Où est la gare ?", 2) == "O"
-    assert start("Où est la gare ?", 8) == "Où est "
-    assert start("电车", 2) == "电"
+    assert beginning("Où est la gare ?", 2) == "O"
+    assert beginning("Où est la gare ?", 8) == "Où est "
+    assert beginning("电车", 2) == "电"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module: pytest.MonkeyPatch) -> Path:
     """Three languages, in seconds; the folder that holds the artifact."""
     folder = tmp_path_factory.mktemp("trained")
-    experiment = load("language-id", ["languages=[de, en, ru]", "steps=80", "vocabulary=1500"])
-    experiment.run(folder / "language-id")
+    monkeypatch_module.setattr(generated_data, "DATA", folder / "data")
+    few = ["data.languages=[de, en, ru]", "data.excerpts=5000", "model.vocabulary=1500"]
+    experiment = load("language-id", few)
+    assert isinstance(experiment, TextClassification)
+    run = Run.create(folder / "runs", experiment)
+    experiment.fit(run)
+    experiment.test(run)
+    experiment.export(run, folder / "language-id")
+    # The artifact alone is measured as the run was.
+    assert experiment.evaluate(folder / "language-id") == run.recorded("test")["metrics"]
     return folder
 
 
@@ -98,11 +144,11 @@ def test_three_languages_are_told_apart_in_seconds(trained: Path) -> None:
     description = json.loads((trained / "language-id" / "artifact.json").read_text())
     assert description["labels"] == ["de", "en", "ru", "zxx"]
     metrics = description["metrics"]
-    assert metrics["macro F1"] > 0.8
-    assert set(metrics["by language"]) == {"de", "en", "ru"}
-    assert set(metrics["by language"]["de"]) == {"precision", "recall", "f1-score"}
-    assert list(metrics["macro F1 of the first bytes"]) == ["8", "16", "32"]
-    assert metrics["recall of texts without words"] > 0.8
+    assert set(metrics["by class"]) == {"de", "en", "ru", "zxx"}
+    parts = metrics["by part"]
+    assert parts["sentences"]["macro_f1"] > 0.8
+    assert parts["sentences"]["macro_f1"] > parts["first 8 bytes"]["macro_f1"]
+    assert parts["without words"]["accuracy"] > 0.8
 
 
 @pytest.mark.slow
