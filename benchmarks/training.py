@@ -111,7 +111,8 @@ def main(
             {
                 "name": "cost",
                 "system": "image-classification",
-                "data": {"folder": str(root), "batch_size": batch_size, "workers": workers, "check": False},
+                "data": {"folder": str(root), "workers": workers, "check": False},
+                "batch_size": batch_size,
                 "model": model,
                 "weights": None,
                 "image_size": image_size,
@@ -123,7 +124,7 @@ def main(
         for _ in range(rounds):
             module = ImageClassifier(model, listed.tasks, transform.to_dict())
             augment = Augmentation().pipeline(experiment.square)
-            data = ImageData(listed, experiment.data, transform, augment, seed=0)
+            data = ImageData(listed, experiment.data, transform, augment, batch_size, seed=0)
             stopwatch = Stopwatch()
             trainer = quiet_trainer(
                 accelerator="auto",

@@ -20,7 +20,7 @@ class StrictModel(BaseModel):
     """Part of a configuration: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    # Names of version 0.1 → today's; they go with the next release.
+    # Names of version 0.1 → today's; they go with the next release. "section.name" is one that was in a section.
     RENAMED: ClassVar[dict[str, str]] = {}
 
     @model_validator(mode="before")
@@ -28,10 +28,14 @@ class StrictModel(BaseModel):
     def accept_old_names(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        for old in cls.RENAMED.keys() & values.keys():
-            new = cls.RENAMED[old]
+        for old, new in cls.RENAMED.items():
+            section, _, name = old.rpartition(".")
+            holder = values.get(section) if section else values
+            if not isinstance(holder, dict) or name not in holder:
+                continue
             warn(f"{old} is now {new}", FutureWarning, stacklevel=2)
             if new in values:
                 raise ValueError(f"{old} is the old name of {new}; give one of them")
-            values = {new if key == old else key: value for key, value in values.items()}
+            rest = {key: value for key, value in holder.items() if key != name}
+            values = {**(values | {section: rest} if section else rest), new: holder[name]}
         return values

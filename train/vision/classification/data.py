@@ -44,7 +44,6 @@ class DataSettings(StrictModel):
         default=0.15, ge=0, lt=1, description="the same for the test; 0: the test is on the validation's"
     )
     check: bool = Field(default=True, description="every file, before the first epoch")
-    batch_size: int = Field(default=32, ge=1, description="images for each step, over all processes together")
     workers: int | None = Field(default=None, ge=0, description="that load images, a process; by default by the cores")
 
     def reader(self) -> Read:
@@ -212,7 +211,7 @@ class EvaluationBatches(Sampler[list[int]]):
 
 
 class ImageData(LightningDataModule):
-    """transform: of evaluation, and of serving. augmentation: of training, in its place."""
+    """transform: of evaluation, and of serving. augmentation: of training, in its place. batch_size: per process."""
 
     shares_itself = True  # among processes: Lightning need not, and pads
 
@@ -222,6 +221,7 @@ class ImageData(LightningDataModule):
         settings: DataSettings,
         transform: ImageTransform,
         augmentation: Callable[[Tensor], Tensor],
+        batch_size: int,
         seed: int,
     ) -> None:
         super().__init__()
@@ -229,6 +229,7 @@ class ImageData(LightningDataModule):
         self.settings = settings
         self.transform = transform
         self.augmentation = augmentation
+        self.batch_size = batch_size
         self.seed = seed
 
     @property
@@ -251,18 +252,12 @@ class ImageData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         images = self.images("train")
         rank, processes = self.share
-        size, rest = divmod(self.settings.batch_size, processes)
-        if rest or not size:
-            raise ExperimentError(
-                f"data.batch_size: {self.settings.batch_size} cannot be shared by {processes} processes"
-            )
         # A last, smaller batch would pull as hard as a whole one; one of a single image breaks batch-norm.
-        drop = len(images) >= self.settings.batch_size
-        # The same order for any number of processes: each takes its share of the same batches.
+        drop = len(images) >= self.batch_size * processes
         sampler: DistributedSampler[Item] = DistributedSampler(
             images, processes, rank, shuffle=True, seed=self.seed, drop_last=drop
         )
-        return DataLoader(images, size, sampler=sampler, drop_last=drop, **self.loading(processes))
+        return DataLoader(images, self.batch_size, sampler=sampler, drop_last=drop, **self.loading(processes))
 
     def evaluation(self, split: str) -> DataLoader[Any]:
         """Every image of `split` once, in the order of the list."""
@@ -270,7 +265,7 @@ class ImageData(LightningDataModule):
         rank, processes = self.share
         if len(images) < processes:
             raise ExperimentError(f"data: {len(images)} images for {split} cannot be shared by {processes} processes")
-        batches = EvaluationBatches(len(images), self.settings.batch_size, rank, processes)
+        batches = EvaluationBatches(len(images), self.batch_size * processes, rank, processes)
         return DataLoader(images, batch_sampler=batches, **self.loading(processes))
 
     def val_dataloader(self) -> DataLoader[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -51,7 +51,10 @@ class ImageClassification(Staged):
     class_weights: "balanced" counts an image the more, the rarer its class is in training.
     task_weights: of a task's loss in the sum of all; 1 by default.
     arguments: of the model's builder, such as {dropout: 0.3}.
+    batch_size: images a device learns from at once.
     """
+
+    RENAMED: ClassVar[dict[str, str]] = {"data.batch_size": "batch_size"}
 
     data: DataSettings
     model: str = "mobilenet_v3_large"
@@ -66,6 +69,7 @@ class ImageClassification(Staged):
     task_weights: dict[str, float] = Field(default_factory=dict)
     monitor: Literal["val/accuracy", "val/f1", "val/loss"] = "val/accuracy"
     trainer: TrainerSettings = TrainerSettings()
+    batch_size: int = Field(default=32, ge=1)
     format: Literal["safetensors", "torch-export"] = "safetensors"
 
     def fit(self, run: Run) -> None:
@@ -92,7 +96,9 @@ class ImageClassification(Staged):
         )
         if weights is not None and run.last is None:
             load_published(module.network, weights)
-        data = ImageData(listed, self.data, transform, self.augmentation.pipeline(self.square), self.seed)
+        data = ImageData(
+            listed, self.data, transform, self.augmentation.pipeline(self.square), self.batch_size, self.seed
+        )
         fitted = self.trainer.fit(run, module, data, self.monitor, "min" if self.monitor == "val/loss" else "max")
         run.record("fit", {**fitted, "seconds": round(time.monotonic() - started, 1)})
 
@@ -195,7 +201,9 @@ class ImageClassification(Staged):
         module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True)
         round_weights(module.network, self.stored_weights)
         listed, _ = self.data.prepare(run, self.seed, module.transform)
-        return module, ImageData(listed, self.data, module.transform, module.transform.geometry, self.seed)
+        return module, ImageData(
+            listed, self.data, module.transform, module.transform.geometry, self.batch_size, self.seed
+        )
 
     @property
     def builder_arguments(self) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class ObjectDetection(Staged):
         return self.files(training).split(self.masks, self.seed)
 
     def images(self, split: Split) -> CocoData:
-        return CocoData(split, self.masks, self.batch_size, self.data.workers, self.augmentation.transform())
+        return CocoData(split, self.masks, self.batch_size, self.files().workers, self.augmentation.transform())
 
     def restored(self, run: Run, split: Split) -> DetectionModule:
         """The best checkpoint, in evaluation mode."""

@@ -157,16 +157,18 @@ class SemanticSegmentation(Staged):
 
         write_samples(path, [shown(*images[index]) for index in chosen(len(images), count)], augmented)
 
+    def files(self, training: bool = True) -> LabelSettings:
+        """The data set on disk. training: False where only the test needs to be there."""
+        if isinstance(self.data, GeneratedData):
+            return LabelSettings.model_validate(self.data.files(training))
+        return self.data
+
     def split(self, training: bool = True) -> LabelSplit:
-        """training: False where only the test needs to be there."""
-        files = self.data
-        if isinstance(files, GeneratedData):
-            files = LabelSettings.model_validate(files.files(training))
-        return files.split(self.seed)
+        return self.files(training).split(self.seed)
 
     def images(self, split: LabelSplit) -> LabelMapData:
         augment = self.augmentation.transform(self.image_size)
-        return LabelMapData(split, self.transform, augment, self.batch_size, self.data.workers)
+        return LabelMapData(split, self.transform, augment, self.batch_size, self.files().workers)
 
     def restored(self, run: Run, split: LabelSplit) -> SegmentationModule:
         """The best checkpoint, in evaluation mode."""

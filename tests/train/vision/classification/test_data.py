@@ -213,9 +213,9 @@ def test_a_run_keeps_its_split_and_statistics(tmp_path: Path) -> None:
         assert next(csv.reader(file)) == ["split", "file", "group", "class"]
 
 
-def data_of(root: Path, **settings: Any) -> ImageData:
+def data_of(root: Path, batch_size: int = 4, **settings: Any) -> ImageData:
     listed = list_folders(root, SUFFIXES).divided(0.25, 0.25, 0)
-    return ImageData(listed, DataSettings(folder=root, **settings), TRANSFORM, TRANSFORM.geometry, 0)
+    return ImageData(listed, DataSettings(folder=root, **settings), TRANSFORM, TRANSFORM.geometry, batch_size, 0)
 
 
 def test_batches_and_the_machine(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def _one_thread() -> None:
 
 def write_experiment(folder: Path, name: str, data: dict[str, Any], **over: Any) -> Path:
     path = folder / f"{name}.yaml"
-    settings = {"workers": 0, "batch_size": 8, "validation_share": 0.25, "test_share": 0.25, **data}
-    path.write_text(yaml.safe_dump({**TINY, "data": settings, **over}))
+    settings = {"workers": 0, "validation_share": 0.25, "test_share": 0.25, **data}
+    path.write_text(yaml.safe_dump({**TINY, "data": settings, "batch_size": 8, **over}))
     return path
 
 
@@ -378,9 +378,9 @@ def test_a_training_that_was_killed_goes_on(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("launch", ["devices", "torchrun"])
 def test_two_processes_train_and_measure_as_one(launch: str, one_process: Path, tmp_path: Path) -> None:
-    """The same batches, shared: the same weights and metrics to rounding; one process writes."""
+    """Batches of half the size on each make the same steps: the same weights and metrics; one process writes."""
     experiment = one_process / "one.yaml"
-    arguments = ["run", str(experiment), "--runs", str(tmp_path), "--output", str(tmp_path / "a")]
+    arguments = ["run", str(experiment), "batch_size=4", "--runs", str(tmp_path), "--output", str(tmp_path / "a")]
     if launch == "devices":
         command = [sys.executable, "-m", "train", *arguments, "trainer.devices=2", "--run", "two"]
     else:
@@ -434,14 +434,15 @@ def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_errors_come_all_at_once(tmp_path: Path) -> None:
     experiment = tmp_path / "wrong.yaml"
     values = {
-        "data": {"batch_size": 0},
+        "data": {"workers": -1},
+        "batch_size": 0,
         "learning": {"learning_rate": -1},
         "frozen": "all",
         "modell": "resnet18",
     }
     experiment.write_text(yaml.safe_dump({"system": "image-classification", **values}))
     output = call(experiment, status=2)
-    for key in ("data.folder", "data.batch_size", "learning.learning_rate", "frozen", "modell"):
+    for key in ("data.folder", "data.workers", "batch_size", "learning.learning_rate", "frozen", "modell"):
         assert key in output
 
 
