@@ -24,7 +24,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
-from train.core.trainer import quiet_trainer, training_precision
+from train.core.precision import native_precision
+from train.core.trainer import LIGHTNINGS_PRECISION, quiet_trainer
 from train.vision.augmentation import Augmentation
 from train.vision.classification.data import Batch, ImageData
 from train.vision.classification.experiment import ImageClassification
@@ -83,7 +84,7 @@ def bare(module: ImageClassifier, batch: Batch, steps: int, precision: str) -> l
     module.train()
     for _ in range(steps + WARM_STEPS):
         started = now()
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             loss = torch.nn.functional.cross_entropy(module.network(images).float(), labels)
         loss.backward()
         ended = now()
@@ -103,7 +104,7 @@ def main(
     output: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
 ) -> None:
     """Images per second of the training loop and of the bare model, and their ratio."""
-    precision = training_precision()
+    precision = native_precision()
     with TemporaryDirectory() as temporary:
         root = Path(temporary, "images")
         write_photographs(root, max(64, (steps + WARM_STEPS + 1) * batch_size * 4 // 3), (width, width * 2 // 3))
@@ -129,7 +130,7 @@ def main(
             trainer = quiet_trainer(
                 accelerator="auto",
                 devices=1,
-                precision=precision,
+                precision=LIGHTNINGS_PRECISION[precision],
                 max_steps=steps + WARM_STEPS + 1,
                 limit_val_batches=0,
                 gradient_clip_val=experiment.trainer.gradient_clip,

@@ -57,6 +57,12 @@ def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
     return FileList({TASK: classes}, examples, bad)
 
 
+def table_path(folder: Path, labels: Path) -> Path:
+    """A table beside the files, or, where there is none, one that is found from the current folder."""
+    beside = folder / labels
+    return beside if beside.is_file() or not labels.is_file() else labels.absolute()
+
+
 def list_table(root: Path, table: Path, tasks: Sequence[str] | None = None, group: str | None = None) -> FileList:
     """A CSV file with the column `file`, relative to `root`, and one for each task; optionally `split`.
 
@@ -84,7 +90,9 @@ def list_table(root: Path, table: Path, tasks: Sequence[str] | None = None, grou
         labels = tuple((row[task] or "").strip() for task in chosen)
         split = (row.get("split") or "").strip().lower()
         empty = [task for task, label in zip(chosen, labels, strict=True) if not label]
-        if not (root / file).is_file():
+        if None in row or None in row.values():
+            bad[f"line {number}"] = f"wanted {len(columns)} cells; a text with a comma needs quotes"
+        elif not (root / file).is_file():
             bad[file or f"line {number}"] = f"line {number}: there is no such file"
         elif empty:
             bad[file] = f"line {number}: no label for {', '.join(empty)}"

@@ -19,6 +19,16 @@ class RunError(Exception):
     """A run that is not there, or is not as far as it has to be; the message says what to do."""
 
 
+class NothingValidated(RunError):
+    """A training that ended before its first validation, so that no checkpoint is the best."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder}: the training ended before its first validation, so there is nothing to test or to export; "
+            "train longer, or lower trainer.validate_every"
+        )
+
+
 @dataclass(frozen=True)
 class Run:
     """folder: `runs/<experiment>/<name of the run>`, with
@@ -90,7 +100,7 @@ class Run:
         """The checkpoint that `fit` found best; RunError when it has not ended, or none was validated."""
         name = self.recorded("fit")["best"]
         if not name:
-            raise RunError(f"{self.folder}: the training ended before its first validation; there is nothing to test")
+            raise NothingValidated(self.folder)
         return self.folder / name
 
     def record(self, stage: str, found: dict[str, Any]) -> None:

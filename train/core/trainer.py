@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +16,10 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from pydantic import Field
 
 from train.core.config import ExperimentError, StrictModel
+from train.core.precision import Precision, native_precision
 from train.core.run import Run
 
-Precision = Literal["bf16-mixed", "16-mixed", "32-true"]
+LIGHTNINGS_PRECISION: dict[Precision, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "32": "32-true"}
 # Processes that prepare batches; the training loop keeps a core.
 LOADERS = min(8, max(1, (os.cpu_count() or 1) - 1))
 
@@ -34,7 +36,7 @@ class TrainerSettings(StrictModel):
         description="processes on this machine, one per device; -1 for all GPUs; torchrun's own number overrides it",
     )
     nodes: int = Field(default=1, ge=1, description="machines; torchrun's own number overrides it")
-    precision: Precision | None = Field(default=None, description="by default bfloat16 where the device computes in it")
+    precision: Precision | None = Field(default=None, description="by default bf16 where the device computes in it")
     gradient_clip: float | None = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
     accumulate: int = Field(default=1, ge=1, description="batches for each step of the optimizer")
     validate_every: float = Field(default=1.0, gt=0, description="epochs; below 1 a part of one")
@@ -59,7 +61,7 @@ class TrainerSettings(StrictModel):
         "steps"}.
         """
         # A metric may hold a slash, which a file name cannot.
-        best = ModelCheckpoint(
+        best = RunCheckpoint(
             run.checkpoints,
             filename=f"epoch={{epoch:03d}}-{monitor.replace('/', '_')}={{{monitor}:.4f}}",
             auto_insert_metric_name=False,
@@ -69,7 +71,7 @@ class TrainerSettings(StrictModel):
             enable_version_counter=False,  # a run whose folder was moved overwrites what it finds
         )
         # Written after every validation. Lightning's own `save_last` leaves out those that are not among the best.
-        last = ModelCheckpoint(run.checkpoints, filename="last", monitor=None, enable_version_counter=False)
+        last = RunCheckpoint(run.checkpoints, filename="last", monitor=None, enable_version_counter=False)
         devices, nodes = self.processes()
         distributed = nodes > 1 or devices > 1 or (devices == -1 and torch.cuda.device_count() > 1)
         stopping = [EarlyStopping(monitor, mode=mode, patience=self.patience)] if self.patience else []
@@ -81,7 +83,7 @@ class TrainerSettings(StrictModel):
             # torch has no synchronised batch-norm for CPUs: there each process keeps its own statistics.
             sync_batchnorm=distributed and on_gpu(self.accelerator),
             use_distributed_sampler=not getattr(data, "shares_itself", False),
-            precision=self.precision or training_precision(),
+            precision=LIGHTNINGS_PRECISION[self.precision or native_precision()],
             max_epochs=self.epochs,
             max_steps=self.max_steps,
             gradient_clip_val=self.gradient_clip,
@@ -109,6 +111,13 @@ class TrainerSettings(StrictModel):
             torch.distributed.destroy_process_group()
         return found
 
+    def check(self) -> None:
+        """Raise ExperimentError for what this machine lacks, before the data is read."""
+        if self.processes()[0] == -1 and not on_gpu(self.accelerator):
+            raise ExperimentError("trainer.devices: -1 is one process per GPU, and there is none here; give a number")
+        if self.wandb and find_spec("wandb") is None:
+            raise ExperimentError("trainer.wandb: Weights & Biases is not installed: pip install wandb")
+
     def processes(self) -> tuple[int, int]:
         """(processes on this machine, machines): as torchrun started them, else as the settings say."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
@@ -121,24 +130,30 @@ class TrainerSettings(StrictModel):
         if self.wandb:
             from lightning.pytorch.loggers import WandbLogger
 
-            try:
-                loggers.append(WandbLogger(project=self.wandb, name=run.folder.name, save_dir=run.folder))
-            except ModuleNotFoundError:
-                raise ExperimentError("trainer.wandb: Weights & Biases is not installed: pip install wandb") from None
+            loggers.append(WandbLogger(project=self.wandb, name=run.folder.name, save_dir=run.folder))
         return loggers
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's, whose checkpoints are found again where a run's folder was moved or copied."""
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's own, under which earlier checkpoints hold the state."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath), Path(path).name)) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        moved = {name: here(state_dict[name]) for name in paths}
+        super().load_state_dict({**state_dict, **moved, "dirpath": self.dirpath, "best_k_models": best})
 
 
 def on_gpu(accelerator: str) -> bool:
     return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-
-
-def training_precision() -> Precision:
-    """bfloat16 where the device computes in it; elsewhere it is emulated, and slower than float32."""
-    if torch.cuda.is_available():
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
-    return "bf16-mixed" if native else "32-true"
 
 
 def quiet_trainer(**options: Any) -> Trainer:
@@ -156,12 +171,12 @@ def quiet_trainer(**options: Any) -> Trainer:
     return Trainer(enable_model_summary=False, **options)
 
 
-def trainer(precision: Precision = "32-true", **options: Any) -> Trainer:
+def trainer(precision: Precision = "32", **options: Any) -> Trainer:
     """A Trainer on one device that shows its progress and writes nothing; `options` are Trainer's own."""
     return quiet_trainer(
         accelerator="auto",
         devices=1,
-        precision=precision,
+        precision=LIGHTNINGS_PRECISION[precision],
         logger=False,
         enable_checkpointing=False,
         callbacks=[RichProgressBar()],

@@ -14,7 +14,7 @@ from datasets.exceptions import DatasetGenerationError
 from pydantic import Field
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from train.core.config import ExperimentError, StrictModel
+from train.core.config import AbsolutePath, ExperimentError, StrictModel
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 READERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
@@ -84,9 +84,9 @@ class TextData(StrictModel):
     labels: the classes, in their order; by default all that are in the training data, sorted.
     """
 
-    train: str
-    validation: str | None = None
-    test: str | None = None
+    train: AbsolutePath
+    validation: AbsolutePath | None = None
+    test: AbsolutePath | None = None
     text_column: str = "text"
     label_column: str = "label"
     group_column: str | None = None
@@ -212,28 +212,27 @@ def read_table(path: Path) -> Dataset:
     return Dataset.from_dict({**columns, PROBLEM: wrong})
 
 
-def load(source: str, part: str) -> Dataset | DatasetDict:
-    """What `datasets` makes of a file or a folder on this machine."""
-    path = Path(source)
+def load(path: Path, part: str) -> Dataset | DatasetDict:
+    """The rows of a file or of a folder that `datasets` has saved."""
     try:
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-            return load_from_disk(source)
+            return load_from_disk(str(path))
         if path.is_dir():
-            return load_dataset(source)
+            return load_dataset(str(path))
         ending = path.suffix.lower()
         if ending not in {*DELIMITERS, *READERS}:
             wanted = ", ".join([*DELIMITERS, *READERS])
-            raise ExperimentError(f"data.{part}: wanted one of {wanted}, or a folder; got {source!r}")
+            raise ExperimentError(f"data.{part}: wanted one of {wanted}, or a folder; got {str(path)!r}")
         if not path.is_file():
-            raise ExperimentError(f"data.{part}: no file {source!r}")
+            raise ExperimentError(f"data.{part}: no file {str(path)!r}")
         return (
             read_table(path)
             if ending in DELIMITERS
-            else load_dataset(READERS[ending], data_files=source, split="train")
+            else load_dataset(READERS[ending], data_files=str(path), split="train")
         )
     except (DatasetGenerationError, FileNotFoundError, ValueError) as error:
         cause = error.__cause__ or error
-        raise ExperimentError(f"data.{part}: {source} cannot be read: {str(cause).splitlines()[0]}") from None
+        raise ExperimentError(f"data.{part}: {path} cannot be read: {str(cause).splitlines()[0]}") from None
 
 
 def split(examples: list[Example], share: float, seed: int, name: str) -> tuple[list[Example], list[Example]]:

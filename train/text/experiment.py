@@ -24,14 +24,14 @@ from train.core.artifact import Artifact
 from train.core.experiment import Staged
 from train.core.generated_data import GeneratedData, by_source
 from train.core.progress import progress
-from train.core.run import Run, RunError, is_first_process
+from train.core.run import NothingValidated, Run, RunError, is_first_process
 from train.core.stored_weights import round_weights
 from train.plots.confusion import plot_confusion
 from train.text.data import Example, TextData, Texts
 from train.text.metrics import by_class, by_group, decide, reference, scores, write_table
 from train.text.model import Head, Scratch, model_of, tokenizer_of
 from train.text.subwords import subword_dropout
-from train.text.trainer import TextTrainer, last_checkpoint
+from train.text.trainer import TextTrainer, last_checkpoint, relocate
 
 BEST = "best"
 SAMPLE_CHARACTERS = 400
@@ -91,7 +91,11 @@ class TextClassification(Staged):
             train = self.tokenised(texts.train, texts, tokenizer)
         validation = self.tokenised(texts.validation, texts, tokenizer)
         trainer = self.trainer.trainer(run, self.name, self.seed, model, tokenizer, train, validation)
+        if last is not None:
+            relocate(last)
         trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.state.best_metric is None:
+            raise NothingValidated(run.folder)
         if is_first_process():
             best: Any = trainer.accelerator.unwrap_model(trainer.model)  # the Trainer has loaded it
             best.save_pretrained(run.checkpoints / BEST)
@@ -103,7 +107,7 @@ class TextClassification(Staged):
                 "best": f"checkpoints/{BEST}",
                 "checkpoint": Path(state.best_model_checkpoint or "").name,
                 "monitor": self.trainer.monitor,
-                "score": None if state.best_metric is None else round(state.best_metric, 6),
+                "score": round(trainer.state.best_metric, 6),
                 "epochs": round(state.epoch or 0, 3),
                 "steps": state.global_step,
                 "texts": {part: len(getattr(texts, part)) for part in ("train", "validation", "test")},

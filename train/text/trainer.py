@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,12 +23,11 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.utils.logging import disable_progress_bar
 
 from train.core.config import StrictModel
+from train.core.precision import Precision, native_precision
 from train.core.progress import StepProgress
 from train.core.run import Run, is_first_process
-from train.core.trainer import training_precision
 from train.text.metrics import decide, scores
 
-Precision = Literal["bf16", "fp16", "32"]
 STATE = "trainer_state.json"  # the last file of a checkpoint that is written
 
 
@@ -45,7 +45,7 @@ class TextTrainer(StrictModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     gradient_clip: float = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
     gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
-    precision: Precision | None = Field(default=None, description="by default what the device computes in natively")
+    precision: Precision | None = Field(default=None, description="by default bf16 where the device computes in it")
     length_grouping: bool = Field(default=True, description="texts of like length share a batch: less padding")
     validate_every: int = Field(
         default=0, ge=0, description="steps between validations, each with a checkpoint; 0: epoch"
@@ -127,11 +127,16 @@ def measured(found: EvalPrediction) -> dict[str, float]:
     return scores(truth.astype(int), decide(found.predictions, multi_label=truth.ndim == 2))  # type: ignore[arg-type]
 
 
-def native_precision() -> Precision:
-    """bfloat16 where the device computes in it, float16 on other GPUs."""
-    if training_precision() == "bf16-mixed":
-        return "bf16"
-    return "fp16" if torch.cuda.is_available() else "32"
+def relocate(checkpoint: Path) -> None:
+    """Let a checkpoint name the best one in its own run's folder, wherever that was moved or copied to."""
+    if not is_first_process():
+        return
+    path = checkpoint / STATE
+    state = json.loads(path.read_text(encoding="utf-8"))
+    best = state["best_model_checkpoint"]
+    if best and Path(best).parent != checkpoint.parent:
+        state["best_model_checkpoint"] = str(checkpoint.parent / Path(best).name)
+        path.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
 
 def last_checkpoint(run: Run) -> Path | None:

@@ -76,7 +76,10 @@ def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: lis
     if not folder.is_dir():
         raise ExperimentError(f"{folder} is not a folder; wanted the images of {annotations}")
     problems = DataProblems()
-    found, by_category = read_categories(values["categories"], labels, annotations, problems)
+    categories = values["categories"]
+    if labels is None:  # of the file that is trained on; a validation need not hold every class
+        categories = without_groups(categories, values["annotations"], problems)
+    found, by_category = read_categories(categories, labels, annotations, problems)
     images = read_images(values["images"], folder, decode, problems)
     listed = {entry.get("id") for entry in values["images"] if isinstance(entry, dict) and is_id(entry.get("id"))}
     objects: dict[Any, list[Annotation]] = {image_id: [] for image_id in images}
@@ -158,6 +161,31 @@ def read_categories(
     if not known.keys() & set(names):
         raise ExperimentError(f"{path} has categories {', '.join(names)}; trained on are {', '.join(known)}")
     return labels, {key: known.get(name) for key, name in by_id.items()}
+
+
+def without_groups(entries: list[Any], objects: list[Any], problems: DataProblems) -> list[Any]:
+    """The categories but those that only name a group of others: no object is of them, and others have them as their
+    `supercategory`. Roboflow's exports begin with one, which would become a class that nothing is ever of.
+    """
+    used = {
+        entry.get("category_id") for entry in objects if isinstance(entry, dict) and is_id(entry.get("category_id"))
+    }
+    parents = {entry["supercategory"] for entry in entries if isinstance(entry, dict) and is_named_group(entry)}
+    kept = []
+    for entry in entries:
+        named = isinstance(entry, dict) and is_id(entry.get("id")) and isinstance(entry.get("name"), str)
+        if named and entry["id"] not in used and entry["name"] in parents:
+            problems.add("category: it only groups others; left out", entry["name"])
+        else:
+            kept.append(entry)
+            if named and entry["id"] not in used:
+                problems.add("category: no object is of it", entry["name"])
+    return kept
+
+
+def is_named_group(entry: dict[str, Any]) -> bool:
+    """Whether a category names another as its group; in COCO's own file some name themselves."""
+    return isinstance(entry.get("supercategory"), str) and entry["supercategory"] != entry.get("name")
 
 
 def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataProblems) -> dict[Any, AnnotatedImage]:

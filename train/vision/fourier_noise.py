@@ -48,7 +48,8 @@ def fourier_noise(height: int, width: int, level: float, exponent: float = 0.0, 
 
 
 class FourierNoise(v2.Transform):
-    """Adds `fourier_noise` to an image (C, H, W), uint8 or float in [0, 1], and gives the same dtype and range.
+    """Adds `fourier_noise` to an image (C, H, W), or to each of a batch (N, C, H, W), uint8 or float in [0, 1], and
+    gives the same dtype and range.
 
     level: root mean square of the noise, in parts of the full range; values beyond the range are clipped.
     """
@@ -61,9 +62,10 @@ class FourierNoise(v2.Transform):
         self.exponent = exponent
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        channels, height, width = inpt.shape[-3:]
+        *channels, height, width = inpt.shape
         full = 1.0 if inpt.is_floating_point() else 255.0
-        noise = fourier_noise(height, width, self.level * full, self.exponent, channels).to(inpt.device)
+        noise = fourier_noise(height, width, self.level * full, self.exponent, math.prod(channels))
+        noise = noise.view(inpt.shape).to(inpt.device)
         noisy = (inpt.as_subclass(Tensor).float() + noise).clamp(0, full)
         noisy = noisy.to(inpt.dtype) if inpt.is_floating_point() else noisy.round().to(inpt.dtype)
         return tv_tensors.wrap(noisy, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else noisy

@@ -51,7 +51,7 @@ def test_every_kind_of_file_gives_the_same(source: Path) -> None:
 
 
 def test_another_seed_splits_otherwise(source: Path) -> None:
-    data = TextData(train=str(source))
+    data = TextData(train=source)
     assert {e.text for e in data.read(0).test} != {e.text for e in data.read(1).test}
 
 

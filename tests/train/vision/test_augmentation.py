@@ -258,6 +258,14 @@ def test_cutmix_weighs_labels_by_the_pixels_that_are_left() -> None:
         torch.testing.assert_close(soft.diagonal(), own)
 
 
+def test_noise_is_another_one_for_each_image_of_a_batch() -> None:
+    torch.manual_seed(0)
+    noisy = FourierNoise(0.1)(torch.full((4, 3, 16, 16), 0.5))
+    noise = (noisy - 0.5).flatten(1)
+    assert torch.corrcoef(noise).fill_diagonal_(0).abs().max() < 0.2
+    torch.testing.assert_close(noise.square().mean(1).sqrt(), torch.full((4,), 0.1), atol=0.01, rtol=0)
+
+
 def test_mixing_happens_as_often_as_asked_and_keeps_several_tasks_together() -> None:
     torch.manual_seed(0)
     images, joined = torch.rand(4, 3, 8, 8), torch.cat([torch.eye(4), torch.eye(4)[:, :2]], 1)

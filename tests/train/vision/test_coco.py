@@ -226,6 +226,25 @@ def test_the_seed_makes_the_split(source: dict[str, Path]) -> None:
     assert not {p.path for p in one.training} & {p.path for p in one.validation}
 
 
+def test_a_category_that_only_groups_others_is_no_class(source: dict[str, Path], tmp_path: Path) -> None:
+    """Roboflow's root, by whatever name and wherever it stands; a class without an object stays, and is named."""
+    values = json.loads(source["annotations"].read_text())
+    names = [category["name"] for category in values["categories"]]
+    values["categories"] = [
+        {"id": 0, "name": "parts", "supercategory": "none"},
+        *({**category, "id": category["id"], "supercategory": "parts"} for category in values["categories"]),
+        {"id": 91, "name": "unseen", "supercategory": "unseen"},
+    ]
+    path = tmp_path / "roboflow.json"
+    path.write_text(json.dumps(values))
+    file = read(path, source["images"], masks=False, decode=False)
+    assert file.labels == ["__background__", *names, "unseen"]
+    assert dict(file.problems.counts) == {
+        "category: it only groups others; left out": 1,
+        "category: no object is of it": 1,
+    }
+
+
 def test_categories_of_another_file_are_matched_by_name(source: dict[str, Path], tmp_path: Path) -> None:
     values = json.loads(source["annotations"].read_text())
     numbers = {category["id"]: 100 - category["id"] for category in values["categories"]}

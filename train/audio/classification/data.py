@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,7 +22,7 @@ from handlers.protocol.payload import Payload
 from train.audio.augmentation.recipe import Recipe
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
 from train.core.file_list import Example, FileList
-from train.core.labelled_files import FileReader, list_folders, list_table
+from train.core.labelled_files import FileReader, list_folders, list_table, table_path
 from train.core.progress import progress
 from train.core.run import Run, is_first_process
 from train.core.trainer import LOADERS
@@ -52,18 +52,22 @@ class AudioSettings(StrictModel):
     check: bool = Field(default=True, description="decode every file before the first epoch")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
 
+    @field_validator("labels")
+    @classmethod
+    def found(cls, labels: Path | None, info: ValidationInfo) -> Path | None:
+        return table_path(info.data["folder"], labels) if labels is not None and "folder" in info.data else labels
+
     def listed(self) -> FileList:
         """All recordings with their labels, not yet checked or divided. Raises ExperimentError."""
         if self.labels is None:
             if self.group is not None:
                 raise ExperimentError("data.group is a column of data.labels, a CSV file")
             return list_folders(self.folder, SUFFIXES)
-        table = self.labels if self.labels.is_absolute() or self.labels.exists() else self.folder / self.labels
-        listed = list_table(self.folder, table, group=self.group)
+        listed = list_table(self.folder, self.labels, group=self.group)
         if len(listed.tasks) != 1:
             raise ExperimentError(
-                f"data.labels: {table} has the columns {', '.join(listed.tasks)}; wanted one of labels beside file, "
-                "split and data.group"
+                f"data.labels: {self.labels} has the columns {', '.join(listed.tasks)}; wanted one of labels beside "
+                "file, split and data.group"
             )
         return listed
 

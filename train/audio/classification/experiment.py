@@ -76,6 +76,7 @@ class AudioClassification(Staged):
     batch_size: int = Field(default=64, ge=2)
 
     def fit(self, run: Run) -> None:
+        self.trainer.check()
         seed_everything(self.seed, workers=True, verbose=False)
         listed = self.files().prepare(run, self.seed, self.model.sample_rate)
         if is_first_process():

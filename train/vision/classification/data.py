@@ -11,15 +11,15 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from rich import print as say
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from handlers.vision.transform import ImageTransform
-from train.core.config import ExperimentError, StrictModel
+from train.core.config import AbsolutePath, ExperimentError, StrictModel
 from train.core.file_list import Example, FileList
-from train.core.labelled_files import FileReader, list_folders, list_table
+from train.core.labelled_files import FileReader, list_folders, list_table, table_path
 from train.core.run import Run, is_first_process
 from train.vision.classification.hf_datasets import DatasetReader, is_dataset, list_dataset
 from train.vision.images import SUFFIXES, Read, Unreadable, read_image, unreadable
@@ -36,7 +36,9 @@ class DataSettings(StrictModel):
 
     RENAMED: ClassVar[dict[str, str]] = {"validation": "validation_share", "test": "test_share"}
 
-    folder: Path = Field(description="of class folders, of split folders that hold them, or a Hugging Face dataset")
+    folder: AbsolutePath = Field(
+        description="of class folders, of split folders that hold them, or a Hugging Face dataset"
+    )
     labels: Path | None = Field(default=None, description="a CSV file beside the images: file,<task>…[,split]")
     tasks: list[str] | None = Field(default=None, description="the columns to learn; by default all of a CSV file")
     validation_share: float = Field(default=0.15, gt=0, lt=1, description="part of the images, where no split is given")
@@ -49,14 +51,18 @@ class DataSettings(StrictModel):
     def reader(self) -> Read:
         return DatasetReader(self.folder) if is_dataset(self.folder) else FileReader(self.folder)
 
+    @field_validator("labels")
+    @classmethod
+    def found(cls, labels: Path | None, info: ValidationInfo) -> Path | None:
+        return table_path(info.data["folder"], labels) if labels is not None and "folder" in info.data else labels
+
     def listed(self) -> FileList:
         """All images with their labels, not yet checked or divided. Raises ExperimentError."""
         if is_dataset(self.folder):
             return list_dataset(DatasetReader(self.folder), self.tasks)
         if self.labels is None:
             return list_folders(self.folder, SUFFIXES)
-        table = self.labels if self.labels.is_absolute() or self.labels.exists() else self.folder / self.labels
-        return list_table(self.folder, table, self.tasks)
+        return list_table(self.folder, self.labels, self.tasks)
 
     def prepare(self, run: Run, seed: int, transform: ImageTransform) -> tuple[FileList, dict[str, Any]]:
         """The run's images and data.json: listed, checked, divided and measured once, by the first process.

@@ -73,6 +73,7 @@ class ImageClassification(Staged):
     format: Literal["safetensors", "torch-export"] = "safetensors"
 
     def fit(self, run: Run) -> None:
+        self.trainer.check()
         started = time.monotonic()
         seed_everything(self.seed, workers=True, verbose=False)
         weights = self.published
@@ -197,8 +198,7 @@ class ImageClassification(Staged):
 
     def restore(self, run: Run) -> tuple[ImageClassifier, ImageData]:
         """The best checkpoint and the run's data; RunError when there is none yet."""
-        best = run.folder / run.recorded("fit")["best"]
-        module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True)
+        module = ImageClassifier.load_from_checkpoint(run.best, map_location="cpu", weights_only=True)
         round_weights(module.network, self.stored_weights)
         listed, _ = self.data.prepare(run, self.seed, module.transform)
         return module, ImageData(

@@ -65,6 +65,7 @@ class ObjectDetection(Staged):
     answer_threshold: float = Field(default=0.5, ge=0, le=1)
 
     def fit(self, run: Run) -> None:
+        self.trainer.check()
         seed_everything(self.seed, workers=True, verbose=False)
         split = self.split()
         if is_first_process():

@@ -72,6 +72,7 @@ class SemanticSegmentation(Staged):
         return ImageTransform(resize=self.image_size)
 
     def fit(self, run: Run) -> None:
+        self.trainer.check()
         seed_everything(self.seed, workers=True, verbose=False)
         split = self.split()
         if is_first_process():

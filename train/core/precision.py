@@ -1,0 +1,28 @@
+"""The number type that a network computes in while it is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BeforeValidator
+
+# Lightning's spellings, and the number that YAML makes of 32.
+SPELLINGS = {32: "32", 16: "fp16", "32-true": "32", "16": "fp16", "16-mixed": "fp16", "bf16-mixed": "bf16"}
+
+
+def spelled(value: Any) -> Any:
+    return SPELLINGS.get(value, value) if isinstance(value, int | str) else value
+
+
+# bf16 and fp16 are mixed: weights stay in float32.
+Precision = Annotated[Literal["bf16", "fp16", "32"], BeforeValidator(spelled)]
+
+
+def native_precision() -> Precision:
+    """bfloat16 where the device computes in it, which is slower than float32 where it is emulated; else float32."""
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return "bf16" if native else "32"
