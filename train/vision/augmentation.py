@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.ops import masks_to_boxes
@@ -31,18 +31,31 @@ class Augmentation(StrictModel):
     translate: Strength = Field(default=0.0, le=1, description="part of the side")
     scale: Range = (1.0, 1.0)
     shear: Strength = Field(default=0.0, le=60, description="degrees, to either side")
-    perspective: Strength = Field(default=0.0, le=1, description="distortion; half of the images get one")
-    elastic: Strength = Field(default=0.0, description="displacement in pixels; half of the images get one")
+    perspective: Strength = Field(default=0.0, le=1, description="distortion")
+    perspective_probability: Probability = 0.5
+    elastic: Strength = Field(default=0.0, description="displacement in pixels")
+    elastic_probability: Probability = 0.5
+    elastic_sigma: float = Field(default=5.0, gt=0, description="of the Gaussian that smooths it, in pixels")
+    colour: Probability = Field(default=1.0, description="of brightness, contrast, saturation and hue, drawn together")
     brightness: Strength = Field(default=0.2, description="0.2 for a factor from 0.8 to 1.2")
     contrast: Strength = 0.2
     saturation: Strength = 0.2
     hue: Strength = Field(default=0.02, le=0.5)
     grayscale: Probability = 0.0
-    blur: Probability = Field(default=0.0, description="Gaussian, of sigma 0.1 to 2 pixels")
+    blur: Probability = Field(default=0.0, description="Gaussian")
+    blur_kernel: int = Field(default=5, ge=3, description="its width in pixels, odd")
+    blur_sigma: Range = Field(default=(0.1, 2.0), description="pixels, least and most")
     noise: Strength = Field(default=0.0, le=1, description="root mean square of Fourier noise, of the full range")
     noise_exponent: Strength = Field(default=0.0, description="0 for white noise, 1 for pink")
     noise_probability: Probability = 0.5
     erase: Probability = Field(default=0.0, description="a rectangle blotted out (Zhong et al. 2020)")
+
+    @field_validator("blur_kernel")
+    @classmethod
+    def odd(cls, width: int) -> int:
+        if width % 2 == 0:
+            raise ValueError(f"wanted an odd number of pixels; got {width}")
+        return width
 
     def geometric(self) -> list[v2.Transform]:
         """Transforms that move pixels, and boxes and masks with them."""
@@ -61,20 +74,22 @@ class Augmentation(StrictModel):
             )
             ways.append(v2.RandomApply([affine], self.geometry))
         if self.perspective:
-            ways.append(v2.RandomPerspective(self.perspective, 0.5))
+            ways.append(v2.RandomPerspective(self.perspective, self.perspective_probability))
         if self.elastic:
-            ways.append(v2.RandomApply([Elastic(elastic_alpha(self.elastic), ELASTIC_SIGMA)], 0.5))
+            elastic = Elastic(elastic_alpha(self.elastic, self.elastic_sigma), self.elastic_sigma)
+            ways.append(v2.RandomApply([elastic], self.elastic_probability))
         return ways
 
     def photometric(self) -> list[v2.Transform]:
         """Transforms that only change colours."""
         ways: list[v2.Transform] = []
         if self.brightness or self.contrast or self.saturation or self.hue:
-            ways.append(v2.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue))
+            jitter = v2.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue)
+            ways.append(jitter if self.colour == 1 else v2.RandomApply([jitter], self.colour))
         if self.grayscale:
             ways.append(v2.RandomGrayscale(self.grayscale))
         if self.blur:
-            ways.append(v2.RandomApply([v2.GaussianBlur(5, (0.1, 2.0))], self.blur))
+            ways.append(v2.RandomApply([v2.GaussianBlur(self.blur_kernel, self.blur_sigma)], self.blur))
         if self.noise:
             ways.append(v2.RandomApply([FourierNoise(self.noise, self.noise_exponent)], self.noise_probability))
         return ways
@@ -90,9 +105,6 @@ class Augmentation(StrictModel):
         return v2.Compose([first, *self.geometric(), *self.photometric(), *last])
 
 
-ELASTIC_SIGMA = 5.0
-
-
 class Elastic(v2.ElasticTransform):
     """torchvision's, which looks a box's corners up in its grid and finds none for one at the right or lower border."""
 
@@ -106,13 +118,13 @@ class Elastic(v2.ElasticTransform):
         return super().transform(inpt, params)
 
 
-def elastic_alpha(pixels: float) -> float:
+def elastic_alpha(pixels: float, sigma: float) -> float:
     """torchvision's alpha for displacements of `pixels` root mean square.
 
     It draws uniform noise in [-1, 1], of variance 1/3, smooths it with a Gaussian, whose two-dimensional kernel keeps
     1 / (4 π σ²) of the variance, and multiplies by alpha, in units of half a pixel.
     """
-    return 2 * pixels * (3 * 4 * torch.pi * ELASTIC_SIGMA**2) ** 0.5
+    return 2 * pixels * (3 * 4 * torch.pi * sigma**2) ** 0.5
 
 
 class BoxesFromMasks(v2.Transform):

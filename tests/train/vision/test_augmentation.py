@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tests.train.images import write_folders
 from train.__main__ import app
 from train.plots.augmentations import TILE, write_grid
-from train.vision.augmentation import ELASTIC_SIGMA, Augmentation, elastic_alpha
+from train.vision.augmentation import Augmentation, elastic_alpha
 from train.vision.classification.mixing import Mixing
 from train.vision.detection.augmentation import DetectionAugmentation
 from train.vision.fourier_noise import FourierNoise, energy, fourier_noise, hermitian_spectrum
@@ -159,7 +159,7 @@ def test_without_augmentation_the_image_is_only_resized() -> None:
 
 def test_elastic_displacements_are_as_long_as_asked() -> None:
     torch.manual_seed(0)
-    transform = v2.ElasticTransform(elastic_alpha(4.0), ELASTIC_SIGMA)
+    transform = v2.ElasticTransform(elastic_alpha(4.0, 5.0), 5.0)
     grids = [transform.make_params([torch.zeros(3, 200, 200)])["displacement"] for _ in range(8)]
     pixels = torch.cat(grids) * 100  # a side is two units of the grid
     assert pixels.square().mean().sqrt().item() == pytest.approx(4.0, rel=0.1)
@@ -256,6 +256,30 @@ def test_cutmix_weighs_labels_by_the_pixels_that_are_left() -> None:
         mixed, soft = Mixing(cutmix=1.0, probability=1.0)(images, targets)
         own = (mixed[:, 0] == images[:, 0]).float().mean((1, 2))
         torch.testing.assert_close(soft.diagonal(), own)
+
+
+@pytest.mark.parametrize(
+    ("strength", "probability"),
+    [
+        ({"brightness": 0.9}, "colour"),
+        ({"perspective": 0.9}, "perspective_probability"),
+        ({"elastic": 9.0}, "elastic_probability"),
+        ({"noise": 0.5}, "noise_probability"),
+        ({"rotate": 90}, "geometry"),
+    ],
+)
+def test_every_change_has_a_probability(strength: dict[str, float], probability: str) -> None:
+    torch.manual_seed(0)
+    image = tv_tensors.Image(torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8))
+    for share in (0.0, 0.3, 1.0):
+        pipeline = Augmentation(**{**STILL, **strength, probability: share}).pipeline((32, 32))
+        changed = sum(not torch.equal(pipeline(image), image) for _ in range(60)) / 60
+        assert changed == pytest.approx(share, abs=0.2)
+
+
+def test_a_kernel_has_a_middle() -> None:
+    with pytest.raises(ValidationError, match="wanted an odd number of pixels; got 4"):
+        Augmentation(blur_kernel=4)
 
 
 def test_noise_is_another_one_for_each_image_of_a_batch() -> None:
