@@ -272,7 +272,7 @@ def test_every_change_has_a_probability(strength: dict[str, float], probability:
     torch.manual_seed(0)
     image = tv_tensors.Image(torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8))
     for share in (0.0, 0.3, 1.0):
-        pipeline = Augmentation(**{**STILL, **strength, probability: share}).pipeline((32, 32))
+        pipeline = Augmentation.model_validate({**STILL, **strength, probability: share}).pipeline((32, 32))
         changed = sum(not torch.equal(pipeline(image), image) for _ in range(60)) / 60
         assert changed == pytest.approx(share, abs=0.2)
 
