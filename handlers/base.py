@@ -162,7 +162,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Parse and decode each request of the batch."""
         stages = StageTimer()
         headers = [self.context.get_all_request_header(index) for index in range(len(data))]
-        streams = [ResponseStream(self.context, index, header) for index, header in enumerate(headers)]
+        streams = [ResponseStream(self.context, i, header, data[i]) for i, header in enumerate(headers)]
         states = list((self.pool.map if self.pool else map)(self.decode_request, data, headers, streams))
         stages.end("DecodeTime")
         return Batch(states, streams, stages)

@@ -97,9 +97,9 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
 
     def attach_stream(self, request: Request, items: Sequence[GenerationInput], stream: ResponseStream) -> None:
         for item in items:
-            wanted = item.stream == METHOD if stream.over_rpc else item.stream.lower() == "true"
+            wanted = item.stream == stream.entry == METHOD if stream.over_rpc else item.stream.lower() == "true"
             if not wanted and item.stream.lower() != "false":
-                ask = f"{METHOD}, in a call of that method" if stream.over_rpc else "true"
+                ask = f"{METHOD}, as an entry of a call of that method" if stream.over_rpc else "true"
                 raise InvalidInput(f"stream: got {item.stream[:40]!r}, wanted false or {ask}")
             if wanted and request.dialect != "plain":
                 raise InvalidInput("stream: a KServe request is answered whole")

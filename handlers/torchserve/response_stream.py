@@ -14,12 +14,14 @@ MORE = "ts_stream_next"
 class ResponseStream:
     """Sends parts of one request's response; TorchServe keeps the connection open until the batch's own responses."""
 
-    def __init__(self, context: Any, index: int, headers: Mapping[str, Any]) -> None:
-        """headers: of the request, as TorchServe hands them over."""
+    def __init__(self, context: Any, index: int, headers: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        """headers, row: of the request, as TorchServe hands them over."""
         self.context = context
         self.index = index
         # HTTP brings at least a Content-Length; of a gRPC call there is a mapping for each entry, and nothing else.
         self.over_rpc = all(isinstance(value, Mapping) for value in headers.values())
+        # The call's own entry: an edge checks it against the method, which it cannot for a key of a JSON body.
+        self.entry = bytes(row.get("stream", b"")).decode(errors="replace")
 
     def send(self, body: bytes, content_type: str) -> None:
         """Send one part now. content_type: the whole response's; it is sent with the first part."""

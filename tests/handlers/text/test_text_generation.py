@@ -154,6 +154,7 @@ def test_a_turn_of_a_chat(worker: Worker) -> None:
         ({"stop": ["x"] * 9}, "at most 8"),
         ({"stream": "perhaps"}, "stream: got 'perhaps'"),
         ({"stream": True}, "wanted false or StreamPredictions"),  # without a header of HTTP it came over gRPC
+        ({"stream": "StreamPredictions"}, "as an entry of a call"),  # in JSON, where no edge can see it
         ({"instances": ["Ja"], "text": None}, ""),
     ],
 )
@@ -170,9 +171,9 @@ def test_bad_parameters(worker: Worker, fields: dict[str, Any], message: str) ->
 REST = {"Content-Length": "1"}
 
 
-@pytest.mark.parametrize(("headers", "stream"), [(REST, True), ({}, "StreamPredictions")])
+@pytest.mark.parametrize(("headers", "stream"), [(REST, b"true"), ({}, b"StreamPredictions")])
 def test_the_pieces_are_the_whole(
-    worker: Worker, frontend: socket.socket, headers: dict[str, str], stream: Any
+    worker: Worker, frontend: socket.socket, headers: dict[str, str], stream: bytes
 ) -> None:
     """Two streams and two whole answers in one batch, one of them refused."""
     fields = [
@@ -181,7 +182,8 @@ def test_the_pieces_are_the_whole(
     ]
     whole = worker.json(*(row(**each) for each in fields))
     assert sent(frontend) == []
-    rows = [row(**fields[0], stream=stream), row(text=" "), row(**fields[1], stream=stream), row(**fields[1])]
+    asked = {"stream": stream}
+    rows = [row(**fields[0]) | asked, row(text=" "), row(**fields[1]) | asked, row(**fields[1])]
     answers = worker.answer(rows, [headers] * 4)
     assert [status for status, _, _ in answers] == [200, 422, 200, 200]
     assert orjson.loads(answers[3][2]) == whole[1]
