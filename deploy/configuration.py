@@ -45,7 +45,8 @@ def render(
         "grpc_management_port": str(ports.grpc_management),
         "disable_token_authorization": str(not tokens).lower(),
         "metrics_config": str(PROJECT / "deploy" / "metrics.yaml"),
-        "allowed_urls": f"file://{store}/.*",
+        # Java decodes an address after it has compared it, so one with a percent sign or two dots must not match.
+        "allowed_urls": settings["allowed_urls"].replace("model_store", str(store)),
     }
 
 

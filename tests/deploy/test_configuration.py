@@ -32,5 +32,8 @@ def test_nothing_listens_beyond_loopback_and_archives_come_from_the_store(tmp_pa
     assert all(re.fullmatch(r"(http://)?127\.0\.0\.1(:\d+)?", address) for address in addresses)
     assert settings["inference_address"] == "http://127.0.0.1:8180"
     assert settings["grpc_inference_port"] == "7170"
-    assert settings["allowed_urls"] == f"file://{tmp_path}/.*"
+    allowed = re.compile(settings["allowed_urls"])
+    assert allowed.fullmatch(f"file://{tmp_path}/tiny-policy_1.0.mar")
+    for name in ("%2e%2e/%2e%2e/x.mar", "../x.mar", "a/b.mar", "a..mar", "x%2emar", "x.mar;y", ".mar", "folder"):
+        assert not allowed.fullmatch(f"file://{tmp_path}/{name}"), name
     assert settings["disable_token_authorization"] != "true"  # noqa: S105
