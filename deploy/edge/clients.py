@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,10 @@ from deploy.errors import DeployError
 HEADER = """# Who may call through the edge. key: sent as "Authorization: Bearer KEY".
 # requests_per_second, burst: what an edge takes from this client; above it there is 429.
 # admin: may also register, scale and remove models.
+# Web pages that may ask for predictions (CORS) stand beside `clients`, as in
+# allowed_origins: ["https://app.example.org"]
 """
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
 
 
 class Client(BaseModel):
@@ -31,11 +33,16 @@ class Client(BaseModel):
 
 
 class Clients(BaseModel):
-    """All callers by name; the name stands in logs, the key never does."""
+    """All callers by name; the name stands in logs, the key never does.
+
+    allowed_origins: of the web pages whose scripts may ask for predictions, with a key of their own. None by default:
+    whoever opens such a page can read its key.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     clients: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")], Client], Field(min_length=1)]
+    allowed_origins: tuple[Origin, ...] = ()
 
     @field_validator("clients")
     @classmethod
@@ -45,10 +52,10 @@ class Clients(BaseModel):
         return value
 
 
-def read(path: Path) -> dict[str, Client]:
+def read(path: Path) -> Clients:
     """The clients of a file; DeployError with everything that is wrong with it, no key among it."""
     try:
-        return Clients.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).clients
+        return Clients.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise DeployError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
     except ValidationError as error:
@@ -56,7 +63,7 @@ def read(path: Path) -> dict[str, Client]:
         raise DeployError(f"{path}: {wrong}") from None
 
 
-def ensure(path: Path) -> dict[str, Client]:
+def ensure(path: Path) -> Clients:
     """The clients of a file; where it is missing it is made, with a caller "default" and an "admin"."""
     if not path.exists():
         made = {
@@ -67,9 +74,9 @@ def ensure(path: Path) -> dict[str, Client]:
     return read(path)
 
 
-def key_file(clients: Mapping[str, Client]) -> dict[str, dict[str, str]]:
+def key_file(clients: Clients) -> dict[str, dict[str, str]]:
     """The keys as our own client reads them: a caller's for predictions, an admin's for management."""
-    callers = sorted(clients.values(), key=lambda client: client.admin)
+    callers = sorted(clients.clients.values(), key=lambda client: client.admin)
     caller, admin = callers[0].key, callers[-1].key
     return {"inference": {"key": caller}, "management": {"key": admin}, "API": {"key": admin}}
 

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.edge.limits import BUFFER
+from deploy.edge.limits import BUFFER, SIZES, SizeClass
 from deploy.edge.network import Upstream, socket_address
 
 
-def cluster(name: str, upstream: Upstream, port: int, http2: bool = False) -> dict[str, Any]:
-    """All servers' port; those whose models do not all answer get nothing."""
-    protocol: dict[str, Any] = {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
+def sized(name: str, size: SizeClass) -> str:
+    """The cluster that takes a protocol's requests of one size."""
+    return f"{name}_{size.name}"
+
+
+def prediction_clusters(upstream: Upstream) -> list[dict[str, Any]]:
+    """A cluster for each protocol and size: Envoy limits what is in flight by the cluster."""
+    return [
+        cluster(sized(name, size), upstream, port, http2, size)
+        for name, port, http2 in (("rest", upstream.rest, False), ("grpc", upstream.grpc, True))
+        for size in SIZES
+    ]
+
+
+def cluster(
+    name: str, upstream: Upstream, port: int, http2: bool = False, size: SizeClass = SIZES[0]
+) -> dict[str, Any]:
+    """All servers' port; those whose models do not all answer get nothing. size: of the requests it takes."""
+    # Where a connection carries many requests, it is the number of these that makes the next one wait.
+    protocol: dict[str, Any] = (
+        {"http2_protocol_options": {"max_concurrent_streams": size.in_flight}}
+        if http2
+        else {"http_protocol_options": {}}
+    )
     endpoint = {
         "address": socket_address(upstream.host, port),
         "health_check_config": {"port_value": upstream.status},
@@ -39,7 +60,12 @@ def cluster(name: str, upstream: Upstream, port: int, http2: bool = False) -> di
         ],
         "circuit_breakers": {
             "thresholds": [
-                {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096, "max_retries": 1024}
+                {
+                    "max_connections": size.in_flight,
+                    "max_requests": size.in_flight,
+                    "max_pending_requests": size.waiting,
+                    "max_retries": 1024,
+                }
             ]
         },
         "typed_extension_protocol_options": {

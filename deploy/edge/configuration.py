@@ -6,18 +6,27 @@ does and why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.clients import Client
-from deploy.edge.clusters import cluster, plain_cluster
+from deploy.edge.clients import Clients
+from deploy.edge.clusters import cluster, plain_cluster, prediction_clusters
+from deploy.edge.limits import CONNECTIONS, MEMORY, RELEASED
 from deploy.edge.listener import edge_listener, stats_listener
 from deploy.edge.network import Listeners, Upstream, socket_address
 
+RUNTIME = {
+    "re2.max_program_size.error_level": 20_000,
+    "re2.max_program_size.warn_level": 20_000,
+    # What is in use, not what the allocator has not given back yet.
+    "envoy.reloadable_features.fixed_heap_use_allocated": True,
+    # Of an HTTP/2 connection that opens streams faster than they can be reset, no more than these before others' turn.
+    "http.max_requests_per_io_cycle": 8,
+}
+
 
 def configuration(
-    clients: Mapping[str, Client],
+    clients: Clients,
     upstream: Upstream,
     listeners: Listeners,
     certificate: Path,
@@ -26,8 +35,7 @@ def configuration(
 ) -> dict[str, Any]:
     """The whole configuration, as Envoy reads it from YAML or JSON. grafana: its host, where it is served as well."""
     clusters = [
-        cluster("rest", upstream, upstream.rest),
-        cluster("grpc", upstream, upstream.grpc, http2=True),
+        *prediction_clusters(upstream),
         cluster("management", upstream, upstream.management),
         cluster("grpc_management", upstream, upstream.grpc_management, http2=True),
         plain_cluster("admin", {"pipe": {"path": str(listeners.admin)}}),
@@ -43,16 +51,45 @@ def configuration(
             ],
             "clusters": clusters,
         },
-        "overload_manager": {
-            "resource_monitors": [
-                {
-                    "name": "envoy.resource_monitors.global_downstream_max_connections",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors"
-                        ".downstream_connections.v3.DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": 10_000,
-                    },
-                }
-            ]
-        },
+        "overload_manager": overload_manager(),
+        "memory_allocator_manager": {"bytes_to_release": RELEASED, "memory_release_interval": "1s"},
+        # Names with a longest length make long programs of our regular expressions, which take linear time even so.
+        "layered_runtime": {"layers": [{"name": "edge", "static_layer": RUNTIME}]},
+    }
+
+
+def overload_manager() -> dict[str, Any]:
+    """The edge holds each body until it is answered; it is to refuse before the machine ends it."""
+    monitors = "type.googleapis.com/envoy.extensions.resource_monitors"
+    heap = "envoy.resource_monitors.fixed_heap"
+    return {
+        "refresh_interval": "0.25s",
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},  # bodies from 1 MiB
+        "resource_monitors": [
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": f"{monitors}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": CONNECTIONS,
+                },
+            },
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{monitors}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": MEMORY,
+                },
+            },
+        ],
+        "actions": [
+            # Those of most memory first, so that callers with small bodies do not notice.
+            {
+                "name": "envoy.overload_actions.reset_high_memory_stream",
+                "triggers": [{"name": heap, "scaled": {"scaling_threshold": 0.75, "saturation_threshold": 0.9}}],
+            },
+            {
+                "name": "envoy.overload_actions.stop_accepting_requests",
+                "triggers": [{"name": heap, "threshold": {"value": 0.95}}],
+            },
+        ],
     }

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.configuration import PROJECT
-from deploy.edge.clients import Client
-from deploy.edge.limits import MAX_REQUEST
+from deploy.edge.clients import Clients
+from deploy.edge.clusters import sized
+from deploy.edge.limits import MAX_REQUEST, RETRY_AFTER, SIZES
+from deploy.edge.management import DIGITS
 
 TYPE = "type.googleapis.com/envoy.extensions.filters"
-LUA = PROJECT / "docker" / "edge" / "errors.lua"
+SCRIPTS = PROJECT / "docker" / "edge"
 CLIENT_HEADER = "x-client"
 
 
-def filters(clients: Mapping[str, Client]) -> list[dict[str, Any]]:
-    """In the order a request meets them: readiness needs no key; a rate is a client's, so the key comes before it."""
+def filters(clients: Clients) -> list[dict[str, Any]]:
+    """In the order a request meets them: readiness and a browser's question need no key; a rate is a client's."""
     buckets = [
         {
             "entries": [{"key": "client", "value": name}],
@@ -25,7 +27,7 @@ def filters(clients: Mapping[str, Client]) -> list[dict[str, Any]]:
                 "fill_interval": "1s",
             },
         }
-        for name, client in clients.items()
+        for name, client in clients.clients.items()
     ]
     everywhere = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
     return [
@@ -34,12 +36,13 @@ def filters(clients: Mapping[str, Client]) -> list[dict[str, Any]]:
             "http.health_check.v3.HealthCheck",
             pass_through_mode=False,
             headers=[{"name": ":path", "string_match": {"exact": "/readyz"}}],
-            cluster_min_healthy_percentages={name: {"value": 1} for name in ("rest", "grpc")},
+            cluster_min_healthy_percentages={sized(name, SIZES[0]): {"value": 1} for name in ("rest", "grpc")},
         ),
+        named("cors", "http.cors.v3.Cors"),
         named(
             "api_key_auth",
             "http.api_key_auth.v3.ApiKeyAuth",
-            credentials=[{"key": client.key, "client": name} for name, client in clients.items()],
+            credentials=[{"key": client.key, "client": name} for name, client in clients.clients.items()],
             key_sources=[{"header": "authorization"}],
             forwarding={"header": CLIENT_HEADER},
         ),
@@ -57,9 +60,38 @@ def filters(clients: Mapping[str, Client]) -> list[dict[str, Any]]:
             descriptors=buckets,
         ),
         named("buffer", "http.buffer.v3.Buffer", max_request_bytes=MAX_REQUEST),
-        named("lua", "http.lua.v3.Lua", default_source_code={"inline_string": LUA.read_text(encoding="utf-8")}),
-        named("router", "http.router.v3.Router"),
+        lua("requests", SMALL=SIZES[0].digits, DIGITS=DIGITS),
+        lua("responses", RETRY_AFTER=RETRY_AFTER),
+        # Without x-envoy-original-path, in which TorchServe would find the "/token" that the route has hidden from it.
+        named("router", "http.router.v3.Router", suppress_envoy_headers=True),
     ]
+
+
+def cors(origins: Sequence[str]) -> dict[str, Any]:
+    """A route's configuration that lets pages of these origins ask, and read errors and how long to wait."""
+    policy = {
+        "@type": f"{TYPE}.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"exact": origin} for origin in origins],
+        "allow_methods": "POST",
+        "allow_headers": "authorization, content-type, accept, x-request-id",
+        "expose_headers": "x-request-id, retry-after",
+        "max_age": "600",
+    }
+    return {"envoy.filters.http.cors": policy}
+
+
+def lua(name: str, **values: str | int | Mapping[str, int]) -> dict[str, Any]:
+    """A script of docker/edge, after a line that gives it each of the values as a local variable."""
+    lines = [f"local {key} = {literal(value)}" for key, value in values.items()]
+    source = (SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")
+    return named(name, "http.lua.v3.Lua", default_source_code={"inline_string": "\n".join([*lines, source])})
+
+
+def literal(value: str | int | Mapping[str, int]) -> str:
+    """A value as Lua writes it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {each}" for key, each in value.items()) + "}"
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def named(name: str, kind: str, **fields: Any) -> dict[str, Any]:

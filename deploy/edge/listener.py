@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.clients import Client
+from deploy.edge.clients import Clients
 from deploy.edge.filters import TYPE, filters, named
-from deploy.edge.limits import BUFFER
+from deploy.edge.limits import BUFFER, MAX_HEADERS, STREAMS
 from deploy.edge.network import Listeners, Upstream, socket_address
 from deploy.edge.replies import access_log, local_replies
 from deploy.edge.routes import routes
 
 
 def edge_listener(
-    clients: Mapping[str, Client],
+    clients: Clients,
     upstream: Upstream,
     listeners: Listeners,
     certificate: Path,
@@ -47,7 +46,8 @@ def edge_listener(
             "idle_timeout": "300s",
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
-        "http2_protocol_options": {"max_concurrent_streams": 256},
+        "max_request_headers_kb": MAX_HEADERS,
+        "http2_protocol_options": {"max_concurrent_streams": STREAMS},
         "request_headers_timeout": "10s",
         "request_timeout": "60s",
         "stream_idle_timeout": "90s",
@@ -66,6 +66,7 @@ def edge_listener(
         "per_connection_buffer_limit_bytes": BUFFER,
         "filter_chains": [
             {
+                "transport_socket_connect_timeout": "10s",  # a connection without a handshake holds a place
                 "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
                 "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
             }

@@ -5,32 +5,63 @@ from __future__ import annotations
 from typing import Any
 
 from deploy.edge.filters import CLIENT_HEADER
+from deploy.edge.limits import MAX_HEADERS, MAX_REQUEST, RETRY_AFTER
 
-NAMES = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    408: "RequestTimeout",
-    413: "TooLarge",
-    429: "TooManyRequests",
-    503: "Unavailable",
-    504: "DeadlineExceeded",
+# Type and message of each code; None is the message of whatever refused the request.
+REPLIES: dict[int, tuple[str, str | None]] = {
+    400: ("BadRequest", "the request is malformed: %RESPONSE_CODE_DETAILS%"),
+    401: ("Unauthorized", "no key, or an unknown one; wanted the header Authorization: Bearer KEY"),
+    403: ("Forbidden", "this key is not for that; management is for callers with admin: true"),
+    404: ("NotFound", None),
+    405: ("MethodNotAllowed", None),
+    408: ("RequestTimeout", None),
+    413: ("TooLarge", f"the body is larger than {MAX_REQUEST} bytes"),
+    422: ("InvalidInput", None),
+    429: ("TooManyRequests", "more requests than this key may send; try again"),
+    431: ("HeadersTooLarge", f"the headers are larger than {MAX_HEADERS} KiB, or more than 100"),
+    503: ("Unavailable", None),
+    504: ("DeadlineExceeded", None),
+}
+# The same of what Envoy's own words do not tell a caller, by its response flags.
+FLAGS = {
+    "UO": "the servers have as many requests of this size as they can hold; try again",
+    "UH": "no server is ready: not every model answers",
+}
+HEADERS = {
+    401: {"www-authenticate": "Bearer"},
+    429: {"retry-after": RETRY_AFTER},
+    503: {"retry-after": RETRY_AFTER},
 }
 
 
 def local_replies() -> dict[str, Any]:
     """The edge's own errors have the form of every other error: {"code", "type", "message"}."""
 
-    def body(type: str) -> dict[str, Any]:
-        return {"json_format": {"code": "%RESPONSE_CODE%", "type": type, "message": "%LOCAL_REPLY_BODY%"}}
+    def body(type: str, message: str | None = None) -> dict[str, Any]:
+        return {
+            "json_format": {"code": "%RESPONSE_CODE%", "type": type, "message": message or "%LOCAL_REPLY_BODY%"},
+        }
 
     def status(code: int, operator: str) -> dict[str, Any]:
         value = {"default_value": code, "runtime_key": "unused"}
         return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
-    mappers = [{"filter": status(code, "EQ"), "body_format_override": body(name)} for code, name in NAMES.items()]
-    return {"mappers": [*mappers, {"filter": status(400, "GE"), "body_format_override": body("EdgeError")}]}
+    def flagged(flag: str) -> dict[str, Any]:
+        return {"response_flag_filter": {"flags": [flag]}}
+
+    def mapper(filter: dict[str, Any], code: int, type: str, message: str | None) -> dict[str, Any]:
+        headers = [{"header": {"key": name, "value": value}} for name, value in HEADERS.get(code, {}).items()]
+        return {"filter": filter, "body_format_override": body(type, message), "headers_to_add": headers}
+
+    mappers = [
+        *(
+            mapper({"response_flag_filter": {"flags": [flag]}}, 503, "Unavailable", said)
+            for flag, said in FLAGS.items()
+        ),
+        *(mapper(status(code, "EQ"), code, *reply) for code, reply in REPLIES.items()),
+        {"filter": status(400, "GE"), "body_format_override": body("EdgeError")},
+    ]
+    return {"mappers": mappers}
 
 
 def access_log() -> dict[str, Any]:

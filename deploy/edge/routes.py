@@ -1,18 +1,32 @@
-"""Which path goes where, who may take it, and what is tried again."""
+"""Which call goes where, who may make it, and what is tried again; every other call ends here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from typing import Any
 
-from deploy.edge.clients import Client
-from deploy.edge.filters import TYPE
-from deploy.edge.limits import ADMIN, RETRIES, TOTAL, TRY
+from deploy.edge.clients import Clients
+from deploy.edge.clusters import sized
+from deploy.edge.filters import TYPE, cors
+from deploy.edge.limits import ADMIN, RETRIES, SIZES, TOTAL, TRY, SizeClass
+from deploy.edge.management import CALLS, NAME, REFUSED
 from deploy.edge.network import Upstream
 
+INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"
+MANAGEMENT = "/org.pytorch.serve.grpc.management.ManagementAPIsService"
+# The methods that our clients call. TorchServe has StreamPredictions2 as well: two messages on one stream of it end the
+# thread of a worker for good.
+METHODS = ("Predictions", "StreamPredictions", "Ping")
+MANAGEMENT_METHODS = ("DescribeModel", "ListModels", "RegisterModel", "ScaleWorker", "SetDefault", "UnregisterModel")
+PREDICTIONS = (rf"/predictions/{NAME}(?:/{NAME})?", rf"/v1/models/{NAME}:predict", rf"/v2/models/{NAME}/infer")
+# By these TorchServe's own BaseHandler decides what to do with a whole batch; TorchServe sets them itself where they
+# are meant. Others that it looks at (url_path, ts_request_sequence_id) have underscores, which the listener refuses.
+DECIDING = ("describe", "explain")
+ANY = {"prefix": "/"}
 
-def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> list[dict[str, Any]]:
-    admins = [name for name, client in clients.items() if client.admin]
+
+def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str, Any]]:
+    admins = [name for name, client in clients.clients.items() if client.admin]
     # A prediction changes nothing, so one that a dying or overloaded server did not answer goes to another.
     retry = {
         "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes,unavailable",
@@ -33,19 +47,10 @@ def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> 
         ],
     }
 
-    def route(match: dict[str, Any], cluster: str, admin: bool = False) -> dict[str, Any]:
-        made: dict[str, Any] = {"match": match, "route": {"cluster": cluster, "timeout": TOTAL}}
-        if admin:
-            made["route"]["timeout"] = ADMIN
-            made["typed_per_filter_config"] = {
-                "envoy.filters.http.api_key_auth": {
-                    "@type": f"{TYPE}.http.api_key_auth.v3.ApiKeyAuthPerRoute",
-                    "allowed_clients": admins or ["-"],
-                }
-            }
-        else:
-            made["route"]["retry_policy"] = retry
-        token = upstream.tokens.get(cluster)
+    def authorised(made: dict[str, Any], protocol: str) -> dict[str, Any]:
+        """The route with TorchServe's key in place of the caller's."""
+        made["request_headers_to_remove"] = [*DECIDING]
+        token = upstream.tokens.get(protocol)
         if token:
             made["request_headers_to_add"] = [
                 {
@@ -54,31 +59,86 @@ def routes(clients: Mapping[str, Client], upstream: Upstream, grafana: bool) -> 
                 }
             ]
         else:
-            made["request_headers_to_remove"] = ["authorization"]  # a caller's key is the edge's affair alone
+            made["request_headers_to_remove"].append("authorization")  # a caller's key is the edge's affair alone
         return made
 
-    package = "/org.pytorch.serve.grpc"
-    # Pieces go through as they come: errors.lua, which has to read an answer to its end, is left out.
-    streams = route({"path": f"{package}.inference.InferenceAPIsService/StreamPredictions"}, "grpc")
-    streams["typed_per_filter_config"] = without("lua")
-    return [
-        *([grafana_route()] if grafana else []),
-        streams,
-        route({"prefix": f"{package}.inference.InferenceAPIsService/"}, "grpc"),
-        route({"prefix": f"{package}.management.ManagementAPIsService/"}, "grpc_management", admin=True),
-        route({"prefix": "/predictions/"}, "rest"),
-        route({"safe_regex": {"regex": r"/v1/models/[^/]+:predict"}}, "rest"),
-        route({"safe_regex": {"regex": r"/v2/models/[^/]+/infer"}}, "rest"),
-        route({"path": "/models"}, "management", admin=True),
-        route({"prefix": "/models/"}, "management", admin=True),
-        {
-            "match": {"prefix": "/"},
-            "direct_response": {
-                "status": 404,
-                "body": {"inline_string": "no such path; there is /predictions/{model}"},
-            },
-        },
-    ]
+    def prediction(match: dict[str, Any], protocol: str) -> list[dict[str, Any]]:
+        """A route for each size of body, the largest first."""
+        made = [
+            {
+                "match": {**match, "headers": [*match.get("headers", []), *at_least(smaller)]},
+                "route": {"cluster": sized(protocol, size), "timeout": TOTAL, "retry_policy": retry},
+            }
+            for smaller, size in reversed(list(zip((None, *SIZES), SIZES, strict=False)))
+        ]
+        return [authorised(each, protocol) for each in made]
+
+    def management(match: dict[str, Any], cluster: str) -> dict[str, Any]:
+        route: dict[str, Any] = {
+            "match": match,
+            "route": {"cluster": cluster, "timeout": ADMIN},
+            "typed_per_filter_config": admins_alone(admins),
+        }
+        made = authorised(route, cluster)
+        if cluster == "management":
+            made["typed_per_filter_config"] |= without("responses")  # a 500 of these is not about a form
+            made["request_headers_to_remove"].append("content-type")  # JSON would be read instead of the query
+            # TorchServe takes every path with "/token" in it for a request of a key, that of a model "tokenizer" too.
+            made["route"]["regex_rewrite"] = {"pattern": {"regex": "^/models/token"}, "substitution": "/models/%74oken"}
+        return made
+
+    made = [grafana_route()] if grafana else []
+    for method in METHODS:
+        made += prediction({"path": f"{INFERENCE}/{method}"}, "grpc")
+    made += [management({"path": f"{MANAGEMENT}/{method}"}, "grpc_management") for method in MANAGEMENT_METHODS]
+    for path in PREDICTIONS:
+        match: dict[str, Any] = {"safe_regex": {"regex": path}}
+        taken = prediction({**match, "headers": [header(":method", "POST|PUT")]}, "rest")
+        if clients.allowed_origins:
+            # What a browser asks first. The filter answers it, so it goes nowhere.
+            asked = [header(":method", "OPTIONS"), header("access-control-request-method", ".+"), among(clients)]
+            taken += prediction({**match, "headers": asked}, "rest")
+        made += [{**each, "typed_per_filter_config": cors(clients.allowed_origins)} for each in taken]
+        made.append({**refused(match, 405, "wanted POST"), **answered_with("allow", "POST")})
+    for method, call in CALLS:
+        made.append(management({**ANY, "headers": [header(":method", method), header(":path", call)]}, "management"))
+    for other in ({"path": "/models"}, {"prefix": "/models/"}):
+        made.append({**refused(other, 422, REFUSED), "typed_per_filter_config": admins_alone(admins)})
+    made.append(refused(ANY, 404, "no such path; there is POST /predictions/{model}"))
+    return made
+
+
+def header(name: str, regex: str) -> dict[str, Any]:
+    """Matches a header whose whole value is that of the regular expression."""
+    return {"name": name, "string_match": {"safe_regex": {"regex": regex}}}
+
+
+def among(clients: Clients) -> dict[str, Any]:
+    """Matches the allowed origins."""
+    return header("origin", "|".join(re.escape(origin) for origin in clients.allowed_origins))
+
+
+def at_least(smaller: SizeClass | None) -> list[dict[str, Any]]:
+    """Matches a body that is too large for the next smaller size. A length has always been counted by then."""
+    return [header("content-length", rf"[0-9]{{{smaller.digits + 1},}}")] if smaller else []
+
+
+def refused(match: dict[str, Any], code: int, message: str) -> dict[str, Any]:
+    """Over gRPC, 404 and 501 are UNIMPLEMENTED; responses.lua says which statuses the others are."""
+    return {"match": match, "direct_response": {"status": code, "body": {"inline_string": message}}}
+
+
+def answered_with(name: str, value: str) -> dict[str, Any]:
+    return {"response_headers_to_add": [{"header": {"key": name, "value": value}}]}
+
+
+def admins_alone(admins: list[str]) -> dict[str, Any]:
+    return {
+        "envoy.filters.http.api_key_auth": {
+            "@type": f"{TYPE}.http.api_key_auth.v3.ApiKeyAuthPerRoute",
+            "allowed_clients": admins or ["-"],
+        }
+    }
 
 
 def grafana_route() -> dict[str, Any]:
@@ -86,7 +146,7 @@ def grafana_route() -> dict[str, Any]:
     return {
         "match": {"prefix": "/grafana"},
         "route": {"cluster": "grafana", "timeout": "60s", "upgrade_configs": [{"upgrade_type": "websocket"}]},
-        "typed_per_filter_config": without("api_key_auth", "local_ratelimit", "lua"),
+        "typed_per_filter_config": without("cors", "api_key_auth", "local_ratelimit", "requests", "responses"),
     }
 
 

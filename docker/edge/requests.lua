@@ -1,0 +1,134 @@
+-- Reads each request before TorchServe does. deploy/edge/filters.py adds SMALL, the digits of the length of a small body,
+-- and DIGITS, those of each number in a management call.
+--
+-- A gRPC call must have one message with the fields that our clients send, and nothing else: TorchServe logs kilobytes of
+-- stack for one that it cannot read, and takes every value of a management call.
+
+local MOST = 64 -- fields in a message: room for a caller's parameters
+
+local function text(pattern)
+  return function(read, length) return length <= 128 and read(length):find(pattern) ~= nil end
+end
+
+local function below(limit)
+  return function(value) return value < limit end
+end
+
+local function number(name) return below(10 ^ DIGITS[name]) end
+
+local KEY, ARCHIVE, FLAG = text("^[%w_.-]*$"), text("^%w[%w_.-]*%.mar$"), below(2)
+local function NAME(read, length) return length == 0 or text("^%w[%w_.-]*$")(read, length) end
+-- Fields by number: those of wire type 2 take (read, length), those of wire type 0 a value.
+local PREDICTION = { bytes = { [1] = NAME, [2] = NAME }, numbers = {}, entries = 3 }
+local MODEL = { bytes = { [1] = NAME, [2] = NAME }, numbers = {} }
+local MESSAGES = {
+  Ping = { bytes = {}, numbers = {} },
+  Predictions = PREDICTION,
+  StreamPredictions = PREDICTION,
+  SetDefault = MODEL,
+  UnregisterModel = MODEL,
+  DescribeModel = { bytes = MODEL.bytes, numbers = { [3] = FLAG } },
+  ListModels = { bytes = {}, numbers = { [1] = number("limit"), [2] = number("next_page_token") } },
+  ScaleWorker = {
+    bytes = MODEL.bytes,
+    numbers = { [3] = number("max_worker"), [4] = number("min_worker"), [6] = FLAG },
+  },
+  RegisterModel = {
+    bytes = { [5] = NAME, [9] = ARCHIVE },
+    numbers = {
+      [1] = number("batch_size"), [3] = number("initial_workers"), [4] = number("max_batch_delay"),
+      [6] = number("response_timeout"), [8] = FLAG, [11] = number("startup_timeout"),
+    },
+  },
+}
+
+-- A number of base 128, and where the next one begins; nil where it is cut off. A negative one is large here.
+local function varint(bytes, position)
+  local value, unit = 0, 1
+  for _ = 1, 10 do
+    local byte = bytes:byte(position)
+    if byte == nil then return nil end
+    value = value + (byte % 128) * unit
+    position, unit = position + 1, unit * 128
+    if byte < 128 then return value, position end
+  end
+end
+
+-- Walks the fields of a message between two offsets. Returns what is wrong, or nil.
+local function wrong(body, first, last, message, each)
+  local count = 0
+  while first < last do
+    count = count + 1
+    if count > (message.most or MOST) then return "has too many fields" end
+    local head = body:getBytes(first, math.min(20, last - first))
+    local tag, position = varint(head, 1)
+    if tag == nil then return "cannot be read" end
+    local value
+    value, position = varint(head, position)
+    if value == nil then return "cannot be read" end
+    first = first + position - 1
+    local kind, field = tag % 8, math.floor(tag / 8)
+    if kind == 0 then
+      local check = message.numbers[field]
+      if check == nil then return "has a field that is not taken, number " .. field end
+      if not check(value) then return "has a number out of range, field " .. field end
+    elseif kind == 2 then
+      if first + value > last then return "cannot be read" end
+      local start = first
+      if field == message.entries then
+        local problem = each(start, start + value)
+        if problem then return problem end
+      else
+        local check = message.bytes[field]
+        if check == nil then return "has a field that is not taken, number " .. field end
+        if not check(function(length) return length == 0 and "" or body:getBytes(start, length) end, value) then
+          return "has a name that is not letters, digits and ._- alone, field " .. field
+        end
+      end
+      first = first + value
+    else
+      return "cannot be read"
+    end
+  end
+end
+
+-- TorchServe does not tell a handler which method was called, so our clients mark a call whose answer may come in pieces
+-- with this entry. A second piece for a call of Predictions ends TorchServe's thread of that worker for good.
+local MARK, STREAMS = "stream", "StreamPredictions"
+
+local function problem_of(body, method)
+  local size = body == nil and 0 or body:length()
+  if size < 5 then return "is missing" end
+  local a, b, c, d, e = body:getBytes(0, 5):byte(1, 5)
+  if a ~= 0 then return "is compressed" end
+  if ((b * 256 + c) * 256 + d) * 256 + e ~= size - 5 then return "is not alone, or cut off" end
+  local function entry(first, last)
+    local marked, streams = false, false
+    local fields = {
+      most = 2, -- each once, for the last of two would count
+      numbers = {},
+      bytes = {
+        [1] = function(read, length) marked = length == #MARK and read(length) == MARK; return KEY(read, length) end,
+        [2] = function(read, length) streams = length == #STREAMS and read(length) == STREAMS; return true end,
+      },
+    }
+    local problem = wrong(body, first, last, fields)
+    if problem == nil and marked and streams and method ~= STREAMS then
+      return "asks for a stream; call StreamPredictions"
+    end
+    return problem
+  end
+  return wrong(body, 5, size, MESSAGES[method], entry)
+end
+
+function envoy_on_request(request)
+  local headers = request:headers()
+  -- The buffer before this filter has counted a length where none was declared, after the route had been chosen.
+  if #(headers:get("content-length") or "") > SMALL then request:clearRouteCache() end
+  -- By the path and not the content type, of which TorchServe takes any spelling.
+  local method = headers:get(":path"):match("^/org%.pytorch%.serve%.grpc%.%w+%.%w+/(%w+)$")
+  if MESSAGES[method] == nil then return end -- it has no route
+  if method == STREAMS then request:streamInfo():dynamicMetadata():set("edge", "streams", true) end
+  local problem = problem_of(request:body(), method)
+  if problem then request:respond({ [":status"] = "422" }, "the message " .. problem) end
+end
