@@ -6,13 +6,14 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from client import ClientError, RestManagement, Server
+from client import ClientError, NotFound, RestManagement, Server
 from client.model_status import ModelStatus
 from deploy.hardware import Hardware
 
@@ -60,11 +61,14 @@ class Status:
 
     def look(self) -> None:
         """Ask the server once; a server that does not answer has no models."""
+        found: list[ModelStatus] = []
+        defaults: dict[str, str] = {}
         try:
             with RestManagement(self.server, timeout=POLL * 2) as management:
-                names = [model.name for model in management.list_models()]
-                found = [version for name in names for version in management.versions(name)]
-                defaults = {name: management.describe(name).version for name in names}
+                for model in management.list_models():
+                    with suppress(NotFound):  # unregistered since it was listed
+                        found += management.versions(model.name)
+                        defaults[model.name] = management.describe(model.name).version
         except ClientError:
             found, defaults = [], {}
         with self.lock:

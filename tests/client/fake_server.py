@@ -186,6 +186,9 @@ def handler_for(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
                 text = page(fake.models, int(query.get("limit", 100)), int(query.get("next_page_token", 0)))
             elif self.command == "GET":
                 name, version = (*path.split("/")[2:], "")[:2]
+                if name == "gone":  # since the list was asked for
+                    self.reply(404, json.dumps({"code": 404, "type": "ModelNotFoundException", "message": ""}).encode())
+                    return
                 text = described(name, version, query.get("customized") == "true")
             else:
                 text = json.dumps({"status": f"{self.command} done"})
