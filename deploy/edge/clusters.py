@@ -53,7 +53,8 @@ def cluster(
                 "timeout": "2s",
                 "interval": "1s",
                 "no_traffic_interval": "1s",
-                "unhealthy_threshold": 1,
+                # Of checks without an answer, as on a machine that is busy; "not ready" counts at once.
+                "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
                 "http_health_check": {"path": "/readyz"},
             }

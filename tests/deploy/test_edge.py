@@ -23,7 +23,7 @@ import requests
 from google.protobuf.message import Message
 from prometheus_client.parser import text_string_to_metric_families
 
-from client import Forbidden, GrpcClient, InvalidInput, RestClient, RestManagement, Server, Unauthorized
+from client import BadRequest, Forbidden, GrpcClient, InvalidInput, RestClient, RestManagement, Server, Unauthorized
 from client.rpc import channel
 from client.stubs.management_pb2 import RegisterModelRequest, ScaleWorkerRequest
 from deploy.edge import clients, process
@@ -379,7 +379,6 @@ def test_a_full_queue(caller: Caller, run: Path) -> None:
         while not (refused := [each for each in waiting if each.done()]) and time.monotonic() < end:
             time.sleep(0.05)
         answers = [caller.rest("POST", "/predictions/tiny-policy", json=[0.1, 0.2, 0.3, 0.4]) for _ in range(2)]
-        assert RestClient(public_server(run)).predict("tiny-writer", "once").json()["text"]
     assert {each.code().name for each in refused} == {"UNAVAILABLE"}
     assert "its queue is full" in refused[0].details()
     for answer in answers:
@@ -390,15 +389,15 @@ def test_a_full_queue(caller: Caller, run: Path) -> None:
     assert [each.code().name for each in waiting if each not in refused].count("OK") >= 100
 
 
-def active(run: Path, cluster: str) -> float:
-    """Requests that the edge has at the server now."""
+def requests_of(run: Path, cluster: str, kind: str) -> float:
+    """The edge's requests to a cluster: those that are there now ("active"), or all so far ("total")."""
     port = (state_of(run) or {})["ports"]["edge_stats"]
     page = requests.get(f"http://{HOST}:{port}/stats/prometheus", timeout=10).text
     return next(
         sample.value
         for family in text_string_to_metric_families(page)
         for sample in family.samples
-        if sample.name == "envoy_cluster_upstream_rq_active" and sample.labels["envoy_cluster_name"] == cluster
+        if sample.name == f"envoy_cluster_upstream_rq_{kind}" and sample.labels["envoy_cluster_name"] == cluster
     )
 
 
@@ -418,10 +417,21 @@ def test_large_bodies_in_flight(run: Path) -> None:
             end = time.monotonic() + 20
             while not any(each.done() for each in asked) and time.monotonic() < end:
                 time.sleep(0.05)
-            assert active(run, "rest_large") == large.in_flight
+            assert requests_of(run, "rest_large", "active") == large.in_flight
         codes = Counter(each.result() for each in asked)
     assert set(codes) == {400, 503}, codes  # 400: what the model says of zeros
-    assert large.in_flight + large.waiting <= codes[400] < number
+    assert large.in_flight < codes[400] < number
+
+
+@pytest.mark.e2e
+def test_a_length_that_is_not_declared_is_counted(caller: Caller, run: Path) -> None:
+    """A chunked body, and every message of gRPC."""
+    body = bytes(10 ** SIZES[-2].digits)
+    before = [requests_of(run, cluster, "total") for cluster in ("rest_large", "grpc_large")]
+    assert caller.rest("POST", "/predictions/tiny-policy", data=iter([body])).status_code == 400
+    with GrpcClient(caller.server) as client, pytest.raises(BadRequest):
+        client.predict("tiny-policy", body, content_type="application/json")
+    assert [requests_of(run, cluster, "total") for cluster in ("rest_large", "grpc_large")] == [n + 1 for n in before]
 
 
 @pytest.mark.e2e
