@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deploy.edge.filters import CLIENT_HEADER
-from deploy.edge.limits import MAX_HEADERS, MAX_REQUEST, RETRY_AFTER
+from deploy.edge.limits import MAX_HEADERS, MAX_MANAGEMENT, MAX_REQUEST, RETRY_AFTER
 
 # Type and message of each code; None is the message of whatever refused the request.
 REPLIES: dict[int, tuple[str, str | None]] = {
@@ -15,7 +15,7 @@ REPLIES: dict[int, tuple[str, str | None]] = {
     404: ("NotFound", None),
     405: ("MethodNotAllowed", None),
     408: ("RequestTimeout", None),
-    413: ("TooLarge", f"the body is larger than {MAX_REQUEST} bytes"),
+    413: ("TooLarge", f"the body is larger than {MAX_REQUEST} bytes, or {MAX_MANAGEMENT} of a management call"),
     422: ("InvalidInput", None),
     429: ("TooManyRequests", "more requests than this key may send; try again"),
     431: ("HeadersTooLarge", f"the headers are larger than {MAX_HEADERS} KiB, or more than 100"),
@@ -45,9 +45,6 @@ def local_replies() -> dict[str, Any]:
     def status(code: int, operator: str) -> dict[str, Any]:
         value = {"default_value": code, "runtime_key": "unused"}
         return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
-
-    def flagged(flag: str) -> dict[str, Any]:
-        return {"response_flag_filter": {"flags": [flag]}}
 
     def mapper(filter: dict[str, Any], code: int, type: str, message: str | None) -> dict[str, Any]:
         headers = [{"header": {"key": name, "value": value}} for name, value in HEADERS.get(code, {}).items()]

@@ -8,7 +8,7 @@ from typing import Any
 from deploy.edge.clients import Clients
 from deploy.edge.clusters import sized
 from deploy.edge.filters import TYPE, cors
-from deploy.edge.limits import ADMIN, RETRIES, SIZES, TOTAL, TRY, SizeClass
+from deploy.edge.limits import ADMIN, MAX_MANAGEMENT, RETRIES, SIZES, TOTAL, TRY, SizeClass
 from deploy.edge.management import CALLS, NAME, REFUSED
 from deploy.edge.network import Upstream
 
@@ -77,7 +77,7 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
         route: dict[str, Any] = {
             "match": match,
             "route": {"cluster": cluster, "timeout": ADMIN},
-            "typed_per_filter_config": admins_alone(admins),
+            "typed_per_filter_config": {**admins_alone(admins), **at_most(MAX_MANAGEMENT)},
         }
         made = authorised(route, cluster)
         if cluster == "management":
@@ -139,6 +139,12 @@ def admins_alone(admins: list[str]) -> dict[str, Any]:
             "allowed_clients": admins or ["-"],
         }
     }
+
+
+def at_most(size: int) -> dict[str, Any]:
+    """A route's configuration that takes no larger body. size: in bytes."""
+    limit = {"@type": f"{TYPE}.http.buffer.v3.BufferPerRoute", "buffer": {"max_request_bytes": size}}
+    return {"envoy.filters.http.buffer": limit}
 
 
 def grafana_route() -> dict[str, Any]:

@@ -27,7 +27,7 @@ from client import BadRequest, Forbidden, GrpcClient, InvalidInput, RestClient, 
 from client.rpc import channel
 from client.stubs.management_pb2 import RegisterModelRequest, ScaleWorkerRequest
 from deploy.edge import clients, process
-from deploy.edge.limits import MAX_REQUEST, SIZES
+from deploy.edge.limits import MAX_MANAGEMENT, MAX_REQUEST, SIZES
 from deploy.ports import HOST, Ports
 from deploy.readiness import load
 from deploy.torchserve import TorchServe, public_server, state_of
@@ -352,6 +352,7 @@ def test_more_than_the_edge_takes(caller: Caller) -> None:
     many = {f"x-{number}": "a" for number in range(120)}
     assert_form(caller.rest("POST", "/predictions/tiny-policy", headers=many), 431, "HeadersTooLarge")
     assert caller.rpc("Predictions", bytes(MAX_REQUEST + 1))[0] == "OUT_OF_RANGE"
+    assert_form(caller.rest("POST", "/models?url=x.mar", "management", data=bytes(MAX_MANAGEMENT + 1)), 413, "TooLarge")
 
 
 @contextmanager
