@@ -98,8 +98,9 @@ class Spec(StrictModel):
         default="auto", description="on a CPU; auto: ONNX Runtime where the model's graph answers the same, else torch"
     )
     batch: Batch = Batch()
-    queue: int = Field(
-        default=100, ge=1, le=100_000, description="requests that may wait for a worker; the next is refused with 503"
+    queue: Annotated[int | Literal["auto"], auto_or(1, 100_000)] = Field(
+        default="auto",
+        description="requests that may wait for a worker; the next is refused with 503; auto: as the server has memory",
     )
     timeouts: Timeouts = Timeouts()
     profile: bool = Field(

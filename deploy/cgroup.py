@@ -20,6 +20,13 @@ def quota() -> float:
     return int(limit) / int(period) if limit.isdigit() else float("inf")
 
 
+def memory() -> int:
+    """Bytes of memory: the machine's, or fewer where a container's limit says so."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = text_of("/sys/fs/cgroup/memory.max")
+    return min(machine, int(limit)) if limit.isdigit() else machine
+
+
 def memory_left() -> float:
     """Bytes a container's limit leaves (cgroup v2's memory.max); infinite without one."""
     limit, used = text_of("/sys/fs/cgroup/memory.max"), text_of("/sys/fs/cgroup/memory.current")

