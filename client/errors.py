@@ -106,6 +106,10 @@ class OutOfMemory(ServerError):
 
 INVALID_KEY = "InvalidKeyException"  # TorchServe's type for a missing, wrong or expired key; its REST status is 400
 
+# TorchServe says this of a full queue as well, and advises to add workers.
+NO_WORKER = "has no worker to serve"
+BUSY = "the model's queue is full, or it has no worker; try again in a second, and then less often"
+
 BY_CODE: dict[int, type[ClientError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -131,6 +135,8 @@ def error_for(code: int, type: str, message: str) -> ClientError:
     """
     if type == INVALID_KEY:
         return Unauthorized(401, type, message)
+    if NO_WORKER in message:
+        return Unavailable(503, type, BUSY)
     kind = BY_CODE.get(code, RequestError if code < 500 else ServerError)
     return kind(code, type or kind.__name__, message)
 

@@ -9,7 +9,15 @@ from urllib.parse import unquote
 
 import grpc
 
-from client.errors import INVALID_KEY, ClientError, deadline_exceeded, error_for, over_request_size, unreachable
+from client.errors import (
+    INVALID_KEY,
+    NO_WORKER,
+    ClientError,
+    deadline_exceeded,
+    error_for,
+    over_request_size,
+    unreachable,
+)
 
 # What TorchServe's REST side answers for its own exceptions; over gRPC it sends several of them as INTERNAL.
 CODE_BY_TYPE = {
@@ -35,7 +43,6 @@ CODE_BY_STATUS = {
 # InternalServerException.().
 DESCRIPTION = re.compile(r"(.*)\n(?:[\w$]+\.)*([\w$]+)(?:\.\(\))?", re.DOTALL)
 RESET = "RST_STREAM"  # how TorchServe refuses a message over its max_request_size
-NO_WORKER = "has no worker to serve"
 # The trailer in which an edge passes on the error that a model answered with; its own errors are in the details.
 CARRIED = "bundle-error"
 REFUSED_KEY = "Token Authorization failed"

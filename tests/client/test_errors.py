@@ -1,7 +1,7 @@
 import pytest
 
 from client import ClientError, RequestError, ServerError, Unauthorized
-from client.errors import BY_CODE, error_for
+from client.errors import BUSY, BY_CODE, error_for
 
 
 @pytest.mark.parametrize("code", sorted(BY_CODE))
@@ -24,6 +24,14 @@ def test_a_refused_key_is_unauthorized_whatever_its_code() -> None:
     error = error_for(400, "InvalidKeyException", "what")
     assert type(error) is Unauthorized
     assert error.code == 401
+
+
+def test_a_full_queue_is_named_and_not_taken_for_a_model_that_has_to_be_scaled() -> None:
+    said = 'Model "x" has no worker to serve inference request. Please use scale workers API to add workers.'
+    error = error_for(503, "ServiceUnavailableException", said)
+    assert (error.code, error.message) == (503, BUSY)
+    assert "queue is full" in BUSY
+    assert "try again" in BUSY
 
 
 def test_an_error_without_a_type_is_named_after_its_class() -> None:

@@ -25,7 +25,8 @@ from client import (
     Unreachable,
     UnsupportedMedia,
 )
-from tests.client.fake_server import NO_WORKER, STATUS_OF, FakeServer
+from client.errors import BUSY
+from tests.client.fake_server import STATUS_OF, FakeServer
 
 Client = RestClient | GrpcClient
 Make = Callable[..., Client]
@@ -121,7 +122,7 @@ def test_rest_errors_without_a_body_of_torchserve(fake_server: FakeServer) -> No
     ("model", "kind", "code", "type_", "message"),
     [
         ("not-found", NotFound, 404, "ModelNotFoundException", "Model not found: x"),
-        ("no-worker", Unavailable, 503, "ServiceUnavailableException", NO_WORKER),
+        ("no-worker", Unavailable, 503, "ServiceUnavailableException", BUSY),
         ("died", ServerError, 500, "InternalServerException", "Worker died."),
         ("failed", Unavailable, 503, "InternalServerException", "Prediction\nfailed"),
         ("memory", OutOfMemory, 507, "InternalServerException", "no memory"),
