@@ -68,6 +68,7 @@ ENTRIES = {
         Entry("serve", "deploy.__main__", "deploy/__main__.py:serve"),
         Entry("stop", "deploy.__main__", "deploy/__main__.py:stop_command"),
         Entry("status", "deploy.overview.command", "deploy/overview/command.py:status"),
+        Entry("keys", "deploy.__main__", "deploy/__main__.py:keys_command"),
         Entry("predict", "client.__main__", "client/__main__.py:predict"),
         Entry("train", "train.__main__", "train/__main__.py:run", "train"),
         Entry("build", "archiver.__main__", "archiver/__main__.py:build_command"),

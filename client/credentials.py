@@ -15,6 +15,7 @@ from client.server import Server
 
 T = TypeVar("T")
 KeyName = Literal["inference", "management"]
+KEY_NAMES: tuple[KeyName, ...] = ("inference", "management")  # of those that can be renewed
 TIMEOUT = 10.0  # seconds for a new key
 READS = 20
 PAUSE = 0.05  # seconds between two reads of a file that the server is writing
@@ -93,7 +94,7 @@ def read(path: Path) -> dict[str, str]:
     for _ in range(READS):
         try:
             entries = json.loads(path.read_text(encoding="utf-8"))
-            return {name: str(entries[name]["key"]) for name in ("inference", "management", "API")}
+            return {name: str(entries[name]["key"]) for name in (*KEY_NAMES, "API")}
         except OSError as error:
             raise Unauthorized(401, "NoKey", f"cannot read the key file {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):

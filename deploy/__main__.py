@@ -10,12 +10,12 @@ from types import FrameType
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
 from client import ClientError
+from client.credentials import KEY_NAMES, Credentials
 from deploy.archive import Archive
 from deploy.building import Building
 from deploy.configuration import PROJECT, run_folder
@@ -28,15 +28,15 @@ from deploy.errors import DeployError
 from deploy.models import TRAINING, Model, choose
 from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
-from deploy.readiness import load, tail
-from deploy.report import print_calls, print_models
-from deploy.torchserve import TorchServe, public_server, running, stop
+from deploy.readiness import load
+from deploy.report import PatientConsole, print_calls, print_models
+from deploy.supervision.process import SupervisorProcess
+from deploy.torchserve import TorchServe, check_not_running, public_server, running, server_of, stop
 from deploy.tuning.command import tune
 from zygote.libraries import libraries
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = Console()
-YEAR = 365 * 24 * 60  # minutes
+console = PatientConsole()
 BEGAN = time.monotonic()
 RUN = run_folder()
 
@@ -71,27 +71,23 @@ def serve(
 ) -> None:
     """Start TorchServe, build the archives that are missing meanwhile, and wait until every model has answered."""
     signal.signal(signal.SIGTERM, interrupt)
+    console.patient = detach
     try:
         chosen = choose(models or [], zoo)
         ports = Ports.shifted(port_offset)
-        process = running(RUN)
-        if process:
-            raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
+        check_not_running(RUN)
         ports.check_free(edge)
         prepare(chosen, train)
         server = TorchServe(
-            chosen[0].store,
-            RUN,
-            ports,
-            token_minutes=YEAR if edge else None,  # the edge is given the key once
-            preload=libraries(*(model.task for model in chosen)),
+            chosen[0].store, RUN, ports, preload=libraries(*(model.task for model in chosen)), models=len(chosen)
         )
         try:
-            start(server, chosen, edge)
+            supervisor = start(server, chosen, edge)
             if detach:
+                supervisor.detach()
                 console.print("./scripts/stop ends it; its logs are in .run/logs")
                 return
-            follow()
+            follow(supervisor)
         except BaseException:
             stop(RUN)
             raise
@@ -110,6 +106,25 @@ def serve(
 def stop_command() -> None:
     """End the server and all its workers."""
     console.print("stopped" if stop(RUN) else "no server is running")
+
+
+@app.command("keys")
+def keys_command(
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make new keys; the old ones are refused at once.")] = False,
+) -> None:
+    """Say where the keys of the running server are, or make new ones."""
+    try:
+        server = server_of(RUN)
+        if public_server(RUN) != server:
+            raise DeployError("callers' keys are in secrets/clients.yaml: change them there and start the server again")
+        if rotate:
+            credentials = Credentials(server)
+            for name in KEY_NAMES:
+                credentials.renew(name, credentials.bearer(name))
+        console.print(f"{'new keys are' if rotate else 'the keys are'} in {server.key_file}", soft_wrap=True)
+    except (DeployError, ClientError) as error:
+        typer.echo(f"keys: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command("run")
@@ -187,8 +202,8 @@ def prepare(models: list[Model], train: bool) -> None:
         console.print(f"{model.name}: {time.monotonic() - started:.0f} s; " + (f"next {left}" if left else "the last"))
 
 
-def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
-    """Start the server and wait for every model's answer, showing which already do."""
+def start(server: TorchServe, models: list[Model], with_edge: bool) -> SupervisorProcess:
+    """Start the server and wait for every model's answer, showing which already do; what keeps it running."""
     by_archive = {model.archive: model for model in models}
     states: dict[str, str] = {}
 
@@ -216,7 +231,7 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
             return building.done or by_archive[archive].is_current()
 
         server.store.mkdir(parents=True, exist_ok=True)
-        server.start()
+        supervisor = SupervisorProcess(server)
         with Live(get_renderable=table, console=console, refresh_per_second=5, transient=True):
             ready = load(RUN, list(by_archive), tell, built=built)
     process = running(RUN)
@@ -229,16 +244,17 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> None:
         start_edge(RUN, server.ports, list(ready))
         console.print(f"The edge takes REST and gRPC at https://localhost:{server.ports.edge}", style="bold")
         console.print("Its callers and their keys are in secrets/clients.yaml")
+    supervisor.admit()
     print_calls(console, public_server(RUN), samples, Path.cwd())
+    return supervisor
 
 
-def follow() -> NoReturn:
-    """Wait until the server ends by itself, which it should not."""
+def follow(supervisor: SupervisorProcess) -> NoReturn:
+    """Print what the supervisor reports, until the server is stopped from elsewhere."""
     console.print("Ctrl-C ends it; its logs are in .run/logs")
-    process = running(RUN)
-    if process:
-        process.wait()
-    raise DeployError(f"the server ended by itself:\n{tail(RUN / 'logs' / 'console.log')}")
+    for line in supervisor.reports():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    raise DeployError("the server was stopped")
 
 
 def interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -6,11 +6,15 @@ import signal
 import threading
 from pathlib import Path
 
+from client import RestManagement
 from deploy.archive import Archive
 from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load, tail
-from deploy.status import Status, StatusServer, drain
+from deploy.status import POLL, Status, StatusServer, drain
+from deploy.supervision.cause import cause, memory_kills
+from deploy.supervision.record import Record
+from deploy.supervision.recovery import Recovery
 from deploy.torchserve import TorchServe, running
 
 QUIET = 3.0  # seconds: three of the edge's health checks
@@ -31,18 +35,23 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
     ports = Ports()
     torchserve = TorchServe(store, run, ports, host=host, tokens=False, console=True)
     with torchserve:
-        status = Status(torchserve.server, store, [Archive.read(path).name for path in archives])
+        status = Status(torchserve.server, store, [Archive.read(path).name for path in archives], run)
+        recovery = Recovery(Record(run))
         server = StatusServer(status, host, ports.status)
         server.start()
+        kills = memory_kills()
         try:
             load(run, archives, lambda name, state: print(f"{name}: {state}", flush=True), asked.is_set)
             if not asked.is_set():
                 status.look()
                 status.admit()
                 print("ready", flush=True)
-            while not asked.wait(1.0):
+            while not asked.wait(POLL):
                 if running(run) is None:
-                    raise DeployError(f"the server ended by itself:\n{tail(run / 'logs' / 'server.log')}")
+                    why = cause(torchserve.process.wait(), kills)
+                    raise DeployError(f"the server has ended: {why}\n{tail(run / 'logs' / 'server.log')}")
+                with RestManagement(torchserve.server) as management:
+                    recovery.look(management, status.models)
             print("draining", flush=True)
             drain(status, grace, QUIET)
         finally:

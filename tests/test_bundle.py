@@ -16,7 +16,7 @@ import bundle
 
 PROJECT = Path(__file__).parent.parent
 BUNDLE = PROJECT / "bundle"
-COMMANDS = ["serve", "stop", "status", "predict", "train", "build", "verify", "tune", "bench", "doctor"]
+COMMANDS = ["serve", "stop", "status", "keys", "predict", "train", "build", "verify", "tune", "bench", "doctor"]
 HEAVY = {"torch", "numpy", "transformers", "requests", "grpc", "pydantic"}
 FOLDERS = ("archiver", "benchmarks", "client", "deploy", "requirements", "scripts", "train")
 FILES = ("bundle", "bundle.py", "config.properties", "pyproject.toml")

@@ -57,7 +57,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
     made = configuration(clients, upstream, listeners, secrets / certificate.CERTIFICATE, secrets / certificate.KEY)
     write_private(run / "envoy.json", json.dumps(made))
     command = ["-m", "deploy", "run-edge", "--run", str(run), *models]
-    with (run / "logs" / "edge.log").open("wb") as log:
+    with (run / "logs" / "edge.log").open("ab") as log:
         keeper = psutil.Popen(
             [sys.executable, *command],
             cwd=PROJECT,
@@ -99,7 +99,7 @@ def keep(run: Path, models: Sequence[str]) -> None:
     state = state_of(run)
     if state is None:
         raise DeployError("there is no server to put an edge before")
-    status = Status(server_of(run), Path(state["store"]), models)
+    status = Status(server_of(run), Path(state["store"]), models, run)
     status.look()
     status.admit()
     server = StatusServer(status, HOST, int(state["ports"]["status"]))

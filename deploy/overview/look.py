@@ -18,7 +18,9 @@ from deploy.overview.counters import Counters, by_model, of_edge
 from deploy.ports import HOST
 from deploy.report import memory_of
 from deploy.status import Status
-from deploy.torchserve import alive, running, server_of, state_of
+from deploy.supervision.record import Record, Restart
+from deploy.supervision.recovery import is_gone
+from deploy.torchserve import alive, running, server_of, state_of, supervisor_of
 
 PATIENCE = 5.0
 
@@ -49,7 +51,11 @@ class EdgeLook:
 
 @dataclass(frozen=True)
 class Look:
-    """at: seconds of a clock that never goes back. uptime: seconds. memory: bytes of TorchServe's own process."""
+    """at: seconds of a clock that never goes back. uptime: seconds. memory: bytes of TorchServe's own process.
+
+    supervisor: pid of what keeps it running; None where nothing does. restarted: how often it was started again;
+    restarts: the last of these times.
+    """
 
     at: float
     address: str
@@ -59,11 +65,16 @@ class Look:
     memory: int
     models: tuple[ModelLook, ...]
     edge: EdgeLook | None
+    supervisor: int | None = None
+    restarted: int = 0
+    restarts: tuple[Restart, ...] = ()
 
 
 def look(run: Path) -> Look | None:
     """The server of a run folder; None where none runs. Raises DeployError where it does not answer."""
-    process, state = running(run), state_of(run)
+    process, state, supervisor, record = running(run), state_of(run), supervisor_of(run), Record.read(run)
+    if supervisor and (process is None or state is None):
+        raise DeployError(f"the server has ended and is being started again: {record.restarts[-1].reason}")
     if process is None or state is None:
         return None
     text = fetched(f"{state['metrics']}/metrics")
@@ -81,6 +92,9 @@ def look(run: Path) -> Look | None:
         memory=memory_of([process.pid]),
         models=tuple(model_look(model, status.defaults, counted) for model in status.models),
         edge=edge_look(state),
+        supervisor=supervisor.pid if supervisor else None,
+        restarted=record.restarted,
+        restarts=tuple(record.restarts),
     )
 
 
@@ -91,7 +105,7 @@ def model_look(
         model.name,
         model.version,
         defaults.get(model.name) == model.version,
-        sum(worker.status == "READY" for worker in model.workers),
+        sum(worker.status == "READY" and not is_gone(worker) for worker in model.workers),
         model.min_workers,
         model.pending,
         model.pending + model.remaining,

@@ -60,6 +60,11 @@ class Interval:
             "address": now.address,
             "grpc": now.grpc,
             "interval": self.seconds,
+            "supervisor": {
+                "pid": now.supervisor,
+                "restarts": now.restarted,
+                "last": [vars(restart) for restart in now.restarts],
+            },
             "models": [
                 {
                     "name": model.name,

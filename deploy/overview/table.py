@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,8 +17,9 @@ MIB = 2**20
 
 
 def overview(interval: Interval) -> RenderableType:
-    """A line about the server, a row for each version of a model, and a line about the edge if there is one."""
-    return Group(headline(interval.after), models(interval), edge(interval), legend(interval))
+    """A line about the server, a row for each version of a model, and lines about the edge and the supervisor."""
+    now = interval.after
+    return Group(headline(now), models(interval), edge(interval), supervision(now), legend(interval))
 
 
 def headline(look: Look) -> Text:
@@ -59,6 +62,17 @@ def edge(interval: Interval) -> Text:
     mean = "" if rates.mean_ms is None else f", {rates.mean_ms:.1f} ms for callers"
     counts = f"{rates.requests:.1f} req/s, {rates.refused:.1f} 4xx/s, {rates.failed:.1f} 5xx/s"
     return Text(f"edge: pid {now.pid}, {counts}{mean}")
+
+
+def supervision(look: Look) -> Text:
+    if look.supervisor is None:
+        return Text("no supervisor: a server that ends is not started again", style="yellow")
+    if not look.restarts:
+        return Text(f"supervisor: pid {look.supervisor}, no restart", style="dim")
+    last = look.restarts[-1]
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.at))
+    times = f"{look.restarted} restart{'s' if look.restarted > 1 else ''}"
+    return Text(f"supervisor: pid {look.supervisor}, {times}, the last {when}: {last.reason}", style="yellow")
 
 
 def legend(interval: Interval) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -50,6 +51,7 @@ class Recovery:
     def look(self, management: RestManagement, models: Sequence[ModelStatus]) -> None:
         """One look at all models. Raises ClientError where TorchServe does not replace a worker."""
         suspects: set[int] = set()
+        self.replaced &= {worker.pid for model in models for worker in model.workers}
         for model in models:
             lost = {worker.pid for worker in model.workers if is_gone(worker) or is_stopped(worker)} - self.replaced
             if lost & self.suspects:
@@ -62,7 +64,8 @@ class Recovery:
         for worker in model.workers:
             if is_stopped(worker):
                 logger.warning("%s %s: worker %d was stopped by a signal", model.name, model.version, worker.pid)
-                psutil.Process(worker.pid).resume()
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(worker.pid).resume()
         self.replaced |= {worker.pid for worker in model.workers if is_gone(worker)}
         gone = [index for index, worker in enumerate(model.workers) if is_gone(worker)]
         if gone:

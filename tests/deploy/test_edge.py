@@ -46,7 +46,7 @@ def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     clients.ensure(callers)
     callers.write_text(f"{callers.read_text()}allowed_origins: [{ORIGIN}]\n")
     run, ports = folder / "run", Ports.free()
-    with TorchServe(archives[0].parent, run, ports, token_minutes=10_000) as torchserve:
+    with TorchServe(archives[0].parent, run, ports) as torchserve:
         load(run, archives)
         process.start(torchserve.run, ports, list(MODELS), folder / "secrets")
         keeper = psutil.Process((state_of(run) or {})["edge"]["pid"])

@@ -1,7 +1,9 @@
 """What `status` computes and prints, of made-up looks; tests/e2e looks at a real server."""
 
+import dataclasses
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from deploy.overview.counters import Counters, of_edge
 from deploy.overview.look import EdgeLook, Look, ModelLook
 from deploy.overview.rates import Interval, rates
 from deploy.overview.table import duration, overview
+from deploy.supervision.record import Restart
 
 
 def seen(at: float, *models: ModelLook, edge: EdgeLook | None = None) -> Look:
@@ -40,7 +43,7 @@ def test_a_table_of_two_versions_and_an_edge() -> None:
         version("2.0", False, Counters(2, 0, 0, 2, 0.02)),
         edge=next(edges),
     )
-    headline, columns, first, second, edge, legend = printed(Interval(before, after))
+    headline, columns, first, second, edge, supervisor, legend = printed(Interval(before, after))
     assert headline == "https://localhost:8443, up 1 min 1 s, pid 7, 256 MiB"
     assert columns.split() == [
         "model",
@@ -58,9 +61,21 @@ def test_a_table_of_two_versions_and_an_edge() -> None:
     assert first.split() == [name, "1.0", "*", "1/2", "5/100", "20.0", "2.0", "0.5", "5.0", "300", "MiB"]
     assert second.split() == [name, "2.0", "2/2", "0/100", "1.0", "0.0", "0.0", "10.0", "300", "MiB"]
     assert edge == "edge: pid 9, 20.0 req/s, 0.0 4xx/s, 0.0 5xx/s"
+    assert supervisor == "no supervisor: a server that ends is not started again"
     assert "rates over 2.0 s" in legend
     silent = seen(13.0, edge=EdgeLook("https://localhost:8443", 9, None))
     assert "edge: pid 9 does not answer" in printed(Interval(after, silent))
+
+
+def test_restarts_are_counted_and_explained() -> None:
+    look = seen(1.0)
+    well = dataclasses.replace(look, supervisor=8)
+    assert "supervisor: pid 8, no restart" in printed(Interval(look, well))
+    restarts = (Restart(1.6e9, "it ended by itself with exit status 1"), Restart(1.7e9, "it was killed (SIGKILL)"))
+    interval = Interval(look, dataclasses.replace(look, supervisor=8, restarted=7, restarts=restarts))
+    [line] = [line for line in printed(interval) if line.startswith("supervisor")]
+    assert re.fullmatch(r"supervisor: pid 8, 7 restarts, the last 2023-11-1\d [\d:]+: it was killed \(SIGKILL\)", line)
+    assert interval.to_dict()["supervisor"] == {"pid": 8, "restarts": 7, "last": [vars(each) for each in restarts]}
 
 
 def test_nothing_is_cut_off_on_a_narrow_terminal() -> None:

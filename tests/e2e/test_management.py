@@ -1,17 +1,24 @@
 """Registering, scaling and removing models of a running server, its model cards, keys and metrics."""
 
 import dataclasses
+import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 import requests
 
 from client import ClientError, Conflict, NotFound, RestClient, RestManagement, ServerError, Unauthorized
+from client.errors import INVALID_KEY
 from client.management import Management
+from deploy.configuration import PROJECT
 from deploy.torchserve import TorchServe, family, state_of
 from handlers.torchserve.metrics import INTERVAL
 from tests.e2e.conftest import Predict
@@ -86,6 +93,41 @@ def test_a_key_that_is_no_longer_valid_is_renewed(client: Predict, torchserve: T
     with RestManagement(torchserve.server) as other:
         other._credentials.renew("inference", other._credentials.bearer("inference"))
     client.predict("tiny-image", PNG)
+
+
+def test_new_keys_by_a_command(torchserve: TorchServe) -> None:
+    """The old ones are refused at once; clients find the new ones. What it prints holds no key."""
+    server = torchserve.server
+    assert server.key_file is not None
+    before = json.loads(server.key_file.read_text())
+    with RestClient(server) as client:
+        client.predict("tiny-image", PNG)
+        command = [sys.executable, "-m", "deploy", "keys", "--rotate"]
+        environment = {**os.environ, "BUNDLE_RUN": str(torchserve.run)}
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, f"new keys are in {server.key_file}\n"), done.stderr
+        after = json.loads(server.key_file.read_text())
+        for name in ("inference", "management"):
+            assert after[name]["key"] != before[name]["key"]
+        headers = {"Authorization": f"Bearer {before['inference']['key']}"}
+        refused = requests.post(f"{server.inference}/predictions/tiny-image", data=PNG, headers=headers, timeout=10)
+        assert refused.json()["type"] == INVALID_KEY
+        client.predict("tiny-image", PNG)
+
+
+def test_malformed_grpc_messages_leave_no_stack_traces(torchserve: TorchServe) -> None:
+    server = torchserve.server
+    assert server.key_file is not None
+    key = json.loads(server.key_file.read_text())["inference"]["key"]
+    logs = [torchserve.run / "logs" / name for name in ("console.log", "server.log")]
+    before = [path.stat().st_size for path in logs]
+    with grpc.insecure_channel(server.grpc) as channel:
+        for method in ("Predictions", "StreamPredictions", "StreamPredictions2"):
+            call = channel.unary_unary(f"/org.pytorch.serve.grpc.inference.InferenceAPIsService/{method}")
+            for message in (b"\xff" * 20, b"\x0a\xff\xff\xff\xff\x0f"):
+                with pytest.raises(grpc.RpcError):
+                    call(message, metadata=[("authorization", f"Bearer {key}")], timeout=5)
+    assert [path.stat().st_size for path in logs] == before
 
 
 def test_the_key_file_is_the_owners_alone(torchserve: TorchServe) -> None:

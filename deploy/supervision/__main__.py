@@ -1,0 +1,43 @@
+"""`python -m deploy.supervision`: what `serve` leaves running beside TorchServe."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+from deploy.errors import DeployError
+from deploy.supervision.process import LOG, STARTED, from_line
+
+
+def main() -> int:
+    """Start the server that standard input describes, and stay with it."""
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    server = from_line(sys.stdin.readline())
+    try:
+        server.start()
+    except (DeployError, OSError) as error:
+        print(error, flush=True)
+        return 1
+    print(STARTED, flush=True)
+    # From here on nobody may be listening: what is written goes to the log.
+    log = os.open(server.run / "logs" / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, sys.stdout.fileno())
+    os.dup2(log, sys.stderr.fileno())
+    from deploy.supervision.supervisor import Supervisor  # half a second of imports, while Java starts
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    supervisor = Supervisor(server, asked)
+    threading.Thread(target=supervisor.listen, daemon=True).start()
+    try:
+        supervisor.watch()
+    finally:
+        server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

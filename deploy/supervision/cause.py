@@ -1,0 +1,28 @@
+"""Why a process has ended, in words."""
+
+from __future__ import annotations
+
+import signal
+
+from deploy.cgroup import text_of
+
+# Java's status with -XX:+ExitOnOutOfMemoryError.
+OUT_OF_HEAP = 3
+
+
+def memory_kills() -> int:
+    """How many processes the kernel has killed for want of memory: of the machine, and of this container."""
+    counters = f"{text_of('/proc/vmstat')}\n{text_of('/sys/fs/cgroup/memory.events')}"
+    return sum(int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill "))
+
+
+def cause(status: int, kills_before: int) -> str:
+    """status: as subprocess has it, negative for a signal. kills_before: `memory_kills` when the process was well."""
+    if status == OUT_OF_HEAP:
+        return "Java ran out of heap (exit status 3): more waited in the queues than it holds"
+    if status >= 0:
+        return f"it ended by itself with exit status {status}"
+    name = signal.Signals(-status).name
+    if -status == signal.SIGKILL and memory_kills() > kills_before:
+        return f"it was killed ({name}), by the kernel for want of memory as it seems"
+    return f"it was killed ({name})"

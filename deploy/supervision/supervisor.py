@@ -1,0 +1,169 @@
+"""Starts TorchServe again when it has ended, with the models it had, and the edge with it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+
+import psutil
+
+from client import ClientError, RestManagement
+from client.model_status import ModelStatus
+from deploy.errors import DeployError
+from deploy.readiness import LOADING, check_alive, wait_listening
+from deploy.status import Status
+from deploy.supervision.cause import cause, memory_kills
+from deploy.supervision.logs import bound
+from deploy.supervision.process import ADMIT, DETACH
+from deploy.supervision.record import Record
+from deploy.supervision.recovery import Recovery
+from deploy.torchserve import GRACE, TorchServe, alive, state_of, write_state
+
+logger = logging.getLogger(__name__)
+TICK = 0.5  # seconds between two looks at the process
+LOOK = 2.0  # seconds between two looks at the models
+SILENT = 60.0  # seconds without an answer, after which the server is ended
+SHORTEST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as long each time
+WELL = 600.0  # seconds; a server that was up for so long begins with the shortest pause again
+
+
+class Supervisor:
+    """Of a server that has been started. asked: set once everything is to end."""
+
+    def __init__(self, server: TorchServe, asked: threading.Event) -> None:
+        self.server, self.asked = server, asked
+        me = psutil.Process()
+        self.record = Record(server.run, me.pid, me.create_time())
+        self.record.write()
+        self.recovery = Recovery(self.record)
+        self.status = Status(server.server, server.store, names=())
+        self.models: list[ModelStatus] = []
+        self.defaults: dict[str, str] = {}
+        self.kills = memory_kills()
+        self.admitted = self.detached = False
+        self.left = threading.Event()  # `serve` has gone
+        self.looked = self.answered = self.began = time.monotonic()
+        self.pause = SHORTEST
+
+    def listen(self) -> None:
+        """Take the orders of `serve`, until it has gone."""
+        for line in sys.stdin:
+            self.admitted |= line.strip() == ADMIT
+            self.detached |= line.strip() == DETACH
+        self.left.set()
+
+    def watch(self) -> None:
+        """Return when everything is to end."""
+        while not self.asked.wait(TICK):
+            if self.left.is_set() and not (self.admitted and self.detached):
+                logger.warning("the command that started the server has gone: the server is stopped")
+                return
+            status = self.server.process.poll()
+            if status is None:
+                self.answered = self.answered if self.admitted else time.monotonic()
+                if time.monotonic() - self.looked > LOOK:
+                    self.look()
+            elif self.admitted:
+                self.restart(cause(status, self.kills))
+            else:
+                self.left.wait()  # `serve` says why it could not be started
+
+    def look(self) -> None:
+        bound(self.server.run / "logs")
+        if self.admitted:
+            self.look_at_models()
+            self.look_at_edge()
+        self.looked = time.monotonic()
+
+    def look_at_models(self) -> None:
+        """Remember them and replace workers that are lost; restart a server that does not do its part."""
+        if not self.status.look():
+            if time.monotonic() - self.answered > SILENT:
+                self.end(f"it has not answered for {SILENT:g} s")
+            return
+        self.answered = time.monotonic()
+        self.models, self.defaults = self.status.models, self.status.defaults
+        try:
+            with RestManagement(self.status.server) as management:
+                self.recovery.look(management, self.models)
+        except ClientError as error:
+            self.end(f"it did not replace a worker that it had lost: {error}")
+
+    def look_at_edge(self) -> None:
+        edge = (state_of(self.server.run) or {}).get("edge")
+        if edge and alive(edge) is None:
+            logger.error("the edge has ended; it is started again")
+            try:
+                self.restart_edge()
+            except (DeployError, OSError) as error:
+                logger.error("it could not be started again: %s", error)
+
+    def end(self, reason: str) -> None:
+        self.server.process.kill()
+        self.server.process.wait()
+        self.restart(reason)
+
+    def restart(self, reason: str) -> None:
+        """Start TorchServe again, with the models it had, until that succeeds."""
+        if time.monotonic() - self.began > WELL:
+            self.pause = SHORTEST
+        self.record.add_restart(reason)
+        logger.error("TorchServe is started again in %g s: %s", self.pause, reason)
+        while not self.asked.wait(self.pause):
+            self.pause = min(2 * self.pause, LONGEST)
+            started = time.monotonic()
+            try:
+                self.server.restart()
+                self.restore()
+                self.restart_edge()
+            except (DeployError, ClientError, OSError) as error:
+                logger.error("that failed, and is tried again in %g s: %s", self.pause, error)
+                continue
+            logger.warning("serving again after %.0f s", time.monotonic() - started)
+            self.kills = memory_kills()
+            self.began = self.answered = time.monotonic()
+            return
+
+    def restore(self) -> None:
+        """Register the models as they were at the last look; one whose archive has gone is left out."""
+        run, waiting = self.server.run, []
+        with RestManagement(self.server.server) as management:
+            wait_listening(run, management)
+            # The first version of a model becomes its default.
+            for model in sorted(self.models, key=lambda each: self.defaults.get(each.name) != each.version):
+                try:
+                    register_again(management, model)
+                    waiting.append(model)
+                except ClientError as error:
+                    logger.error("%s %s does not come back: %s", model.name, model.version, error)
+            end = time.monotonic() + LOADING
+            while waiting and time.monotonic() < end and not self.asked.wait(TICK / 2):
+                check_alive(run)
+                waiting = [each for each in waiting if not management.describe(each.name, each.version).ready]
+
+    def restart_edge(self) -> None:
+        """With the server's keys, which are new after a restart."""
+        state = state_of(self.server.run) or {}
+        if "edge" not in state:
+            return
+        keeper = alive(state["edge"])
+        if keeper:
+            keeper.terminate()
+            psutil.wait_procs([keeper], timeout=GRACE)
+        from deploy.edge.process import start as start_edge  # here, because few servers have one
+
+        write_state(self.server.run, state["torchserve"])
+        start_edge(self.server.run, self.server.ports, sorted(self.defaults))
+
+
+def register_again(management: RestManagement, model: ModelStatus) -> None:
+    management.register(
+        model.archive,
+        name=model.name,
+        batch_size=model.batch_size,
+        max_batch_delay=model.max_batch_delay,
+        synchronous=False,
+    )
+    management.scale(model.name, model.min_workers, model.max_workers, version=model.version, synchronous=False)

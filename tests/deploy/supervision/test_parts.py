@@ -1,0 +1,94 @@
+"""What a supervisor writes, bounds and explains."""
+
+import dataclasses
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from client.model_status import Worker
+from deploy.configuration import PROJECT
+from deploy.supervision.cause import cause, memory_kills
+from deploy.supervision.logs import bound
+from deploy.supervision.record import KEPT, Record
+from deploy.supervision.recovery import is_gone, is_stopped
+
+
+@pytest.mark.parametrize(
+    ("status", "kills_before", "said"),
+    [
+        (3, 0, "out of heap"),
+        (1, 0, "by itself with exit status 1"),
+        (-signal.SIGTERM, 0, r"killed \(SIGTERM\)$"),
+        (-signal.SIGKILL, 10**9, r"killed \(SIGKILL\)$"),
+        (-signal.SIGKILL, -1, r"killed \(SIGKILL\), by the kernel for want of memory"),
+    ],
+)
+def test_why_a_process_has_ended(status: int, kills_before: int, said: str) -> None:
+    assert memory_kills() >= 0
+    assert re.search(said, cause(status, kills_before))
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert Record.read(tmp_path) == Record(tmp_path)
+    record = Record(tmp_path, 7, 1.5)
+    for number in range(KEPT + 5):
+        record.add_restart(f"reason {number}")
+    record.add_recovery("a", "1.0")
+    record.add_recovery("a", "1.0")
+    found = Record.read(tmp_path)
+    assert found == record
+    assert (found.restarted, len(found.restarts), found.recovered) == (KEPT + 5, KEPT, {"a/1.0": 2})
+    assert found.restarts[-1].reason == f"reason {KEPT + 4}"
+
+
+def test_logs_are_bounded_while_they_are_written(tmp_path: Path) -> None:
+    """The writer keeps its file open; nothing is lost but what is older than two files."""
+    with (tmp_path / "console.log").open("ab", buffering=0) as log:
+        for number in range(1000):
+            log.write(b"%09d\n" % number)
+            bound(tmp_path, largest=1000)
+    files = [tmp_path / "console.1.log", tmp_path / "console.log"]
+    assert sorted(tmp_path.iterdir()) == files
+    lines = b"".join(path.read_bytes() for path in files).split()
+    assert 100 <= len(lines) <= 202
+    assert lines == [b"%09d" % number for number in range(1000 - len(lines), 1000)]
+
+
+def test_workers_that_are_lost() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    worker = Worker("9000", "READY", process.pid, 0, False)
+    assert not is_gone(worker)
+    assert not is_stopped(worker)
+    psutil.Process(process.pid).suspend()
+    end = time.monotonic() + 5
+    while not is_stopped(worker):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert is_gone(worker)
+    assert not is_stopped(worker)
+    # One that TorchServe itself starts again, or that has not been started yet.
+    assert not is_gone(dataclasses.replace(worker, status="UNLOADING"))
+    assert not is_gone(dataclasses.replace(worker, pid=-1))
+
+
+@pytest.mark.parametrize(("patient", "status"), [(True, 0), (False, 1)])
+def test_a_reader_that_leaves(patient: bool, status: int) -> None:
+    """`serve --detach | head` goes on, as it must not stop the server that it has started; `serve | head` ends."""
+    script = (
+        "from deploy.report import PatientConsole\n"
+        f"console = PatientConsole()\nconsole.patient = {patient}\n"
+        "for number in range(5000):\n    console.print(number)\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE)
+    assert writer.stdout
+    assert writer.stdout.readline() == b"0\n"
+    writer.stdout.close()
+    assert writer.wait(60) == status

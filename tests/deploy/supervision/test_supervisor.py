@@ -1,0 +1,126 @@
+"""A server that is kept running: TorchServe killed, its thread of a worker ended by a caller, a worker stopped."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+
+from client import GrpcClient, RestClient, RestManagement
+from client.credentials import Credentials
+from client.stubs.inference_pb2 import PredictionsRequest
+from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
+from deploy.overview.look import look
+from deploy.ports import Ports
+from deploy.readiness import load
+from deploy.status import Status
+from deploy.supervision.process import SupervisorProcess
+from deploy.supervision.record import Record
+from deploy.torchserve import TorchServe, family, running, server_of, state_of, stop
+
+pytestmark = pytest.mark.e2e
+MODELS = ("tiny-policy", "tiny-values")
+OBSERVATION = {"tiny-policy": {"data": [0, 0, 0, 0]}, "tiny-values": {"data": [0, 0]}}
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module")
+def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The run folder of a supervised server; everything ends without a trace."""
+    archives = [tiny_archive(name) for name in MODELS]
+    run = tmp_path_factory.mktemp("supervised") / "run"
+    try:
+        supervisor = SupervisorProcess(TorchServe(archives[0].parent, run, Ports.free(), models=2))
+        load(run, archives)
+        supervisor.admit()
+        supervisor.detach()
+        supervisor.orders.close()  # as when `serve` has ended
+        yield run
+        members = family(state_of(run))
+        assert len(members) >= 4
+    finally:
+        assert stop(run)
+    assert supervisor.process.wait(5) == 0
+    assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in members)
+    assert [path.name for path in run.iterdir()] == ["logs"]
+
+
+def wait(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+def workers(run: Path, model: str) -> list[int]:
+    with RestManagement(server_of(run)) as management:
+        return [worker.pid for worker in management.describe(model).workers]
+
+
+def answers(run: Path, model: str, timeout: float = 5.0) -> bool:
+    with RestClient(server_of(run)) as client:
+        return bool(client.predict(model, OBSERVATION[model], timeout=timeout).json())
+
+
+def test_a_caller_that_ends_torchserve_s_thread_of_a_worker(run: Path) -> None:
+    """A second message on a stream, with a sequence_id: TorchServe calls the worker READY and answers nothing."""
+    [before], [neighbour] = workers(run, "tiny-policy"), workers(run, "tiny-values")
+    server = server_of(run)
+    key = Credentials(server).bearer("inference")
+    body = {"body": json.dumps(OBSERVATION["tiny-policy"]).encode(), "content-type": b"application/json"}
+    messages = [
+        PredictionsRequest(model_name="tiny-policy", input=body),
+        PredictionsRequest(model_name="tiny-policy", input=body, sequence_id="x"),
+    ]
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = InferenceAPIsServiceStub(channel)
+        with pytest.raises(grpc.RpcError):
+            list(stub.StreamPredictions2(iter(messages), metadata=[("authorization", key)], timeout=3))
+    wait(lambda: not psutil.pid_exists(before), "the attack has no effect")
+    status = Status(server, run, MODELS)
+    status.admit()
+    status.look()
+    assert not status.ready
+    assert all(model.ready for model in status.models)  # as TorchServe says
+    assert answers(run, "tiny-policy", timeout=20)  # what waits in the queue is answered as well
+    wait(lambda: Record.read(run).recovered == {"tiny-policy/1.0": 1}, "the supervisor sees nothing")
+    status.look()
+    assert status.ready
+    assert workers(run, "tiny-policy") != [before]
+    assert workers(run, "tiny-values") == [neighbour]
+    assert "has lost worker" in (run / "logs" / "supervisor.log").read_text()
+
+
+def test_a_worker_that_was_stopped(run: Path) -> None:
+    """It goes on within seconds, and what it was asked meanwhile is answered."""
+    [worker] = workers(run, "tiny-values")
+    psutil.Process(worker).suspend()
+    assert answers(run, "tiny-values", timeout=15)
+    assert workers(run, "tiny-values") == [worker]
+    wait(lambda: "was stopped by a signal" in (run / "logs" / "supervisor.log").read_text(), "nothing is said about it")
+
+
+def test_torchserve_is_killed(run: Path) -> None:
+    """It comes back with its models, their workers, and keys that clients find, however many times."""
+    server = server_of(run)
+    with RestManagement(server) as management:
+        management.scale("tiny-policy", 2)
+        management.register("tiny-values.mar", name="copy", initial_workers=1)
+    time.sleep(3)  # the supervisor looks every two seconds
+    process = running(run)
+    assert process is not None
+    process.kill()
+    with RestClient(server) as rest, GrpcClient(server) as rpc:
+        wait(lambda: Record.read(run).restarted == 1, "the supervisor sees nothing")
+        wait(lambda: "serving again" in (run / "logs" / "supervisor.log").read_text(), "it does not come back")
+        for client in (rest, rpc):
+            assert client.predict("copy", OBSERVATION["tiny-values"]).json()
+    assert len(workers(run, "tiny-policy")) == 2
+    [restart] = Record.read(run).restarts
+    assert "it was killed (SIGKILL)" in restart.reason
+    found = look(run)
+    assert found is not None
+    assert (found.restarted, found.restarts[-1]) == (1, restart)
