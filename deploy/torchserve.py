@@ -143,8 +143,8 @@ class TorchServe:
     def described(self, zygote: Zygote, temporary: Path) -> dict[str, Any]:
         return {
             "pid": self.process.pid,
-            "created": self.process.create_time(),
-            "zygote": {"pid": zygote.process.pid, "created": psutil.Process(zygote.process.pid).create_time()},
+            "created": birth(self.process.pid),
+            "zygote": {"pid": zygote.process.pid, "created": birth(zygote.process.pid)},
             "inference": f"http://{HOST}:{self.ports.inference}",
             "management": f"http://{HOST}:{self.ports.management}",
             "metrics": f"http://{HOST}:{self.ports.metrics}",
@@ -253,15 +253,22 @@ def running(run: Path) -> psutil.Process | None:
 
 
 def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
-    """The process of a {"pid", "created"}; a reused pid is recognised by its time of creation."""
+    """The process of a {"pid", "created"}; a reused pid is recognised by its `birth`."""
     if state is None:
         return None
     try:
         process = psutil.Process(int(state["pid"]))
-        same = abs(process.create_time() - float(state["created"])) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        same = birth(process.pid) == float(state["created"]) and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
     return process if same else None
+
+
+def birth(pid: int) -> float:
+    """When a process began, in ticks since the system's start: psutil's time of creation follows the clock when it is
+    set, and a server must not be lost by that."""
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return float(text.rpartition(")")[2].split()[19])
 
 
 def family(state: Mapping[str, Any] | None) -> list[psutil.Process]:

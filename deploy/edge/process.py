@@ -25,7 +25,7 @@ from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
 from deploy.readiness import tail
 from deploy.status import Status, StatusServer
-from deploy.torchserve import STATE, server_of, state_of
+from deploy.torchserve import STATE, birth, server_of, state_of
 
 SECRETS = PROJECT / "secrets"
 PATIENCE = 30.0
@@ -74,7 +74,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
         "key_file": str(run / "edge_keys.json"),
         "ca_file": str(secrets / certificate.CERTIFICATE),
         "torchserve": state,
-        "edge": {"pid": keeper.pid, "created": keeper.create_time()},
+        "edge": {"pid": keeper.pid, "created": birth(keeper.pid)},
     }
     write_private(run / STATE, json.dumps(described, indent=2) + "\n")
     wait_ready(run, ports, keeper, secrets / certificate.CERTIFICATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -15,6 +16,11 @@ from deploy.supervision.record import Record
 logger = logging.getLogger(__name__)
 READY = "READY"
 SCALING = 60.0  # seconds
+GIVEN_UP = 180.0  # seconds without a process
+
+
+def has_process(worker: Worker) -> bool:
+    return worker.pid > 0 and psutil.pid_exists(worker.pid)
 
 
 def is_gone(worker: Worker) -> bool:
@@ -24,7 +30,7 @@ def is_gone(worker: Worker) -> bool:
     and what comes to the queue waits for ever; the worker's process has ended, because its connection was closed. A
     worker that dies in any other way is UNLOADING within milliseconds.
     """
-    return worker.status == READY and worker.pid > 0 and not psutil.pid_exists(worker.pid)
+    return worker.status == READY and worker.pid > 0 and not has_process(worker)
 
 
 def is_stopped(worker: Worker) -> bool:
@@ -41,24 +47,38 @@ def is_broken(model: ModelStatus) -> bool:
 
 
 class Recovery:
-    """Brings back workers that two looks in a row found lost."""
+    """Brings back workers that two looks in a row found lost, and those that TorchServe has given up.
+
+    It starts a worker that dies again and again for five minutes, with pauses of up to 89 seconds, and then no more.
+    """
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.suspects: set[int] = set()
+        self.down: dict[str, float] = {}  # since when a worker, by its id, has had no process
         self.replaced: set[int] = set()  # whose end a late look may still report
 
     def look(self, management: RestManagement, models: Sequence[ModelStatus]) -> None:
         """One look at all models. Raises ClientError where TorchServe does not replace a worker."""
         suspects: set[int] = set()
         self.replaced &= {worker.pid for model in models for worker in model.workers}
+        now = time.monotonic()
+        self.down = {
+            worker.id: self.down.get(worker.id, now)
+            for model in models
+            for worker in model.workers
+            if worker.status != READY and not has_process(worker)
+        }
         for model in models:
             lost = {worker.pid for worker in model.workers if is_gone(worker) or is_stopped(worker)} - self.replaced
-            if lost & self.suspects:
+            if lost & self.suspects or any(self.given_up(worker) for worker in model.workers):
                 self.bring_back(management, model)
             else:
                 suspects |= lost
         self.suspects = suspects
+
+    def given_up(self, worker: Worker) -> bool:
+        return worker.id in self.down and time.monotonic() - self.down[worker.id] > GIVEN_UP
 
     def bring_back(self, management: RestManagement, model: ModelStatus) -> None:
         for worker in model.workers:
@@ -67,13 +87,13 @@ class Recovery:
                 with suppress(psutil.NoSuchProcess):
                     psutil.Process(worker.pid).resume()
         self.replaced |= {worker.pid for worker in model.workers if is_gone(worker)}
-        gone = [index for index, worker in enumerate(model.workers) if is_gone(worker)]
+        gone = [index for index, worker in enumerate(model.workers) if is_gone(worker) or self.given_up(worker)]
         if gone:
             # TorchServe takes workers away from the end of its list, so those after the lost one go with it. What
             # waits in the queue stays there for their successors.
             logger.warning(
-                "%s %s: TorchServe has lost worker %d, which it calls READY; %d of %d workers are replaced",
-                *(model.name, model.version, model.workers[gone[0]].pid),
+                "%s %s: TorchServe has lost worker %s, which it calls %s; %d of %d workers are replaced",
+                *(model.name, model.version, model.workers[gone[0]].id, model.workers[gone[0]].status),
                 *(len(model.workers) - gone[0], len(model.workers)),
             )
             version = model.version

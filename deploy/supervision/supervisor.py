@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 
@@ -19,12 +21,12 @@ from deploy.supervision.logs import bound
 from deploy.supervision.process import ADMIT, DETACH
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery
-from deploy.torchserve import GRACE, TorchServe, alive, state_of, write_state
+from deploy.torchserve import GRACE, TorchServe, alive, birth, state_of, write_state
 
 logger = logging.getLogger(__name__)
 TICK = 0.5  # seconds between two looks at the process
 LOOK = 2.0  # seconds between two looks at the models
-SILENT = 60.0  # seconds without an answer, after which the server is ended
+SILENT = 30.0  # seconds without an answer, after which the server is ended
 SHORTEST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as long each time
 WELL = 600.0  # seconds; a server that was up for so long begins with the shortest pause again
 
@@ -34,13 +36,13 @@ class Supervisor:
 
     def __init__(self, server: TorchServe, asked: threading.Event) -> None:
         self.server, self.asked = server, asked
-        me = psutil.Process()
-        self.record = Record(server.run, me.pid, me.create_time())
+        self.record = Record(server.run, os.getpid(), birth(os.getpid()))
         self.record.write()
         self.recovery = Recovery(self.record)
         self.status = Status(server.server, server.store, names=())
         self.models: list[ModelStatus] = []
         self.defaults: dict[str, str] = {}
+        self.served: list[str] = []  # the models that the edge must find ready
         self.kills = memory_kills()
         self.admitted = self.detached = False
         self.left = threading.Event()  # `serve` has gone
@@ -85,6 +87,7 @@ class Supervisor:
             return
         self.answered = time.monotonic()
         self.models, self.defaults = self.status.models, self.status.defaults
+        self.served = self.served or sorted(self.defaults)
         try:
             with RestManagement(self.status.server) as management:
                 self.recovery.look(management, self.models)
@@ -155,7 +158,7 @@ class Supervisor:
         from deploy.edge.process import start as start_edge  # here, because few servers have one
 
         write_state(self.server.run, state["torchserve"])
-        start_edge(self.server.run, self.server.ports, sorted(self.defaults))
+        start_edge(self.server.run, self.server.ports, self.served, Path(state["ca_file"]).parent)
 
 
 def register_again(management: RestManagement, model: ModelStatus) -> None:

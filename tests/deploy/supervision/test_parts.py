@@ -1,18 +1,21 @@
 """What a supervisor writes, bounds and explains."""
 
 import dataclasses
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from client.model_status import Worker
+from client.model_status import ModelStatus, Worker
 from deploy.configuration import PROJECT
+from deploy.supervision import recovery
 from deploy.supervision.cause import cause, memory_kills
 from deploy.supervision.logs import bound
 from deploy.supervision.record import KEPT, Record
@@ -92,3 +95,35 @@ def test_a_reader_that_leaves(patient: bool, status: int) -> None:
     assert writer.stdout.readline() == b"0\n"
     writer.stdout.close()
     assert writer.wait(60) == status
+
+
+class Scaling:
+    """Records the calls that change the number of workers."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int]] = []
+
+    def scale(self, model: str, min_workers: int, *others: object, **named: object) -> None:
+        self.calls.append((model, min_workers))
+
+
+def model_of(*workers: Worker) -> ModelStatus:
+    return ModelStatus("m", "1.0", "m.mar", 3, 3, 1, 0, 0, 100, workers)
+
+
+def test_what_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lost worker and those after it in TorchServe's list, once; one that loads or is started again is left."""
+    monkeypatch.setattr(recovery, "GIVEN_UP", 0.3)
+    well, gone = Worker("9000", "READY", os.getpid(), 0, False), Worker("9001", "READY", 2**22 + 1, 0, False)
+    loads, dead = Worker("9002", "UNLOADING", os.getpid(), 0, False), Worker("9003", "UNLOADING", -1, 0, False)
+    found, scaling = recovery.Recovery(Record(tmp_path)), Scaling()
+    management: Any = scaling
+    for _ in range(3):  # the last of them is late
+        found.look(management, [model_of(well, gone, loads)])
+    assert scaling.calls == [("m", 1), ("m", 3)]
+    found.look(management, [model_of(well, loads, dead)])
+    assert len(scaling.calls) == 2
+    time.sleep(0.4)
+    found.look(management, [model_of(well, loads, dead)])
+    assert scaling.calls[2:] == [("m", 2), ("m", 3)]
+    assert Record.read(tmp_path).recovered == {"m/1.0": 2}

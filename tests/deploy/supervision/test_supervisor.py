@@ -9,17 +9,18 @@ import grpc
 import psutil
 import pytest
 
-from client import GrpcClient, RestClient, RestManagement
+from client import ClientError, GrpcClient, RestClient, RestManagement
 from client.credentials import Credentials
 from client.stubs.inference_pb2 import PredictionsRequest
 from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
+from deploy.edge.process import start as start_edge
 from deploy.overview.look import look
 from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.status import Status
 from deploy.supervision.process import SupervisorProcess
 from deploy.supervision.record import Record
-from deploy.torchserve import TorchServe, family, running, server_of, state_of, stop
+from deploy.torchserve import TorchServe, family, public_server, running, server_of, state_of, stop
 
 pytestmark = pytest.mark.e2e
 MODELS = ("tiny-policy", "tiny-values")
@@ -33,8 +34,10 @@ def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     archives = [tiny_archive(name) for name in MODELS]
     run = tmp_path_factory.mktemp("supervised") / "run"
     try:
-        supervisor = SupervisorProcess(TorchServe(archives[0].parent, run, Ports.free(), models=2))
+        server = TorchServe(archives[0].parent, run, Ports.free(), models=2)
+        supervisor = SupervisorProcess(server)
         load(run, archives)
+        start_edge(run, server.ports, MODELS, run.parent / "secrets")
         supervisor.admit()
         supervisor.detach()
         supervisor.orders.close()  # as when `serve` has ended
@@ -103,6 +106,23 @@ def test_a_worker_that_was_stopped(run: Path) -> None:
     wait(lambda: "was stopped by a signal" in (run / "logs" / "supervisor.log").read_text(), "nothing is said about it")
 
 
+def through_the_edge(run: Path) -> bool:
+    try:
+        with RestClient(public_server(run)) as client:
+            return bool(client.predict("tiny-policy", OBSERVATION["tiny-policy"]).json())
+    except ClientError:
+        return False
+
+
+def test_the_edge_is_killed(run: Path) -> None:
+    keeper = psutil.Process((state_of(run) or {})["edge"]["pid"])
+    envoy = keeper.children(recursive=True)
+    for process in (keeper, *envoy):
+        process.kill()
+    wait(lambda: through_the_edge(run), "the edge does not come back")
+    assert (state_of(run) or {})["edge"]["pid"] != keeper.pid
+
+
 def test_torchserve_is_killed(run: Path) -> None:
     """It comes back with its models, their workers, and keys that clients find, however many times."""
     server = server_of(run)
@@ -119,6 +139,7 @@ def test_torchserve_is_killed(run: Path) -> None:
         for client in (rest, rpc):
             assert client.predict("copy", OBSERVATION["tiny-values"]).json()
     assert len(workers(run, "tiny-policy")) == 2
+    assert through_the_edge(run)  # which has the server's new keys
     [restart] = Record.read(run).restarts
     assert "it was killed (SIGKILL)" in restart.reason
     found = look(run)
