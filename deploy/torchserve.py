@@ -254,7 +254,7 @@ def running(run: Path) -> psutil.Process | None:
 
 def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
     """The process of a {"pid", "created"}; a reused pid is recognised by its `birth`."""
-    if state is None:
+    if not state:
         return None
     try:
         process = psutil.Process(int(state["pid"]))
