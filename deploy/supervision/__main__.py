@@ -10,6 +10,8 @@ import threading
 
 from deploy.errors import DeployError
 from deploy.supervision.process import LOG, STARTED, from_line
+from deploy.supervision.record import Record
+from deploy.torchserve import birth
 
 
 def main() -> int:
@@ -22,6 +24,8 @@ def main() -> int:
     except (DeployError, OSError) as error:
         print(error, flush=True)
         return 1
+    record = Record(server.run, os.getpid(), birth(os.getpid()))
+    record.write()  # by which `stop` finds this process
     print(STARTED, flush=True)
     # From here on nobody may be listening: what is written goes to the log.
     log = os.open(server.run / "logs" / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -30,7 +34,7 @@ def main() -> int:
     from deploy.supervision.supervisor import Supervisor  # half a second of imports, while Java starts
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    supervisor = Supervisor(server, asked)
+    supervisor = Supervisor(server, record, asked)
     threading.Thread(target=supervisor.listen, daemon=True).start()
     try:
         supervisor.watch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -45,11 +46,12 @@ class Record:
         return cls(run, **{**values, "restarts": [Restart(**each) for each in values["restarts"]]})
 
     def write(self) -> None:
-        """At once or not at all: others read it at any time."""
+        """All of it or nothing: others read it at any time."""
         values = {name: value for name, value in asdict(self).items() if name != "run"}
         partial = self.run / f".{NAME}.partial"
-        partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        partial.replace(self.run / NAME)
+        with suppress(OSError):  # a full disk must not keep the server from being started again
+            partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+            partial.replace(self.run / NAME)
 
     def add_restart(self, reason: str) -> None:
         self.restarted += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ from deploy.supervision.logs import bound
 from deploy.supervision.process import ADMIT, DETACH
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery
-from deploy.torchserve import GRACE, TorchServe, alive, birth, state_of, write_state
+from deploy.torchserve import GRACE, TorchServe, alive, state_of, write_state
 
 logger = logging.getLogger(__name__)
 TICK = 0.5  # seconds between two looks at the process
@@ -34,10 +33,8 @@ WELL = 600.0  # seconds; a server that was up for so long begins with the shorte
 class Supervisor:
     """Of a server that has been started. asked: set once everything is to end."""
 
-    def __init__(self, server: TorchServe, asked: threading.Event) -> None:
-        self.server, self.asked = server, asked
-        self.record = Record(server.run, os.getpid(), birth(os.getpid()))
-        self.record.write()
+    def __init__(self, server: TorchServe, record: Record, asked: threading.Event) -> None:
+        self.server, self.record, self.asked = server, record, asked
         self.recovery = Recovery(self.record)
         self.status = Status(server.server, server.store, names=())
         self.models: list[ModelStatus] = []
@@ -62,22 +59,27 @@ class Supervisor:
             if self.left.is_set() and not (self.admitted and self.detached):
                 logger.warning("the command that started the server has gone: the server is stopped")
                 return
-            status = self.server.process.poll()
-            if status is None:
-                self.answered = self.answered if self.admitted else time.monotonic()
-                if time.monotonic() - self.looked > LOOK:
-                    self.look()
-            elif self.admitted:
-                self.restart(cause(status, self.kills))
-            else:
-                self.left.wait()  # `serve` says why it could not be started
+            try:
+                self.keep_running()
+            except Exception:  # a fault here must not end the server that it is to keep running
+                logger.exception("the supervisor has failed, and goes on")
+
+    def keep_running(self) -> None:
+        """One look. Of a server that ends while it is being started, `serve` says why, and stops it."""
+        status = self.server.process.poll()
+        if status is None:
+            self.answered = self.answered if self.admitted else time.monotonic()
+            if time.monotonic() - self.looked > LOOK:
+                self.look()
+        elif self.admitted:
+            self.restart(cause(status, self.kills))
 
     def look(self) -> None:
+        self.looked = time.monotonic()
         bound(self.server.run / "logs")
         if self.admitted:
             self.look_at_models()
             self.look_at_edge()
-        self.looked = time.monotonic()
 
     def look_at_models(self) -> None:
         """Remember them and replace workers that are lost; restart a server that does not do its part."""

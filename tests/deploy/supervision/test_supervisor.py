@@ -14,6 +14,7 @@ from client.credentials import Credentials
 from client.stubs.inference_pb2 import PredictionsRequest
 from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
 from deploy.edge.process import start as start_edge
+from deploy.errors import DeployError
 from deploy.overview.look import look
 from deploy.ports import Ports
 from deploy.readiness import load
@@ -145,3 +146,19 @@ def test_torchserve_is_killed(run: Path) -> None:
     found = look(run)
     assert found is not None
     assert (found.restarted, found.restarts[-1]) == (1, restart)
+
+
+def test_a_server_that_ends_while_it_is_started(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
+    """It is not started again: whoever starts it reports that and stops what is left."""
+    store, run = tiny_archive("tiny-policy").parent, tmp_path / "run"
+    supervisor = SupervisorProcess(TorchServe(store, run, Ports.free(), preload=()))
+    process = running(run)
+    assert process is not None
+    process.kill()
+    with pytest.raises(DeployError, match="ended while starting"):
+        load(run, [store / "tiny-policy.mar"])
+    started = time.monotonic()
+    assert stop(run)
+    assert time.monotonic() - started < 15
+    assert supervisor.process.wait(5) == 0
+    assert [path.name for path in run.iterdir()] == ["logs"]
