@@ -57,7 +57,7 @@ class SupervisorProcess:
         self.say(DETACH)
 
     def reports(self) -> Iterator[str]:
-        """What it has to say, until it ends."""
+        """Lines of its log, until it ends."""
         with self.log.open(encoding="utf-8") as file:
             while self.process.poll() is None:
                 line = file.readline()

@@ -1,4 +1,4 @@
-"""What a supervisor has had to do, in a file of the run folder that `status` and Prometheus read."""
+"""The restarts and recoveries of a server, in a file of the run folder that `status` and Prometheus read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a supervisor writes, bounds and explains."""
+"""The parts of a supervisor: its record, the bound on logs, the causes it names, the workers it takes for lost."""
 
 import dataclasses
 import os
