@@ -17,6 +17,9 @@ class ImageLimits(StrictModel):
 class AudioLimits(StrictModel):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
     max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
+    max_samples: Count = Field(
+        default=12_000_000, description="of the recording, in all its channels; read before anything is decoded"
+    )
     max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
 
 

@@ -1,4 +1,4 @@
-"""Recordings from bytes or JSON: WAV, FLAC, OGG or MP3, or a list of samples."""
+"""Recordings from bytes or JSON: a file of one of several formats, or a list of samples."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.audio.containers import ffmpeg, flac, ogg, wav
+from handlers.audio.containers.kind import Kind, recognise
 from handlers.audio.front_end.resampling import resample
+from handlers.audio.limits import MAX_RATE, MIN_RATE, UNKNOWN, Limits, check_rate
 from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMedia
 from handlers.protocol.payload import Payload
 
-FORMATS = {"WAV", "WAVEX", "FLAC", "OGG", "MP3", "RF64"}
 TYPES = {
     "audio/wav",
     "audio/x-wav",
@@ -28,61 +31,131 @@ TYPES = {
     "audio/opus",
     "audio/mpeg",
     "audio/mp3",
+    "audio/mp4",
+    "audio/m4a",
+    "audio/x-m4a",
+    "audio/aac",
+    "audio/aacp",
+    "audio/x-aac",
+    "audio/webm",
+    "video/webm",  # what a browser's file picker says of a recording, too
+    "video/mp4",
 }
-MIN_RATE, MAX_RATE = 1_000, 384_000
+WANTED_TYPES = "audio/wav, audio/flac, audio/ogg, audio/mpeg, audio/mp4, audio/aac or audio/webm"
 MAX_SECONDS = 60.0
+MAX_SAMPLES = 12_000_000
+# Encoders and masters overdrive by some decibels, which is clipped as every player does. What is louder than this times
+# full scale is a file of integers that were written as floats.
+MAX_PEAK = 8.0
+# Channels of which less than this is left when they are averaged (-20 dB) are each other's opposite: what is left of
+# them is the coding's noise.
+CANCELLED = 0.1
+
+Samples = NDArray[np.float32]
 
 
-def decode_audio(payload: Payload, sample_rate: int, max_seconds: float = MAX_SECONDS) -> Tensor:
+def decode_audio(
+    payload: Payload, sample_rate: int, max_seconds: float = MAX_SECONDS, max_samples: int = MAX_SAMPLES
+) -> Tensor:
     """A recording as float32 (samples,) in [-1, 1], mono (the mean of its channels), at `sample_rate` Hz.
 
-    A JSON list of samples is taken to be at `sample_rate` unless the parameter sample_rate says otherwise.
+    A JSON list of samples is taken to be at `sample_rate` unless the parameter sample_rate says otherwise. Channels
+    that cancel each other are silence. max_samples: in all channels, before resampling.
 
-    Raises UnsupportedMedia for another content type or format, TooLarge above max_seconds (read from the header),
-    MalformedInput for a broken file, InvalidInput for one without samples or with samples that are not finite.
+    Raises UnsupportedMedia for another content type or format, TooLarge above a limit (read from the header),
+    MalformedInput for a broken file, InvalidInput for one without samples or with samples out of range.
     """
+    limits = Limits(max_seconds, max_samples)
     if isinstance(payload.data, str):
         raise InvalidInput("the data is text; wanted a recording")
     if isinstance(payload.data, list):
         rate = payload.integer("sample_rate", sample_rate, MIN_RATE, MAX_RATE)
-        samples = from_numbers(payload.data, rate, max_seconds)
+        samples = from_numbers(payload.data, rate, limits)
     else:
-        rate, samples = from_file(payload.data, payload.content_type, max_seconds)
+        rate, samples = from_file(payload.data, payload.content_type, limits)
     if samples.size == 0:
         raise InvalidInput("the recording has no samples")
-    if not np.isfinite(samples).all():
-        raise InvalidInput("the recording holds samples that are not finite")
     waveform = torch.from_numpy(samples).clamp_(-1.0, 1.0)
     return waveform if rate == sample_rate else resample(waveform, rate, sample_rate).clamp_(-1.0, 1.0)
 
 
-def from_file(data: bytes, content_type: str, max_seconds: float) -> tuple[int, np.ndarray[Any, np.dtype[np.float32]]]:
+def from_file(data: bytes, content_type: str, limits: Limits) -> tuple[int, Samples]:
     if content_type and content_type not in TYPES:
-        raise UnsupportedMedia(f"content type {content_type!r}; this model takes {', '.join(sorted(TYPES))}")
+        raise UnsupportedMedia(f"content type {content_type[:60]!r}; this model takes {WANTED_TYPES}")
+    kind, start = recognise(data)
+    data = data[start:]
+    match kind:
+        case Kind.WAV:
+            data = wav.repaired(data)
+        case Kind.FLAC:
+            flac.check_blocks(data)
+        case Kind.OGG:
+            return from_links(ogg.links(data), limits)
+        case Kind.M4A | Kind.AAC | Kind.WEBM:
+            rate, samples = ffmpeg.decode(data, kind, limits)
+            return rate, mono(samples)
+    return from_libsndfile(data, limits)
+
+
+def from_links(links: list[bytes], limits: Limits) -> tuple[int, Samples]:
+    """All links of an Ogg chain, one after the other, at the rate of the first."""
+    rate, parts, count = 0, [], 0
+    for link in links:
+        own, samples = from_libsndfile(link, limits)
+        rate = rate or own
+        if own != rate:
+            samples = resample(torch.from_numpy(samples), own, rate).numpy()
+        parts.append(samples)
+        count += len(samples)
+        limits.check(count, rate, 1)
+    if not parts:
+        raise MalformedInput("the recording is broken: it has no whole Ogg page")
+    return rate, parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def from_libsndfile(data: bytes, limits: Limits) -> tuple[int, Samples]:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.format not in FORMATS:
-                raise UnsupportedMedia(f"the recording's format is {file.format}; wanted WAV, FLAC, OGG or MP3")
-            if not MIN_RATE <= file.samplerate <= MAX_RATE:
-                raise InvalidInput(f"the sample rate is {file.samplerate} Hz; wanted {MIN_RATE} to {MAX_RATE}")
-            # Header lengths can lie: at most one sample past the limit is ever read.
-            limit = int(max_seconds * file.samplerate)
-            samples = file.read(frames=limit + 1, dtype="float32", always_2d=True)
-            rate = file.samplerate
-    except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
-        raise MalformedInput(f"the recording is broken or of no known format: {str(error)[:120]}") from None
-    if len(samples) > limit:
-        raise TooLarge(f"the recording is longer than the limit of {max_seconds:g} seconds")
-    return rate, samples.mean(axis=1)
+            rate, channels = file.samplerate, file.channels
+            check_rate(rate)
+            if file.frames < UNKNOWN:
+                limits.check(file.frames, rate, channels)
+            # The header can lie: at most one sample past the limit is ever read.
+            samples = file.read(frames=limits.frames(rate, channels) + 1, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise MalformedInput(f"the recording is broken: {error.error_string[:120]}") from None
+    except (RuntimeError, ValueError, MemoryError):
+        raise MalformedInput("the recording is broken") from None
+    limits.check(len(samples), rate, channels)
+    return rate, mono(samples)
 
 
-def from_numbers(values: list[Any], rate: int, max_seconds: float) -> np.ndarray[Any, np.dtype[np.float32]]:
-    if len(values) > max_seconds * rate:
-        raise TooLarge(f"the recording has {len(values) / rate:.1f} seconds, the limit is {max_seconds:g}")
+def mono(samples: Samples) -> Samples:
+    """(samples, channels) → (samples,): the mean, or silence where it is but the rest of channels that cancel out."""
+    mean: Samples = samples.mean(axis=1)
+    # A sum is finite only if all its terms are, so one pass finds what is not.
+    power = np.vdot(samples, samples)
+    if not np.isfinite(power):
+        raise InvalidInput("the recording holds samples that are not finite")
+    if mean.size and max(mean.max(), -mean.min()) > MAX_PEAK:
+        raise InvalidInput(f"the recording's samples reach {np.abs(mean).max():.6g}; wanted -1 to 1")
+    channels = samples.shape[1]
+    if channels > 1 and np.vdot(mean, mean) * channels < CANCELLED**2 * power:
+        return np.zeros_like(mean)
+    return mean
+
+
+def from_numbers(values: list[Any], rate: int, limits: Limits) -> Samples:
+    if len(values) > limits.seconds * rate:
+        raise TooLarge(f"the recording has {len(values) / rate:.1f} seconds, the limit is {limits.seconds:g}")
+    limits.check(len(values), rate, 1)
+    if set(map(type, values)) - {int, float}:
+        raise InvalidInput("the samples are something other than one list of numbers, mono")
     try:
         samples = np.array(values, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidInput("the samples are ragged or something other than numbers") from None
-    if samples.ndim != 1:
-        raise InvalidInput(f"the samples have shape {list(samples.shape)}; wanted one list, mono")
+    except OverflowError:
+        raise InvalidInput("the samples are out of range; wanted -1 to 1") from None
+    peak = np.abs(samples).max(initial=0.0)
+    if not peak <= 1:
+        raise InvalidInput(f"the samples reach {peak:.6g}; wanted -1 to 1: divide samples of 16 bits by 32768")
     return samples

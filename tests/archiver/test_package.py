@@ -210,3 +210,4 @@ def test_what_the_handlers_say_too_is_the_same() -> None:
     assert SAMPLE_TYPES == handlers.artifact.SAMPLE_TYPES
     assert ImageLimits().max_pixels == handlers.vision.decoding.MAX_PIXELS
     assert AudioLimits().max_seconds == handlers.audio.decoding.MAX_SECONDS
+    assert AudioLimits().max_samples == handlers.audio.decoding.MAX_SAMPLES

@@ -84,6 +84,9 @@ WAV = encoded(tone(16_000), 16_000)
         (Payload(encoded(np.array([0.1, np.nan], np.float32), 16_000, subtype="FLOAT")), InvalidInput),
         (Payload([0.1, None]), InvalidInput),
         (Payload([0.1, "x"]), InvalidInput),
+        (Payload([0.1, True]), InvalidInput),
+        (Payload([0.1, 10**400]), InvalidInput),
+        (Payload([[[0.1] * 9] * 9]), InvalidInput),
         (Payload([[0.1], [0.2]]), InvalidInput),
         (Payload([]), InvalidInput),
         (Payload([0.1], "", {"sample_rate": 0}), InvalidInput),
@@ -93,3 +96,26 @@ WAV = encoded(tone(16_000), 16_000)
 def test_bad_recordings(payload: Payload, error: type[RequestError]) -> None:
     with pytest.raises(error):
         decode_audio(payload, 16_000, max_seconds=2.0)
+
+
+@pytest.mark.parametrize("samples", [[0, 3, -2, 5], [-32768, 0, 32767], [0.1, 1.5], [0.0, -1.01], [128, 127, 129]])
+def test_samples_out_of_range_are_refused_not_clipped(samples: list[float]) -> None:
+    with pytest.raises(InvalidInput, match="wanted -1 to 1"):
+        decode_audio(Payload(samples), 16_000)
+    assert len(decode_audio(Payload([-1, 0, 1, 0.5]), 16_000)) == 4
+
+
+def test_a_float_file_of_integers_is_refused_and_an_overdriven_one_clipped() -> None:
+    integers = (20_000 * tone(16_000)).round()
+    with pytest.raises(InvalidInput, match="reach 10000; wanted -1 to 1"):
+        decode_audio(Payload(encoded(integers, 16_000, subtype="FLOAT")), 16_000)
+    loud = 4 * tone(16_000)
+    decoded = decode_audio(Payload(encoded(loud, 16_000, subtype="FLOAT")), 16_000)
+    np.testing.assert_allclose(decoded.numpy(), loud.clip(-1, 1))
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "x" * 10_000, "audio/midi"])
+def test_a_wrong_content_type_is_answered_in_a_line(content_type: str) -> None:
+    with pytest.raises(UnsupportedMedia, match=r"this model takes audio/wav") as refused:
+        decode_audio(Payload(WAV, content_type), 16_000)
+    assert len(str(refused.value)) <= 300

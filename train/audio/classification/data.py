@@ -29,6 +29,7 @@ from train.core.trainer import LOADERS
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 MAX_SECONDS = 600.0
+MAX_SAMPLES = 120_000_000  # of that length in stereo at 96 kHz
 WAIT_S = 0.5
 
 Item = tuple[Tensor, int]
@@ -94,7 +95,7 @@ class AudioSettings(StrictModel):
 
 def read_recording(data: bytes, sample_rate: int) -> Tensor:
     """(samples,) in [-1, 1] as a server decodes them. Raises RequestError for what is broken or too long."""
-    return decode_audio(Payload(data), sample_rate, MAX_SECONDS)
+    return decode_audio(Payload(data), sample_rate, MAX_SECONDS, MAX_SAMPLES)
 
 
 def unreadable(examples: Sequence[Example], read: FileReader, sample_rate: int) -> dict[str, str]:

@@ -1,0 +1,315 @@
+"""Files as careless writers leave them, which are answered, and as attackers make them, which cost next to nothing."""
+
+import io
+import resource
+import struct
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from handlers.audio.containers.kind import Kind, recognise
+from handlers.audio.containers.mp3 import first_frame
+from handlers.audio.decoding import decode_audio
+from handlers.errors import InvalidInput, MalformedInput, RequestError, TooLarge, UnsupportedMedia
+from handlers.protocol.payload import Payload
+from tests.recordings import speech, tone
+
+RATE = 16_000
+SOUND = tone(440, 1.0)
+MEBIBYTE = 1 << 20
+
+
+def encoded(samples: np.ndarray, kind: str = "WAV", subtype: str | None = None, rate: int = RATE) -> bytes:
+    """In blocks: libsndfile's Vorbis encoder overflows its stack on minutes at once."""
+    buffer = io.BytesIO()
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    with soundfile.SoundFile(buffer, "w", rate, channels, subtype, format=kind) as file:
+        for start in range(0, len(samples), 4096):
+            file.write(samples[start : start + 4096])
+    return buffer.getvalue()
+
+
+def decoded(data: bytes, **limits: Any) -> np.ndarray:
+    waveform = decode_audio(Payload(data), RATE, **limits)
+    return waveform.numpy()
+
+
+WAV, MP3 = encoded(SOUND, subtype="PCM_16"), encoded(SOUND, "MP3")
+DATA = WAV.index(b"data") + 4
+
+
+def streamed(riff: int, data: int, between: bytes = b"") -> bytes:
+    """The WAV with these lengths, and a chunk before its samples."""
+    start = DATA - 4
+    return (
+        WAV[:4]
+        + struct.pack("<I", riff)
+        + WAV[8:start]
+        + between
+        + b"data"
+        + struct.pack("<I", data)
+        + WAV[start + 8 :]
+    )
+
+
+@pytest.mark.parametrize(
+    "wav",
+    [
+        streamed(0, 0),
+        streamed(36, 0),
+        streamed(0xFFFFFFFF, 0xFFFFFFFF),
+        streamed(0x7FFFF024, 0x7FFFF000),
+        streamed(len(WAV) - 8, 0),
+        streamed(0, 0, b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf58.29.100\0"),
+        streamed(0, 0, b"odd \x03\0\0\0abc\0"),
+    ],
+)
+def test_a_wav_whose_writer_did_not_know_its_length(wav: bytes) -> None:
+    np.testing.assert_allclose(decoded(wav), SOUND, atol=1e-4)
+
+
+@pytest.mark.parametrize("behind", [b"", b"LIST\x04\0\0\0INFO", b"LIST\x05\0\0\0INFOx\0fact\x04\0\0\0\0\0\0\0"])
+def test_a_wav_without_samples_is_not_given_its_other_chunks_for_samples(behind: bytes) -> None:
+    with pytest.raises(InvalidInput, match="no samples"):
+        decoded(WAV[:DATA] + b"\0\0\0\0" + behind)
+
+
+def test_an_rf64_that_was_not_closed() -> None:
+    whole = encoded(SOUND, "RF64", "PCM_16")
+    at = whole.index(b"ds64") + 8
+    np.testing.assert_allclose(decoded(whole[:at] + b"\0" * 24 + whole[at + 24 :]), SOUND, atol=1e-4)
+
+
+ID3 = b"ID3\x04\0\0\0\0\0\x0a" + b"\0" * 10
+JUNK = np.random.default_rng(0).bytes(5_000)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"\0",
+        b"\0" * 417,
+        b"\0" * 200_000,
+        ID3,
+        ID3 + b"\0" * 3_000,
+        ID3 + ID3 + JUNK,
+        JUNK,
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        MP3[-40:],
+        b"\xff\xfb",
+        b"\xff" * 700,
+    ],
+)
+def test_an_mp3_whose_first_frame_is_not_at_its_start(before: bytes) -> None:
+    """The same sound as without it."""
+    np.testing.assert_array_equal(decoded(before + MP3), decoded(MP3))
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_the_links_of_an_ogg_chain_follow_each_other(subtype: str) -> None:
+    """Of another rate and in stereo, too."""
+    one = encoded(tone(440, 1.0, 48_000), "OGG", subtype, 48_000)
+    two = encoded(np.stack([tone(880, 0.5, 24_000)] * 2, axis=1), "OGG", subtype, 24_000)
+    found = decoded(one + two)
+    assert len(found) == pytest.approx(1.5 * RATE, abs=RATE // 50)
+    for part, hertz in ((found[:RATE], 440), (found[RATE + 800 :], 880)):
+        strongest = np.abs(np.fft.rfft(part * np.hanning(len(part)))).argmax() * RATE / len(part)
+        assert strongest == pytest.approx(hertz, abs=4)
+    gap = one.index(b"OggS", 100)
+    for broken in (one[:gap] + b"\0" * 999 + one[gap:], one + b"OggS\0trailing"):
+        np.testing.assert_array_equal(decoded(broken), decoded(one))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+def test_channels_that_cancel_each_other_are_silence(kind: str, subtype: str) -> None:
+    """Also where a lossy format leaves noise of them; channels of opposite phase and unequal level are averaged."""
+    voice = speech(rate=44_100)
+    subtype_of = {"FLAC": "PCM_16", "OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}.get(kind, subtype)
+    opposite = encoded(np.stack([voice, -voice], axis=1), kind, subtype_of, 44_100)
+    assert decoded(opposite).max() - decoded(opposite).min() < 1e-4
+    weaker = encoded(np.stack([voice, -0.7 * voice], axis=1), kind, subtype_of, 44_100)
+    assert np.abs(decoded(weaker)).max() > 0.05 * np.abs(voice).max()
+
+
+@pytest.mark.parametrize("rate", [0, 1, 999, 384_001, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_rates_that_nothing_has(rate: int) -> None:
+    with pytest.raises(InvalidInput, match=r"got|wanted 1000 to 384000"):
+        decoded(WAV[:24] + struct.pack("<I", rate) + WAV[28:])
+
+
+def flac_blocks(count: int) -> bytes:
+    whole = encoded(SOUND, "FLAC")
+    return whole[:4] + b"\0" + whole[5:42] + b"\x01\0\0\0" * count + whole[42:]
+
+
+def flac_of(samples: int, carries: int) -> bytes:
+    """A FLAC whose header says another number of samples than it carries."""
+    whole = encoded(np.zeros(carries, np.float32), "FLAC")
+    bits = int.from_bytes(whole[18:26], "big")
+    return whole[:18] + (bits >> 36 << 36 | samples).to_bytes(8, "big") + whole[26:]
+
+
+def ogg(*, pages: int = 0, links: int = 1, junk: int = 0) -> bytes:
+    whole = encoded(SOUND, "OGG", "VORBIS") * links
+    empty = b"OggS\0\0" + bytes(21)
+    gap = whole.rindex(b"OggS")
+    return whole[:gap] + b"OggS" * (junk // 4) + empty * pages + whole[gap:]
+
+
+def wide(channels: int, seconds: float, kind: str, subtype: str, rate: int = 48_000) -> bytes:
+    return encoded(np.zeros((int(seconds * rate), channels), np.float32), kind, subtype, rate)
+
+
+def lying_wav(channels: int, rate: int) -> bytes:
+    """Of 44 bytes, whose header says gigabytes."""
+    form = struct.pack("<HHIIHH", 1, channels, rate, rate * channels * 2, channels * 2, 16)
+    return b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0" + form + b"data\xff\xff\xff\xff"
+
+
+HOSTILE: dict[str, tuple[bytes, type[RequestError] | None]] = {
+    "chunks of a WAV": (WAV[:12] + b"JUNK\0\0\0\0" * 2_000_000 + WAV[12:], MalformedInput),
+    "blocks of a FLAC": (flac_blocks(3_000_000), MalformedInput),
+    "false pages of an Ogg": (ogg(junk=12 * MEBIBYTE), None),
+    "empty pages of an Ogg": (ogg(pages=500_000), TooLarge),
+    "links of an Ogg": (ogg(links=2_000), TooLarge),
+    "tags of an MP3": (b"ID3\x04\0\0\0\0\0\0" * 1_500_000 + MP3, MalformedInput),
+    "sync words without frames": (b"\xff\xfb\x90\0" * 4_000_000, None),
+    "ones": (b"\xff" * 15 * MEBIBYTE, MalformedInput),
+    "255 channels of Opus": (wide(255, 3.0, "OGG", "OPUS"), TooLarge),
+    "255 channels of Vorbis": (wide(255, 3.0, "OGG", "VORBIS"), TooLarge),
+    "8 channels at 384 kHz": (wide(8, 5.0, "FLAC", "PCM_16", 384_000), TooLarge),
+    "1000 channels": (wide(1_000, 0.3, "WAV", "PCM_U8"), TooLarge),
+    "minutes of FLAC silence": (wide(1, 100.0, "FLAC", "PCM_16"), TooLarge),
+    "minutes of MP3 silence": (wide(1, 100.0, "MP3", "MPEG_LAYER_III"), TooLarge),
+    "a FLAC that says too much": (flac_of((1 << 36) - 1, 1_000), TooLarge),
+    "a FLAC that does not say, and has too much": (flac_of(0, 2_000_000), TooLarge),
+    "a FLAC that says too little": (flac_of(10, 2_000_000), None),
+    "a WAV that says too much": (lying_wav(1_000, 384_000), InvalidInput),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_cost_little(name: str) -> None:
+    """In processor time and memory: an honest minute in stereo takes more of both."""
+    data, wanted = HOSTILE[name]
+    before, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    message = ""
+    try:
+        decoded(data)
+        found = None
+    except RequestError as error:
+        found, message = type(error), str(error)
+    assert time.process_time() - before < 1.0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
+    assert wanted is None or found is wanted
+    assert len(message) <= 300
+    assert "0x" not in message
+
+
+def test_the_limit_on_samples_counts_all_channels() -> None:
+    stereo = np.stack([SOUND, SOUND], axis=1)
+    assert len(decoded(encoded(stereo, "FLAC"), max_samples=2 * RATE)) == RATE
+    with pytest.raises(TooLarge, match=r"2 channels at 16000 Hz, 1\.0 seconds"):
+        decoded(encoded(stereo, "FLAC"), max_samples=2 * RATE - 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [(encoded(SOUND, "AIFF"), "AIFF"), (encoded(SOUND, "CAF"), "CAF"), (encoded(SOUND, "W64"), "Wave64")],
+)
+def test_formats_that_no_model_takes_are_named(data: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedMedia, match=f"format is {name}"):
+        decoded(data)
+
+
+def test_no_frame_where_there_is_none() -> None:
+    assert first_frame(np.random.default_rng(1).bytes(1 << 17), 0) is None
+
+
+MEDIA = {
+    # container, codec: what PyAV calls them
+    Kind.M4A: ("ipod", "aac"),
+    Kind.AAC: ("adts", "aac"),
+    Kind.WEBM: ("webm", "libopus"),
+}
+
+
+def media(samples: np.ndarray, container: str, codec: str, rate: int = 48_000, seekable: bool = True) -> bytes:
+    """Through PyAV's own encoders. seekable: False writes as a browser records, without going back for a length."""
+    av = pytest.importorskip("av")
+
+    class Pipe:
+        def __init__(self) -> None:
+            self.data = io.BytesIO()
+
+        def write(self, data: bytes) -> int:
+            return self.data.write(data)
+
+    out = io.BytesIO() if seekable else Pipe()
+    with av.open(out, "w", format=container) as file:
+        stream = file.add_stream(codec, rate=rate, layout="mono")
+        fifo, convert = av.AudioFifo(), av.AudioResampler(format=stream.codec_context.format, rate=rate)
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        fifo.write(frame)
+        while (part := fifo.read(stream.codec_context.frame_size or 1024, partial=True)) is not None:
+            for converted in convert.resample(part):
+                file.mux(stream.encode(converted))
+        file.mux(stream.encode(None))
+    return out.getvalue() if isinstance(out, io.BytesIO) else out.data.getvalue()
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+@pytest.mark.parametrize("kind", MEDIA)
+def test_recordings_of_phones_and_browsers(kind: Kind, seekable: bool) -> None:
+    if kind is Kind.M4A and not seekable:
+        pytest.skip("an MP4 has its length at its end")
+    container, codec = MEDIA[kind]
+    data = media(tone(440, 1.0, 48_000), container, codec, seekable=seekable)
+    assert recognise(data) == (kind, 0)
+    found = decoded(data)
+    assert len(found) == pytest.approx(RATE, abs=RATE // 20)
+    spectrum = np.abs(np.fft.rfft(found * np.hanning(len(found))))
+    assert spectrum.argmax() * RATE / len(found) == pytest.approx(440, abs=2)
+    assert np.sqrt(np.mean(found[4_000:12_000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+def test_hostile_recordings_of_phones_and_browsers(kind: Kind) -> None:
+    container, codec = MEDIA[kind]
+    data = media(tone(440, 3.0, 48_000), container, codec)
+    with pytest.raises(TooLarge, match="2 seconds"):
+        decoded(data, max_seconds=2.0)
+    with pytest.raises(TooLarge, match="more samples than the limit"):
+        decoded(data, max_samples=100_000)
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        broken = bytearray(data[: random.integers(20, len(data))])
+        for at in random.integers(0, len(broken), 20):
+            broken[at] = random.integers(256)
+        try:
+            decoded(bytes(broken))
+        except RequestError as error:
+            assert len(str(error)) <= 300  # noqa: PT017 - either answer is right
+
+
+@pytest.mark.parametrize(
+    "head", [b"\0\0\0\x20ftypM4A \0\0\0\0", b"\x1aE\xdf\xa3\x9fB\x86\x81\x01", b"\xff\xf1\x50\x80\x02\x1f\xfc\x21"]
+)
+def test_without_pyav_it_is_named(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(UnsupportedMedia, match="setup media"):
+        decoded(head + bytes(100))
+
+
+def test_a_browsers_ogg_opus() -> None:
+    """As Firefox records: Opus in Ogg, without a length."""
+    cases = Path(__file__).parents[3] / "shared" / "cases" / "firefox.ogg"
+    data = cases.read_bytes() if cases.is_file() else encoded(tone(440, 1.0, 48_000), "OGG", "OPUS", 48_000)
+    assert len(decode_audio(Payload(data, "audio/ogg"), RATE)) == RATE
