@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from handlers.audio.front_end.level import is_silent
 from handlers.audio.windowed import Item, WindowedAudio
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, Response, to_json
 from handlers.ranking import rank
+
+# The probability from which a class applies that does not exclude others.
+APPLIES = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,28 +27,45 @@ class AudioClassificationInput(Item):
 
 
 class AudioClassification(WindowedAudio[AudioClassificationInput]):
-    """For models from waveforms (B, samples) to logits (B, classes), and Hugging Face audio classification folders."""
+    """For models from waveforms (B, samples) to logits (B, classes), and Hugging Face audio classification folders.
+
+    Classes exclude each other, unless there is only one, or the folder's `problem_type` says that several can apply.
+    """
 
     def load(self) -> None:
         super().load()
         self.top_k = int(self.options["top_k"])
+        problem_type = getattr(getattr(self.model, "config", None), "problem_type", None)
+        self.exclusive = len(self.labels) > 1 and problem_type != "multi_label_classification"
 
     def decode(self, payload: Payload) -> AudioClassificationInput:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
         item = self.cut(payload)
-        return AudioClassificationInput(item.windows, item.features, top_k)
+        return AudioClassificationInput(item.windows, item.additions, top_k)
 
     def predict(self, items: Sequence[AudioClassificationInput]) -> Sequence[NDArray[np.float32]]:
         """Probabilities (windows, classes) for each recording."""
-        return self.by_window(items, lambda output: getattr(output, "logits", output).float().softmax(dim=1))
+        return self.by_window(items, self.probabilities)
+
+    def probabilities(self, output: Any) -> Tensor:
+        logits: Tensor = getattr(output, "logits", output).float()
+        return logits.softmax(dim=1) if self.exclusive else logits.sigmoid()
 
     def encode(self, item: AudioClassificationInput, output: NDArray[np.float32], accept: str) -> Response:
+        """In silence no class is guessed, neither in a window nor for the whole recording."""
         negotiate(accept, (JSON,))
-        ranked = rank(item.windows.mean(output), self.labels, item.top_k)
-        body: dict[str, Any] = {"predictions": ranked}
+        silent = "silent" in item.additions
+        ranked = [] if silent else rank(item.windows.mean(output), self.labels, len(self.labels))
+        found = [each["label"] for each in (ranked[:1] if self.exclusive else applicable(ranked))]
+        body: dict[str, Any] = {"predictions": ranked[: item.top_k]} | ({} if self.exclusive else {"labels": found})
         if len(output) > 1:
+            inaudible = is_silent(item.windows.waveforms).tolist()
             body["windows"] = [
-                {"start": start, "end": end, **rank(row, self.labels, 1)[0]}
-                for (start, end), row in zip(item.windows.spans, output, strict=True)
+                {"start": start, "end": end, **({"silent": True} if silent or no else rank(row, self.labels, 1)[0])}
+                for (start, end), row, no in zip(item.windows.spans, output, inaudible, strict=True)
             ]
-        return Response(to_json(body | item.features), classes=[ranked[0]["label"]])
+        return Response(to_json(body | item.additions), classes=found)
+
+
+def applicable(ranked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in ranked if each["probability"] >= APPLIES]

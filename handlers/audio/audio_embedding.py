@@ -34,7 +34,7 @@ class AudioEmbedding(WindowedAudio[Item]):
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         mean = item.windows.mean(output)
-        return Response(to_json({"embedding": mean / max(float(np.linalg.norm(mean)), MIN_NORM)} | item.features))
+        return Response(to_json({"embedding": mean / max(float(np.linalg.norm(mean)), MIN_NORM)} | item.additions))
 
 
 def vectors(output: Any) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from handlers.audio.decoding import decode_audio
 from handlers.audio.features.extraction import FEATURES, Extraction
 from handlers.audio.front_end.front_end import check_steps, prepare
+from handlers.audio.front_end.level import is_silent
 from handlers.base import Handler
 from handlers.errors import InvalidInput, TooLarge
 from handlers.networks.featured import Classify, Featured
@@ -38,6 +39,7 @@ class AudioHandler(Handler[Item, Output]):
         self.sample_rate = int(self.artifact.preprocessing["sample_rate"])
         self.front_end = check_steps(self.artifact.preprocessing.get("front_end", ()))
         self.max_seconds = float(self.limits["max_seconds"])
+        self.max_samples = int(self.limits["max_samples"])
         self.max_feature_values = int(self.limits["max_feature_values"])
         self.extractor: Any = None
         if self.artifact.format == "huggingface":
@@ -59,9 +61,14 @@ class AudioHandler(Handler[Item, Output]):
         return lambda waveforms: classify(network.features(waveforms))[0]
 
     def waveform(self, payload: Payload) -> Tensor:
-        """The recording (samples,) as the model is to hear it."""
-        decoded = decode_audio(payload, self.sample_rate, self.max_seconds)
-        return prepare(decoded, self.sample_rate, self.front_end)
+        """The recording (samples,) as the model is to hear it; silence is not made louder."""
+        decoded = decode_audio(payload, self.sample_rate, self.max_seconds, self.max_samples)
+        return decoded if is_silent(decoded) else prepare(decoded, self.sample_rate, self.front_end)
+
+    def additions(self, payload: Payload, waveform: Tensor) -> dict[str, Any]:
+        """Part of an answer, the same for every task: the features asked for, and that there is only silence."""
+        silent = {"silent": True} if is_silent(waveform) else {}
+        return silent | self.features(payload, waveform)
 
     def features(self, payload: Payload, waveform: Tensor) -> dict[str, Any]:
         """{"features": …} when the request asks for some, as in features=mfcc,rms; else nothing."""
@@ -70,7 +77,7 @@ class AudioHandler(Handler[Item, Output]):
             return {}
         names = [str(name).strip() for name in (asked if isinstance(asked, list) else str(asked).split(","))]
         try:
-            extraction = extraction_of(tuple(names), self.sample_rate)
+            extraction = extraction_of(tuple(dict.fromkeys(names)), self.sample_rate)
         except ValueError as error:
             raise InvalidInput(str(error)[:200]) from None
         frames = len(waveform) // extraction.hop + 1

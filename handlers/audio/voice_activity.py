@@ -26,7 +26,7 @@ LONGEST = 60.0
 class VoiceActivityInput:
     waveform: Tensor
     segmentation: Segmentation
-    features: dict[str, Any]
+    additions: dict[str, Any]
 
 
 class VoiceActivity(AudioHandler[VoiceActivityInput, NDArray[np.float32]]):
@@ -51,7 +51,7 @@ class VoiceActivity(AudioHandler[VoiceActivityInput, NDArray[np.float32]]):
             min_silence_seconds=payload.number("min_silence_seconds", default.min_silence_seconds, 0.0, LONGEST),
             pad_seconds=payload.number("pad_seconds", default.pad_seconds, 0.0, LONGEST),
         )
-        return VoiceActivityInput(waveform, segmentation, self.features(payload, waveform))
+        return VoiceActivityInput(waveform, segmentation, self.additions(payload, waveform))
 
     def predict(self, items: Sequence[VoiceActivityInput]) -> Sequence[NDArray[np.float32]]:
         """(frames,) for each recording, as many as it has begun."""
@@ -70,4 +70,4 @@ class VoiceActivity(AudioHandler[VoiceActivityInput, NDArray[np.float32]]):
             "speech_seconds": round(sum(end - start for start, end in found), 3),
             "seconds": round(seconds, 3),
         }
-        return Response(to_json(body | item.features), classes=["speech" if found else "no speech"])
+        return Response(to_json(body | item.additions), classes=["speech" if found else "no speech"])

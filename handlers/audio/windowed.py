@@ -18,10 +18,10 @@ from handlers.protocol.payload import Payload
 
 @dataclass(frozen=True)
 class Item:
-    """features: what the request asked for, as the answer has it."""
+    """additions: `AudioHandler.additions`."""
 
     windows: Windows
-    features: dict[str, Any]
+    additions: dict[str, Any]
 
 
 AnItem = TypeVar("AnItem", bound=Item)
@@ -42,7 +42,7 @@ class WindowedAudio(AudioHandler[AnItem, NDArray[np.float32]]):
 
     def cut(self, payload: Payload) -> Item:
         waveform = self.waveform(payload)
-        return Item(self.windowing.cut(waveform), self.features(payload, waveform))
+        return Item(self.windowing.cut(waveform), self.additions(payload, waveform))
 
     def by_window(self, items: Sequence[AnItem], read: Callable[[Any], Tensor]) -> Sequence[NDArray[np.float32]]:
         """(windows, …) for each item. read: a model's output for a batch of windows → (B, …)."""

@@ -1,6 +1,7 @@
 """Audio classification: the same answers as the model called in Python, whole and in windows."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,13 @@ import orjson
 import pytest
 import torch
 
+from archiver import archive
+from archiver.package import resolve
+from tests.conftest import PROJECT
 from tests.handlers.worker import Worker
 from tests.inputs import RATE, noise, recording
+from tests.tiny_networks import Waveform
+from train.core.artifact import Artifact
 
 
 def wav(samples: np.ndarray) -> dict[str, Any]:
@@ -54,3 +60,57 @@ def test_recordings_of_different_lengths_share_a_batch(load: Callable[[str], Wor
         for one, other in zip(got["predictions"], single["predictions"], strict=True):
             assert one["label"] == other["label"]
             assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+
+
+TONE = 0.3 * np.sin(np.arange(RATE) / 20).astype(np.float32)
+SILENT: dict[str, np.ndarray] = {
+    "digital silence": np.zeros(RATE, np.float32),
+    "a constant": np.full(RATE, 0.2, np.float32),
+    "dither": np.random.default_rng(0).choice([-1, 0, 1], RATE).astype(np.float32) / 32768,
+    "opposite channels": np.stack([TONE, -TONE], axis=1),
+    "one sample": np.full(1, 0.5, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_in_silence_no_class_is_guessed(load: Callable[[str], Worker], name: str) -> None:
+    worker = load("tiny-audio")
+    silent, good = worker.json(wav(SILENT[name]), wav(noise(0.5, 0)))
+    assert silent["silent"] is True
+    assert silent["predictions"] == []
+    assert all(window.keys() == {"start", "end", "silent"} for window in silent.get("windows", []))
+    assert "silent" not in good
+    assert good["predictions"]
+
+
+def test_a_silent_window_of_a_recording_is_not_given_a_class(load: Callable[[str], Worker]) -> None:
+    samples = np.concatenate([noise(0.5, 0), np.zeros(RATE, np.float32)])
+    [answer] = load("tiny-audio").json(wav(samples))
+    assert [window.get("silent", False) for window in answer["windows"]] == [False, False, True, True, True]
+    assert answer["predictions"]
+    assert "silent" not in answer
+
+
+@torch.inference_mode()
+def test_a_model_of_one_class_says_how_probable_it_is(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = torch.jit.script(Waveform(1))
+    network.save(tmp_path / "one.pt")
+    (tmp_path / "one.wav").write_bytes(recording(noise(0.5, 0)))
+    Artifact(
+        name="one",
+        task="audio-classification",
+        format="torchscript",
+        labels=["bark"],
+        preprocessing={"sample_rate": RATE, "seconds": 0.5},
+    ).write(tmp_path / "artifact", tmp_path / "one.pt", tmp_path / "one.wav")
+    (tmp_path / "one.yaml").write_text("artifact: artifact")
+    built = archive.build(resolve(tmp_path / "one.yaml", tmp_path), PROJECT / "handlers", tmp_path / "store")
+    worker = Worker(built.path, tmp_path / "unpacked")
+    recordings = [noise(0.5, seed) * scale for seed, scale in enumerate((0.1, 1.0, 3.0))]
+    for samples, answer in zip(recordings, worker.json(*map(wav, recordings)), strict=True):
+        expected = network(torch.from_numpy(samples.clip(-1, 1))[None]).sigmoid().item()
+        assert answer["predictions"] == [
+            {"label": "bark", "index": 0, "probability": pytest.approx(expected, abs=1e-5)}
+        ]
+        assert answer["labels"] == (["bark"] if expected >= 0.5 else [])
