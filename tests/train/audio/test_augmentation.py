@@ -66,9 +66,25 @@ def test_the_measured_ratio_to_noise_is_the_one_asked_for(snr: float, dtype: tor
     torch.testing.assert_close(measured, torch.full((4, 1), snr, dtype=dtype), atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("level", [1e-4, 1e-7, 1e-10, 1e-15])
+@pytest.mark.parametrize("quiet_noise", [False, True])
+def test_the_quietest_recordings_and_noises_keep_their_ratio(level: float, quiet_noise: bool) -> None:
+    """And rooms and microphones keep their level."""
+    random = Generator().manual_seed(0)
+    clean = level * torch.randn(2, RATE, generator=random)
+    noise = torch.randn(2, RATE, generator=random) * (level if quiet_noise else 1)
+    snr = torch.tensor([0.0, 10.0])
+    added = add_noise(clean, noise, snr).double() - clean
+    measured = 10 * torch.log10(power(clean.double()) / power(added))[:, 0].float()
+    torch.testing.assert_close(measured, snr, atol=0.01, rtol=0)
+    for changed in (tilt(clean, RATE, random), reverberate(clean, random_rooms(2, RATE, random, 0.05))):
+        torch.testing.assert_close(power(changed.double()), power(clean.double()), rtol=1e-4, atol=0)
+
+
 def test_noise_does_not_fill_silence() -> None:
     silence = torch.zeros(1, 100)
     assert torch.equal(add_noise(silence, torch.ones(1, 100), torch.zeros(1)), silence)
+    assert torch.equal(add_noise(silence + 0.5, silence, torch.zeros(1)), silence + 0.5)
 
 
 @pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])

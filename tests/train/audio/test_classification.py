@@ -153,8 +153,11 @@ def test_augmentation_is_repeatable_and_of_the_same_shape() -> None:
     assert everything(torch.zeros(2, RATE), Generator().manual_seed(1)).isfinite().all()
 
 
-def test_noise_has_the_strength_that_is_asked_for() -> None:
-    clean = torch.stack([torch.from_numpy(tone(f, 1.0, n)).float() for n, f in enumerate((300.0, 500.0, 900.0))])
+@pytest.mark.parametrize("level", [1.0, 1e-6])
+def test_noise_has_the_strength_that_is_asked_for(level: float) -> None:
+    clean = level * torch.stack(
+        [torch.from_numpy(tone(f, 1.0, n)).float() for n, f in enumerate((300.0, 500.0, 900.0))]
+    )
     recipe = Augmentation().recipe(RATE, 0)
     snr_db = torch.tensor([0.0, 10.0, 20.0])
     noise = recipe.with_noise(clean, clean, snr_db, Generator().manual_seed(0)) - clean

@@ -7,13 +7,13 @@ from torch import Generator, Tensor
 from torch.fft import irfft, rfft
 
 from train.audio.augmentation.chance import uniform
-from train.audio.augmentation.noise import SILENCE, power
+from train.audio.augmentation.noise import gain, power
 
 
 def tilt(waveforms: Tensor, sample_rate: int, random: Generator) -> Tensor:
     """A microphone's frequency response: up to 6 dB an octave, up or down, around 1 kHz. The level is kept."""
     spectrum = rfft(waveforms)
     octaves = torch.log2(torch.fft.rfftfreq(waveforms.shape[1], 1 / sample_rate).clamp_min(60) / 1000)
-    gain = 10 ** (uniform((len(waveforms), 1), -6, 6, random) * octaves / 20)
-    shaped = irfft(spectrum * gain, n=waveforms.shape[1])
-    return shaped * (power(waveforms) / power(shaped).clamp_min(SILENCE)).sqrt()
+    response = 10 ** (uniform((len(waveforms), 1), -6, 6, random) * octaves / 20)
+    shaped = irfft(spectrum * response, n=waveforms.shape[1])
+    return shaped * gain(power(waveforms), power(shaped))

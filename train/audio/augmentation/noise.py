@@ -8,12 +8,16 @@ from torch.fft import irfft, rfft
 
 from train.audio.augmentation.chance import uniform
 
-SILENCE = 1e-8
-
 
 def power(waveforms: Tensor) -> Tensor:
     """Mean square of each recording, (B, 1)."""
     return waveforms.square().mean(dim=1, keepdim=True)
+
+
+def gain(wanted: Tensor, found: Tensor) -> Tensor:
+    """The factor that brings a sound of power `found` to `wanted`, however quiet both are; 0 for silence."""
+    ratio = wanted / found
+    return ratio.where(ratio.isfinite(), ratio.new_zeros(())).sqrt()
 
 
 def add_noise(waveforms: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
@@ -22,7 +26,7 @@ def add_noise(waveforms: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     A silent recording is left as it is: no noise can be at a given ratio to it.
     """
     wanted = power(waveforms) / 10 ** (snr_db[:, None] / 10)
-    return waveforms + noise * (wanted / power(noise).clamp_min(SILENCE)).sqrt()
+    return waveforms + noise * gain(wanted, power(noise))
 
 
 def coloured_noise(shape: tuple[int, int], exponents: Tensor, random: Generator) -> Tensor:

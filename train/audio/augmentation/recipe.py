@@ -108,4 +108,4 @@ def babble_of(recordings: Tensor, random: Generator) -> Tensor:
 
 
 def peak_of(waveforms: Tensor) -> Tensor:
-    return waveforms.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
+    return waveforms.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(waveforms.dtype).tiny)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.fft import irfft, rfft
 
 from train.audio.augmentation.chance import uniform
-from train.audio.augmentation.noise import SILENCE, power
+from train.audio.augmentation.noise import gain, power
 
 SPEED_OF_SOUND = 343.0
 # Nearer to a wall than this, in metres, stands neither speaker nor microphone.
@@ -86,4 +86,4 @@ def reverberate(waveforms: Tensor, rooms: Tensor) -> Tensor:
     # At the exact length, which may have a large prime factor, a transform takes up to ten times as long.
     length = next_fast_len(samples + rooms.shape[1] - 1, real=True)
     wet = irfft(rfft(waveforms, length) * rfft(rooms.to(waveforms), length), length)[:, :samples]
-    return wet * (power(waveforms) / power(wet).clamp_min(SILENCE)).sqrt()
+    return wet * gain(power(waveforms), power(wet))
