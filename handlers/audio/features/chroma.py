@@ -30,7 +30,7 @@ class Chroma(nn.Module):
         self.register_buffer("classes", pitch_classes(sample_rate, size), persistent=False)
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        energy = torch.matmul(self.classes, self.spectrogram(waveforms))
+        energy = torch.matmul(self.classes.to(waveforms.dtype), self.spectrogram(waveforms))
         return energy / energy.amax(dim=1, keepdim=True).clamp_min(self.silence)
 
 

@@ -38,7 +38,7 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("bands", bands.T.contiguous(), persistent=False)
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        return torch.matmul(self.bands, self.spectrogram(waveforms))
+        return torch.matmul(self.bands.to(waveforms.dtype), self.spectrogram(waveforms))
 
 
 class LogMel(nn.Module):

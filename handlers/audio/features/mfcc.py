@@ -41,4 +41,4 @@ class MFCC(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         decibels = 10 * torch.log10(self.mel(waveforms).clamp_min(self.floor))
         loudest = decibels.amax(dim=(1, 2), keepdim=True)
-        return torch.matmul(self.transform, torch.maximum(decibels, loudest - self.range_db))
+        return torch.matmul(self.transform.to(waveforms.dtype), torch.maximum(decibels, loudest - self.range_db))

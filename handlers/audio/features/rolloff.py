@@ -29,4 +29,4 @@ class SpectralRolloff(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         below = self.spectrogram(waveforms).cumsum(dim=1)
         bins = (below < self.share * below[:, -1:]).sum(dim=1)
-        return self.frequencies[bins]
+        return self.frequencies.to(waveforms.dtype)[bins]

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from handlers.audio.features.frames import check_samples
+
 
 class Spectrogram(nn.Module):
     """Magnitudes, or energies: (B, samples) → (B, bins, frames), bins = size // 2 + 1.
@@ -30,9 +32,17 @@ class Spectrogram(nn.Module):
         self.register_buffer("window", shape, persistent=False)
 
     def forward(self, waveforms: Tensor) -> Tensor:
+        check_samples(waveforms)
         padded = F.pad(waveforms, (self.size // 2, self.size // 2))
         spectrum = torch.stft(
-            padded, self.size, self.hop, self.size, self.window, center=False, return_complex=True, onesided=True
+            padded,
+            self.size,
+            self.hop,
+            self.size,
+            self.window.to(padded.dtype),
+            center=False,
+            return_complex=True,
+            onesided=True,
         )
         if self.power == 1.0:
             return spectrum.abs()

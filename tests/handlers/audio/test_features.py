@@ -153,6 +153,28 @@ def test_scripted_and_batched(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
+def test_features_of_either_precision(name: str) -> None:
+    """In float64 the same to what float32 leaves of it, as TorchScript too."""
+    waveforms = torch.from_numpy(np.stack([np.resize(SIGNALS[key], RATE) for key in ("speech 0", "noise")]))
+    module = MODULES[name]
+    double, single = module(waveforms.double()), module(waveforms)
+    assert_same(torch.jit.script(module)(waveforms.double()), double)
+    for key in double if name == "all" else [name]:
+        fine, coarse = (double[key], single[key]) if name == "all" else (double, single)
+        assert fine.dtype == torch.float64
+        if key == "rolloff":
+            assert ((fine - coarse).abs() > 1e-3).float().mean() < 0.01
+        else:
+            torch.testing.assert_close(fine.float(), coarse, rtol=1e-3, atol=0.2 if key == "centroid" else 0.01)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_features_of_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match="no samples; wanted one at least"):
+        MODULES[name](torch.zeros(2, 0))
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_exported_with_any_batch_and_length(name: str) -> None:
     module = MODULES[name]
     shapes = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("samples", min=1000, max=1_000_000)}
