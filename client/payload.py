@@ -22,7 +22,11 @@ BY_SUFFIX = {
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
     ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
     ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".aac": "audio/aac",
+    ".webm": "audio/webm",
     ".json": "application/json",
     ".txt": "text/plain",
 }

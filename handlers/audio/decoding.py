@@ -32,6 +32,7 @@ TYPES = {
     "audio/mpeg",
     "audio/mp3",
     "audio/mp4",
+    "audio/mp4a-latm",
     "audio/m4a",
     "audio/x-m4a",
     "audio/aac",

@@ -136,7 +136,7 @@ def test_resampling_between_common_rates_is_torchaudios_to_the_bit(source: int, 
     assert torch.equal(resample(waveform, source, target), wanted)
 
 
-ODD_RATES = (1_001, 7_333, 8_001, 11_127, 15_999, 22_051, 22_254, 44_056, 44_101, 383_999)
+ODD_RATES = (1_001, 7_333, 8_001, 11_127, 15_999, 22_051, 22_254, 44_056, 44_101, 96_001, 192_001, 383_999)
 
 
 @pytest.mark.parametrize("rate", ODD_RATES)
