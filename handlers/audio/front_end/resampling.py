@@ -18,8 +18,8 @@ MAX_STEPS = 1280
 CROSSINGS, ROLLOFF = 6, 0.99
 # Positions between two samples of the slower rate: an output is at most 1/8192 of a sample beside its true position.
 PHASES = 4096
-# From this ratio on a decimation comes before, which leaves the rate at COARSE times the target's at least: what it folds
-# back lies outside the target's band.
+# From this ratio on a decimation comes before, which leaves the rate at COARSE times the target's at least: what it
+# folds back lies outside the target's band.
 FAR, COARSE = 8, 2
 # Products that are computed at once.
 CHUNK = 1 << 20
