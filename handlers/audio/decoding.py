@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from array import array
 from typing import Any
 
 import numpy as np
@@ -150,10 +151,11 @@ def from_numbers(values: list[Any], rate: int, limits: Limits) -> Samples:
     if len(values) > limits.seconds * rate:
         raise TooLarge(f"the recording has {len(values) / rate:.1f} seconds, the limit is {limits.seconds:g}")
     limits.check(len(values), rate, 1)
-    if set(map(type, values)) - {int, float}:
-        raise InvalidInput("the samples are something other than one list of numbers, mono")
     try:
-        samples = np.array(values, dtype=np.float32)
+        # As fast as numpy's own conversion, which would take null, and numbers in quotes or in lists of lists.
+        samples = np.frombuffer(array("f", values), np.float32)
+    except TypeError:
+        raise InvalidInput("the samples are something other than one list of numbers, mono") from None
     except OverflowError:
         raise InvalidInput("the samples are out of range; wanted -1 to 1") from None
     peak = np.abs(samples).max(initial=0.0)

@@ -84,7 +84,7 @@ WAV = encoded(tone(16_000), 16_000)
         (Payload(encoded(np.array([0.1, np.nan], np.float32), 16_000, subtype="FLOAT")), InvalidInput),
         (Payload([0.1, None]), InvalidInput),
         (Payload([0.1, "x"]), InvalidInput),
-        (Payload([0.1, True]), InvalidInput),
+        (Payload([0.1, "0.5"]), InvalidInput),
         (Payload([0.1, 10**400]), InvalidInput),
         (Payload([[[0.1] * 9] * 9]), InvalidInput),
         (Payload([[0.1], [0.2]]), InvalidInput),
