@@ -5,9 +5,9 @@ import resource
 import struct
 import time
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -242,7 +242,6 @@ MEDIA = {
 
 def media(samples: np.ndarray, container: str, codec: str, rate: int = 48_000, seekable: bool = True) -> bytes:
     """Through PyAV's own encoders. seekable: False writes as a browser records, without going back for a length."""
-    av = pytest.importorskip("av")
 
     class Pipe:
         def __init__(self) -> None:
@@ -265,11 +264,12 @@ def media(samples: np.ndarray, container: str, codec: str, rate: int = 48_000, s
     return out.getvalue() if isinstance(out, io.BytesIO) else out.data.getvalue()
 
 
-@pytest.mark.parametrize("seekable", [True, False])
-@pytest.mark.parametrize("kind", MEDIA)
+@pytest.mark.parametrize(
+    ("kind", "seekable"),
+    # MP4 has its length at its end, so nobody writes it to a pipe.
+    [(Kind.M4A, True), (Kind.AAC, True), (Kind.AAC, False), (Kind.WEBM, True), (Kind.WEBM, False)],
+)
 def test_recordings_of_phones_and_browsers(kind: Kind, seekable: bool) -> None:
-    if kind is Kind.M4A and not seekable:
-        pytest.skip("an MP4 has its length at its end")
     container, codec = MEDIA[kind]
     data = media(tone(440, 1.0, 48_000), container, codec, seekable=seekable)
     assert recognise(data) == (kind, 0)
@@ -310,6 +310,5 @@ def test_without_pyav_it_is_named(head: bytes, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_browsers_ogg_opus() -> None:
     """As Firefox records: Opus in Ogg, without a length."""
-    cases = Path(__file__).parents[3] / "shared" / "cases" / "firefox.ogg"
-    data = cases.read_bytes() if cases.is_file() else encoded(tone(440, 1.0, 48_000), "OGG", "OPUS", 48_000)
+    data = encoded(tone(440, 1.0, 48_000), "OGG", "OPUS", 48_000)
     assert len(decode_audio(Payload(data, "audio/ogg"), RATE)) == RATE
