@@ -13,7 +13,14 @@ RequestError
 
 from __future__ import annotations
 
-from typing import ClassVar
+import json
+import re
+from typing import Any, ClassVar, Self
+
+MAX_MESSAGE = 300  # characters
+MAX_SHOWN = 40
+# What a library's exception says of an object it was given: <_io.BytesIO object at 0x7f0c8c2b1d50>.
+ADDRESS = re.compile(r"<[^<>]{1,100} at 0x[0-9a-fA-F]{4,16}>")
 
 
 class RequestError(Exception):
@@ -27,7 +34,30 @@ class RequestError(Exception):
 
     @property
     def message(self) -> str:
-        return str(self)
+        """What the sender reads: of bounded length whatever the request held, and without addresses of objects."""
+        text = ADDRESS.sub("the input", str(self)[: 4 * MAX_MESSAGE])
+        return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
+
+    def at(self, place: str) -> Self:
+        """The same error, with where in the request it was found."""
+        return type(self)(f"{place}: {self.message}")
+
+    def detached(self) -> Self:
+        """Without the frames it came through, which hold the request's body for as long as the error lives."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
+
+def shown(value: Any) -> str:
+    """A value of a request as an error names it: in JSON, cut short; of lists and objects the kind alone."""
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, str):
+        value = value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…"
+        return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, default=lambda other: type(other).__name__)[:MAX_SHOWN]
 
 
 class MalformedInput(RequestError):

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from handlers.errors import InternalError, OutOfMemory, RequestError
+from handlers.rare_tracebacks import RareTracebacks
 
 logger = logging.getLogger(__name__)
+logger.addFilter(RareTracebacks())
 
 
 def run_batch(predict: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> list[Any]:
@@ -34,7 +36,7 @@ def run_batch(predict: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence
             return [OutOfMemory("the input does not fit into the device's memory")]
     except RequestError as error:
         if len(items) == 1:
-            return [error]
+            return [error.detached()]
     except Exception as error:
         if is_poisoned(error):
             logger.critical("the device failed; this worker ends so that a new one starts", exc_info=True)
