@@ -15,8 +15,10 @@ from typing import Any
 INTEGER = Struct("!i")
 PREDICT = b"I"
 END = -1
-# A request of 640 × 480 pixels as JPEG is 100 KB; the buffer grows to the largest batch that came.
+# A request of 640 × 480 pixels as JPEG is 100 KB; the buffer grows to the largest batch that came, up to this size: it
+# is given back after a larger one.
 BUFFER = 1 << 20
+MAX_KEPT = 8 << 20
 
 
 class FrameReader:
@@ -26,12 +28,17 @@ class FrameReader:
         self.buffer = bytearray(BUFFER)
         self.filled = 0
         self.position = 0
+        self.last: list[dict[str, Any]] = []
 
     def message(self, connection: socket.socket) -> tuple[bytes, list[dict[str, Any]]]:
         """The next batch, as TorchServe's own `retrieve_msg` returns it; ends the process when TorchServe has gone.
 
         TorchServe sends nothing more before it has the answer, so what is in the buffer is this message and no other.
+        Its worker keeps the batch before in a variable while it waits here: that batch is emptied first, or its bodies
+        would stay in memory until another request comes. A part that was sent more than once has a list of its values.
         """
+        for request in self.last:
+            request.clear()
         self.filled = self.position = 0
         command = self.take(connection, 1)
         if command != PREDICT:
@@ -44,11 +51,18 @@ class FrameReader:
                 name = self.take(connection, length)
                 headers.append({"name": name, "value": self.field(connection)})
             request["parameters"] = parameters = []
+            values: dict[str, list[bytes]] = {}
             while (length := self.integer(connection)) != END:
                 part = self.take(connection, length).decode()
                 content_type = self.field(connection).decode()
-                parameters.append({"name": part, "contentType": content_type, "value": self.body(connection)})
+                every = values.setdefault(part, [])
+                every.append(self.body(connection))
+                value = every if len(every) > 1 else every[0]
+                parameters.append({"name": part, "contentType": content_type, "value": value})
             batch.append(request)
+        self.last = batch
+        if len(self.buffer) > MAX_KEPT:
+            self.buffer = bytearray(BUFFER)
         return PREDICT, batch
 
     def field(self, connection: socket.socket) -> bytearray:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ts.protocol.otf_message_handler import retrieve_msg
+from ts.service import Service
 
-from handlers.torchserve.frame_reader import BUFFER, FrameReader
+from handlers.torchserve.frame_reader import BUFFER, MAX_KEPT, FrameReader
 
 Pair = tuple[bytes, bytes]
 Request = tuple[bytes, list[Pair], list[tuple[str, str, bytes]]]
@@ -52,7 +53,9 @@ def read(reader: Any, *chunks: bytes) -> Any:
 names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12)
 pairs = st.tuples(names.map(str.encode), st.binary(max_size=30))
 requests = st.tuples(
-    names.map(str.encode), st.lists(pairs, max_size=4), st.lists(st.tuples(names, names, st.binary(max_size=50)))
+    names.map(str.encode),
+    st.lists(pairs, max_size=4),
+    st.lists(st.tuples(names, names, st.binary(max_size=50)), unique_by=lambda part: part[0]),
 )
 
 
@@ -82,8 +85,30 @@ def test_one_reader_reads_message_after_message_of_any_size() -> None:
 def test_what_was_read_does_not_change_with_the_next_message() -> None:
     reader = FrameReader()
     _, [first] = read(reader.message, frame([(b"one", [], [("body", "", b"aaaa")])]))
+    body = first["parameters"][0]["value"]
     read(reader.message, frame([(b"two", [], [("body", "", b"bbbb")])]))
-    assert first["parameters"][0]["value"] == b"aaaa"
+    assert body == b"aaaa"
+
+
+def test_nothing_of_a_large_batch_stays_while_the_next_is_waited_for() -> None:
+    """TorchServe's worker holds what it was given last."""
+    reader = FrameReader()
+    _, batch = read(reader.message, frame([(b"id", [], [("body", "", bytes(2 * MAX_KEPT))])]))
+    assert len(reader.buffer) == BUFFER
+    here, there = socket.socketpair()
+    with there:
+        there.close()
+    with here, pytest.raises(SystemExit):
+        reader.message(here)
+    assert batch == [{}]
+
+
+def test_parts_of_one_name_come_together() -> None:
+    """TorchServe's own service keeps the last alone."""
+    parts = [("data", "a/b", b"one"), ("top_k", "", b"1"), ("data", "c/d", b"two")]
+    _, [request] = read(FrameReader().message, frame([(b"id", [], parts)]))
+    rows = Service.retrieve_data_for_inference([{**request, "headers": []}])[1]
+    assert rows == [{"data": [b"one", b"two"], "top_k": b"1"}]
 
 
 def test_the_process_ends_when_torchserve_has_gone() -> None:
