@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import orjson
 import torch
 from torch import Tensor
 
@@ -33,7 +32,6 @@ class TextEncoder(TextHandler[Item, Output]):
 
     def load(self) -> None:
         super().load()
-        self.config: dict[str, Any] = orjson.loads((self.artifact.weights / "config.json").read_bytes())
         self.rows = 2 if self.typed and "token_type_ids" in self.tokenizer.model_input_names else 1
         self.left = self.tokenizer.padding_side == "left"
         if self.max_length > MAX_GRAPH_TOKENS and self.device.type == "cpu":

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
+import orjson
+
 from handlers.base import Handler
-from handlers.errors import InvalidInput, TooLarge
+from handlers.errors import InvalidInput, TooLarge, shown
+from handlers.networks.positions import max_tokens
 from handlers.protocol.payload import InputType
 
 
@@ -46,13 +49,17 @@ class TextHandler(Handler[Item, Output]):
         )
         # A fast tokenizer keeps its truncation as a state, and threads decode.
         self.lock = Lock()
+        self.config: dict[str, Any] = orjson.loads((self.artifact.weights / "config.json").read_bytes())
         self.max_length = int(self.artifact.preprocessing["max_length"])
+        positions = max_tokens(self.config)
+        if positions is not None:
+            self.max_length = min(self.max_length, positions)
         self.max_characters = int(self.limits["max_characters"])
 
     def read(self, value: Any, name: str = "the text") -> str:
         """A text that is one, and is neither empty nor over the limit; else InvalidInput or TooLarge."""
         if not isinstance(value, str):
-            raise InvalidInput(f"{name} is a {type(value).__name__}; wanted text")
+            raise InvalidInput(f"{name}: got {shown(value)}, wanted text")
         if len(value) > self.max_characters:
             raise TooLarge(f"{name} has {len(value)} characters, the limit is {self.max_characters}")
         if not value.strip():

@@ -15,6 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from pydantic import Field
 from transformers import AutoConfig, AutoFeatureExtractor
 
+from handlers.networks.positions import max_tokens
 from train.audio.speech_synthesis import Voice, sample_rate, speak
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
@@ -63,7 +64,7 @@ class HuggingFace(Experiment):
             raise ExperimentError(f"{self.repository} has no safetensors weights; pickled ones are not loaded")
         configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         names = configuration.id2label if self.task in LABELLED else {}
-        longest = getattr(configuration, "max_position_embeddings", None)
+        longest = max_tokens(configuration.to_dict())
         if self.task not in AUDIO and longest is not None and self.max_length > longest:
             raise ExperimentError(
                 f"max_length: got {self.max_length}; {self.repository} reads at most {longest} tokens"

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from handlers.networks.mean_pooling import MULTI_LABEL, MeanPoolingClassifier
+from handlers.networks.positions import max_tokens
 from train.core.config import ExperimentError, StrictModel
 from train.text.subwords import as_pretrained, learn_subwords
 
@@ -76,7 +77,7 @@ def model_of(
         for name, value in named.items():
             setattr(configuration, name, value)
         return AutoModelForSequenceClassification.from_config(configuration)
-    longest = getattr(pretrained(AutoConfig, source, revision), "max_position_embeddings", None)
+    longest = max_tokens(pretrained(AutoConfig, source, revision).to_dict())
     if longest is not None and max_length > longest:
         raise ExperimentError(f"max_length: got {max_length}; {source} reads at most {longest} tokens")
     if head == "mean-pooling":
