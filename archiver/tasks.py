@@ -194,7 +194,12 @@ TASKS: dict[TaskName, Task] = {
         field="text",
         accept=(JSON,),
         parameters={**TOP_K, "threshold": "number from 0 to 1, for multi-label models"},
-        answer={**CLASSES, **APPLY, **CUT},
+        answer={
+            **CLASSES,
+            **APPLY,
+            "score": "number: of a regression, instead of the probability",
+            **CUT,
+        },
         graph=True,
     ),
     "text-embedding": Task(

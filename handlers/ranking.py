@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from handlers.errors import InternalError
 
 
-def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int) -> list[dict[str, Any]]:
+def rank(
+    probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int, name: str = "probability"
+) -> list[dict[str, Any]]:
     """The `top_k` most probable classes of one item, best first; equal ones in the order of their index.
 
-    probabilities: (classes,). Raises InternalError when the model gave something that is not finite.
+    probabilities: (classes,). name: what the answer calls one. Raises InternalError when the model gave something that
+    is not finite.
     """
     if not np.isfinite(probabilities).all():
         raise InternalError("the model's output for this input is not finite")
     order = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [{"label": labels[i], "probability": float(probabilities[i]), "index": int(i)} for i in order]
+    return [{"label": labels[i], name: float(probabilities[i]), "index": int(i)} for i in order]

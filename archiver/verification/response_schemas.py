@@ -43,6 +43,16 @@ class Classes(Answer):
     labels: list[str] | None = None
 
 
+class Score(Labelled):
+    score: Finite
+
+
+class Scores(Answer):
+    """Of a regression."""
+
+    predictions: list[Score] = Field(min_length=1)
+
+
 class Tasks(Answer):
     """Of a model with several tasks, each with classes of its own."""
 
@@ -193,6 +203,8 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
         form = Actions
     if form is Classes and isinstance(body, dict) and "tasks" in body:
         form = Tasks
+    if task == "text-classification" and is_scored(body):
+        form = Scores
     try:
         answer = form.model_validate(body)
     except ValidationError as error:
@@ -201,7 +213,7 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
         return check_tasks(answer, labels, where)
     found: Sequence[Labelled] = []
     match answer:
-        case Classes():
+        case Classes() | Scores():
             found = answer.predictions
         case Detections():
             found = answer.detections
@@ -212,6 +224,12 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
         return problems + check_order(answer.predictions, f"{where}.predictions", answer.labels is None)
     actions = answer.predictions if isinstance(answer, Actions) else [answer] if isinstance(answer, Action) else []
     return problems + [problem for action in actions for problem in check_sum(action.probabilities or [], where)]
+
+
+def is_scored(body: Any) -> bool:
+    """Whether the answer is a regression's: scores where a classifier has probabilities."""
+    found = body.get("predictions") if isinstance(body, dict) else None
+    return isinstance(found, list) and bool(found) and isinstance(found[0], dict) and "score" in found[0]
 
 
 def check_tasks(answer: Tasks, labels: list[str], where: str) -> list[Problem]:

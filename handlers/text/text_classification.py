@@ -27,30 +27,43 @@ class TextClassificationInput(TextInput):
 
 
 class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32]]):
-    """For sequence classification folders, single-label or, by their `problem_type`, multi-label."""
+    """For sequence classification folders: single-label, or by their `problem_type` multi-label or regression.
+
+    A model of one label says by a sigmoid whether it applies, as a multi-label model does of each; one for regression
+    is answered with its raw scores. Both as in the pipelines of transformers.
+    """
 
     outputs = ("logits",)
 
     def load(self) -> None:
         super().load()
-        self.multi_label = self.config.get("problem_type") == "multi_label_classification"
+        problem = self.config.get("problem_type")
+        self.regression = problem == "regression"
+        self.multi_label = not self.regression and (problem == "multi_label_classification" or len(self.labels) == 1)
         self.top_k = int(self.options["top_k"])
         self.threshold = float(self.options["threshold"])
 
     def decode(self, payload: Payload) -> TextClassificationInput:
         text = self.read(payload.data)
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
-        threshold = payload.number("threshold", self.threshold, 0, 1)
+        threshold = payload.number("threshold", self.threshold, 0, 1) if self.multi_label else self.threshold
         encoded, total = self.tokens(text)
         return TextClassificationInput(ids=encoded["input_ids"], total=total, top_k=top_k, threshold=threshold)
 
     def run(self, items: Sequence[TextClassificationInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
-        """Probabilities (classes,) for each text."""
+        """Probabilities (classes,) for each text, or the scores of a regression."""
         [logits] = self.forward(tokens)
-        return list((logits.sigmoid() if self.multi_label else logits.softmax(dim=1)).cpu().numpy())
+        if self.multi_label:
+            logits = logits.sigmoid()
+        elif not self.regression:
+            logits = logits.softmax(dim=1)
+        return list(logits.cpu().numpy())
 
     def encode(self, item: TextClassificationInput, output: NDArray[np.float32], accept: str) -> Response:
         negotiate(accept, (JSON,))
+        if self.regression:
+            scores = {"predictions": rank(output, self.labels, item.top_k, "score")}
+            return Response(to_json(scores | item.truncation_info()))
         ranked = rank(output, self.labels, len(self.labels))
         body: dict[str, Any] = {"predictions": ranked[: item.top_k]}
         found = [ranked[0]["label"]]

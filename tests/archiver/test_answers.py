@@ -39,6 +39,7 @@ GOOD: list[tuple[TaskName, dict[str, Any]]] = [
             "labels": ["b", "a"],
         },
     ),
+    ("text-classification", {"predictions": [{"label": "b", "score": -3.5, "index": 1}]}),
     ("text-embedding", {"embedding": [0.6, -0.8]}),
     ("token-classification", {"entities": [{"label": "PER", "text": "Ann", "start": 0, "end": 3, "score": 0.9}]}),
     ("token-classification", {"entities": []}),
@@ -68,6 +69,7 @@ GOOD: list[tuple[TaskName, dict[str, Any]]] = [
 ]
 
 BAD: list[tuple[TaskName, Any, str]] = [
+    ("text-classification", {"predictions": [{"label": "a", "score": 0.5, "index": 1}]}, "not the label"),
     ("text-embedding", {"embedding": []}, "at least 1 item"),
     ("text-embedding", {"embedding": [float("nan")]}, "embedding"),
     ("token-classification", {"entities": [{"text": "Ann", "start": 0, "end": 3, "score": 0.9}]}, "label"),
