@@ -1,0 +1,61 @@
+"""A Content-Type as a request declares it: the media type and its charset (RFC 9110, section 8.3)."""
+
+from __future__ import annotations
+
+import re
+from encodings.aliases import aliases
+
+from handlers.errors import MalformedInput, UnsupportedMedia, shown
+
+NAME = r"[a-z0-9!#$&^_.+-]+"
+MEDIA_TYPE = re.compile(f"{NAME}/{NAME}")
+CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^"';\s]+)""", re.IGNORECASE)
+# Python's codecs that stand for a charset of the IANA register; others rewrite data, or take quadratic time (idna).
+CODECS = {
+    *("ascii", "utf_8", "utf_8_sig", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be", "latin_1"),
+    *(f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)),
+    *(f"cp{page}" for page in (*range(1250, 1259), 437, 850, 852, 855, 857, 858, 862, 866, 874, 932, 949, 950)),
+    *("koi8_r", "koi8_u", "mac_roman", "mac_cyrillic", "tis_620"),
+    *("shift_jis", "euc_jp", "iso2022_jp", "gb2312", "gbk", "gb18030", "hz", "big5", "big5hkscs", "euc_kr", "johab"),
+}
+
+
+def media_type(value: str) -> str:
+    """`"Image/PNG; q=1"` → `"image/png"`."""
+    return value.partition(";")[0].strip().lower()
+
+
+def is_media_type(value: str) -> bool:
+    return MEDIA_TYPE.fullmatch(value) is not None
+
+
+def is_json(media: str) -> bool:
+    """RFC 8259's type, or one built on it (RFC 6839, section 3.1)."""
+    return media in ("application/json", "text/json") or media.endswith("+json")
+
+
+def codec_of(declared: str) -> str:
+    """Python's codec for the charset of a Content-Type, "utf_8" where it names none; UnsupportedMedia for another."""
+    found = CHARSET.search(declared)
+    if found is None:
+        return "utf_8"
+    name = found[1].lower().replace("-", "_")
+    codec = aliases.get(name, aliases.get(name.replace("_", ""), name))
+    if codec not in CODECS:
+        raise UnsupportedMedia(
+            f"charset {shown(found[1])}: not known here; send UTF-8, or a charset of IANA's register"
+        )
+    return codec
+
+
+def decode_text(data: bytes, declared: str, what: str = "the text") -> str:
+    """The text, decoded as its Content-Type declares, without a byte order mark.
+
+    Raises UnsupportedMedia for an unknown charset, MalformedInput for bytes that are not of the charset.
+    """
+    codec = codec_of(declared)
+    try:
+        return data.decode(codec).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        name = codec.upper().replace("_", "-")
+        raise MalformedInput(f"{what} is not {name}: byte {error.start} is {data[error.start]:#04x}") from None
