@@ -9,12 +9,22 @@ from archiver.config import Count, Positive, StrictModel
 MEBIBYTE = 1 << 20
 
 
-class ImageLimits(StrictModel):
+class RequestLimits(StrictModel):
+    max_instances: Count = Field(
+        default=64, description="inputs in one request: KServe's instances, a list of `inputs`"
+    )
+
+
+class MediaLimits(RequestLimits):
+    max_values: Count = Field(default=3_000_000, description="numbers in a JSON body, where it holds no base64")
+
+
+class ImageLimits(MediaLimits):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded image or the JSON body")
     max_pixels: Count = Field(default=40_000_000, description="width × height, read before anything is decompressed")
 
 
-class AudioLimits(StrictModel):
+class AudioLimits(MediaLimits):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
     max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
     max_samples: Count = Field(
@@ -23,7 +33,7 @@ class AudioLimits(StrictModel):
     max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
 
 
-class TextLimits(StrictModel):
+class TextLimits(RequestLimits):
     max_bytes: Count = Field(default=MEBIBYTE, description="of the text or the JSON body")
     max_characters: Count = Field(default=100_000, description="of one text")
 
@@ -32,8 +42,9 @@ class TextGenerationLimits(TextLimits):
     max_new_tokens: Count = Field(default=512, description="most that a request may ask for")
 
 
-class TensorLimits(StrictModel):
+class TensorLimits(RequestLimits):
     """The number of elements needs no limit of its own: the observation's shape fixes it."""
 
+    max_instances: Count = Field(default=256, description="inputs in one request: KServe's instances")
     max_bytes: Count = Field(default=MEBIBYTE, description="of the JSON body")
     max_observations: Count = Field(default=256, description="in one request, and in one call of the model")

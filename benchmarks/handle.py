@@ -47,7 +47,7 @@ def main() -> None:
         sample = handler.artifact.sample
         row = {"body": sample.read_bytes()}
         headers = {"content-type": SAMPLE_TYPES[sample.suffix]}
-    [payload] = parse(row, headers, handler.input_type, handler.max_bytes).payloads
+    [payload] = parse(row, headers, handler.input_type, handler.request_limits).payloads
 
     def answer() -> None:
         items = [handler.decode(payload) for _ in range(size)]

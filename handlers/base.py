@@ -20,18 +20,26 @@ from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
-from handlers.errors import InternalError, NotOffered, RequestError
+from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError
 from handlers.loader import load_model
 from handlers.protocol.kserve import v1_body, v2_body
+from handlers.protocol.limits import Limits
+from handlers.protocol.parsed_request import Request
 from handlers.protocol.payload import InputType, Payload
-from handlers.protocol.request import Request, parse
+from handlers.protocol.request import parse
 from handlers.protocol.response import Response, error_response
+from handlers.rare_tracebacks import RareTracebacks
 from handlers.torchserve.base_handler import BaseHandler, timed
 from handlers.torchserve.metrics import MetricsReporter, silence_prediction_time
 from handlers.torchserve.response_stream import ResponseStream
 from handlers.torchserve.stage_timer import StageTimer
 
 logger = logging.getLogger(__name__)
+logger.addFilter(RareTracebacks())
+
+# Parameters that any task may be sent: a model that does not stream answers in one piece, and the others name the
+# model where a path does not.
+COMMON_PARAMETERS = frozenset({"stream", "model_name", "model_version"})
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -41,11 +49,12 @@ Output = TypeVar("Output")
 class RequestState(Generic[Item, Output]):
     """One request of a batch: what was asked, its items and outputs, or the error it is answered with.
 
-    id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none. explain: an explanation was asked for
-    instead of a prediction.
+    id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none. describe, explain: the model card or
+    an explanation was asked for instead of a prediction.
     """
 
     id: str = "-"
+    describe: bool = False
     explain: bool = False
     request: Request | None = None
     items: list[Item] = field(default_factory=list)
@@ -99,7 +108,6 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         settings: Mapping[str, Any] = context.model_yaml_config["handler"]
         self.limits: Mapping[str, Any] = settings.get("limits") or {}
         self.options: Mapping[str, Any] = settings.get("options") or {}
-        self.max_bytes = int(self.limits["max_bytes"])
         self.batch_size = int(context.system_properties["batch_size"])
         cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
         threads = int(settings.get("threads", 0))
@@ -117,6 +125,9 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         others_idle = self.busy_workers.others_idle if self.busy_workers else lambda: False
         self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, others_idle)
         self.load()
+        self.request_limits = Limits(
+            int(self.limits["max_bytes"]), int(self.limits["max_instances"]), self.max_json_values()
+        )
         self.warm_up()
         self.metrics: MetricsReporter | None = None
         if worker:
@@ -129,6 +140,10 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Load the model into `self.model`; a task adds what else it needs, or makes its model faster:
         `self.forward = self.accelerate(build, example)`."""
         self.model = load_model(self.artifact, self.device)
+
+    def max_json_values(self) -> int | None:
+        """How many values a JSON body may hold, by the spec's limits; a task that knows its inputs' sizes says so."""
+        return int(self.limits["max_values"]) if "max_values" in self.limits else None
 
     @abstractmethod
     def decode(self, payload: Payload) -> Item:
@@ -149,8 +164,6 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: as many bodies as requests; status and content type are set on the context, item by item."""
         self.context = context
-        if self._is_describe() and not data[0]:
-            return [self.describe_handle()]
         with self.busy_workers or nullcontext():
             if os.environ.get("ENABLE_TORCH_PROFILER"):
                 bodies, _ = self._infer_with_profiler(data)
@@ -183,7 +196,9 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         answers = [self.encode_response(state) for state in data.states]
         data.stages.end("EncodeTime")
         if self.metrics is not None:
-            self.metrics.add(data.stages.seconds, answers)
+            predicted = [answer for state, answer in zip(data.states, answers, strict=True) if not state.describe]
+            if predicted:
+                self.metrics.add(data.stages.seconds, predicted)
         for index, answer in enumerate(answers):
             self.context.set_response_content_type(index, answer.content_type)
             data.streams[index].close()
@@ -198,21 +213,42 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: ResponseStream
     ) -> RequestState[Item, Output]:
         """Parse and decode one request; what is wrong with it stays with it."""
-        state: RequestState[Item, Output] = RequestState(request_id(headers), headers.get("explain") == "True")
+        describe = headers.get("describe") == "True" and not row  # as TorchServe's management sends it
+        state: RequestState[Item, Output] = RequestState(
+            request_id(headers), describe, headers.get("explain") == "True" and not describe
+        )
+        if describe:
+            return state
         try:
-            state.request = parse(row, headers, self.input_type, self.max_bytes)
-            state.items = [self.decode(payload) for payload in state.request.payloads]
+            state.request = parse(row, headers, self.input_type, self.request_limits)
+            state.items = self.decode_payloads(state.request)
             if not state.explain:
                 self.attach_stream(state.request, state.items, stream)
         except RequestError as error:
-            state.error = error
+            state.error = error.detached()
+        except RecursionError:
+            state.error = MalformedInput("the input is nested too deeply")
         except Exception:
             logger.exception("decoding of request %s failed in an unforeseen way", state.id)
             state.error = InternalError("the input could not be read; the cause is in the server's log")
         return state
 
+    def decode_payloads(self, request: Request) -> list[Item]:
+        """The items of one request; an error says which of several it is about."""
+        items = []
+        for index, payload in enumerate(request.payloads):
+            try:
+                items.append(self.decode(payload))
+                payload.check_parameters(COMMON_PARAMETERS)
+            except RequestError as error:
+                place = request.place(index)
+                raise error.at(place) if place else error from None
+        return items
+
     def encode_response(self, state: RequestState[Item, Output]) -> Response:
         """Encode one request's outputs, wrapped the way it was asked."""
+        if state.describe:
+            return Response(self.describe_handle())
         if state.error is not None or state.request is None:
             return error_response(state.error or InternalError("the request was not read"))
         try:
@@ -236,9 +272,10 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Response]:
         """An answer for each item of one request; RequestError where the model failed on one."""
         answers = []
-        for item, output in zip(state.items, state.outputs, strict=True):
+        for index, (item, output) in enumerate(zip(state.items, state.outputs, strict=True)):
             if isinstance(output, RequestError):
-                raise output
+                place = request.place(index)
+                raise output.at(place) if place else output
             answers.append(self.encode(item, output, request.accept if request.dialect == "plain" else ""))
         return answers
 
@@ -250,6 +287,10 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Never of a whole batch, as BaseHandler takes it from the first request's header."""
         return False
 
+    def _is_describe(self) -> bool:
+        """As `_is_explain`."""
+        return False
+
     def describe_handle(self) -> bytes:
         """The model card, with where and how this worker runs."""
         runtime = {"device": str(self.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
@@ -259,7 +300,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Answer the artifact's sample at the batch sizes to come, so that the first request is as fast as the next."""
         content_type = SAMPLE_TYPES[self.artifact.sample.suffix]
         row = {"body": self.artifact.sample.read_bytes()}
-        request = parse(row, {"content-type": content_type}, self.input_type, self.max_bytes)
+        request = parse(row, {"content-type": content_type}, self.input_type, self.request_limits)
         with torch.inference_mode():
             for size in sorted({1, 2, self.batch_size}):
                 items = [self.decode(request.payloads[0]) for _ in range(size)]

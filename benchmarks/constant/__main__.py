@@ -90,7 +90,11 @@ def archives(store: Path, workers: int) -> list[Path]:
     """Both models, each with `workers` workers."""
     settings = {
         **{"minWorkers": workers, "maxWorkers": workers},
-        "handler": {"class": "constant_handler.Constant", "threads": 1, "limits": {"max_bytes": 1 << 20}},
+        "handler": {
+            "class": "constant_handler.Constant",
+            "threads": 1,
+            "limits": {"max_bytes": 1 << 20, "max_instances": 1},
+        },
     }
     description: dict[str, Any] = {
         "name": OURS,

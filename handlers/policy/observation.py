@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.errors import InvalidInput
+from handlers.errors import InvalidInput, shown
 
 NUMBERS = "iuf"
 
@@ -73,12 +72,12 @@ def written(place: tuple[int, ...]) -> str:
     return "".join(f"[{index}]" for index in place)
 
 
-def shown(value: Any) -> str:
-    """As the sender wrote it in JSON, cut short."""
-    return json.dumps(value)[:40]
-
-
 def wrong_shape(found: tuple[int, ...] | None, shape: tuple[int, ...]) -> str:
-    got = "is ragged" if found is None else f"has shape {list(found)}"
+    if found is None:
+        got = "is ragged"
+    elif len(found) > len(shape) + 2:
+        got = f"has {len(found)} dimensions"
+    else:
+        got = f"has shape {list(found)}"
     several = ", ".join(["N", *map(str, shape)])
     return f"the observation {got}; wanted {list(shape)}, or [{several}] for several"

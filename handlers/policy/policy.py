@@ -63,6 +63,10 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         if "values" in self.outputs and not self.deterministic:
             raise LoadError("options.deterministic: got false, but action values are no distribution to draw from")
 
+    def max_json_values(self) -> int:
+        """The observations of a request twice over, so that a few too many are counted, and what stands beside them."""
+        return 2 * self.max_observations * math.prod(self.shape) + 32 * int(self.limits["max_instances"])
+
     def build(self) -> Outputs:
         return Outputs(load_model(self.artifact, self.device)).eval()
 

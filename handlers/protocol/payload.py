@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from handlers.errors import InvalidInput
+from handlers.errors import InvalidInput, shown
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
@@ -21,6 +21,30 @@ class InputType(Enum):
     TENSOR = "application/json"
 
 
+class Parameters(dict[str, Any]):
+    """What came beside the data. A JSON null counts as not sent.
+
+    read: the names that were looked for, so that one nobody looked for can be reported.
+    """
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        super().__init__(values or {})
+        self.read: set[str] = set()
+
+    def __contains__(self, name: object) -> bool:
+        self.read.add(str(name))
+        return super().get(str(name)) is not None
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        value = super().get(name)
+        return default if value is None else value
+
+
 @dataclass(frozen=True)
 class Payload:
     """data: bytes of an encoded file, text, or (nested) lists of numbers.
@@ -31,15 +55,28 @@ class Payload:
 
     data: bytes | str | list[Any]
     content_type: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Parameters = field(default_factory=Parameters)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parameters, Parameters):
+            object.__setattr__(self, "parameters", Parameters(self.parameters))
+
+    def check_parameters(self, known: frozenset[str]) -> None:
+        """InvalidInput for a parameter that the task has not looked for. known: those that every task takes."""
+        unknown = self.parameters.keys() - self.parameters.read - known
+        if unknown:
+            names = ", ".join(sorted(self.parameters.read)) or "none"
+            raise InvalidInput(f"{shown(min(unknown))}: not a parameter of this request; parameters here: {names}")
 
     def number(self, name: str, default: float, minimum: float, maximum: float) -> float:
         """The numeric parameter `name`; InvalidInput if it is not a number or outside [minimum, maximum]."""
         value = self.parameters.get(name, default)
         try:
+            if not isinstance(value, (int, float, str)) or isinstance(value, bool):
+                raise ValueError
             number = float(value)
-        except (TypeError, ValueError):
-            raise InvalidInput(f"{name}: got {str(value)[:40]!r}, wanted a number") from None
+        except (ValueError, OverflowError):
+            raise InvalidInput(f"{name}: got {shown(value)}, wanted a number") from None
         if not minimum <= number <= maximum:
             raise InvalidInput(f"{name}: got {number:g}, wanted {minimum:g} to {maximum:g}")
         return number
@@ -53,14 +90,15 @@ class Payload:
 
     def flag(self, name: str, default: bool) -> bool:
         """The yes-or-no parameter `name`."""
-        text = str(self.parameters.get(name, default)).lower()
+        value = self.parameters.get(name, default)
+        text = "" if isinstance(value, (list, dict)) else str(value).lower()
         if text not in TRUE | FALSE:
-            raise InvalidInput(f"{name}: got {text[:40]!r}, wanted true or false")
+            raise InvalidInput(f"{name}: got {shown(value)}, wanted true or false")
         return text in TRUE
 
     def choice(self, name: str, default: str, options: tuple[str, ...]) -> str:
         """The parameter `name`, one of `options`."""
-        text = str(self.parameters.get(name, default))
-        if text not in options:
-            raise InvalidInput(f"{name}: got {text[:40]!r}, wanted one of {', '.join(options)}")
-        return text
+        value = self.parameters.get(name, default)
+        if value not in options:
+            raise InvalidInput(f"{name}: got {shown(value)}, wanted one of {', '.join(options)}")
+        return str(value)

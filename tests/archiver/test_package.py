@@ -33,7 +33,8 @@ def test_an_empty_spec_takes_everything_from_the_artifact(project: SampleProject
     assert (made.spec.name, made.spec.version, made.task) == ("model", "1.0", "image-classification")
     assert made.labels == LABELS
     assert made.preprocessing == {"resize": 32, "crop": None}
-    assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 40_000_000}
+    media = {"max_instances": 64, "max_values": 3_000_000}
+    assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 40_000_000, **media}
     assert made.options == {"top_k": 5, "decode": "auto"}
     assert sorted(made.artifact.files) == ["sample.png", "weights.safetensors"]
 

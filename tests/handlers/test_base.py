@@ -1,5 +1,7 @@
 """The guarantees of the base class, on the smallest model there is: a policy."""
 
+import gc
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -56,9 +58,52 @@ def test_kserve_v2_wraps_the_answers(worker: Worker) -> None:
     assert set(orjson.loads(output["data"][0])) == {"action", "label", "probabilities", "value"}
 
 
-def test_one_bad_instance_fails_its_request_only(worker: Worker) -> None:
-    answers = worker.answer([{"body": b'{"instances": [[1, 2, 3, 0], [1, 2]]}'}, GOOD])
-    assert [answer[0] for answer in answers] == [422, 200]
+def test_one_bad_instance_fails_its_request_only_and_is_named(worker: Worker) -> None:
+    tensor = b'{"inputs": [{"name": "o", "shape": [2, 4], "datatype": "FP32", "data": [1, 2, 0, 0, 1, null, 3, 0]}]}'
+    rows = [{"body": b'{"instances": [[1, 2, 0, 0], [1, 2]]}'}, GOOD, {"body": tensor}]
+    answers = worker.answer(rows)
+    assert [answer[0] for answer in answers] == [422, 200, 422]
+    first, _, third = (orjson.loads(body).get("message") for _, _, body in answers)
+    assert first.startswith("instances[1]: the observation has shape [2]")
+    assert third == "instance[1]: observation[1]: got null, wanted a number"
+
+
+def test_more_instances_than_the_limit(worker: Worker) -> None:
+    [(status, _, body)] = worker.answer([{"body": orjson.dumps({"instances": [[0, 0, 0, 0]] * 257})}])
+    assert (status, orjson.loads(body)["message"]) == (413, "257 instances in one request; the limit is 256")
+
+
+def test_an_unknown_parameter_is_named(worker: Worker) -> None:
+    [(status, _, body)] = worker.answer([{**GOOD, "sed": b"1", "stream": b"true"}])
+    message = '"sed": not a parameter of this request; parameters here: deterministic, seed'
+    assert (status, orjson.loads(body)["message"]) == (422, message)
+
+
+def test_no_body_outlives_its_answer(worker: Worker) -> None:
+    """Whether it was answered or refused: an error's frames would hold it until the garbage is collected."""
+    bodies = [b"[0.1, 0.2, 0.3, 0.4]" + b" " * size for size in range(4)]
+    bodies += [b"[" * 5000, b'{"data": [1, 2]}' + b" " * 9, b'{"instances": [[1, 2]]}' + b" " * 9]
+    gc.disable()
+    try:
+        before = [sys.getrefcount(body) for body in bodies]
+        worker.answer([{"body": body} for body in bodies])
+        assert [sys.getrefcount(body) for body in bodies] == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("depth", [10, 40, 100, 900, 2000])
+@pytest.mark.parametrize("value", ["%s", '{"data": %s}', '{"data": [0, 0, 0, 0], "seed": %s}', '{"instances": [%s]}'])
+def test_nesting_is_the_sender_s_fault(
+    worker: Worker, caplog: pytest.LogCaptureFixture, depth: int, value: str
+) -> None:
+    for opened, closed in (("[", "]"), ('{"data":', "}")):
+        body = (value % (opened * depth + "0" + closed * depth)).encode()
+        answers = worker.answer([{"body": body}, GOOD])
+        assert answers[0][0] in (400, 413, 422)
+        assert answers[1][0] == 200
+        assert len(orjson.loads(answers[0][2])["message"]) <= 300
+    assert not caplog.records
 
 
 def test_describe_returns_the_model_card(worker: Worker) -> None:
@@ -66,6 +111,26 @@ def test_describe_returns_the_model_card(worker: Worker) -> None:
     card = orjson.loads(body)
     assert card["task"] == "policy"
     assert card["runtime"]["device"] == "cpu"
+
+
+@pytest.mark.parametrize("name", ["describe", "Describe", "DESCRIBE", "explain", "Explain", "customized"])
+@pytest.mark.parametrize("value", ["True", "true", "1", ""])
+@pytest.mark.parametrize("row", [{}, BAD, GOOD], ids=["empty", "bad", "good"])
+@pytest.mark.parametrize("position", [0, 2])
+def test_no_header_decides_for_its_neighbours(
+    worker: Worker, name: str, value: str, row: dict[str, bytes], position: int
+) -> None:
+    """TorchServe's management asks for the card so, in a batch with whatever waits beside it."""
+    headers = [{}, {}, {}]
+    headers[position] = {name: value}
+    rows = [GOOD, GOOD, GOOD]
+    rows[position] = row
+    answers = worker.answer(rows, headers)
+    asked = answers.pop(position)
+    [alone] = worker.answer([GOOD])
+    assert answers == [alone, alone]
+    describes = (name, value, row) == ("describe", "True", {})
+    assert (asked[0], "task" in orjson.loads(asked[2])) == (200, True) if describes else "task" not in asked[2].decode()
 
 
 def test_a_describe_header_on_a_prediction_is_ignored(worker: Worker) -> None:

@@ -122,7 +122,7 @@ def test_the_observations_of_a_batch_are_drawn_independently_and_reproducibly(lo
         (b"[[[0.1, 0.2, 0.3, 0.4]]]", "the observation has shape [1, 1, 4]; wanted [4], or [N, 4] for several"),
         (b"[]", "the observation has shape [0]; wanted [4], or [N, 4] for several"),
         (b"[0.1, 0.2, 0.3, null]", "observation[3]: got null, wanted a number"),
-        (b"[0.1, {}, 0.3, 0]", "observation[1]: got {}, wanted a number"),
+        (b"[0.1, {}, 0.3, 0]", "observation[1]: got an object, wanted a number"),
         (b'["a", 0, 0, 0]', 'observation[0]: got "a", wanted a number'),
         (b'[0, 0, "0.5", 0]', 'observation[2]: got "0.5", wanted a number'),
         (b"[true, true, true, false]", "observation[0]: got true, wanted a number"),
