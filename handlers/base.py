@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from abc import ABC, abstractmethod
@@ -134,6 +135,9 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             silence_prediction_time(context.metrics)
             self.metrics = MetricsReporter(context.model_name, self.card["version"])
             self.metrics.start()
+            # What is loaded now stays: passing over it again and again would take most of the time to read a JSON body.
+            gc.collect()
+            gc.freeze()
         self.initialized = True
 
     def load(self) -> None:
@@ -141,9 +145,9 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         `self.forward = self.accelerate(build, example)`."""
         self.model = load_model(self.artifact, self.device)
 
-    def max_json_values(self) -> int | None:
-        """How many values a JSON body may hold, by the spec's limits; a task that knows its inputs' sizes says so."""
-        return int(self.limits["max_values"]) if "max_values" in self.limits else None
+    def max_json_values(self) -> int:
+        """How many values a JSON body may hold: by the spec's limits, or as many as its instances' parameters are."""
+        return int(self.limits.get("max_values", 64 * (int(self.limits["max_instances"]) + 1)))
 
     @abstractmethod
     def decode(self, payload: Payload) -> Item:

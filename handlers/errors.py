@@ -34,7 +34,7 @@ class RequestError(Exception):
 
     @property
     def message(self) -> str:
-        """What the sender reads: of bounded length whatever the request held, and without addresses of objects."""
+        """For the sender: of bounded length, whatever the request held, and without addresses of objects."""
         text = ADDRESS.sub("the input", str(self)[: 4 * MAX_MESSAGE])
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 

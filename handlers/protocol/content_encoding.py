@@ -14,6 +14,8 @@ def decode_content(data: bytes, encoding: str, max_bytes: int) -> bytes:
 
     Raises UnsupportedMedia for another encoding than gzip, MalformedInput for broken data, TooLarge above max_bytes.
     """
+    if not encoding:
+        return data
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return data

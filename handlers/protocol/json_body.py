@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from handlers.protocol.payload import InputType, Parameters, Payload
 
 DATA_KEYS = ("body", "data", "image", "audio", "text", "context", "input", "observation", "file", "b64", "image_bytes")
 BOM = b"\xef\xbb\xbf"
+# Possessive, and to the end of the body where a string has none: each byte is looked at once.
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
+MAX_QUOTES = 200_000
 MAX_PARAMETERS = 64
 MAX_PARAMETER_LEVELS = 3  # lists and objects in one another
 # Of an Open Inference Protocol request, beside its tensors: what is wanted back, where there is one output to give.
@@ -49,14 +53,33 @@ def load(data: bytes, declared: str, limits: Limits) -> Any:
     if codec_of(declared) != "utf_8":
         data = decode_text(data, declared, "the body").encode()
     data = data.removeprefix(BOM)
-    if limits.max_values is not None:
-        found = max(data.count(b",") + 1, data.count(b"[") + data.count(b"{"))
-        if found > limits.max_values:
-            raise TooLarge(f"the JSON body has {found} values or lists; the limit is {limits.max_values}")
+    check_counts(data, limits)
     try:
         return orjson.loads(data)  # which refuses what is nested deeper than 1024
     except orjson.JSONDecodeError as error:
         raise MalformedInput(f"the body is not JSON: {error}") from None
+
+
+def check_counts(data: bytes, limits: Limits) -> None:
+    """TooLarge for more values, lists or objects than the limits allow.
+
+    Commas and brackets are counted in all of the body first: texts and base64 are left out only where that is too many,
+    and where there are not too many texts to look for.
+    """
+    if len(data) <= min(limits.max_values, limits.max_lists, limits.max_objects):
+        return  # a byte each would not be too many
+    for without_strings in (False, True):
+        if without_strings and data.count(b'"') < MAX_QUOTES:
+            data = STRING.sub(b"", data)
+        found = {
+            "values": (data.count(b",") + 1, limits.max_values),
+            "lists": (data.count(b"["), limits.max_lists),
+            "objects": (data.count(b"{"), limits.max_objects),
+        }
+        if all(count <= limit for count, limit in found.values()):
+            return
+    name, (count, limit) = next(each for each in found.items() if each[1][0] > each[1][1])
+    raise TooLarge(f"the JSON body has {count} {name}; the limit is {limit}")
 
 
 def from_inputs(

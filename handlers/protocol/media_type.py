@@ -36,7 +36,7 @@ def is_json(media: str) -> bool:
 
 def codec_of(declared: str) -> str:
     """Python's codec for the charset of a Content-Type, "utf_8" where it names none; UnsupportedMedia for another."""
-    found = CHARSET.search(declared)
+    found = CHARSET.search(declared) if ";" in declared else None
     if found is None:
         return "utf_8"
     name = found[1].lower().replace("-", "_")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from handlers.errors import InvalidInput, shown
 
@@ -22,7 +22,7 @@ class InputType(Enum):
 
 
 class Parameters(dict[str, Any]):
-    """What came beside the data. A JSON null counts as not sent.
+    """Values that were sent beside the data. A JSON null counts as not sent.
 
     read: the names that were looked for, so that one nobody looked for can be reported.
     """
@@ -55,7 +55,7 @@ class Payload:
 
     data: bytes | str | list[Any]
     content_type: str = ""
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: Mapping[str, Any] = field(default_factory=Parameters)
 
     def __post_init__(self) -> None:
         if not isinstance(self.parameters, Parameters):
@@ -63,9 +63,12 @@ class Payload:
 
     def check_parameters(self, known: frozenset[str]) -> None:
         """InvalidInput for a parameter that the task has not looked for. known: those that every task takes."""
-        unknown = self.parameters.keys() - self.parameters.read - known
+        if not self.parameters:
+            return
+        read = cast("Parameters", self.parameters).read
+        unknown = self.parameters.keys() - read - known
         if unknown:
-            names = ", ".join(sorted(self.parameters.read)) or "none"
+            names = ", ".join(sorted(read)) or "none"
             raise InvalidInput(f"{shown(min(unknown))}: not a parameter of this request; parameters here: {names}")
 
     def number(self, name: str, default: float, minimum: float, maximum: float) -> float:

@@ -37,8 +37,8 @@ class FrameReader:
         Its worker keeps the batch before in a variable while it waits here: that batch is emptied first, or its bodies
         would stay in memory until another request comes. A part that was sent more than once has a list of its values.
         """
-        for request in self.last:
-            request.clear()
+        for answered in self.last:
+            answered.clear()
         self.filled = self.position = 0
         command = self.take(connection, 1)
         if command != PREDICT:

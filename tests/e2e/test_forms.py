@@ -1,8 +1,10 @@
 """Every form an input can take gives the same answer as its raw bytes."""
 
 import base64
+import gzip
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from client import NotFound, RestClient
+from client import Answer, NotFound, RestClient
+from client.errors import BadRequest, UnsupportedMedia
 from client.stubs.inference_pb2 import PredictionsRequest
 from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
 from deploy.torchserve import TorchServe
@@ -104,6 +107,64 @@ def test_multipart(rest: RestClient, field: str) -> None:
     form = {field: ("photo.png", PNG, "image/png")}
     answer = rest._send("POST", "/predictions/tiny-image", "inference", files=form, data={"top_k": "2"})
     assert_close(answer.json(), {"predictions": rest.predict("tiny-image", PNG).json()["predictions"][:2]})
+
+
+@pytest.mark.parametrize("content_type", ["image/png; name=x/y.png", 'image/png; name="x"; q=1'])
+def test_a_part_whose_type_has_parameters(rest: RestClient, content_type: str) -> None:
+    """TorchServe hands over the last of them as the type."""
+    form = {"data": ("photo.png", PNG, content_type)}
+    answer = rest._send("POST", "/predictions/tiny-image", "inference", files=form)
+    assert_close(answer.json(), rest.predict("tiny-image", PNG).json())
+
+
+def test_two_files_of_one_name(rest: RestClient) -> None:
+    files = [("data", ("a.txt", b"one", "text/plain")), ("data", ("b.txt", b"two", "text/plain"))]
+    with pytest.raises(BadRequest, match='"data": sent 2 times'):
+        rest._send("POST", "/predictions/tiny-text", "inference", files=files)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ("Où est la gare ?".encode("latin-1"), {"Content-Type": "text/plain; charset=ISO-8859-1"}),
+        ("Où est la gare ?".encode("utf-16"), {"Content-Type": "text/plain; charset=utf-16"}),
+        (gzip.compress("Où est la gare ?".encode()), {"Content-Type": "text/plain", "Content-Encoding": "gzip"}),
+    ],
+)
+def test_charsets_and_compression(rest: RestClient, body: bytes, headers: dict[str, str]) -> None:
+    answer = rest._send("POST", "/predictions/tiny-text", "inference", data=body, headers=headers)
+    assert_close(answer.json(), rest.predict("tiny-text", "Où est la gare ?").json())
+
+
+def test_binary_tensors_on_kserve_s_path(rest: RestClient) -> None:
+    """As tritonclient sends them: JSON, and the texts behind it."""
+    text = b"\x02\x00\x00\x00Ja"
+    tensor = {"name": "x", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(text)}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+    for sent in (headers, {"Content-Type": "application/octet-stream"}):
+        with pytest.raises(UnsupportedMedia, match="binary tensors"):
+            rest._send("POST", "/v2/models/tiny-text/infer", "inference", data=head + text, headers=sent)
+    body = {"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": ["Ja"]}]}
+    [output] = rest._send("POST", "/v2/models/tiny-text/infer", "inference", json=body).json()["outputs"]
+    assert_close(json.loads(output["data"][0]), rest.predict("tiny-text", "Ja").json())
+
+
+def test_a_describe_header_takes_no_neighbour_along(rest: RestClient) -> None:
+    """Neighbours in a batch that a caller's header would once have turned into a description of the model."""
+    form = {"Content-Type": "multipart/form-data; boundary=x", "describe": "True"}
+
+    def describe() -> Answer:
+        path = "/predictions/tiny-policy"
+        return rest._send("POST", path, "inference", data=b"--x--\r\n", headers=form)
+
+    wanted = rest.predict("tiny-policy", {"data": OBSERVATION}).json()
+    with ThreadPoolExecutor(8) as pool:
+        hostile = [pool.submit(describe) for _ in range(60)]
+        healthy = [pool.submit(rest.predict, "tiny-policy", {"data": OBSERVATION}) for _ in range(60)]
+        for future in healthy:
+            assert_close(future.result().json(), wanted)
+        assert all("task" in future.result().json() for future in hostile)
 
 
 @pytest.mark.parametrize("name", ["body", "data", "image"])

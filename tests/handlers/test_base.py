@@ -121,7 +121,7 @@ def test_no_header_decides_for_its_neighbours(
     worker: Worker, name: str, value: str, row: dict[str, bytes], position: int
 ) -> None:
     """TorchServe's management asks for the card so, in a batch with whatever waits beside it."""
-    headers = [{}, {}, {}]
+    headers: list[dict[str, str]] = [{}, {}, {}]
     headers[position] = {name: value}
     rows = [GOOD, GOOD, GOOD]
     rows[position] = row

@@ -1,4 +1,4 @@
-"""What an error says to the sender of a request, whatever the request held."""
+"""Error texts for the sender of a request, whatever the request held."""
 
 import io
 import logging

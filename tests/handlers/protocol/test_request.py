@@ -113,7 +113,7 @@ def test_kserve_v2() -> None:
         ({"body": b"{"}, {"content-type": "application/json"}, InputType.MEDIA, MalformedInput, "not JSON"),
         ({"body": b"\xff\xfe"}, {"content-type": "application/json"}, InputType.TEXT, MalformedInput, "not JSON"),
         ({"body": b"NaN"}, {}, InputType.TENSOR, MalformedInput, "not JSON"),
-        ({"body": b"[" * 400}, {}, InputType.TENSOR, MalformedInput, "not JSON"),
+        ({"body": b"[" * 240}, {}, InputType.TENSOR, MalformedInput, "not JSON"),
         ({"body": b'"%%%"'}, {"content-type": "application/json"}, InputType.MEDIA, MalformedInput, "base64"),
         ({"body": b'{"dota": "x"}'}, {"content-type": "application/json"}, InputType.MEDIA, MalformedInput, "dota"),
         ({"body": b"7"}, {"content-type": "application/json"}, InputType.MEDIA, InvalidInput, "a number; wanted"),
@@ -218,7 +218,7 @@ def deep(levels: int) -> Any:
 
 
 DEEP: dict[str, Any] = {"data": "x"}
-for _ in range(400):
+for _ in range(70):
     DEEP = {"data": DEEP}
 
 
@@ -233,14 +233,17 @@ for _ in range(400):
         ({"inputs": [{"shape": [1, *[2**62] * 7], "datatype": "FP32", "data": [1]}]}, 422),
         ({"inputs": [{"shape": [True], "datatype": "FP32", "data": [1]}]}, 400),
         ({"inputs": [{"shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}}]}, 415),
-        ({"inputs": [{"shape": [1], "datatype": "FP32", "data": [1]}], "id": deep(300)}, (400, 422)),
-        ({"data": "eA==", "parameters": {"top_k": deep(300)}}, 422),
-        ({"data": "eA==", "top_k": deep(300)}, 422),
+        ({"inputs": [{"shape": [1], "datatype": "FP32", "data": [1]}], "id": deep(240)}, (400, 422)),
+        ({"data": "eA==", "parameters": {"top_k": deep(240)}}, 422),
+        ({"data": "eA==", "top_k": deep(240)}, 422),
         ({"data": "eA==", "parameters": [1]}, 422),
         ({"data": "eA==", **{f"p{n}": 0 for n in range(65)}}, 422),
         (DEEP, 400),
+        ({"data": DEEP, "x": [DEEP]}, 413),
         ([0] * 501, 413),
-        ([[]] * 400 + [[[]]] * 60, 413),
+        ([[]] * 251, 413),
+        ([{}] * 81, 413),
+        ({"data": [',[{\\"' * 9, [0] * 500]}, 413),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -252,6 +255,14 @@ def test_what_could_cost_more_than_it_may(value: Any, code: int | tuple[int, ...
         parse({"body": body}, {"Content-Type": "application/json"}, kind, limits)
     assert raised.value.code in (code if isinstance(code, tuple) else (code,)), raised.value
     assert len(raised.value.message) <= 300
+
+
+def test_what_stands_in_texts_is_not_counted() -> None:
+    text = ',[{\\"' * 1000
+    limits = Limits(max_bytes=20_000, max_instances=8, max_values=500)
+    body = json.dumps({"text": text, "stop": ["[", '"']}).encode()
+    [payload] = parse({"body": body}, {"content-type": "application/json"}, InputType.TEXT, limits).payloads
+    assert payload.data == text
 
 
 def test_an_instance_that_cannot_be_read_is_named() -> None:
@@ -358,7 +369,7 @@ def test_a_gzip_body_is_inflated(encoding: str) -> None:
     ],
 )
 def test_other_content_encodings(body: bytes, encoding: str, code: int) -> None:
-    limits = Limits(max_bytes=LIMIT if len(body) <= LIMIT else 60_000, max_instances=1)
+    limits = Limits(max_bytes=LIMIT if len(body) <= LIMIT else 60_000, max_instances=1, max_values=9)
     with pytest.raises(RequestError) as raised:
         parse({"body": body}, {"content-type": "image/png", "content-encoding": encoding}, InputType.MEDIA, limits)
     assert raised.value.code == code, raised.value
