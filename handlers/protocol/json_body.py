@@ -61,7 +61,7 @@ def load(data: bytes, declared: str, limits: Limits) -> Any:
 
 
 def check_counts(data: bytes, limits: Limits) -> None:
-    """TooLarge for more values, lists or objects than the limits allow.
+    """TooLarge for more values, lists or objects than the limits allow, MalformedInput where they are not closed.
 
     Commas and brackets are counted in all of the body first: texts and base64 are left out only where that is too many,
     and where there are not too many texts to look for.
@@ -78,6 +78,8 @@ def check_counts(data: bytes, limits: Limits) -> None:
         }
         if all(count <= limit for count, limit in found.values()):
             return
+    if data.count(b"[") != data.count(b"]"):
+        raise MalformedInput("the body is not JSON: not every list that is opened is closed")
     name, (count, limit) = next(each for each in found.items() if each[1][0] > each[1][1])
     raise TooLarge(f"the JSON body has {count} {name}; the limit is {limit}")
 
