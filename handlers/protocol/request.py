@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.errors import MalformedInput, RequestError, TooLarge, UnsupportedMedia, shown
+from handlers.errors import InvalidInput, MalformedInput, RequestError, TooLarge, UnsupportedMedia, shown
 from handlers.protocol.content_encoding import decode_content
-from handlers.protocol.json_body import DATA_KEYS, from_json, is_object_with_data
+from handlers.protocol.json_body import DATA_KEYS, MAX_PARAMETERS, from_json, is_object_with_data
 from handlers.protocol.limits import Limits
 from handlers.protocol.media_type import decode_text, is_json, is_media_type, media_type
 from handlers.protocol.parsed_request import Request
@@ -21,6 +21,7 @@ from handlers.protocol.payload import InputType, Parameters, Payload
 HEADER_KEYS = ("content-type", "content-encoding", "accept")
 FORMS = ("multipart/", "application/x-www-form")
 BINARY_TENSORS = "inference-header-content-length"
+MAX_HEADER = 8192  # characters, as over HTTP
 OCTETS = InputType.MEDIA.value
 
 
@@ -47,9 +48,7 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], input_type: InputT
         raise no_input(row, text_of(lower.get("content-type", "")))
     if len(named) > 1:
         raise MalformedInput(f"more than one input: {', '.join(named)}; send one")
-    for name, value in row.items():
-        if isinstance(value, list):
-            raise MalformedInput(f"{shown(name)}: sent {len(value)} times; send one")
+    check_row(row, limits)
     key = named[0]
     value = row[key]
     data = value.encode() if isinstance(value, str) else bytes(value)
@@ -72,9 +71,28 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], input_type: InputT
     return Request([Payload(decode_text(data, declared), content_type, Parameters(parameters))], accept)
 
 
+def check_row(row: Mapping[str, Any], limits: Limits) -> None:
+    """Refuse a part that was sent twice, and more parts, or more in them beside the data, than a request needs."""
+    if len(row) == 1:
+        [(name, value)] = row.items()
+        if not isinstance(value, list):
+            return
+    if len(row) > MAX_PARAMETERS:
+        raise InvalidInput(f"the request has {len(row)} parts; wanted at most {MAX_PARAMETERS}")
+    for name, value in row.items():
+        if isinstance(value, list):
+            raise MalformedInput(f"{shown(name)}: sent {len(value)} times; send one")
+    beside = sum(len(value) for name, value in row.items() if name not in DATA_KEYS)
+    if beside > limits.max_bytes:
+        raise TooLarge(f"the parameters have {beside} bytes, the limit is {limits.max_bytes}")
+
+
 def header(name: str, row: Mapping[str, Any], headers: Mapping[str, Any]) -> str:
     """A header's value, over gRPC an entry of the input map."""
-    return text_of(row.get(name, headers.get(name, "")))
+    value = text_of(row.get(name, headers.get(name, "")))
+    if len(value) > MAX_HEADER:
+        raise MalformedInput(f"{name}: got {len(value)} characters, wanted at most {MAX_HEADER}")
+    return value
 
 
 def content_type_of(

@@ -306,6 +306,21 @@ def test_two_parts_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("beside", "max_bytes", "code"),
+    [
+        ({f"p{n}": b"1" for n in range(100)}, LIMIT, 422),
+        ({"top_k": b"9" * (LIMIT + 1)}, LIMIT, 413),
+        ({"accept": b"," * 9000}, 1 << 20, 400),
+        ({"content-type": b";" * 9000}, 1 << 20, 400),
+    ],
+)
+def test_what_stands_beside_the_data_is_bounded(beside: dict[str, bytes], max_bytes: int, code: int) -> None:
+    with pytest.raises(RequestError) as raised:
+        parse({"body": PIXELS, **beside}, {}, InputType.MEDIA, Limits(max_bytes, max_instances=8, max_values=500))
+    assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
     ("charset", "codec"),
     [
         ("utf-8", "utf-8"),
