@@ -86,7 +86,7 @@ def check_counts(data: bytes, limits: Limits) -> None:
 
 
 def count(data: bytes, character: bytes) -> int:
-    """As bytes.count, a tenth of its time."""
+    """As bytes.count, in a fifth of its time."""
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == character[0]))
 
 
