@@ -16,6 +16,7 @@ SHARED_WITH_TRAINING = (
     "handlers.audio.decoding",
     "handlers.audio.windows",
     "handlers.vision.decoding",
+    "handlers.vision.formats",
     "handlers.protocol.payload",
     "handlers.errors",
 )

@@ -32,8 +32,11 @@ class ImageBatcher:
     device: torch.device
 
     def open(self, payload: Payload) -> ImageData:
-        """One image; a RequestError as `decode_image` raises it."""
-        return self.transform.geometry(decode_image(payload, self.max_pixels))
+        """One image; a RequestError as `decode_image` and the transform's `check` raise it."""
+        return self.transform.geometry(decode_image(payload, self.max_pixels, self.check))
+
+    def check(self, height: int, width: int) -> None:
+        self.transform.check(height, width, self.max_pixels)
 
     def batch(self, opened: Sequence[ImageData]) -> Tensor:
         """uint8 (N, 3, height, width) on the device, in the order given."""
@@ -58,8 +61,8 @@ class JpegBatcher(ImageBatcher):
     def open(self, payload: Payload) -> ImageData:
         """The header is read here, so that its errors and the limit of pixels come before anything is decoded."""
         if isinstance(payload.data, bytes):
-            header = open_image(payload.data, self.max_pixels, payload.content_type)
-            if is_plain(header, payload.data):
+            header = open_image(payload.data, self.max_pixels, payload.content_type, self.check)
+            if is_plain(header, payload.data) and not self.transform.is_strip(*header.size):
                 return payload.data
         return super().open(payload)
 

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Sequence
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from handlers.vision.formats.header import UPRIGHT, Header
+from handlers.vision.formats.jpeg import JpegHeader
+
 END_OF_IMAGE = b"\xff\xd9"
-ORIENTATION = 0x0112
-COMPONENTS = [1, 2, 3]  # Y, Cb, Cr as JFIF numbers them
+COMPONENTS = (1, 2, 3)  # Y, Cb, Cr as JFIF numbers them
+YCBCR = 1  # as Adobe's marker names the colours
 
 
-def is_plain(header: Image.Image, data: bytes) -> bool:
+def is_plain(header: Header, data: bytes) -> bool:
     """Whether a file is a baseline JPEG in YCbCr, upright and complete.
 
     nvJPEG decodes a file that was cut off without a word, turns none by its EXIF orientation, and takes three
     components for YCbCr where an Adobe marker says RGB. Compressed data hold FF D9 nowhere but at their end, so a
     file that ends with it has not been cut off in them; one with something behind it is left to the CPU.
     """
-    if header.format != "JPEG" or header.mode != "RGB" or header.info.get("progressive"):
-        return False
-    if header.info.get("adobe_transform", 1) != 1 or not data.endswith(END_OF_IMAGE):
-        return False
-    if [layer[0] for layer in getattr(header, "layer", ())] != COMPONENTS:
-        return False
-    try:
-        upright: bool = header.getexif().get(ORIENTATION, 1) == 1
-    except (OSError, RuntimeError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return False  # a broken EXIF block: the CPU's decoder has its own way with it
-    return upright
+    return (
+        isinstance(header, JpegHeader)
+        and header.components == COMPONENTS
+        and not header.progressive
+        and header.adobe in (None, YCBCR)
+        and header.orientation == UPRIGHT
+        and data.endswith(END_OF_IMAGE)
+    )
 
 
 def decode_together(files: Sequence[bytes], device: torch.device) -> list[Tensor]:

@@ -48,8 +48,8 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
             raise ValueError(f"{len(self.labels)} classes do not fit into an 8-bit label map")
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
         self.max_pixels = int(self.limits["max_pixels"])
-        batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
-        self.forward = self.accelerate(self.build, example(self.artifact, batcher))
+        self.batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
+        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher))
         self.min_area = int(self.options["min_area"])
 
     def build(self) -> Normalised:
@@ -57,7 +57,7 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
 
     def decode(self, payload: Payload) -> SegmentationInput:
         render = payload.choice("render", "overlay", RENDERINGS)
-        image = decode_image(payload, self.max_pixels)
+        image = decode_image(payload, self.max_pixels, self.batcher.check)
         return SegmentationInput(image, self.transform.geometry(image), render)
 
     def predict(self, items: Sequence[SegmentationInput]) -> Sequence[NDArray[np.uint8]]:

@@ -11,8 +11,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from handlers.errors import TooLarge
+from handlers.vision.resampling import taps, weighted
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# From this many times as long as wide an image is a strip. Panoramas have 4 to 10.
+STRIP = 16
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,69 @@ class ImageTransform:
 
     def geometry(self, image_CHW: Tensor) -> Tensor:
         """Resize and crop a uint8 image; the dtype stays uint8, which halves the work of the float path."""
-        size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+        height, width = image_CHW.shape[-2:]
+        size = list(self.resized(height, width))
+        if self.crop and self.is_strip(height, width):
+            image_CHW, size = self.centre_of_strip(image_CHW, size, self.crop)
         image_CHW = F.resize(image_CHW, size, interpolation=InterpolationMode(self.interpolation), antialias=True)
         return F.center_crop(image_CHW, list(self.crop)) if self.crop else image_CHW
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of an image after the resize, rounded as torchvision does."""
+        if not isinstance(self.resize, int):
+            return self.resize[0], self.resize[1]
+        short, long = sorted((height, width))
+        longer = int(self.resize * long / short)
+        return (self.resize, longer) if height <= width else (longer, self.resize)
+
+    def is_strip(self, height: int, width: int) -> bool:
+        """Whether the resize enlarges an image to so long a strip that the crop shows little of it."""
+        return (
+            self.crop is not None
+            and isinstance(self.resize, int)
+            and min(height, width) < self.resize
+            and max(self.resized(height, width)) > max(STRIP * self.resize, *self.crop)
+        )
+
+    def centre_of_strip(
+        self, image_CHW: Tensor, size: list[int], crop_size: tuple[int, int]
+    ) -> tuple[Tensor, list[int]]:
+        """The long side enlarged already, but only where the crop is; and the size that is left to resize to.
+
+        The pixels are those of the whole strip: torch resizes along the rows first, so an upright strip's rows are.
+        """
+        axis = 1 if size[0] > size[1] else 2
+        long, crop = size[axis - 1], crop_size[axis - 1]
+        start = round((long - crop) / 2)  # as center_crop has it
+        neighbours, weights = taps(image_CHW.shape[axis], long, start, start + crop, self.interpolation)
+        if axis == 1:
+            first, last = int(neighbours.min()), int(neighbours.max())
+            rows = [last - first + 1, size[1]]
+            mode = InterpolationMode(self.interpolation)
+            image_CHW = F.resize(image_CHW[:, first : last + 1], rows, interpolation=mode, antialias=True)
+            neighbours = neighbours - first
+        size[axis - 1] = crop
+        return weighted(image_CHW, axis, neighbours, weights), size
+
+    def check(self, height: int, width: int, max_pixels: int) -> None:
+        """Raise TooLarge for an image that would become too large on its way, before any work begins.
+
+        Without a crop, a resize of the shorter side has an output of any length, which the network then works on;
+        and torch resizes rows before it drops any, so a tall image is as tall and as wide as the output in between.
+        """
+        if self.crop and self.is_strip(height, width):
+            return
+        tall, wide = self.resized(height, width)
+        if not self.crop and isinstance(self.resize, int) and max(tall, wide) > STRIP * self.resize:
+            raise TooLarge(
+                f"the image has {width} x {height} pixels and would have {wide} x {tall} when resized for the model; "
+                f"wanted sides of at most {STRIP} to 1"
+            )
+        if max(height, tall) * wide > max_pixels:
+            raise TooLarge(
+                f"the image has {width} x {height} pixels and would have {wide} x {max(height, tall)} while it is "
+                f"resized; the limit is {max_pixels}"
+            )
 
     def geometry_on_gpu(self, images_NCHW: Tensor) -> Tensor:
         """The same of uint8 images on a GPU, to a level of 255: rounded between the two directions, as on a CPU.
@@ -55,11 +120,7 @@ class ImageTransform:
         Resized in both directions at once, as torch does on a GPU, a network's probabilities move by hundredths.
         """
         height, width = images_NCHW.shape[-2:]
-        if isinstance(self.resize, int):
-            short = min(height, width)
-            target = [int(self.resize * height / short), int(self.resize * width / short)]
-        else:
-            target = list(self.resize)
+        target = list(self.resized(height, width))
         for size in ([height, target[1]], target):
             images_NCHW = F.resize(images_NCHW, size, interpolation=InterpolationMode(self.interpolation))
         return F.center_crop(images_NCHW, list(self.crop)) if self.crop else images_NCHW

@@ -7,21 +7,25 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from handlers.errors import RequestError
 from handlers.protocol.payload import Payload
-from handlers.vision.decoding import MAX_PIXELS, decode_image
+from handlers.vision.decoding import MEDIA_TYPES, decode_image, decode_pixels, open_image, reader_of
+from handlers.vision.formats.colours import to_rgb
+from handlers.vision.formats.header import Header, upright
+from handlers.vision.formats.jpeg import SIGNATURE as JPEG
 from train.core.progress import progress
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
-SERVED = ("JPEG", "PNG", "WEBP")
-FORMATS = (*SERVED, "BMP", "TIFF", "PPM")
-ORIENTATION = 0x0112  # the tag of EXIF
-TURNED = {5, 6, 7, 8}  # its values that exchange width and height
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm"}
+FORMATS = (*dict.fromkeys(MEDIA_TYPES.values()), "PPM")
+PPM_STARTS = (b"P5", b"P6", b"P2", b"P3")
+# A server's own limit may be lower: it holds many images at a time.
+MAX_PIXELS = 40_000_000
+# What Pillow raises for a broken file.
+BROKEN = (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 Read = Callable[[str], bytes]
 
@@ -37,62 +41,69 @@ def read_image(data: bytes, side: int | None = None) -> Tensor:
         most of the work.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        check_size(image)
-        if side and image.format == "JPEG" and min(image.size) >= 2 * side:
-            image.draft("RGB", (side, side))
-        elif image.format in SERVED:
-            return decode_image(Payload(data))
-        upright = ImageOps.exif_transpose(image).convert("RGB")
+        if data.startswith(PPM_STARTS):
+            return read_ppm(data)
+        if side is None:
+            return decode_image(Payload(data), MAX_PIXELS)
+        header = open_image(data, MAX_PIXELS)
+        if header.format == "JPEG" and min(header.size) >= 2 * side:
+            return read_smaller(data, header, side)
+        return decode_pixels(header, data)
     except RequestError as error:
         raise Unreadable(str(error)) from None
-    except UnidentifiedImageError:
-        raise Unreadable(f"no image in any of the formats {', '.join(FORMATS)}") from None
-    except (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+
+
+def read_smaller(data: bytes, header: Header, side: int) -> Tensor:
+    """A JPEG at a half, a quarter or an eighth of its size, by its decoder."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        image.draft("RGB", (side, side))
+        image_CHW = torch.from_numpy(to_rgb(image)).permute(2, 0, 1)
+    except BROKEN as error:
         raise Unreadable(" ".join(str(error).split())[:200]) from None
-    return torch.from_numpy(np.array(upright)).permute(2, 0, 1).contiguous()
+    return upright(image_CHW, header.orientation)
+
+
+def read_ppm(data: bytes) -> Tensor:
+    """Netpbm's formats, which nobody sends to a server."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PPM",))
+        if image.width * image.height > MAX_PIXELS:
+            raise Unreadable(f"{image.width} x {image.height} pixels; the limit is {MAX_PIXELS}")
+        return torch.from_numpy(to_rgb(image)).permute(2, 0, 1)
+    except BROKEN as error:
+        raise Unreadable(" ".join(str(error).split())[:200]) from None
 
 
 def check(data: bytes) -> None:
     """Raise Unreadable where `read_image` would; all of it is decoded, a JPEG to an eighth of its size."""
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        check_size(image)
-        if image.format == "JPEG":
-            image.draft("RGB", (image.width // 8, image.height // 8))
-        image.load()
-    except UnidentifiedImageError:
-        raise Unreadable(f"no image in any of the formats {', '.join(FORMATS)}") from None
-    except (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Unreadable(" ".join(str(error).split())[:200]) from None
+    if data.startswith(JPEG):
+        read_image(data, side=1)
+    else:
+        read_image(data)
 
 
 def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
     """(height, width) of the upright image, or what is wrong with the file.
 
-    decode: read all pixels, which finds a file that was cut off; otherwise only the header is read.
+    decode: read all pixels, which finds a file that was cut off; otherwise nothing is decoded.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            check_size(image)
-            width, height = image.size
-            turned = image.getexif().get(ORIENTATION) in TURNED
-            if decode:
-                image.load()
+        data = path.read_bytes()
+        if data.startswith(PPM_STARTS):
+            height, width = read_ppm(data).shape[1:]
+            return height, width
+        if reader_of(data) is None:
+            return "not an image"
+        if decode:
+            check(data)
+        return open_image(data, MAX_PIXELS).size
     except FileNotFoundError:
         return "no such file"
-    except UnidentifiedImageError:
-        return "not an image"
-    except Unreadable as error:
-        return str(error)
-    except (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"broken: {str(error).splitlines()[0][:80]}" if str(error) else "broken"
-    return (width, height) if turned else (height, width)
-
-
-def check_size(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise Unreadable(f"{image.width} x {image.height} pixels; the limit is {MAX_PIXELS}")
+    except OSError as error:
+        return error.strerror or str(error)
+    except (Unreadable, RequestError) as error:
+        return f"broken: {str(error)[:80]}"
 
 
 def unreadable(files: Sequence[str], read: Read, threads: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ from handlers.errors import MalformedInput, RequestError, TooLarge
 from handlers.loader import LoadError
 from handlers.protocol.payload import Payload
 from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
-from handlers.vision.decoding import decode_image
+from handlers.vision.decoding import decode_image, open_image
 from handlers.vision.gpu_batching import Choice, on_gpu
 from handlers.vision.nvjpeg import decode_together, is_plain
 from handlers.vision.transform import ImageTransform
@@ -61,12 +61,12 @@ ODD = {
 
 @pytest.mark.parametrize("data", [WHOLE, jpeg(subsampling=2), jpeg(exif=Image.Exif()), jpeg(restart_marker_blocks=4)])
 def test_a_plain_jpeg_is_one(data: bytes) -> None:
-    assert is_plain(Image.open(io.BytesIO(data)), data)
+    assert is_plain(open_image(data, MAX_PIXELS), data)
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_what_a_gpu_may_decode_otherwise_is_not(name: str) -> None:
-    assert not is_plain(Image.open(io.BytesIO(ODD[name])), ODD[name])
+    assert not is_plain(open_image(ODD[name], MAX_PIXELS), ODD[name])
 
 
 def together(device: torch.device = CPU, asked: list[int] | None = None) -> JpegBatcher:

@@ -1,0 +1,108 @@
+"""TIFF 6.0, by Pillow: the first image of a file."""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from struct import error, pack, unpack_from
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from handlers.errors import MalformedInput, TooLarge, UnsupportedMedia
+from handlers.vision.formats.colours import scaled, to_rgb
+from handlers.vision.formats.exif import ORIENTATION, SHORT, Entry, numbers, read_directory
+from handlers.vision.formats.header import UPRIGHT, Header
+
+SIGNATURES = (b"II*\0", b"MM\0*")
+BIG_SIGNATURES = (b"II+\0", b"MM\0+")
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+STRIPS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_SIZES = 273, 279, 322, 323, 324, 325
+# What describes the pixels. Everything else is left out, with its ways to be broken and large: EXIF, text, previews.
+IMAGE = {
+    *(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIPS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_SIZES),
+    *(266, 277, 278, 284, 292, 293, 317, 320, 332, 338, 339, 347, 529, 530, 531, 532),
+}
+COMPRESSIONS = {
+    **{1: "none", 2: "CCITT", 3: "group 3", 4: "group 4", 5: "LZW"},
+    **{7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"},
+}
+# Strips and tiles: as many as an image of the default limit has in strips of one row, or tiles of 16 × 16.
+MAX_PARTS = 100_000
+# An image has more tiles than it needs by less than a row and a column of them.
+TILE_SIDE = 1 << 13
+MAX_VALUES = 1 << 18
+WHITE_IS_ZERO = 0
+
+
+def read(data: bytes) -> Header:
+    """Raises MalformedInput for a broken directory, UnsupportedMedia for compressions nobody sends, TooLarge for parts
+    that are too many, too large or several times the file."""
+    if data.startswith(BIG_SIGNATURES):
+        raise UnsupportedMedia("the image is a BigTIFF, for files over 4 GB; wanted TIFF")
+    order, entries = read_directory(data)
+    image = {tag: entry for tag, entry in entries.items() if tag in IMAGE}
+    if any(entry.count > MAX_VALUES for entry in image.values()):
+        raise TooLarge(f"a tag of the TIFF has more than {MAX_VALUES} values")
+    try:
+        values = {
+            tag: numbers(data, order, image[tag])
+            for tag in (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, TILE_WIDTH, TILE_HEIGHT, STRIP_SIZES, TILE_SIZES)
+            if tag in image
+        }
+        turned = entries.get(ORIENTATION)
+        orientation = numbers(data, order, turned)[0] if is_plain(turned) else UPRIGHT
+        width, height = values[WIDTH][0], values[HEIGHT][0]
+        compression = values.get(COMPRESSION, (1,))[0]
+        check_parts(data, image, values)
+    except (error, KeyError, IndexError):
+        raise MalformedInput("the TIFF's directory is broken or cut off") from None
+    if not (width and height):
+        raise MalformedInput(f"a TIFF of {width} x {height} pixels")
+    if compression not in COMPRESSIONS:
+        wanted = ", ".join(dict.fromkeys(COMPRESSIONS.values()))
+        raise UnsupportedMedia(f"the TIFF's compression is number {compression}; wanted {wanted}")
+    decode = partial(
+        decode_image,
+        directory=(order, image),
+        size=(width, height),
+        bits=values.get(BITS, (1,))[0],
+        inverted=values.get(PHOTOMETRIC, (1,))[0] == WHITE_IS_ZERO,
+    )
+    return Header("TIFF", width, height, decode, orientation if 1 <= orientation <= 8 else UPRIGHT)
+
+
+def is_plain(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind == SHORT and entry.count == 1
+
+
+def check_parts(data: bytes, image: dict[int, Entry], values: dict[int, tuple[int, ...]]) -> None:
+    """Each part is read and decoded, also where all of them are the same bytes of the file."""
+    if max((image[tag].count for tag in (STRIPS, TILES) if tag in image), default=0) > MAX_PARTS:
+        raise TooLarge(f"the TIFF has more than {MAX_PARTS} strips or tiles")
+    if sum(sum(values.get(tag, ())) for tag in (STRIP_SIZES, TILE_SIZES)) > 2 * len(data):
+        raise TooLarge("the TIFF's strips are larger than the file; wanted each byte used once")
+    if max(values.get(TILE_WIDTH, (0,))[0], values.get(TILE_HEIGHT, (0,))[0]) > TILE_SIDE:
+        raise TooLarge(f"the TIFF's tiles are more than {TILE_SIDE} pixels long")
+
+
+def decode_image(
+    data: bytes, directory: tuple[str, dict[int, Entry]], size: tuple[int, int], bits: int, inverted: bool
+) -> Tensor:
+    """directory: what describes the pixels, which goes behind a copy of the file as its only directory."""
+    order, entries = directory
+    start = len(data) + len(data) % 2
+    parts = [data[:4], pack(order + "I", start), data[8:], b"\0" * (len(data) % 2), pack(order + "H", len(entries))]
+    parts += [data[entries[tag].place : entries[tag].place + 12] for tag in sorted(entries)]
+    image = Image.open(io.BytesIO(b"".join((*parts, bytes(4)))), formats=("TIFF",))
+    if image.size != size:
+        raise MalformedInput("the TIFF's size is ambiguous")
+    if bits == 12 and image.mode.startswith("I;16"):
+        pixels = scaled(np.asarray(image)[..., None], 4095)
+    else:
+        pixels = to_rgb(image)
+    if inverted and image.mode in ("I;16", "I;16B", "F"):
+        pixels = 255 - pixels  # Pillow does so for fewer bits only
+    return torch.from_numpy(pixels).permute(2, 0, 1)
