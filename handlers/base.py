@@ -23,6 +23,7 @@ from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
 from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError
 from handlers.loader import load_model
+from handlers.memory import Memory
 from handlers.protocol.kserve import v1_body, v2_body
 from handlers.protocol.limits import Limits
 from handlers.protocol.parsed_request import Request
@@ -130,6 +131,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             int(self.limits["max_bytes"]), int(self.limits["max_instances"]), self.max_json_values()
         )
         self.warm_up()
+        self.memory = Memory()
         self.metrics: MetricsReporter | None = None
         if worker:
             silence_prediction_time(context.metrics)
@@ -172,7 +174,9 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             if os.environ.get("ENABLE_TORCH_PROFILER"):
                 bodies, _ = self._infer_with_profiler(data)
                 return bodies
-            return self.postprocess(self.inference(self.preprocess(data)))
+            bodies = self.postprocess(self.inference(self.preprocess(data)))
+        self.memory.give_back()
+        return bodies
 
     @timed
     def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch[Item, Output]:

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import ctypes
+import os
+from pathlib import Path
 from resource import getpagesize
 
 # A worker's memory may grow by this much, which normal batches need again and again, before it is given back.
 SPARE = 64 << 20
-STATM = "/proc/self/statm"
+STATM = Path("/proc/self/statm")
 
 
 class Memory:
-    """Of this process. `give_back` goes after each batch: a read of 5 microseconds, and no more for a normal one.
+    """Of the process that makes one. `give_back` belongs after each batch; for a normal one it reads a number.
 
-    glibc keeps what is freed below a block in use, and never returns it by itself: images decoded in blocks of 16 MiB,
-    or in the threads of a pool, leave a gigabyte behind. `malloc_trim` returns the free pages of all its arenas.
+    glibc returns the end of its heap at most, never what is freed below a block in use: images that are decoded in
+    blocks of 16 MiB, or in the threads of a pool, leave hundreds of megabytes. `malloc_trim` returns all free pages,
+    but for the end of each other thread's heap, which is 64 MiB at most.
     """
 
     def __init__(self) -> None:
         self.trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
-        self.held = resident()
+        self.statm = os.open(STATM, os.O_RDONLY) if self.trim and STATM.exists() else None
+        self.held = self.resident()
+
+    def resident(self) -> int:
+        """Bytes of the process in memory; 0 where the system is not Linux, and nothing is given back."""
+        return int(os.pread(self.statm, 100, 0).split()[1]) * getpagesize() if self.statm is not None else 0
 
     def give_back(self) -> bool:
-        """Whether memory had grown by more than SPARE since it was last given back, and was given back again."""
-        if self.trim is None or resident() < self.held + SPARE:
+        """Return memory if it has grown by more than SPARE since the last time; whether it had."""
+        if self.trim is None or self.resident() < self.held + SPARE:
             return False
         self.trim(0)
-        self.held = resident()
+        self.held = self.resident()
         return True
-
-
-def resident() -> int:
-    """Bytes of this process in memory; 0 where the system does not say (it is no Linux)."""
-    try:
-        with open(STATM, "rb") as file:
-            return int(file.read().split()[1]) * getpagesize()
-    except OSError:
-        return 0
