@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
+from torchvision.utils import draw_bounding_boxes
 
 from handlers.vision.decoding import to_png
 
@@ -31,15 +31,28 @@ def draw_boxes(image_CHW: Tensor, boxes_N4: Tensor, indices: Sequence[int], capt
     return to_png(image_CHW.permute(1, 2, 0).numpy())
 
 
-def draw_masks(image_CHW: Tensor, masks_NHW: Tensor, indices: Sequence[int]) -> Tensor:
-    """Half-transparent masks over a uint8 image; a uint8 image again."""
+def draw_masks(image_CHW: Tensor, masks: Iterable[Tensor], indices: Sequence[int]) -> Tensor:
+    """Half-transparent masks (height, width) over a uint8 image; a uint8 image again.
+
+    As torchvision's draw_segmentation_masks, which wants all masks at once and mixes in float32: where masks overlap it
+    is dark. Here one mask is in memory at a time.
+    """
     if not len(indices):
         return image_CHW
-    return draw_segmentation_masks(image_CHW, masks_NHW, alpha=0.5, colors=[colour(index) for index in indices])
+    drawn_CHW = image_CHW.clone()
+    once, twice = (torch.zeros(image_CHW.shape[1:], dtype=torch.bool) for _ in range(2))
+    for mask, index in zip(masks, indices, strict=True):
+        for channel, level in zip(drawn_CHW, colour(index), strict=True):
+            channel[mask] = level
+        twice |= once & mask
+        once |= mask
+    for channel in drawn_CHW:
+        channel[twice] = 0
+    return (image_CHW & drawn_CHW) + ((image_CHW ^ drawn_CHW) >> 1)  # the mean of both, rounded down
 
 
 def draw_label_map(image_CHW: Tensor, label_map_HW: NDArray[np.uint8]) -> bytes:
     """Every class but the background (0) tinted over the image, as PNG."""
     present = [int(index) for index in np.unique(label_map_HW) if index]
-    masks_NHW = torch.from_numpy(np.stack([label_map_HW == i for i in present])) if present else torch.empty(0)
-    return to_png(draw_masks(image_CHW, masks_NHW, present).permute(1, 2, 0).numpy())
+    masks = (torch.from_numpy(label_map_HW == i) for i in present)
+    return to_png(draw_masks(image_CHW, masks, present).permute(1, 2, 0).numpy())

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from handlers.vision.drawing import draw_masks
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
 from handlers.vision.rle import encode_mask
 
 MASK_THRESHOLD = 0.5
+Size = tuple[int, int]
 
 
 class InstanceSegmentation(ObjectDetection):
-    """For models that add masks (N, 1, height, width), probabilities, to torchvision's detection contract."""
+    """For models that add masks (N, 1, height, width), probabilities, to torchvision's detection contract.
 
-    def select(self, item: DetectionInput, output: dict[str, Tensor]) -> dict[str, Tensor]:
-        selected = super().select(item, output)
-        selected["masks"] = selected["masks"][:, 0] >= MASK_THRESHOLD
-        return selected
+    torchvision spreads all masks of a model over the whole image, as float32: a hundred of 25 megapixels would take
+    10 GB. Where its transform does so, here each mask that is answered is spread alone.
+    """
+
+    def load(self) -> None:
+        super().load()
+        self.spreads = isinstance(self.resizing, GeneralizedRCNNTransform)
+        if self.spreads:
+            vars(self.resizing)["postprocess"] = with_boxes_only
+
+    def masks(self, item: DetectionInput, output: dict[str, Tensor]) -> Iterator[Tensor]:
+        """The masks of the detections, bool (height, width) each."""
+        size = (item.image.shape[1], item.image.shape[2])
+        for mask, box in zip(output["masks"], output["boxes"], strict=True):
+            whole = paste_masks_in_image(mask[None], box[None], size)[0] if self.spreads else mask
+            yield whole[0] >= MASK_THRESHOLD
 
     def canvas(self, item: DetectionInput, output: dict[str, Tensor]) -> Tensor:
-        return draw_masks(item.image, output["masks"], output["labels"].tolist())
+        return draw_masks(item.image, self.masks(item, output), output["labels"].tolist())
 
     def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
-        masks = output["masks"].numpy()
         segments = [
-            {**detection, "rle": encode_mask(mask), "area": int(mask.sum())}
-            for detection, mask in zip(found, masks, strict=True)
+            {**detection, "rle": encode_mask(mask.numpy()), "area": int(mask.sum())}
+            for detection, mask in zip(found, self.masks(item, output), strict=True)
         ]
         return {"size": list(item.image.shape[1:]), "segments": segments}
+
+
+def with_boxes_only(
+    result: list[dict[str, Tensor]], sizes: list[Size], originals: list[Size]
+) -> list[dict[str, Tensor]]:
+    """GeneralizedRCNNTransform's postprocess, without the masks: boxes back from the resized images' pixels."""
+    for found, size, original in zip(result, sizes, originals, strict=True):
+        found["boxes"] = resize_boxes(found["boxes"], size, original)
+    return result

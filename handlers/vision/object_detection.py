@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from handlers.base import Handler
-from handlers.errors import InternalError
+from handlers.errors import InternalError, InvalidInput, TooLarge
 from handlers.loader import channels_last, load_model
 from handlers.networks.detector_trunk import example_for, extract, install, names_of
 from handlers.protocol.negotiation import negotiate
@@ -18,6 +20,9 @@ from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.vision.decoding import decode_image
 from handlers.vision.drawing import draw_boxes
+
+# Pixels of the images that one call of the model gets, where there are several: as float32 they take 12 bytes each.
+PIXELS_PER_CALL = 12_000_000
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,14 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
     def load(self) -> None:
         self.model = channels_last(load_model(self.artifact, self.device))
         self.accelerate_trunk()
+        self.resizing: Any = getattr(self.model, "transform", None)
+        if type(self.resizing) is GeneralizedRCNNTransform:
+            vars(self.resizing)["normalize"] = partial(
+                normalise, mean=self.resizing.image_mean, std=self.resizing.image_std
+            )
         # torchvision pads images of different sizes to one, and what is padded changes features near the edges and
         # with them the answer. Only a model that resizes all images to one size can take them mixed.
-        self.mixes_sizes = getattr(getattr(self.model, "transform", None), "fixed_size", None) is not None
+        self.mixes_sizes = getattr(self.resizing, "fixed_size", None) is not None
         self.max_pixels = int(self.limits["max_pixels"])
         self.score_threshold = float(self.options["score_threshold"])
         self.max_detections = int(self.options["max_detections"])
@@ -55,10 +65,27 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
 
     def decode(self, payload: Payload) -> DetectionInput:
         return DetectionInput(
-            decode_image(payload, self.max_pixels),
+            decode_image(payload, self.max_pixels, self.check),
             payload.number("score_threshold", self.score_threshold, 0.0, 1.0),
             payload.integer("max_detections", self.max_detections, 1, 1000),
         )
+
+    def check(self, height: int, width: int) -> None:
+        """Refuse what the model's own resize could not bear, before anything is decompressed.
+
+        To a fixed size, rows are resized before columns; otherwise the shorter side shrinks with the longer one.
+        """
+        fixed, longest = getattr(self.resizing, "fixed_size", None), getattr(self.resizing, "max_size", None)
+        if fixed and height * fixed[0] > self.max_pixels:
+            raise TooLarge(
+                f"the image has {width} x {height} pixels and would have {fixed[0]} x {height} while it is resized; "
+                f"the limit is {self.max_pixels}"
+            )
+        if not fixed and longest and min(height, width) * longest < max(height, width):
+            raise InvalidInput(
+                f"the image has {width} x {height} pixels; resized to at most {longest}, no pixel of its shorter side "
+                "would be left"
+            )
 
     def predict(self, items: Sequence[DetectionInput]) -> Sequence[dict[str, Tensor]]:
         """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each image, best first, on the CPU."""
@@ -67,7 +94,8 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
             groups.setdefault(torch.Size() if self.mixes_sizes else item.image.shape, []).append(index)
         outputs: dict[int, dict[str, Tensor]] = {}
         for indices in groups.values():
-            outputs.update(zip(indices, self.detect([items[i].image for i in indices]), strict=True))
+            for part in parts(indices, [items[i].image[0].numel() for i in indices]):
+                outputs.update(zip(part, self.detect([items[i].image for i in part]), strict=True))
         return [self.select(item, outputs[index]) for index, item in enumerate(items)]
 
     def detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
@@ -105,3 +133,22 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
 
     def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
         return {"detections": found}
+
+
+def parts(indices: Sequence[int], pixels: Sequence[int]) -> Iterator[list[int]]:
+    """The indices in runs of up to PIXELS_PER_CALL pixels together, or of one."""
+    run: list[int] = []
+    total = 0
+    for index, size in zip(indices, pixels, strict=True):
+        if run and total + size > PIXELS_PER_CALL:
+            yield run
+            run, total = [], 0
+        run.append(index)
+        total += size
+    yield run
+
+
+def normalise(image_CHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """As GeneralizedRCNNTransform does it, but in place of an image that is only ours: it makes two copies."""
+    centre, spread = (torch.tensor(values, dtype=image_CHW.dtype, device=image_CHW.device) for values in (mean, std))
+    return image_CHW.sub_(centre[:, None, None]).div_(spread[:, None, None])

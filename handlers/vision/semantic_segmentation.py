@@ -27,6 +27,8 @@ from handlers.vision.rle import encode_mask
 from handlers.vision.transform import ImageTransform
 
 RENDERINGS = ("overlay", "label-map")
+# Pixels whose logits are stretched at a time: for 21 classes they take 84 bytes each.
+BAND = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,19 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
         """
         if not torch.isfinite(torch.stack(torch.aminmax(logits_CHW))).all():
             raise InternalError("the model's output for this input is not finite")
-        size = list(item.image.shape[1:])
+        height, width = item.image.shape[1:]
         logits_NCHW = logits_CHW[None].contiguous(memory_format=torch.channels_last)
-        [full_CHW] = F.interpolate(logits_NCHW, size, mode="bilinear", align_corners=False)
-        return full_CHW.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+        if height * width <= BAND:
+            return classes(F.interpolate(logits_NCHW, [height, width], mode="bilinear", align_corners=False))
+        found = np.empty((height, width), np.uint8)
+        rows = max(1, BAND // width)
+        for top in range(0, height, rows):
+            band = np.arange(top, min(top + rows, height))
+            stretched_NCHW = F.interpolate(
+                rows_at(logits_NCHW, band, height), [len(band), width], mode="bilinear", align_corners=False
+            )
+            found[band[0] : band[-1] + 1] = classes(stretched_NCHW)
+        return found
 
     def encode(self, item: SegmentationInput, output: NDArray[np.uint8], accept: str) -> Response:
         areas = np.bincount(output.ravel(), minlength=len(self.labels))
@@ -91,3 +102,20 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
             {"label": self.labels[i], "index": i, "rle": encode_mask(output == i), "area": int(areas[i])} for i in found
         ]
         return Response(to_json({"size": list(output.shape), "segments": segments}), classes=classes)
+
+
+def classes(logits_NCHW: Tensor) -> NDArray[np.uint8]:
+    return logits_NCHW[0].max(dim=0).indices.to(torch.uint8).cpu().numpy()
+
+
+def rows_at(logits_NCHW: Tensor, rows: NDArray[np.int64], height: int) -> Tensor:
+    """Logits of some rows of an image of `height` rows, as bilinear interpolation places them (align_corners=False)."""
+    last = logits_NCHW.shape[2] - 1
+    places = np.clip((rows + 0.5) * ((last + 1) / height) - 0.5, 0, None)
+    above = np.minimum(places.astype(np.int64), last)
+    share = torch.from_numpy((places - above).astype(np.float32)).to(logits_NCHW.device)[:, None]
+    upper, lower = (
+        logits_NCHW[:, :, torch.from_numpy(index).to(logits_NCHW.device)]
+        for index in (above, np.minimum(above + 1, last))
+    )
+    return torch.lerp(upper, lower, share.to(upper.dtype))
