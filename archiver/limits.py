@@ -7,6 +7,9 @@ from pydantic import Field
 from archiver.config import Count, Positive, StrictModel
 
 MEBIBYTE = 1 << 20
+# A worker is planned with 600 MiB (deploy/serving_plan.py) and holds up to 200 itself. From file to answer an image of
+# the most expensive format takes 16 bytes per pixel, so that this many fit into the rest.
+MAX_PIXELS = 25_000_000
 
 
 class RequestLimits(StrictModel):
@@ -21,7 +24,9 @@ class MediaLimits(RequestLimits):
 
 class ImageLimits(MediaLimits):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded image or the JSON body")
-    max_pixels: Count = Field(default=40_000_000, description="width × height, read before anything is decompressed")
+    max_pixels: Count = Field(
+        default=MAX_PIXELS, description="width × height, of the image as sent and while it is resized; read first"
+    )
 
 
 class AudioLimits(MediaLimits):

@@ -18,6 +18,11 @@ BY_SUFFIX = {
     ".jpeg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".avif": "image/avif",
     ".wav": "audio/wav",
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
@@ -33,6 +38,10 @@ BY_SUFFIX = {
 BY_START = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
     b"fLaC": "audio/flac",
     b"OggS": "audio/ogg",
     b"ID3": "audio/mpeg",
@@ -48,6 +57,8 @@ def sniff(data: bytes) -> str:
             return media_type
     if data.startswith(b"RIFF"):
         return BY_RIFF_FORM.get(data[8:12], "")
+    if data[4:12] == b"ftypavif":
+        return "image/avif"
     # An MPEG audio frame of layer III without a tag before it: 11 set bits, a version, the bits 01.
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:
         return "audio/mpeg"

@@ -15,6 +15,7 @@ from archiver.errors import SpecError
 from archiver.limits import AudioLimits, ImageLimits
 from archiver.package import Package, resolve
 from archiver.spec import Spec
+from archiver.tasks import IMAGES, JSON
 from tests.archiver.sample_project import LABELS, SampleProject
 
 
@@ -34,7 +35,7 @@ def test_an_empty_spec_takes_everything_from_the_artifact(project: SampleProject
     assert made.labels == LABELS
     assert made.preprocessing == {"resize": 32, "crop": None}
     media = {"max_instances": 64, "max_values": 3_000_000}
-    assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 40_000_000, **media}
+    assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 25_000_000, **media}
     assert made.options == {"top_k": 5, "decode": "auto"}
     assert sorted(made.artifact.files) == ["sample.png", "weights.safetensors"]
 
@@ -210,5 +211,8 @@ def test_what_the_handlers_say_too_is_the_same() -> None:
     """They travel alone in every archive, so neither side can import the other's."""
     assert SAMPLE_TYPES == handlers.artifact.SAMPLE_TYPES
     assert ImageLimits().max_pixels == handlers.vision.decoding.MAX_PIXELS
+    assert set(IMAGES) - {JSON} <= handlers.vision.decoding.MEDIA_TYPES.keys()
+    named = {handlers.vision.decoding.MEDIA_TYPES[name] for name in IMAGES if name != JSON}
+    assert named == set(handlers.vision.decoding.FORMATS)
     assert AudioLimits().max_seconds == handlers.audio.decoding.MAX_SECONDS
     assert AudioLimits().max_samples == handlers.audio.decoding.MAX_SAMPLES

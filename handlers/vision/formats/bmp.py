@@ -34,7 +34,7 @@ def read(data: bytes) -> Header:
 
 
 def decode(data: bytes) -> Tensor:
-    image = Image.open(io.BytesIO(data), formats=("BMP",))
+    image: Image.Image = Image.open(io.BytesIO(data), formats=("BMP",))
     image.load()
     if image.mode == "RGBA" and not np.asarray(image.getchannel("A")).any():
         image = image.convert("RGB")  # programs that know no opacity leave its byte 0

@@ -60,10 +60,11 @@ def over_white(image: Image.Image) -> Pixels:
 
 def on_white(rgba: NDArray[Any]) -> Pixels:
     """(height, width, 4) of 8 or 16 bits, of which the last channel is the opacity, over white: (height, width, 3)."""
-    table = None if rgba.dtype == np.uint8 else to_8_bits(65535)
-    return in_bands(
-        *rgba.shape[:2], lambda band: over_white(Image.fromarray(rgba[band] if table is None else table[rgba[band]]))
-    )
+    height, width = rgba.shape[:2]
+    if rgba.dtype == np.uint8:
+        return in_bands(height, width, lambda band: over_white(Image.fromarray(rgba[band])))
+    table = to_8_bits(65535)
+    return in_bands(height, width, lambda band: over_white(Image.fromarray(table[rgba[band]])))
 
 
 def to_8_bits(white: int) -> Pixels:
@@ -73,8 +74,9 @@ def to_8_bits(white: int) -> Pixels:
 
 def scaled(values: NDArray[Any], white: int) -> Pixels:
     """Whole numbers (height, width, 1 or 3) from 0 to `white` as (height, width, 3) of 8 bits."""
+    height, width = values.shape[:2]
     table = to_8_bits(white)
-    return in_bands(*values.shape[:2], lambda band: table[values[band]])
+    return in_bands(height, width, lambda band: table[values[band]])
 
 
 def from_grey(values: NDArray[Any], depths: tuple[int, ...]) -> Pixels:
@@ -88,5 +90,6 @@ def from_grey(values: NDArray[Any], depths: tuple[int, ...]) -> Pixels:
         raise InvalidInput(f"grey values from {lowest:g} to {highest:g}; wanted 0 to {depths[-1]}")
     if values.dtype.kind in "iu":
         return scaled(values[..., None], white)
+    height, width = values.shape
     factor = np.float32(255 / white)
-    return in_bands(*values.shape, lambda band: np.rint(values[band, :, None] * factor).astype(np.uint8))
+    return in_bands(height, width, lambda band: np.rint(values[band, :, None] * factor).astype(np.uint8))

@@ -23,7 +23,7 @@ class Entry:
 
 
 def read_directory(block: bytes) -> tuple[str, dict[int, Entry]]:
-    """The byte order, as struct writes it, and the entries by tag, of which the first counts; none of a broken block."""
+    """The byte order, as struct writes it, and by tag the first entry each; nothing of a broken block."""
     order = ORDERS.get(block[:4], "")
     entries: dict[int, Entry] = {}
     if not order:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from struct import unpack_from
@@ -89,11 +90,11 @@ def header_of(marker: int, segment: bytes, exif: bytes, adobe: int | None) -> Jp
     height, width, number = unpack_from(">HHB", segment, 1)
     components = tuple(segment[6 + 3 * index] for index in range(number))
     if not (width and height) or number not in (1, 3, 4):
-        raise MalformedInput(f"a JPEG of {width} x {height} pixels and {number} components; wanted 1, 3 or 4 components")
+        raise MalformedInput(
+            f"a JPEG of {width} x {height} pixels and {number} components; wanted 1, 3 or 4 components"
+        )
     decode = partial(decode_cmyk, size=(width, height)) if number == 4 else decode_rgb
-    return JpegHeader(
-        "JPEG", width, height, decode, orientation(exif), components, marker in PROGRESSIVE, adobe
-    )
+    return JpegHeader("JPEG", width, height, decode, orientation(exif), components, marker in PROGRESSIVE, adobe)
 
 
 def check_scans(data: bytes, position: int) -> None:
@@ -104,16 +105,15 @@ def check_scans(data: bytes, position: int) -> None:
     """
     if data.count(bytes((0xFF, START_OF_SCAN))) <= MAX_SCANS:
         return
-    scans, segments = 1, 0
-    for found in iter_markers(data, position):
-        segments += 1
-        scans += found == START_OF_SCAN
+    scans = 1
+    for segments, marker in enumerate(markers(data, position)):
+        scans += marker == START_OF_SCAN
         if scans > MAX_SCANS or segments > MAX_SEGMENTS:
-            raise TooLarge(f"the JPEG has more than {MAX_SCANS} scans; wanted at most that many")
+            raise TooLarge(f"the JPEG has more scans than any encoder writes; the limit is {MAX_SCANS}")
 
 
-def iter_markers(data: bytes, position: int):  # type: ignore[no-untyped-def]
-    """Markers behind the first scan, up to the image's end."""
+def markers(data: bytes, position: int) -> Iterator[int]:
+    """Those behind the first scan's header, up to the image's end."""
     while (found := MARKER_IN_SCAN.search(data, position)) is not None:
         marker, position = data[found.end() - 1], found.end()
         if marker == END_OF_IMAGE:

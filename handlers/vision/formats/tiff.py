@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import partial
-from struct import error, pack, unpack_from
+from struct import error, pack
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from handlers.errors import MalformedInput, TooLarge, UnsupportedMedia
 from handlers.vision.formats.colours import scaled, to_rgb
-from handlers.vision.formats.exif import ORIENTATION, SHORT, Entry, numbers, read_directory
-from handlers.vision.formats.header import UPRIGHT, Header
+from handlers.vision.formats.exif import Entry, numbers, orientation, read_directory
+from handlers.vision.formats.header import Header
 
 SIGNATURES = (b"II*\0", b"MM\0*")
 BIG_SIGNATURES = (b"II+\0", b"MM\0+")
@@ -52,8 +52,6 @@ def read(data: bytes) -> Header:
             for tag in (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, TILE_WIDTH, TILE_HEIGHT, STRIP_SIZES, TILE_SIZES)
             if tag in image
         }
-        turned = entries.get(ORIENTATION)
-        orientation = numbers(data, order, turned)[0] if is_plain(turned) else UPRIGHT
         width, height = values[WIDTH][0], values[HEIGHT][0]
         compression = values.get(COMPRESSION, (1,))[0]
         check_parts(data, image, values)
@@ -71,11 +69,7 @@ def read(data: bytes) -> Header:
         bits=values.get(BITS, (1,))[0],
         inverted=values.get(PHOTOMETRIC, (1,))[0] == WHITE_IS_ZERO,
     )
-    return Header("TIFF", width, height, decode, orientation if 1 <= orientation <= 8 else UPRIGHT)
-
-
-def is_plain(entry: Entry | None) -> bool:
-    return entry is not None and entry.kind == SHORT and entry.count == 1
+    return Header("TIFF", width, height, decode, orientation(data))
 
 
 def check_parts(data: bytes, image: dict[int, Entry], values: dict[int, tuple[int, ...]]) -> None:

@@ -70,7 +70,7 @@ def size_of(name: bytes, image: bytes) -> tuple[int, int, bool]:
 def animation(found: dict[bytes, bytes], extended: bytes, exif: int) -> Header:
     frame = found.get(b"ANMF", b"")
     width, height = uint24(extended, 4) + 1, uint24(extended, 7) + 1
-    parts = {name: content for name, content in chunks(frame, FRAME_HEADER, len(frame))}
+    parts = dict(reversed(list(chunks(frame, FRAME_HEADER, len(frame)))))
     name, image = next(((n, parts[n]) for n in (b"VP8 ", b"VP8L") if n in parts), (b"", b""))
     left, top = 2 * uint24(frame, 0), 2 * uint24(frame, 3)
     inner_width, inner_height, alpha = size_of(name, image)
@@ -82,7 +82,13 @@ def animation(found: dict[bytes, bytes], extended: bytes, exif: int) -> Header:
         canvas = (inner_width - 1).to_bytes(3, "little") + (inner_height - 1).to_bytes(3, "little")
         still += chunk(b"VP8X", bytes((ALPHA, 0, 0, 0)) + canvas) + chunk(b"ALPH", parts[b"ALPH"])
     still = chunk(b"RIFF", still + chunk(name, image))
-    return Header("WEBP", width, height, partial(decode_first, still=still, alpha=alpha, at=(top, left), size=(height, width)), exif)
+    return Header(
+        "WEBP",
+        width,
+        height,
+        partial(decode_first, still=still, alpha=alpha, at=(top, left), size=(height, width)),
+        exif,
+    )
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
