@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,12 @@ OTHERS = {
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 # Pixels of an image where a spec gives no limit: see ImageLimits.
 MAX_PIXELS = 25_000_000
+
+# What the decoders raise for a broken file: torchvision's RuntimeError, Pillow's all of them.
+BROKEN = (
+    *(OSError, RuntimeError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, struct.error),
+    Image.DecompressionBombError,
+)
 
 # Takes (height, width) of the upright image before anything is decompressed; raises a RequestError to refuse it.
 Check = Callable[[int, int], None]
@@ -129,7 +136,7 @@ def decode_pixels(header: Header, data: bytes) -> Tensor:
     """The image whose header `open_image` has read from `data`. Raises MalformedInput, and what is said there."""
     try:
         return upright(header.decode(data), header.orientation)
-    except (OSError, RuntimeError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError) as error:
+    except BROKEN as error:
         raise MalformedInput(f"the image is broken: {' '.join(str(error).split())[:120]}") from None
 
 

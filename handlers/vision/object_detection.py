@@ -43,10 +43,10 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         self.model = channels_last(load_model(self.artifact, self.device))
         self.accelerate_trunk()
         self.resizing: Any = getattr(self.model, "transform", None)
-        if type(self.resizing) is GeneralizedRCNNTransform:
-            vars(self.resizing)["normalize"] = partial(
-                normalise, mean=self.resizing.image_mean, std=self.resizing.image_std
-            )
+        transform = GeneralizedRCNNTransform
+        if isinstance(self.resizing, transform) and type(self.resizing).normalize is transform.normalize:
+            mean, std = self.resizing.image_mean, self.resizing.image_std
+            vars(self.resizing)["normalize"] = partial(normalise, mean=mean, std=std)
         # torchvision pads images of different sizes to one, and what is padded changes features near the edges and
         # with them the answer. Only a model that resizes all images to one size can take them mixed.
         self.mixes_sizes = getattr(self.resizing, "fixed_size", None) is not None

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from handlers.errors import RequestError
 from handlers.protocol.payload import Payload
-from handlers.vision.decoding import MEDIA_TYPES, decode_image, decode_pixels, open_image, reader_of
+from handlers.vision.decoding import BROKEN, MEDIA_TYPES, decode_image, decode_pixels, open_image, reader_of
 from handlers.vision.formats.colours import to_rgb
 from handlers.vision.formats.header import Header, upright
 from handlers.vision.formats.jpeg import SIGNATURE as JPEG
@@ -24,8 +25,6 @@ FORMATS = (*dict.fromkeys(MEDIA_TYPES.values()), "PPM")
 PPM_STARTS = (b"P5", b"P6", b"P2", b"P3")
 # A server's own limit may be lower: it holds many images at a time.
 MAX_PIXELS = 40_000_000
-# What Pillow raises for a broken file.
-BROKEN = (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 Read = Callable[[str], bytes]
 
@@ -56,7 +55,7 @@ def read_image(data: bytes, side: int | None = None) -> Tensor:
 def read_smaller(data: bytes, header: Header, side: int) -> Tensor:
     """A JPEG at a half, a quarter or an eighth of its size, by its decoder."""
     try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        image = JpegImageFile(io.BytesIO(data))
         image.draft("RGB", (side, side))
         image_CHW = torch.from_numpy(to_rgb(image)).permute(2, 0, 1)
     except BROKEN as error:

@@ -10,7 +10,7 @@ from functools import partial
 from struct import unpack_from
 
 import torch
-from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
@@ -129,7 +129,7 @@ def decode_rgb(data: bytes) -> Tensor:
 
 
 def decode_cmyk(data: bytes, size: tuple[int, int]) -> Tensor:
-    image = Image.open(io.BytesIO(data), formats=("JPEG",))
+    image = JpegImageFile(io.BytesIO(data))
     if image.size != size:
         raise MalformedInput("the JPEG has more than one frame header")
     return torch.from_numpy(to_rgb(image)).permute(2, 0, 1)

@@ -49,7 +49,7 @@ def test_exif_orientation_is_applied(kind: str) -> None:
     assert decode_image(Payload(encoded(CHINA, kind, exif=exif))).shape == (3, 640, 427)
 
 
-def test_array_is_a_image() -> None:
+def test_array_is_an_image() -> None:
     values = np.asarray(CHINA)[:4, :5]
     image = decode_image(Payload(values.tolist()))
     assert torch.equal(image, torch.from_numpy(values.copy()).permute(2, 0, 1))
@@ -84,7 +84,8 @@ PNG = encoded(CHINA, "PNG")
         (Payload(b"\xff\xd8\xff" + b"\0" * 500), MalformedInput),
         (Payload(b"GIF89a" + b"\0" * 50), MalformedInput),
         (Payload("text"), InvalidInput),
-        (Payload(JPEG, "image/gif"), UnsupportedMedia),
+        (Payload(JPEG, "image/heic"), UnsupportedMedia),
+        (Payload(b"nothing"), MalformedInput),
         (Payload(JPEG, "audio/wav"), UnsupportedMedia),
         (Payload(bomb(7_000)), TooLarge),
         (Payload(bomb(60_000)), TooLarge),
