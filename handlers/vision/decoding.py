@@ -17,7 +17,7 @@ from handlers.protocol.payload import Payload
 from handlers.vision.formats import avif, bmp, gif, jpeg, png, tiff, webp
 from handlers.vision.formats.header import Header, upright
 
-# What a sender may call an image. The file's first bytes say which format it is.
+# The types an image may be sent with, and their formats. A file's first bytes decide which format it is.
 MEDIA_TYPES = {
     "image/jpeg": "JPEG",
     "image/jpg": "JPEG",
@@ -102,7 +102,7 @@ def open_image(data: bytes, max_pixels: int, content_type: str = "", check: Chec
 
 
 def reader_of(data: bytes) -> Callable[[bytes], Header] | None:
-    """What reads the header of a file of this format, None of one that is not an image of any above."""
+    """The function that reads this file's header; None where the file is not an image of any format above."""
     read = next((read for start, read in STARTS.items() if data.startswith(start)), None)
     if read is None and webp.is_webp(data):
         return webp.read

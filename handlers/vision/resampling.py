@@ -1,4 +1,4 @@
-"""A part of an enlarged image, without the rest of it: what a centre crop shows of a strip that became miles long."""
+"""A part of an enlarged image without the rest of it: the centre of a strip that a resize would make enormous."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRECISION = 14  # bits behind the point of a weight
 
 
 def weighted(image_CHW: Tensor, axis: int, neighbours: NDArray[np.int64], weights: NDArray[np.int32]) -> Tensor:
-    """A uint8 image whose axis is made anew, each position from its neighbours (positions, n) by their weights."""
+    """A uint8 image resampled along one axis: each position the weighted sum of its neighbours, (positions, n)."""
     pixels = image_CHW.movedim(axis, -1).numpy()
     total = np.full((*pixels.shape[:-1], len(neighbours)), 1 << (PRECISION - 1), np.int32)
     for neighbour, weight in zip(neighbours.T, weights.T, strict=True):

@@ -1,4 +1,4 @@
-"""What a large input leaves in the heap goes back to the system; a normal batch costs no more than a look."""
+"""Memory that a large input leaves in the heap goes back to the system."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a file says of its image before anything is decoded."""
+"""The header of an image file, read before anything is decoded."""
 
 from __future__ import annotations
 

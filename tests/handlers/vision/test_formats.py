@@ -112,7 +112,7 @@ def test_a_format_that_is_not_taken_is_named_without_a_type(start: bytes, name: 
 )
 def test_grey_of_more_bits_reads_as_grey_of_eight(data: bytes) -> None:
     found = decoded_ppm(data) if data.startswith(b"P5") else decoded(data)
-    scale = 255 / VALUES.max()  # 12 bits are told by the brightest pixel, which is nearly white here
+    scale = 255 / VALUES.max()  # the brightest pixel decides between 12 and 16 bits, and is nearly white here
     assert scale < 1.1
     assert np.abs(found - VALUES[..., None].astype(int)).max() <= 1
 

@@ -1,4 +1,4 @@
-"""What is done for large images, detectors' and segmenters', gives what the plain way gives."""
+"""Detectors and segmenters save memory on large images, and their answers stay those of the plain way."""
 
 import numpy as np
 import pytest
