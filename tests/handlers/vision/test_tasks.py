@@ -128,3 +128,15 @@ def test_the_label_map_is_the_answer_as_a_image(load: Callable[[str], Worker]) -
 
 def test_classification_has_no_image_to_give(load: Callable[[str], Worker]) -> None:
     assert load("tiny-image").answer([{**ROWS[0], "accept": b"image/png"}])[0][0] == 406
+
+
+@pytest.mark.parametrize("name", ["tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic"])
+@pytest.mark.parametrize("size", [(9000, 1), (1, 9000), (1, 1)])
+def test_a_strip_is_answered_or_refused_and_hurts_nobody(
+    load: Callable[[str], Worker], name: str, size: tuple[int, int]
+) -> None:
+    strip = {"body": encoded(Image.new("RGB", size, "orange")), "content-type": b"image/png"}
+    (healthy, _, _), (status, _, body), (also, _, _) = load(name).answer([ROWS[0], strip, ROWS[1]])
+    assert (healthy, also) == (200, 200)
+    assert status in (200, 413, 422)
+    assert status == 200 or len(orjson.loads(body)["message"]) <= 300
