@@ -31,8 +31,8 @@ COMPRESSIONS = {
 }
 # Strips and tiles: as many as an image of the default limit has in strips of one row, or tiles of 16 × 16.
 MAX_PARTS = 100_000
-# An image has more tiles than it needs by less than a row and a column of them.
-TILE_SIDE = 1 << 13
+# A tile may be larger than its image, and is decoded whole. Programs write 128 to 1024.
+TILE_SIDE = 1 << 12
 MAX_VALUES = 1 << 18
 WHITE_IS_ZERO = 0
 
