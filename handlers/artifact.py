@@ -38,8 +38,11 @@ class Artifact:
 
     @classmethod
     def read(cls, folder: Path) -> Artifact:
-        """Read `folder`/artifact.json."""
+        """Read `folder`/artifact.json. ValueError where it is none, or names a file that is not beside it."""
         fields = orjson.loads((folder / "artifact.json").read_bytes())
+        for key in ("weights", "sample"):
+            if Path(fields[key]).name != fields[key]:
+                raise ValueError(f"{key}: wanted the name of a file in {folder}; got {fields[key]!r}")
         return cls(
             name=fields["name"],
             task=fields["task"],

@@ -1,14 +1,15 @@
-"""One loader for every format of weights. Nothing here unpickles: safetensors, TorchScript, torch.export only."""
+"""One loader for every format of weights. Nothing here unpickles, and no file is read before `formats` has seen it."""
 
 from __future__ import annotations
-
-from importlib import import_module
 
 import torch
 from torch import nn
 from torch.export.passes import move_to_device_pass
 
 from handlers.artifact import Artifact
+from handlers.formats.architecture import build
+from handlers.formats.torch_export import without_samples
+from handlers.formats.weights import check
 from handlers.networks.weights import load_weights
 
 # By task, the class of transformers that builds the network of a folder.
@@ -28,34 +29,40 @@ class LoadError(Exception):
 
 
 def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
-    """The artifact's model on `device`, in evaluation mode, without gradients."""
-    match artifact.format:
-        case "safetensors":
-            model = from_safetensors(artifact)
-        case "torchscript":
-            return torch.jit.load(artifact.weights, map_location=device).eval()
-        case "torch-export":
-            return from_export(artifact, device)
-        case "huggingface":
-            model = from_huggingface(artifact, device)
-        case unknown:
-            raise LoadError(f"format {unknown!r}; wanted safetensors, torchscript, torch-export or huggingface")
-    return model.to(device).eval().requires_grad_(False)
+    """The artifact's model on `device`, in evaluation mode, without gradients. Raises LoadError."""
+    try:
+        check(artifact.format, artifact.weights, artifact.task)
+        match artifact.format:
+            case "safetensors":
+                model = from_safetensors(artifact)
+            case "torchscript":
+                return torch.jit.load(artifact.weights, map_location=device).eval()
+            case "torch-export":
+                return from_export(artifact, device)
+            case _:
+                model = from_huggingface(artifact, device)
+        return model.to(device).eval().requires_grad_(False)
+    except LoadError:
+        raise
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        # Each library has its own types for a file it cannot read; the cause stays in the worker's log.
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise LoadError(f"{artifact.weights.name}: {said[0][:300]}") from error
 
 
 def from_safetensors(artifact: Artifact) -> nn.Module:
     """Build the architecture from its dotted factory, on no device, and give it the weights."""
     if artifact.architecture is None:
         raise LoadError("the safetensors format needs architecture: {factory, arguments}")
-    module, _, name = artifact.architecture["factory"].rpartition(".")
-    factory = getattr(import_module(module), name)
-    model: nn.Module = factory(**artifact.architecture.get("arguments", {}))
+    model = build(artifact.architecture, artifact.weights.parent.parent)
     load_weights(model, artifact.weights)
     return model
 
 
 def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
-    program = torch.export.load(artifact.weights)
+    program = torch.export.load(without_samples(artifact.weights))
     if device.type != "cpu":
         program = move_to_device_pass(program, device)
     model = program.module().requires_grad_(False)

@@ -10,6 +10,7 @@ PROJECT = Path(__file__).parent.parent
 FOLDERS = {"handlers", "archiver", "train", "client", "deploy", "zygote", "scripts", "tests"}
 SHARED_WITH_TRAINING = (
     "handlers.vision.transform",
+    "handlers.formats",
     "handlers.networks",
     "handlers.audio.features",
     "handlers.audio.front_end",
@@ -35,7 +36,7 @@ ROOMS = (
 )
 ALLOWED = {
     "handlers": set(),
-    "archiver": {"zygote"},
+    "archiver": {"handlers", "zygote"},
     "client": set(),
     "train": {"handlers"},
     "deploy": {"client", "zygote"},
@@ -62,6 +63,9 @@ def test_a_folder_imports_only_what_it_may(folder: str) -> None:
     for path in files:
         ours = {name for name in imports(path) if name.split(".")[0] in FOLDERS - {folder}}
         assert {name.split(".")[0] for name in ours} <= ALLOWED[folder], path
+        if folder == "archiver":  # of what it packs, only the readers of formats
+            theirs = {name for name in ours if name.startswith("handlers")}
+            assert all(f"{name}.".startswith("handlers.formats.") for name in theirs), path
         if folder == "train":
             assert all(f"{name}.".startswith(tuple(f"{s}." for s in SHARED_WITH_TRAINING)) for name in ours), path
 
@@ -78,6 +82,15 @@ def test_a_room_of_training_imports_no_other_room() -> None:
         name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
         theirs = {room(other) for other in imports(path)} - {"", room(name)}
         assert not theirs, f"{name} imports {', '.join(theirs)}"
+
+
+def test_the_readers_of_formats_need_only_the_standard_library() -> None:
+    """At import: torch is imported by those that resolve a network."""
+    files = sorted((PROJECT / "handlers" / "formats").glob("*.py"))
+    assert len(files) > 8
+    for path in files:
+        for name in at_import(path):
+            assert name.startswith("handlers.formats") or name.split(".")[0] in sys.stdlib_module_names, path
 
 
 TASK_ROOMS = ("vision", "audio", "text", "policy")

@@ -14,6 +14,7 @@ from handlers.acceleration.adaptive_threads import with_adaptive_threads
 from handlers.acceleration.gpu import accelerated
 from handlers.acceleration.onnx_runtime import export
 from handlers.acceleration.torchscript import freeze
+from handlers.formats.onnx import check
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Acceleration:
             export(module, example, dynamic, self.export)
             return module
         if self.device.type == "cpu" and self.graph.is_file():
+            check(self.graph)
             return with_adaptive_threads(self.graph, self.threads, self.cores, self.others_idle, example)
         if self.device.type == "cuda":
             return accelerated(build(), example.to(self.device), dynamic, self.batch_size)

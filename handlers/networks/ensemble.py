@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from handlers.formats.architecture import build
 
 Average = Literal["probabilities", "logits"]
 
@@ -68,9 +69,3 @@ def ensemble(
 ) -> Ensemble:
     """An ensemble out of architectures, each {"factory": dotted name, "arguments": {…}}; no weights are fetched."""
     return Ensemble([build(member) for member in members], weights, average, tasks)
-
-
-def build(architecture: Mapping[str, Any]) -> nn.Module:
-    module, _, name = architecture["factory"].rpartition(".")
-    network: nn.Module = getattr(import_module(module), name)(**architecture.get("arguments", {}))
-    return network

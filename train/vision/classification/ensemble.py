@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import Field
 
-from handlers.networks.ensemble import Average, build
+from handlers.formats.architecture import build
+from handlers.networks.ensemble import Average
 from handlers.networks.ensemble import Ensemble as Network
 from handlers.networks.weights import load_weights
 from handlers.vision.transform import ImageTransform

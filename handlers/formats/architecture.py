@@ -1,0 +1,123 @@
+"""`architecture.factory`: which callables an artifact may name, and the network that one of them makes.
+
+A dotted name from a file would otherwise be any function of any installed module: os.system is one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Container, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+from handlers.formats.errors import UnsafeFile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LIBRARIES = ("torchvision", "torchaudio", "timm", "transformers")
+OWN = "handlers.networks"
+# Arguments by which the libraries' builders fetch or unpickle weights.
+FETCHING = {"weights", "weights_backbone", "pretrained", "pretrained_backbone", "checkpoint_path"}
+
+
+def check(architecture: Mapping[str, Any], code: Container[str]) -> None:
+    """UnsafeFile where the names alone say that it cannot be had. code: the modules and packages packed with it."""
+    for part in parts(architecture):
+        name, arguments = part["factory"], part.get("arguments") or {}
+        root = name.partition(".")[0]
+        if not (root in LIBRARIES or name.startswith(f"{OWN}.") or root in code):
+            known = ", ".join((*LIBRARIES, OWN))
+            raise UnsafeFile(f"factory {name[:80]!r} is not in {known} or a file named in `code`")
+        if not isinstance(arguments, Mapping):
+            raise UnsafeFile(f"arguments of {name[:80]!r}: wanted names and values")
+        for key in sorted(FETCHING & arguments.keys()):
+            # The weights of an ensemble's members are numbers.
+            if root not in code and arguments[key] and not isinstance(arguments[key], list):
+                raise UnsafeFile(f"arguments.{key} would fetch weights; wanted null or false: they are in the artifact")
+
+
+def parts(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The architecture and, of an ensemble, those of its members."""
+    todo = [value]
+    while todo:
+        found = todo.pop()
+        if isinstance(found, Mapping):
+            if isinstance(found.get("factory"), str):
+                yield found
+            todo += found.values()
+        elif isinstance(found, list):
+            todo += found
+
+
+def resolve(name: str, code: Container[str] = ()) -> Callable[..., Any]:
+    """The class or function of a dotted name. code: top-level modules that travel with the weights.
+
+    A class has to be a network's, a function one that says it returns a network, and both have to be from where the
+    name says: a module's imports are not its own. Raises UnsafeFile.
+    """
+    import torch
+
+    check({"factory": name}, code)
+    module, _, attribute = name.rpartition(".")
+    root = module.partition(".")[0]
+    home = root if root in LIBRARIES or root in code else OWN
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UnsafeFile(f"factory {name[:80]!r} is not there: {error}") from None
+    where = str(getattr(found, "__module__", ""))
+    if not f"{where}.".startswith(f"{home}."):
+        raise UnsafeFile(f"factory {name[:80]!r} is not defined in {home}, but in {where or 'another module'}")
+    if isinstance(found, type):
+        if not issubclass(found, torch.nn.Module):
+            raise UnsafeFile(f"factory {name[:80]!r} is a class, but not of a network (torch.nn.Module)")
+    elif not isinstance(found, FunctionType):
+        raise UnsafeFile(f"factory {name[:80]!r} is a {type(found).__name__}; wanted a class or a function")
+    elif root not in code and not returns_network(found):
+        raise UnsafeFile(f"factory {name[:80]!r} does not say that it returns a network (torch.nn.Module)")
+    return cast(Callable[..., Any], found)
+
+
+def returns_network(function: FunctionType) -> bool:
+    import torch
+
+    try:
+        returned = get_type_hints(function).get("return")
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        returned = None
+    if isinstance(returned, type):
+        return issubclass(returned, torch.nn.Module)
+    # Not all of timm's say what they return; its registry has the names of those that build.
+    return function.__module__.partition(".")[0] == "timm" and is_registered(function.__name__)
+
+
+def is_registered(name: str) -> bool:
+    import timm
+
+    return name == "create_model" or bool(timm.is_model(name))
+
+
+def build(architecture: Mapping[str, Any], folder: Path | None = None) -> nn.Module:
+    """The network, with no weights yet. folder: of the archive, whose own modules may be named.
+
+    Raises UnsafeFile, and what the factory raises.
+    """
+    import torch
+
+    roots = {part["factory"].partition(".")[0] for part in parts(architecture)}
+    code = {root for root in roots if folder is not None and is_packed(root, folder)}
+    check(architecture, code)
+    factory = resolve(architecture["factory"], code)
+    network = factory(**(architecture.get("arguments") or {}))
+    if not isinstance(network, torch.nn.Module):
+        raise UnsafeFile(f"factory {architecture['factory']!r} returned a {type(network).__name__}; wanted a network")
+    return network
+
+
+def is_packed(root: str, folder: Path) -> bool:
+    """Whether a top-level module is a file of the archive. One of Python's own is found before it."""
+    own = root not in sys.stdlib_module_names and root not in (*LIBRARIES, OWN.partition(".")[0])
+    return own and ((folder / f"{root}.py").is_file() or (folder / root / "__init__.py").is_file())

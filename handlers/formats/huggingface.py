@@ -1,0 +1,102 @@
+"""A folder of save_pretrained: safetensors, a tokenizer or a feature extractor, and no code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from handlers.formats import json_file, safetensors, zip_file
+from handlers.formats.errors import UnsafeFile
+
+MAX_JSON_BYTES = 128 << 20  # a tokenizer.json of a large vocabulary has 30 MB
+MAX_CONFIG_BYTES = 8 << 20
+PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".h5", ".msgpack"}
+CODE = {".py", ".pyc", ".so", ".dll", ".dylib", ".pyd"}
+# Names that transformers imports from the folder or from a hub.
+CODE_KEYS = ("auto_map", "custom_pipelines", "trust_remote_code")
+# One of these is a tokenizer's vocabulary; a tokenizer of bytes or characters has none, and says so by its class.
+VOCABULARIES = {
+    *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "spm.model", "source.spm"),
+    *("sentencepiece.bpe.model", "tekken.json", "bpe.codes", "vocab.bpe", "merges.txt"),
+}
+WITHOUT_VOCABULARY = {"ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer"}
+WEIGHTS, INDEX, CONFIG, TOKENIZER = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "config.json",
+    "tokenizer_config.json",
+)
+SHARD = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
+
+
+def check(folder: Path, task: str) -> None:
+    """UnsafeFile where the folder holds code or pickles, or lacks what the task's model needs."""
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise UnsafeFile(f"{name} is a link that leads out of the folder")
+        if not path.is_file():
+            raise UnsafeFile(f"{name} is not a file")
+        if path.suffix.lower() in CODE:
+            raise UnsafeFile(f"{name} is code, which is not loaded; wanted a model that transformers itself has")
+        if path.suffix.lower() in PICKLES:
+            raise UnsafeFile(f"{name} is a pickle, which runs code when it is loaded; use safetensors")
+        if path.suffix == ".json":
+            check_json(path, name)
+    names = {path.name for path in files if path.parent == folder}
+    if "adapter_config.json" in names or (CONFIG not in names and "adapter_model.safetensors" in names):
+        raise UnsafeFile(
+            "holds a LoRA adapter without its base model; merge them: model.merge_and_unload().save_pretrained(…)"
+        )
+    if CONFIG not in names:
+        raise UnsafeFile("has no config.json; wanted a folder of save_pretrained")
+    check_weights(folder, names)
+    if not task.startswith("audio-"):
+        check_tokenizer(folder, names)
+
+
+def check_json(path: Path, name: str) -> None:
+    values = json_of(path, name)
+    if name != "tokenizer.json":
+        for key, value in json_file.walk(values):
+            if key in CODE_KEYS and value:
+                raise UnsafeFile(f"{name} names code of its own ({key}), which is not loaded; remove that key")
+
+
+def json_of(path: Path, name: str) -> Any:
+    try:
+        size = path.stat().st_size
+        limit = MAX_CONFIG_BYTES if name in (CONFIG, TOKENIZER) else MAX_JSON_BYTES
+        if size > limit:
+            raise UnsafeFile(f"{name} has {size} bytes; wanted {limit} at most")
+        return json_file.loads(path.read_bytes(), name)
+    except OSError as error:
+        raise UnsafeFile(f"{name} cannot be read: {zip_file.reason(error)}") from None
+
+
+def check_weights(folder: Path, names: set[str]) -> None:
+    shards = {name for name in names if SHARD.match(name)}
+    if INDEX in names:
+        index = json_of(folder / INDEX, INDEX)
+        found = index.get("weight_map") if isinstance(index, dict) else None
+        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+            raise UnsafeFile(f"{INDEX}: wanted weight_map, an object")
+        for name in set(found.values()) - shards:
+            raise UnsafeFile(f"{INDEX} names {name[:80]!r}, which is not a safetensors file of the folder")
+    elif WEIGHTS not in names:
+        raise UnsafeFile(f"has no {WEIGHTS}; wanted a folder of save_pretrained")
+    for name in sorted(shards):
+        try:
+            safetensors.check(folder / name)
+        except UnsafeFile as error:
+            raise UnsafeFile(f"{name} {error}") from None
+
+
+def check_tokenizer(folder: Path, names: set[str]) -> None:
+    """That there is one: transformers makes an empty one up where it is missing, for which every text is the same."""
+    settings = json_of(folder / TOKENIZER, TOKENIZER) if TOKENIZER in names else {}
+    kind = settings.get("tokenizer_class") if isinstance(settings, dict) else None
+    if not names & VOCABULARIES and not (isinstance(kind, str) and kind.removesuffix("Fast") in WITHOUT_VOCABULARY):
+        raise UnsafeFile("has no tokenizer; add it: AutoTokenizer.from_pretrained(…).save_pretrained(the same folder)")

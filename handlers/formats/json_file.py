@@ -1,0 +1,52 @@
+"""JSON of unknown origin: bounded in size and depth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from handlers.formats.errors import UnsafeFile
+
+MAX_DEPTH = 64
+
+
+def loads(content: bytes, name: str, max_depth: int = MAX_DEPTH) -> Any:
+    """The value of a JSON text in UTF-8; UnsafeFile where it is none, is nested too deeply or holds NaN."""
+    try:
+        value = json.loads(content.decode("utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise UnsafeFile(f"{name} is nested more than {max_depth} deep") from None
+    except ValueError as error:
+        raise UnsafeFile(f"{name} is not JSON: {error}") from None
+    if depth(value) > max_depth:
+        raise UnsafeFile(f"{name} is nested more than {max_depth} deep")
+    return value
+
+
+def refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def depth(value: Any) -> int:
+    """How many lists and objects the innermost value of a JSON or YAML document is in."""
+    level, current = 0, [value]
+    while current := [inner for outer in current for inner in children(outer)]:
+        level += 1
+    return level
+
+
+def children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every (key, value) of every object inside a JSON value, however deep."""
+    todo = [value]
+    while todo:
+        found = todo.pop()
+        if isinstance(found, dict):
+            yield from found.items()
+        todo += children(found)

@@ -1,0 +1,102 @@
+"""An ONNX graph: that tensors kept outside of it are beside it.
+
+The fields are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), whose messages are read
+by their tags alone: what is a tensor is recognised by where it stands.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from handlers.formats import zip_file
+from handlers.formats.errors import UnsafeFile
+
+# By message, its fields that hold others which can lead to a tensor.
+FIELDS = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+    "entry": {2: "value"},
+}
+ENTRY_KEY, LOCATION = 1, b"location"
+PLAIN = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+MAX_DEPTH = 64
+
+
+def check(path: Path) -> None:
+    """UnsafeFile where the file is not an ONNX graph, or names a file that is not beside it."""
+    try:
+        zip_file.check_file(path)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            # Read at all only where the key of such a file's name is somewhere in it: seldom, and a search is fast.
+            locations = sorted(set(external(mapped))) if mapped.find(LOCATION) >= 0 else []
+    except (OSError, ValueError, IndexError) as error:
+        raise UnsafeFile(f"is not an ONNX graph: {zip_file.reason(error)}") from None
+    for location in locations:
+        beside = path.parent / location.decode("ascii", "replace")
+        if not PLAIN.match(location) or beside.is_symlink() or not beside.is_file():
+            name = location.decode("utf-8", "replace")
+            raise UnsafeFile(f"keeps tensors in {name[:80]!r}, which is not a file beside it")
+
+
+def external(mapped: mmap.mmap) -> Iterator[bytes]:
+    """The files that tensors are kept in."""
+    todo = [("model", 0, len(mapped), 0)]
+    while todo:
+        kind, start, end, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+        key = value = b""
+        for field, begin, stop in fields(mapped, start, end):
+            inner = FIELDS[kind].get(field)
+            if kind == "entry":
+                key, value = (mapped[begin:stop], value) if field == ENTRY_KEY else (key, mapped[begin:stop])
+            elif inner:
+                todo.append((inner, begin, stop, depth + 1))
+        if kind == "entry" and key == LOCATION:
+            yield value
+
+
+def fields(mapped: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(number, begin, end) of each field of a message that has a length."""
+    while start < end:
+        tag, start = varint(mapped, start, end)
+        match tag & 7:
+            case 0:
+                _, start = varint(mapped, start, end)
+            case 1:
+                start += 8
+            case 2:
+                length, start = varint(mapped, start, end)
+                if length > end - start:
+                    raise ValueError("a field is longer than its message")
+                yield tag >> 3, start, start + length
+                start += length
+            case 5:
+                start += 4
+            case wire:
+                raise ValueError(f"a field of wire type {wire}")
+    if start != end:
+        raise ValueError("its last field is cut off")
+
+
+def varint(mapped: mmap.mmap, start: int, end: int) -> tuple[int, int]:
+    """The number that begins at `start`, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if start >= end:
+            raise ValueError("a number is cut off")
+        byte = mapped[start]
+        value |= (byte & 0x7F) << shift
+        start += 1
+        if byte < 0x80:
+            return value, start
+    raise ValueError("a number of more than ten bytes")

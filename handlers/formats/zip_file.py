@@ -1,0 +1,118 @@
+"""Zip files of unknown origin: what their directory says is checked before a member is read."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from handlers.formats.errors import UnsafeFile
+
+MAX_MEMBERS = 10_000
+MAX_DIRECTORY_BYTES = 8 << 20  # of names and sizes; zipfile reads all of it on opening
+# Weights hardly shrink, so what expands more is a bomb; small files of text may.
+MAX_EXPANSION = 20
+SMALL = 16 << 20
+# By a broken or foreign zip, zipfile raises any of these.
+ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # an encrypted member; NotImplementedError of an unknown compression is one too
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+END, END_SIZE = b"PK\x05\x06", 22
+END_64, LOCATOR_64 = struct.Struct("<4sQHHIIQQQQ"), struct.Struct("<4sIQI")
+
+
+def opened(path: Path) -> zipfile.ZipFile:
+    """The zip at `path`; UnsafeFile where there is none, or one with more members than anybody needs."""
+    try:
+        check_file(path)
+        with path.open("rb") as file:
+            check_directory(file)
+        found = zipfile.ZipFile(path)
+    except ERRORS as error:
+        raise UnsafeFile(f"cannot be read as a zip: {reason(error)}") from None
+    if len(found.infolist()) > MAX_MEMBERS:
+        found.close()
+        raise UnsafeFile(f"holds {len(found.infolist())} files; wanted {MAX_MEMBERS} at most")
+    return found
+
+
+def check_file(path: Path) -> None:
+    """OSError unless `path` leads to a regular file: a pipe would never end, a device not either."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+        raise OSError(f"it is {kind}, not a file")
+
+
+def check_directory(file: IO[bytes]) -> None:
+    """BadZipFile unless the directory, by its own account, is small enough to be read whole."""
+    size = file.seek(0, os.SEEK_END)
+    start = file.seek(max(0, size - END_SIZE - 0xFFFF))
+    tail = file.read()
+    at = tail.rfind(END)
+    if at < 0 or at + END_SIZE > len(tail):
+        raise zipfile.BadZipFile("File is not a zip file")
+    directory = struct.unpack_from("<I", tail, at + 12)[0]
+    locator = start + at - LOCATOR_64.size
+    if directory == 0xFFFFFFFF and locator >= 0:
+        file.seek(locator)
+        _, _, offset, _ = LOCATOR_64.unpack(file.read(LOCATOR_64.size))
+        file.seek(min(offset, size))
+        record = file.read(END_64.size)
+        directory = END_64.unpack(record)[8] if len(record) == END_64.size else 0
+    if directory > MAX_DIRECTORY_BYTES:
+        raise zipfile.BadZipFile(f"its directory has {directory} bytes; wanted {MAX_DIRECTORY_BYTES} at most")
+
+
+def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
+    """(member, what is wrong with it): names that lead elsewhere, links, repetitions, bombs."""
+    entries = found.infolist()
+    wrong = [(entry.filename, "leads out of the archive's folder") for entry in entries if is_unsafe(entry.filename)]
+    wrong += [(entry.filename, "is a link") for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
+    repeated = Counter(entry.filename for entry in entries)
+    wrong += [(name, "is there twice") for name, count in sorted(repeated.items()) if count > 1]
+    packed = sum(entry.compress_size for entry in entries)
+    size = sum(entry.file_size for entry in entries)
+    if size > max(SMALL, MAX_EXPANSION * packed):
+        wrong.append(
+            ("the file", f"expands from {packed} bytes to {size}; wanted {MAX_EXPANSION} times as many at most")
+        )
+    return wrong
+
+
+def is_unsafe(name: str) -> bool:
+    """Absolute, on a drive, or with a step upwards: unpacked, it would land outside its folder."""
+    parts = PurePosixPath(name).parts
+    return not parts or name.startswith("/") or "\\" in name or ":" in parts[0] or ".." in parts
+
+
+def read(found: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """A member's content; UnsafeFile where it is missing, broken or larger than `limit` bytes."""
+    try:
+        if found.getinfo(name).file_size > limit:
+            raise UnsafeFile(f"{name} has {found.getinfo(name).file_size} bytes; wanted {limit} at most")
+        return found.read(name)
+    except KeyError:
+        raise UnsafeFile(f"{name} is missing") from None
+    except ERRORS as error:
+        raise UnsafeFile(f"{name} cannot be read: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """The system's words without the path, or the library's own first line."""
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (words.splitlines() or [type(error).__name__])[0][:200]
