@@ -14,6 +14,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from archiver import spec, store
 from archiver.archive import Archive, build
@@ -128,14 +129,16 @@ def list_command(model_store: Store = Path("model_store")) -> None:
     entries = store.entries(model_store)
     for entry in entries:
         size, digest = f"{entry.size / 1e6:.1f}", entry.sha256[:SHA256_PREFIX]
-        if entry.problem:
-            table.add_row(entry.path.name, "", "", "", size, digest, entry.problem, "", style="red")
-        else:
-            row = (entry.path.name, entry.name, entry.version, entry.task, size, digest, entry.metric, entry.built_with)
-            table.add_row(*row)
+        row = (entry.name, entry.version, entry.task, size, digest, entry.problem or entry.metric, entry.built_with)
+        table.add_row(*map(plain, (entry.path.name, *row)), style="red" if entry.problem else None)
     if not console.is_terminal:
         console.width = UNWRAPPED
     console.print(table if entries else f"no archives in {model_store}; `python -m archiver build NAME` makes one")
+
+
+def plain(text: str) -> Text:
+    """A text from a file as it is: no markup, nothing that moves a terminal's cursor."""
+    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 
 def line(archive: Archive) -> str:

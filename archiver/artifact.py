@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +10,11 @@ from pydantic import Field, ValidationError
 
 from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, problems_of
+from archiver.reading import read_json
 from archiver.spec import DOTTED_NAME, MODEL_NAME
 from archiver.tasks import TaskName
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.weights import check
 
 DESCRIPTION = "artifact.json"
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -42,6 +44,9 @@ UNLABELLED = {
 
 # Suffixes of files that libraries unpickle; `.pt` is let through for TorchScript alone.
 PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}
+
+
+MAX_FILES = 1000  # of a folder of weights
 
 
 class Architecture(StrictModel):
@@ -84,11 +89,11 @@ def read(folder: Path) -> Artifact:
     """Read and check an artifact folder; SpecError with everything that is wrong with it."""
     file = folder / DESCRIPTION
     try:
-        description = Description.model_validate(json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse))
+        description = Description.model_validate(read_json(file))
     except ValidationError as error:
         raise SpecError(str(file), problems_of(error, Description)) from None
-    except (OSError, ValueError) as error:
-        raise SpecError(str(file), [Problem("the file", f"cannot be read as JSON: {error}")]) from None
+    except UnsafeFile as error:
+        raise SpecError(str(file), [Problem("the file", str(error))]) from None
     files, problems = collect(folder, description)
     if description.format == "safetensors" and description.architecture is None:
         problems.append(Problem("architecture", "missing: the safetensors format needs {factory, arguments}"))
@@ -97,10 +102,6 @@ def read(folder: Path) -> Artifact:
     if problems:
         raise SpecError(str(file), problems)
     return Artifact(folder, description, files)
-
-
-def refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
 
 
 def collect(folder: Path, description: Description) -> tuple[dict[str, Path], list[Problem]]:
@@ -113,6 +114,8 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
             files[name] = path
         elif path.is_dir() and key == "weights" and description.format == "huggingface":
             files |= {file.relative_to(folder).as_posix(): file for file in path.rglob("*") if file.is_file()}
+            if len(files) > MAX_FILES:
+                problems.append(Problem(key, f"{name!r} holds {len(files)} files; wanted {MAX_FILES} at most"))
         else:
             problems.append(Problem(key, f"{name!r} is not in {folder}"))
     if Path(description.weights).suffix != WEIGHTS_SUFFIX[description.format]:
@@ -125,6 +128,11 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
             problems.append(Problem(name, "is a link that leads out of the artifact's folder"))
         elif is_pickle(name, start_of(path), description.format):
             problems.append(Problem(name, "is a pickle, which runs code when it is loaded; use safetensors"))
+    if not problems:
+        try:
+            check(description.format, folder / description.weights, description.task)
+        except UnsafeFile as error:
+            problems.append(Problem(description.weights, str(error)))
     return files, problems
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +15,11 @@ from archiver.digest import groups
 from archiver.errors import Problem, VerificationError, problems_of
 from archiver.mar import CARD, CONFIGURATION, MANIFEST, Mar
 from archiver.spec import DOTTED_NAME, MODEL_NAME
+from handlers.formats.architecture import check as check_architecture
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.onnx import check as check_graph
+from handlers.formats.weights import check as check_weights
+from handlers.formats.zip_file import ERRORS, reason
 
 ModelType = TypeVar("ModelType", bound=StrictModel)
 
@@ -117,22 +120,37 @@ def read(mar: Mar, name: str, model: type[ModelType], problems: list[Problem]) -
 
 
 def pickles(mar: Mar, artifact: Description) -> list[Problem]:
-    """Files that would be unpickled; a .pt must be a TorchScript archive, which a plain torch.save is not."""
+    """Files that would be unpickled."""
     problems = []
     for name in mar.names:
-        with mar.zip.open(name) as file:
-            start = file.read(2)
+        try:
+            with mar.zip.open(name) as file:
+                start = file.read(2)
+        except ERRORS as error:
+            problems.append(Problem(name, reason(error)))
+            continue
         if is_pickle(name, start, artifact.format):
             problems.append(Problem(name, "is a pickle, which runs code when it is loaded"))
-        elif Path(name).suffix == ".pt" and not is_torchscript(mar.read(name)):
-            problems.append(Problem(name, "is not TorchScript"))
     return problems
 
 
-def is_torchscript(content: bytes) -> bool:
-    """TorchScript keeps its code and constants beside the data; torch.save writes the data alone."""
+def inspect_weights(folder: Path, contents: Contents) -> list[Problem]:
+    """What is wrong with the weights of an unpacked archive, before anything loads them."""
+    artifact, problems = contents.artifact, []
+    weights, graph = folder / "artifact" / artifact.weights, folder / "artifact" / "graph.onnx"
+    code = {path.stem for path in folder.iterdir()}
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
-        return False
+        check_weights(artifact.format, weights, artifact.task)
+    except UnsafeFile as error:
+        problems.append(Problem(f"artifact/{artifact.weights}", str(error)))
+    try:
+        if graph.exists():
+            check_graph(graph)
+    except UnsafeFile as error:
+        problems.append(Problem("artifact/graph.onnx", str(error)))
+    try:
+        if artifact.architecture:
+            check_architecture(artifact.architecture.model_dump(), code)
+    except UnsafeFile as error:
+        problems.append(Problem("architecture", str(error)))
+    return problems

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import shutil
 import stat
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import yaml
-
-from archiver.digest import sha256
 from archiver.errors import Problem, VerificationError
+from archiver.reading import MAX_BYTES, parse_yaml
+from handlers.formats import json_file, zip_file
+from handlers.formats.errors import UnsafeFile
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 CONFIGURATION = "model-config.yaml"
@@ -68,19 +68,11 @@ class Mar:
     def __init__(self, path: Path, required: Sequence[str] = (MANIFEST, CONFIGURATION, CARD)) -> None:
         self.path = path
         try:
-            self.zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise VerificationError(str(path), [Problem("the file", f"cannot be read as a zip: {error}")]) from None
-        self.names = [entry.filename for entry in self.zip.infolist()]
-        problems = [Problem(name, "leads out of the archive's folder") for name in self.names if is_unsafe(name)]
-        problems += [
-            Problem(entry.filename, "is a link")
-            for entry in self.zip.infolist()
-            if stat.S_ISLNK(entry.external_attr >> 16)
-        ]
-        problems += [
-            Problem(name, "is there twice") for name in sorted({n for n in self.names if self.names.count(n) > 1})
-        ]
+            self.zip = zip_file.opened(path)
+        except UnsafeFile as error:
+            raise VerificationError(str(path), [Problem("the file", str(error))]) from None
+        self.names = self.zip.namelist()
+        problems = [Problem(name, what) for name, what in zip_file.problems(self.zip)]
         problems += [Problem(name, "missing") for name in required if name not in self.names]
         if problems:
             self.zip.close()
@@ -94,18 +86,18 @@ class Mar:
     ) -> None:
         self.zip.close()
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
         try:
-            return self.zip.read(name)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise VerificationError(str(self.path), [Problem(name, str(error))]) from None
+            return zip_file.read(self.zip, name, limit)
+        except UnsafeFile as error:
+            raise VerificationError(str(self.path), [Problem(name, str(error).removeprefix(f"{name} "))]) from None
 
     def mapping(self, name: str) -> dict[str, Any]:
         """A JSON or YAML file of the archive that holds keys and values."""
+        content = self.read(name)
         try:
-            text = self.read(name).decode("utf-8")
-            values = yaml.safe_load(text) if name.endswith(".yaml") else json.loads(text)
-        except (ValueError, yaml.YAMLError) as error:
+            values = parse_yaml(content.decode("utf-8")) if name.endswith(".yaml") else json_file.loads(content, "it")
+        except (UnicodeDecodeError, UnsafeFile) as error:
             raise VerificationError(str(self.path), [Problem(name, f"cannot be read: {error}")]) from None
         if not isinstance(values, dict):
             raise VerificationError(str(self.path), [Problem(name, "wanted keys and values")])
@@ -113,14 +105,18 @@ class Mar:
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every file, by name."""
-        return {name: sha256(self.read(name)) for name in self.names}
+        return {name: self.digest(name) for name in self.names}
+
+    def digest(self, name: str) -> str:
+        try:
+            with self.zip.open(name) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        except zip_file.ERRORS as error:
+            raise VerificationError(str(self.path), [Problem(name, zip_file.reason(error))]) from None
 
     def extract(self, folder: Path) -> None:
         """Unpack all; the names were checked on opening."""
-        self.zip.extractall(folder)
-
-
-def is_unsafe(name: str) -> bool:
-    """Absolute, on a drive, or with a step upwards: unpacked, it would land outside its folder."""
-    parts = PurePosixPath(name).parts
-    return not parts or name.startswith("/") or "\\" in name or ":" in parts[0] or ".." in parts
+        try:
+            self.zip.extractall(folder)
+        except zip_file.ERRORS as error:
+            raise VerificationError(str(self.path), [Problem("the file", zip_file.reason(error))]) from None

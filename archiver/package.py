@@ -16,9 +16,12 @@ from archiver.artifact import Artifact
 from archiver.artifact import read as read_artifact
 from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, problems_of, unknown_keys
+from archiver.reading import read_json, read_text
 from archiver.spec import Spec
 from archiver.spec import read as read_spec
 from archiver.tasks import TASKS, TaskName
+from handlers.formats.architecture import check as check_architecture
+from handlers.formats.errors import UnsafeFile
 
 # Names at an archive's root that are not the user's to take.
 TAKEN = {"handlers", "entry", "artifact", "ts"}
@@ -73,6 +76,14 @@ def resolve(path: Path, artifacts: Path) -> Package:
     labels = read_labels(values.get("labels"), path, artifact, problems)
     preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
     code = collect_code(values.get("code"), path, problems)
+    if artifact and artifact.description.architecture:
+        try:
+            check_architecture(
+                artifact.description.architecture.model_dump(),
+                {name.partition("/")[0].removesuffix(".py") for name in code},
+            )
+        except UnsafeFile as error:
+            problems.append(Problem("architecture", str(error)))
     handler = values.get("handler")
     if isinstance(handler, str) and not ships(handler, code):
         problems.append(Problem("handler", f"{handler!r} is in none of the files named in `code`"))
@@ -130,10 +141,9 @@ def read_labels(given: Any, spec: Path, artifact: Artifact | None, problems: lis
     if isinstance(given, str):
         file = spec.parent / given
         try:
-            text = file.read_text(encoding="utf-8")
-            labels = json.loads(text) if file.suffix == ".json" else text.splitlines()
-        except (OSError, ValueError) as error:
-            problems.append(Problem("labels", f"{given!r} cannot be read: {error}"))
+            labels = read_json(file) if file.suffix == ".json" else read_text(file).splitlines()
+        except UnsafeFile as error:
+            problems.append(Problem("labels", f"{given!r} {error}"))
             return []
         if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
             problems.append(Problem("labels", f"{given!r}: wanted a name on each line, or a JSON list of strings"))

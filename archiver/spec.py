@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, PlainValidator
 
 from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, nearest
+from archiver.reading import MAX_YAML_BYTES, parse_yaml, read_text
 from archiver.tasks import TaskName
+from handlers.formats.errors import UnsafeFile
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -118,26 +119,6 @@ class Spec(StrictModel):
     )
 
 
-KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
-
-
-class UniqueKeyLoader(yaml.SafeLoader):
-    """YAML as pyyaml reads it, with two more errors: a key that is there twice, of which the last would win, and a key
-    that is not a string, which JSON could not hold."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: list[Any] = []  # a key may be a list, which no set holds
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
-            if key.tag not in KEY_TAGS:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} is not a string", key.start_mark
-                )
-            seen.append(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def names() -> list[str]:
     """The specs that come with the project."""
     return sorted(path.relative_to(SPECS).with_suffix("").as_posix() for path in SPECS.rglob("*.yaml"))
@@ -156,12 +137,9 @@ def find(spec: str) -> Path:
 def read(path: Path) -> dict[str, Any]:
     """The keys and values of a spec file, not yet checked; SpecError when it is not a YAML mapping."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except UnicodeDecodeError as error:
-        raise SpecError(str(path), [Problem("the file", f"is not UTF-8: {error.reason}")]) from None
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "the file"
-        raise SpecError(str(path), [Problem(line, f"is not YAML: {error.problem}")]) from None
+        values = parse_yaml(read_text(path, MAX_YAML_BYTES))
+    except UnsafeFile as error:
+        raise SpecError(str(path), [Problem("the file", str(error))]) from None
     if values is not None and not isinstance(values, dict):
         raise SpecError(str(path), [Problem("the file", 'wanted keys and values, as in `version: "1.0"`')])
     return {"name": path.stem, **(values or {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from archiver.digest import sha256
 from archiver.errors import Problem, VerificationError
 from archiver.inspection import read
 from archiver.mar import CARD, MANIFEST, Mar
+from handlers.formats.zip_file import check_file, reason
+
+MAX_PROBLEM = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,21 @@ def entries(store: Path) -> list[Entry]:
 
 
 def entry(path: Path) -> Entry:
-    size, digest = path.stat().st_size, sha256(path)
+    size, digest = 0, ""
     try:
+        check_file(path)
+        size, digest = path.stat().st_size, sha256(path)
         with Mar(path, required=[MANIFEST]) as mar:
             return of_card(mar, size, digest) if CARD in mar.names else of_manifest(mar, size, digest)
+    except OSError as error:
+        return Entry(path, size, digest, problem=f"cannot be read: {reason(error)}")
     except VerificationError as error:
-        return Entry(path, size, digest, problem="; ".join(str(found) for found in error.problems))
+        return Entry(path, size, digest, problem=one_line(error))
+
+
+def one_line(error: VerificationError) -> str:
+    said = "; ".join(str(found) for found in error.problems)
+    return " ".join(said.split())[:MAX_PROBLEM]
 
 
 def of_card(mar: Mar, size: int, digest: str) -> Entry:
@@ -60,18 +73,27 @@ def of_manifest(mar: Mar, size: int, digest: str) -> Entry:
     model = manifest.get("model")
     if not isinstance(model, dict) or not {"modelName", "handler"} <= model.keys():
         raise VerificationError(str(mar.path), [Problem(MANIFEST, "wanted model.modelName and model.handler")])
-    version, built_with = model.get("modelVersion", ""), f"torch-model-archiver {manifest.get('archiverVersion', '')}"
-    return Entry(
-        mar.path, size, digest, model["modelName"], version, f"handler {model['handler']}", built_with=built_with
-    )
+    name, handler, version = (model.get(key, "") for key in ("modelName", "handler", "modelVersion"))
+    if not all(isinstance(value, str) for value in (name, handler, version)):
+        raise VerificationError(
+            str(mar.path), [Problem(MANIFEST, "wanted texts for the model's name, handler, version")]
+        )
+    built_with = f"torch-model-archiver {manifest.get('archiverVersion', '')}"
+    return Entry(mar.path, size, digest, name, version, f"handler {handler}", built_with=built_with)
 
 
 def main_metric(metrics: dict[str, Any]) -> str:
-    """The first number among the metrics, which is where training writes the one that matters."""
+    """The first number among the metrics, which is where training writes the one that matters; a loss only where
+    there is nothing else, as two models' losses compare for the same labels alone."""
+    found = list(numbers(metrics))
+    scores = [(name, value) for name, value in found if "loss" not in name.lower()]
+    return next((f"{name} {value:.4g}" for name, value in scores or found), "")
+
+
+def numbers(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """(name, value) of every number, with the names of what it is in before its own."""
     for name, value in metrics.items():
         if isinstance(value, dict):
-            if inner := main_metric(value):
-                return f"{name}.{inner}"
+            yield from numbers(value, f"{prefix}{name}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            return f"{name} {value:.4g}"
-    return ""
+            yield f"{prefix}{name}", value

@@ -11,7 +11,7 @@ from typing import Any
 
 from archiver.artifact import SAMPLE_TYPES
 from archiver.errors import Problem, VerificationError
-from archiver.inspection import Contents, inspect
+from archiver.inspection import Contents, inspect, inspect_weights
 from archiver.mar import Mar
 from archiver.verification import response_schemas
 from archiver.verification.worker_process import WorkerError, run_worker
@@ -36,6 +36,9 @@ def verify(path: Path) -> Verification:
         contents = inspect(mar)
         folder = Path(temporary, "model")
         mar.extract(folder)
+        unsafe = inspect_weights(folder, contents)
+        if unsafe:
+            raise VerificationError(str(path), unsafe)
         report = worker_report(path, folder, Path(temporary), contents)
     problems = check(report["batches"], contents)
     if problems:

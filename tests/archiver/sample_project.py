@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 LABELS = ["dark", "bright", "red"]
+PAYLOAD = bytes(range(1, 200))  # of a tensor that no network has
 
 ENTRY = """
 from importlib import import_module
@@ -64,7 +65,9 @@ class SampleProject:
         self.artifact = self.artifacts / "model"
         for folder in (self.artifact, self.handlers / "__pycache__", self.handlers / "tests", self.spec_file.parent):
             folder.mkdir(parents=True)
-        (self.artifact / "weights.safetensors").write_bytes(bytes(range(1, 200)))
+        header = json.dumps({"weight": {"dtype": "U8", "shape": [len(PAYLOAD)], "data_offsets": [0, len(PAYLOAD)]}})
+        length = len(header).to_bytes(8, "little")
+        (self.artifact / "weights.safetensors").write_bytes(length + header.encode() + PAYLOAD)
         (self.artifact / "sample.png").write_bytes(b"\x89PNG\r\n")
         (self.artifact / "extras").mkdir()
         (self.artifact / "extras" / "plot.png").write_bytes(b"for people")

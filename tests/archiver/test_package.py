@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -198,7 +199,7 @@ def test_the_artifact_that_training_writes_is_read(tmp_path: Path) -> None:
     from train.core.artifact import Artifact
 
     (tmp_path / "x.json").write_text("[0.0]")
-    (tmp_path / "x.pt2").write_bytes(b"PK")
+    torch.export.save(torch.export.export(torch.nn.Linear(1, 1), (torch.zeros(2, 1),)), tmp_path / "x.pt2")
     folder = Artifact(name="written", task="policy", format="torch-export").write(
         tmp_path / "artifacts" / "written", tmp_path / "x.pt2", tmp_path / "x.json"
     )

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from archiver.archive import build
-from archiver.errors import VerificationError
-from archiver.mar import Mar, is_unsafe
+from archiver.digest import groups, sha256
+from archiver.errors import SpecError, VerificationError
+from archiver.mar import Mar
 from archiver.package import resolve
 from archiver.verification.verify import verify
-from tests.archiver.sample_project import HANDLER, SampleProject
+from handlers.formats.zip_file import is_unsafe
+from tests.archiver.sample_project import HANDLER, PAYLOAD, SampleProject
 
 
 def built(project: SampleProject) -> Path:
@@ -64,7 +66,7 @@ def test_tampering_shows_in_the_digests(project: SampleProject, name: str, group
 def test_a_damaged_byte_shows(project: SampleProject) -> None:
     path = built(project)
     data = bytearray(path.read_bytes())
-    data[data.index(bytes(range(1, 200))) + 50] ^= 0xFF
+    data[data.index(PAYLOAD) + 50] ^= 0xFF
     path.write_bytes(data)
     assert "CRC" in failure(path)
 
@@ -126,13 +128,30 @@ def test_a_pickle_inside(project: SampleProject) -> None:
     )
 
 
+def test_weights_that_would_run_code_are_refused_in_an_archive_too(project: SampleProject) -> None:
+    """An archive may come from elsewhere: its own card then agrees with whatever is in it."""
+    path = built(project)
+    with Mar(path) as mar:
+        digests = {name: sha256(mar.read(name)) for name in mar.names}
+        artifact, card = mar.mapping("artifact/artifact.json"), mar.mapping("card.json")
+    artifact["architecture"] = {"factory": "os.system", "arguments": {"command": "true"}}
+    changes = {"artifact/artifact.json": json.dumps(artifact).encode(), "artifact/weights.safetensors": b"\xff" * 99}
+    digests |= {name: sha256(value) for name, value in changes.items()}
+    del digests["card.json"]
+    card["sha256"] = groups(digests, "artifact/weights.safetensors")
+    text = failure(rewritten(path, {**changes, "card.json": json.dumps(card).encode()}))
+    assert "artifact/weights.safetensors: is not safetensors" in text
+    assert "architecture: factory 'os.system' is not in torchvision, torchaudio" in text
+
+
 def test_a_saved_module_is_not_torchscript(project: SampleProject) -> None:
     saved = io.BytesIO()
     with zipfile.ZipFile(saved, "w") as archive:
         archive.writestr("weights/data.pkl", b"")
     (project.artifact / "weights.pt").write_bytes(saved.getvalue())
     project.describe(format="torchscript", weights="weights.pt", architecture=None)
-    assert "artifact/weights.pt: is not TorchScript" in failure(built(project))
+    with pytest.raises(SpecError, match=r"weights\.pt: is not TorchScript"):
+        built(project)
 
 
 @pytest.mark.parametrize(
