@@ -19,6 +19,7 @@ class Card(StrictModel):
     """card.json, schema 1.
 
     input: content types of a raw body, the field of a form or JSON object, and what a request can set.
+    inputs: SHA-256 of the spec and of the artifact's description, as they were read: whether an archive is of today's.
     provenance: the SHA-256 of the experiment that made the artifact, and when.
     reference: statistics of the predictions on validation data. backend: what computes the model on a CPU.
     workers, batch: as the spec asks for them; "auto" leaves them to the machine that serves.
@@ -43,6 +44,7 @@ class Card(StrictModel):
     backend: str
     workers: int | Literal["auto"]
     batch: Batch
+    inputs: dict[str, str] = Field(default_factory=dict)
     sha256: dict[str, str]
     versions: dict[str, str]
 
@@ -75,6 +77,7 @@ def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, A
         "backend": backend,
         "workers": package.spec.workers,
         "batch": package.spec.batch.model_dump(),
+        "inputs": package.inputs,
         "sha256": digests,
         "versions": {**description.versions, "archiver": __version__},
     }

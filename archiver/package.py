@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from archiver.artifact import Artifact
+from archiver.artifact import DESCRIPTION, Artifact
 from archiver.artifact import read as read_artifact
 from archiver.config import StrictModel
+from archiver.digest import sha256
 from archiver.errors import Problem, SpecError, problems_of, unknown_keys
 from archiver.reading import read_json, read_text
 from archiver.spec import Spec
@@ -31,7 +32,8 @@ TAKEN = {"handlers", "entry", "artifact", "ts"}
 class Package:
     """file_name: of the archive, without suffix: the spec's, so that two versions of one model can share a store.
 
-    code: python files to pack at the archive's root, by their path there.
+    code: python files to pack at the archive's root, by their path there. inputs: SHA-256 of the spec and of the
+    artifact's description.
     """
 
     file_name: str
@@ -44,6 +46,7 @@ class Package:
     options: dict[str, Any]
     handler: str
     code: dict[str, Path]
+    inputs: dict[str, str]
 
 
 def resolve(path: Path, artifacts: Path) -> Package:
@@ -100,6 +103,7 @@ def resolve(path: Path, artifacts: Path) -> Package:
         options=settings["options"],
         handler=spec.handler or TASKS[task].handler,
         code=code,
+        inputs={"spec": sha256(path), "artifact": sha256(artifact.folder / DESCRIPTION)},
     )
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from client import ClientError
 from client.credentials import KEY_NAMES, Credentials
-from deploy.archive import Archive
+from deploy.archive import Archive, archives_in, newest
 from deploy.building import Building
 from deploy.configuration import PROJECT, run_folder
 from deploy.container import serve as serve_in_container
@@ -147,9 +147,9 @@ def install_command(
     archives: Annotated[Path, typer.Option(help="The folder of archives to copy.")],
 ) -> None:
     """Copy archives into a store that has none."""
-    if any(store.glob("*.mar")):
+    if archives_in(store):
         return
-    for archive in sorted(archives.glob("*.mar")):
+    for archive in archives_in(archives):
         # Hidden until it is whole: a server loads what is in its store.
         partial = store / f".{archive.name}.partial"
         shutil.copyfile(archive, partial)
@@ -204,7 +204,7 @@ def prepare(models: list[Model], train: bool) -> None:
 
 def start(server: TorchServe, models: list[Model], with_edge: bool) -> SupervisorProcess:
     """Start the server and wait for every model's answer, showing which already do; what keeps it running."""
-    by_archive = {model.archive: model for model in models}
+    paths = [model.archive for model in models]
     states: dict[str, str] = {}
 
     def tell(stem: str, state: str) -> None:
@@ -221,25 +221,30 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> Superviso
         return grid
 
     stale = [model for model in models if not model.is_current()]
+    before = {model.archive: identity(model.archive) for model in stale}
     if stale:
         console.print(f"Building {', '.join(model.name for model in stale)}; each is served as soon as it is verified")
     with Building(stale, lambda line: console.print(line, highlight=False, soft_wrap=True)) as building:
 
         def built(archive: Path) -> bool:
             building.check()
-            # A file from the future, as after a change of the clock, is newer than any archive.
-            return building.done or by_archive[archive].is_current()
+            return building.done or archive not in before or identity(archive) != before[archive]
 
         server.store.mkdir(parents=True, exist_ok=True)
         supervisor = SupervisorProcess(server)
         with Live(get_renderable=table, console=console, refresh_per_second=5, transient=True):
-            ready = load(RUN, list(by_archive), tell, built=built)
+            ready = load(RUN, paths, tell, built=built)
     process = running(RUN)
     if process is None:
         raise DeployError("the server ended right after its models had answered")
     archives = [Archive.read(model.archive) for model in models]
     print_models(console, server.server, archives, ready, process)
-    samples = {archive.name: archive.sample(RUN / "samples") for archive in archives if archive.card}
+    defaults = set(newest(archives).values())
+    samples = {
+        archive.name if archive in defaults else f"{archive.name}/{archive.version}": archive.sample(RUN / "samples")
+        for archive in archives
+        if archive.card
+    }
     if with_edge:
         start_edge(RUN, server.ports, list(ready))
         console.print(f"The edge takes REST and gRPC at https://localhost:{server.ports.edge}", style="bold")
@@ -247,6 +252,11 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> Superviso
     supervisor.admit()
     print_calls(console, public_server(RUN), samples, Path.cwd())
     return supervisor
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Of a file's content: another one once a new file has taken its place."""
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.is_file() else None
 
 
 def follow(supervisor: SupervisorProcess) -> NoReturn:

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from client import RestManagement
-from deploy.archive import Archive
+from deploy.archive import Archive, archives_in
 from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load, tail
@@ -26,7 +26,13 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
     host: where everything listens, the status included. grace: seconds that draining may take; the container's own
     grace period must be longer.
     """
-    archives = sorted(store.glob("*.mar"))
+    archives, names = [], []
+    for path in archives_in(store):
+        try:
+            names.append(Archive.read(path).name)
+            archives.append(path)
+        except DeployError as error:
+            print(f"left out: {error}", flush=True)
     if not archives:
         raise DeployError(f"no archives in {store}; mount a folder with .mar files there")
     asked = threading.Event()
@@ -35,13 +41,19 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
     ports = Ports()
     torchserve = TorchServe(store, run, ports, host=host, tokens=False, console=True)
     with torchserve:
-        status = Status(torchserve.server, store, [Archive.read(path).name for path in archives], run)
+        status = Status(torchserve.server, store, names, run)
         recovery = Recovery(Record(run))
         server = StatusServer(status, host, ports.status)
         server.start()
         kills = memory_kills()
         try:
-            load(run, archives, lambda name, state: print(f"{name}: {state}", flush=True), asked.is_set)
+            load(
+                run,
+                archives,
+                lambda name, state: print(f"{name}: {state}", flush=True),
+                asked.is_set,
+                leave_out=lambda path, why: left_out(status, path, why),
+            )
             if not asked.is_set():
                 status.look()
                 status.admit()
@@ -57,3 +69,9 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
         finally:
             server.stop()
     print("stopped", flush=True)
+
+
+def left_out(status: Status, path: Path, why: str) -> None:
+    """An archive of somebody else's that cannot be served does not keep the others from being ready."""
+    print(f"left out {path.name}: {why}", flush=True)
+    status.names.discard(Archive.read(path).name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.archive import Archive
+from deploy.archive import Archive, archives_in
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 
@@ -22,6 +23,7 @@ TRAINING = {
     "language-id": 120,
     "cartpole": 60,
 }
+LEFT_OUT = {"__pycache__", "tests"}  # folders that are not packed
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,21 @@ class Model:
         return shipped if shipped.is_file() and not trained.is_file() else trained
 
     def is_current(self) -> bool:
-        """Whether the archive is there and no older than what goes into it."""
+        """Whether the archive is there, made of the spec, the artifact and the handlers that are here.
+
+        Their content decides, as the archive's card recorded it: a copied or freshly cloned checkout has other times.
+        """
         if not self.archive.is_file():
             return False
         if not self.is_trained() or not self.spec.is_file():
             return True  # what it was made of is not here, so it serves as it is
-        inputs = [self.spec, self.description, *(PROJECT / "handlers").rglob("*.py")]
-        return self.archive.stat().st_mtime >= max(path.stat().st_mtime for path in inputs)
+        try:
+            card = Archive.read(self.archive).card
+        except DeployError:
+            return False
+        inputs = {"spec": digest(self.spec), "artifact": digest(self.description)}
+        recorded = card.get("sha256") or {}
+        return card.get("inputs") == inputs and recorded.get("handlers") == handlers_digest(PROJECT / "handlers")
 
     @property
     def task(self) -> str:
@@ -88,10 +98,22 @@ class Model:
             raise DeployError(f"`python -m {' '.join(command[:2])}` failed; its message stands above")
 
 
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def handlers_digest(folder: Path) -> str:
+    """As the archiver groups them on a card: of the lines `sha256sum` prints for the files, sorted by path."""
+    files = [path for path in folder.rglob("*.py") if not LEFT_OUT & set(path.relative_to(folder).parts)]
+    digests = {f"handlers/{path.relative_to(folder).as_posix()}": digest(path) for path in files}
+    digests["entry.py"] = digests.get("handlers/entry.py", "")
+    return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()).hexdigest()
+
+
 def choose(names: list[str], zoo: str) -> list[Model]:
     """The models of a zoo, or those of them that are named; DeployError for a name it does not have."""
     known = list(DEMO) if zoo == "demo" else sorted(p.stem for p in (PROJECT / "train/experiments/hub").glob("*.yaml"))
-    own = sorted(path.stem for path in (PROJECT / "model_store").glob("*.mar")) if zoo == "demo" else []
+    own = [path.stem for path in archives_in(PROJECT / "model_store")] if zoo == "demo" else []
     unknown = [name for name in names if name not in known + own]
     if unknown:
         raise DeployError(f"no model {', '.join(unknown)}; there are {', '.join(dict.fromkeys(known + own))}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from client import ClientError, RestClient, RestManagement
 from client.management import Management
-from deploy.archive import Archive
+from deploy.archive import Archive, newest
 from deploy.errors import DeployError
 from deploy.serving_plan import Machine, register
 from deploy.torchserve import running, server_of
@@ -29,6 +29,7 @@ def load(
     tell: Callable[[str, str], None] = lambda name, state: None,
     give_up: Callable[[], bool] = lambda: False,
     built: Callable[[Path], bool] = lambda archive: True,
+    leave_out: Callable[[Path, str], None] | None = None,
 ) -> dict[str, float]:
     """Register every archive with a server that has just been started and wait until its model has answered its sample.
 
@@ -37,13 +38,17 @@ def load(
     tell: called with (model, state) when a state changes: "waiting for its archive", "loading", "warming up", "ready".
     give_up: asked now and then; once it says so, the wait ends with what is ready by then. built: whether an archive
     is there yet; it may raise where that has failed. An archive that is built late is registered when it is there.
+    leave_out: told of an archive that is not ours and cannot be served, and why; where None, that ends it all.
+
+    Of several versions of a model the highest answers requests that name none.
 
     Raises DeployError when the server ends, a model fails to load (with the end of its log) or a warm-up is refused;
     ClientError when an archive is refused.
     """
     started = time.monotonic()
     missing = list(archives)
-    loading: dict[str, Loading] = {}
+    loading: list[Loading] = []
+    served: list[Archive] = []
     ready: dict[str, float] = {}
     for archive in missing:
         if not built(archive):
@@ -55,25 +60,62 @@ def load(
         while (missing or loading) and not give_up():
             check_alive(run)
             for path in [path for path in missing if built(path)]:
-                found = Archive.read(path)
-                if found.missing:
-                    raise DeployError(f"{path.name}: {found.missing}")
-                register(management, found, machine.plan(found, len(archives)))
-                tell(path.stem, "loading")
-                loading[found.name] = Loading(found, time.monotonic())
                 missing.remove(path)
-            for name, model in list(loading.items()):
-                check_loads(run, name)
-                if management.is_ready(name, model.archive.version):
-                    tell(model.archive.path.stem, "warming up")
-                    warm_up(client, model.archive, run / "samples")
-                    ready[name] = time.monotonic() - started
-                    del loading[name]
-                    tell(model.archive.path.stem, "ready")
-                elif time.monotonic() - model.since > LOADING:
-                    raise DeployError(f"{name} is not ready after {LOADING:g} s; see {run / 'logs'}")
+                try:
+                    found = servable(path, served)
+                    register(management, found, machine.plan(found, len(archives)))
+                except (DeployError, ClientError) as error:
+                    if leave_out is None or is_ours(path):
+                        raise
+                    leave_out(path, str(error))
+                    continue
+                tell(path.stem, "loading")
+                served.append(found)
+                loading.append(Loading(found, time.monotonic()))
+            for model in list(loading):
+                name, version = model.archive.name, model.archive.version
+                try:
+                    check_loads(run, name)
+                    if management.is_ready(name, version):
+                        tell(model.archive.path.stem, "warming up")
+                        warm_up(client, model.archive, run / "samples")
+                        ready[name] = time.monotonic() - started
+                        loading.remove(model)
+                        tell(model.archive.path.stem, "ready")
+                    elif time.monotonic() - model.since > LOADING:
+                        raise DeployError(f"{name} is not ready after {LOADING:g} s; see {run / 'logs'}")
+                except DeployError as error:
+                    if leave_out is None or model.archive.card:
+                        raise
+                    loading.remove(model)
+                    served.remove(model.archive)
+                    management.unregister(name, version)
+                    leave_out(model.archive.path, str(error))
             time.sleep(POLL if missing or loading else 0)
+        for name, latest in newest(served).items():
+            if sum(other.name == name for other in served) > 1:
+                management.set_default(name, latest.version)
     return ready
+
+
+def servable(path: Path, served: Sequence[Archive]) -> Archive:
+    """The archive, if TorchServe can serve it beside those that it serves. Raises DeployError."""
+    found = Archive.read(path)
+    if found.missing:
+        raise DeployError(f"{path.name}: {found.missing}")
+    for other in served:
+        if (other.name, other.version) == (found.name, found.version):
+            raise DeployError(
+                f"{path.name} and {other.path.name} both hold {found.name} {found.version}; give one another version"
+            )
+    return found
+
+
+def is_ours(path: Path) -> bool:
+    try:
+        return bool(Archive.read(path).card)
+    except DeployError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -103,7 +145,7 @@ def warm_up(client: RestClient, archive: Archive, folder: Path) -> None:
     if not archive.card:
         return
     try:
-        client.predict(archive.name, archive.sample(folder), timeout=WARM_UP)
+        client.predict(archive.name, archive.sample(folder), version=archive.version, timeout=WARM_UP)
     except ClientError as error:
         raise DeployError(f"{archive.name} does not answer its own sample: {error}") from None
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from client import RestManagement, Server
 from client.payload import BY_SUFFIX
-from deploy.archive import Archive
+from deploy.archive import Archive, newest
 
 
 class PatientConsole(Console):
@@ -59,7 +59,7 @@ class Row:
 def rows(server: Server, archives: Sequence[Archive]) -> list[Row]:
     """Of models with a card, as it says; of others without task and device."""
     with RestManagement(server) as management:
-        found = [management.describe(archive.name, card=bool(archive.card)) for archive in archives]
+        found = [management.describe(archive.name, archive.version, card=bool(archive.card)) for archive in archives]
     return [
         Row(
             status.name,
@@ -81,16 +81,23 @@ def print_models(
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("model", "version", "task", "workers", "memory", "ready"):
         table.add_column(column, justify="right" if column in ("memory", "ready") else "left", no_wrap=True)
+    names = [archive.name for archive in archives]
+    defaults = newest(archives)
     for row in rows(server, archives):
         memory, seconds = f"{row.memory / 2**20:.0f} MiB", f"{ready[row.name]:.0f} s"
         workers = f"{row.workers} × {row.device}" if row.device else str(row.workers)
-        table.add_row(row.name, row.version, row.task, workers, memory, seconds)
+        default = names.count(row.name) > 1 and defaults[row.name].version == row.version
+        version = f"{row.version} (default)" if default else row.version
+        table.add_row(row.name, version, row.task, workers, memory, seconds)
     table.add_row("(server)", "", "TorchServe", "", f"{memory_of([process.pid]) / 2**20:.0f} MiB", "")
     console.print(table)
 
 
 def print_calls(console: Console, server: Server, samples: Mapping[str, Path], folder: Path) -> None:
-    """One REST and one gRPC call for each model that brings a sample; the key stays in its file."""
+    """One REST and one gRPC call for each model that brings a sample; the key stays in its file.
+
+    samples: by a model's name, or, of a version that is not the default one, name/version.
+    """
     lines = []
     if server.key_file:
         keys = json.dumps(str(below(server.key_file, folder)))
@@ -102,7 +109,9 @@ def print_calls(console: Console, server: Server, samples: Mapping[str, Path], f
         header = f"-H 'Content-Type: {BY_SUFFIX[sample.suffix]}'"
         auth = '-H "Authorization: Bearer $KEY"'
         lines.append(f"curl {trust}{auth} {header} --data-binary @{path} {server.inference}/predictions/{name}")
-        lines.append(f"./scripts/predict {name} {path} --grpc")
+        model, _, version = name.partition("/")
+        asked = f" --version {version}" if version else ""
+        lines.append(f"./scripts/predict {model} {path} --grpc{asked}")
     console.print("Call them:", style="bold")
     # Plain and unwrapped, so that a line can be copied whole.
     console.print("\n".join(f"  {line}" for line in lines), highlight=False, markup=False, soft_wrap=True)

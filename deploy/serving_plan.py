@@ -97,4 +97,4 @@ def register(management: Management, archive: Archive, plan: ServingPlan) -> Non
     """Register a model as planned and return; its workers load it meanwhile."""
     file, batch_size, delay = archive.path.name, plan.batch_size, plan.delay_ms
     management.register(file, batch_size=batch_size, max_batch_delay=delay, synchronous=False)
-    management.scale(archive.name, plan.workers, synchronous=False)
+    management.scale(archive.name, plan.workers, version=archive.version, synchronous=False)

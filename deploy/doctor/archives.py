@@ -1,4 +1,4 @@
-"""The archives of the model store: readable, complete and no older than what they are made from."""
+"""The archives of the model store: readable, complete and made from what is here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def archives(checkout: Checkout) -> Iterator[Finding]:
     if readable:
         yield ok("archives", f"{len(readable)} readable: {', '.join(readable)}")
     if outdated:
-        text = f"older than their spec, weights or handlers: {', '.join(outdated)}"
+        text = f"made from another spec, artifact or other handlers than those here: {', '.join(outdated)}"
         yield note("archives", text, "`./bundle serve` builds them again")
     missing = [name for name in DEMO if name not in {path.stem for path in paths}]
     if missing:

@@ -22,6 +22,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
     """The policy of the demo, in a project of its own that has its spec and its artifact alone."""
     made = Model("cartpole")
     spec, shipped = made.spec, made.description.parent
+    (tmp_path / "handlers").symlink_to(PROJECT / "handlers")
     monkeypatch.setattr(deploy.models, "PROJECT", tmp_path)
     made.spec.parent.mkdir(parents=True)
     shutil.copy(spec, made.spec)

@@ -1,11 +1,15 @@
 """Which models a command names, and which of them are still to be made."""
 
+import hashlib
+import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
 import deploy.models
+from deploy.archive import archives_in
 from deploy.errors import DeployError
 from deploy.models import DEMO, Model, choose
 
@@ -29,22 +33,70 @@ def test_an_unknown_name() -> None:
         choose(["imagnet"], "demo")
 
 
-def test_an_archive_is_built_again_when_something_in_it_is_newer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """With a spec, an artifact, handlers, and an archive whose card records them."""
     monkeypatch.setattr(deploy.models, "PROJECT", tmp_path)
-    model = Model("mine")
-    for path in (model.spec, model.archive, model.description, tmp_path / "handlers" / "base.py"):
+    made = Model("mine")
+    base = tmp_path / "handlers" / "vision" / "base.py"
+    for path in (made.spec, made.archive, made.description, base, tmp_path / "handlers" / "entry.py"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        os.utime(path, (1_000, 1_000))
+        path.write_text(path.name)
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("base.py", "entry.py")}
+    names = {"entry.py": "entry.py", "handlers/entry.py": "entry.py", "handlers/vision/base.py": "base.py"}
+    listed = "".join(f"{digests[file]}  {name}\n" for name, file in names.items())
+    card = {
+        "batch": {},
+        "inputs": {"spec": sha(made.spec.name), "artifact": sha("artifact.json")},
+        "sha256": {"handlers": sha(listed)},
+    }
+    with zipfile.ZipFile(made.archive, "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"modelName": "mine", "handler": "entry.py"}}))
+        archive.writestr("card.json", json.dumps(card))
+    return made
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_times_do_not_make_an_archive_old(model: Model, tmp_path: Path) -> None:
+    """A copied checkout has all its files of another time, in another order."""
     assert model.is_current()
-    os.utime(tmp_path / "handlers" / "base.py", (2_000, 2_000))
+    for number, path in enumerate(sorted(tmp_path.rglob("*.*"), reverse=True)):
+        os.utime(path, (number * 1_000, number * 1_000))
+    assert model.is_current()
+    (tmp_path / "handlers" / "__pycache__").mkdir()
+    (tmp_path / "handlers" / "__pycache__" / "base.py").touch()
+    assert model.is_current()
+
+
+@pytest.mark.parametrize(
+    "changed", ["spec", "description", "handlers/vision/base.py", "handlers/entry.py", "handlers/new.py"]
+)
+def test_an_archive_is_built_again_when_something_in_it_has_changed(model: Model, tmp_path: Path, changed: str) -> None:
+    path = tmp_path / changed if changed.startswith("handlers") else getattr(model, changed)
+    path.write_text("changed")
+    os.utime(path, (1_000, 1_000))
     assert not model.is_current()
-    os.utime(model.archive, (3_000, 3_000))
-    assert model.is_current()
+
+
+def test_an_archive_serves_as_it_is_where_what_it_was_made_of_is_gone(model: Model) -> None:
     model.description.unlink()
-    os.utime(model.spec, (4_000, 4_000))
-    assert model.is_current()  # what it was made of is gone, so it serves as it is
+    model.spec.write_text("changed")
+    assert model.is_current()
     model.archive.unlink()
     assert not model.is_current()
+
+
+def test_a_broken_archive_is_built_again(model: Model) -> None:
+    model.archive.write_bytes(b"PK")
+    assert not model.is_current()
+
+
+def test_hidden_files_of_a_store_are_not_models(model: Model) -> None:
+    """What macOS leaves beside a copied file."""
+    (model.store / "._mine.mar").touch()
+    with pytest.raises(DeployError, match=r"^no model \._mine"):
+        choose(["._mine"], "demo")
+    assert [path.name for path in archives_in(model.store)] == ["mine.mar"]

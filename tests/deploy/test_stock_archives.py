@@ -1,6 +1,7 @@
 """Archives of torch-model-archiver, with TorchServe's own handlers or a user's, beside one of ours on one server."""
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from rich.console import Console
 from archiver.store import entries
 from client import RestClient, RestManagement
 from deploy import archive as deploy_archive
-from deploy.archive import Archive
+from deploy.archive import Archive, newest
 from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load
@@ -130,6 +131,51 @@ def test_what_a_stock_handler_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp
     assert "captum" in found.missing
     assert "./scripts/setup stock" in found.missing
     assert Archive(tmp_path / "doubler.mar", "doubler", "1.0", "doubler.py").missing == ""
+
+
+def test_the_highest_version_is_the_newest(tmp_path: Path) -> None:
+    made = [Archive(tmp_path / version, "m", version, "entry.py") for version in ("1.9", "2.0", "1.10", "beta")]
+    assert newest(made)["m"].version == "2.0"
+    assert newest([made[0], made[2], Archive(tmp_path, "other", "1", "entry.py")])["m"].version == "1.10"
+
+
+def test_what_is_not_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mar")
+    (tmp_path / "folder.mar").mkdir()
+    (tmp_path / "link.mar").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe", "folder", "link"):
+        with pytest.raises(DeployError, match="it is not a file"):
+            Archive.read(tmp_path / f"{name}.mar")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("MAR-INF/MANIFEST.json", b"[" * 100_000),
+        ("MAR-INF/MANIFEST.json", b'{"model": {"modelName": ["m"], "handler": "h"}}'),
+        ("MAR-INF/MANIFEST.json", bytes(17 << 20)),
+        ("card.json", b"[" * 100_000),
+        ("card.json", b"[1]"),
+    ],
+)
+def test_members_that_cannot_be_read(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.mar"
+    members = {"MAR-INF/MANIFEST.json": b'{"model": {"modelName": "m", "handler": "h"}}', name: content}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for member, value in members.items():
+            file.writestr(member, value)
+    with pytest.raises(DeployError, match=r"broken\.mar is not an archive that TorchServe can serve"):
+        Archive.read(path)
+
+
+def test_settings_are_numbers_and_nothing_refers_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "own.mar"
+    bomb = "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 40))
+    with zipfile.ZipFile(path, "w") as file:
+        model = {"modelName": "m", "handler": "h", "configFile": "c.yaml"}
+        file.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": model}))
+        file.writestr("c.yaml", f"minWorkers: 2\nbatchSize: many\nmaxBatchDelay: -5\nb0: &b0 {{x: 1}}\n{bomb}")
+    assert Archive.read(path).settings == {"minWorkers": 2}
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x05\x06" + bytes(18)])
