@@ -12,8 +12,9 @@ from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, problems_of
 from archiver.reading import read_json
 from archiver.spec import DOTTED_NAME, MODEL_NAME
-from archiver.tasks import TaskName
+from archiver.tasks import OWN_TASK, TASKS
 from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import check_vocabulary
 from handlers.formats.weights import check
 
 DESCRIPTION = "artifact.json"
@@ -24,6 +25,7 @@ WEIGHTS_SUFFIX = {"safetensors": ".safetensors", "torchscript": ".pt", "torch-ex
 # By the suffix of a sample, the content type it is sent with; the handlers warm up with the same.
 SAMPLE_TYPES = {
     ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
     ".wav": "audio/wav",
@@ -59,7 +61,7 @@ class Description(StrictModel):
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=MODEL_NAME)
-    task: TaskName
+    task: str = Field(pattern=OWN_TASK)
     format: Literal["safetensors", "torchscript", "torch-export", "huggingface"]
     weights: str = Field(pattern=PLAIN_NAME)
     architecture: Architecture | None
@@ -97,7 +99,7 @@ def read(folder: Path) -> Artifact:
     files, problems = collect(folder, description)
     if description.format == "safetensors" and description.architecture is None:
         problems.append(Problem("architecture", "missing: the safetensors format needs {factory, arguments}"))
-    if description.task not in UNLABELLED and not description.labels:
+    if description.task in TASKS.keys() - UNLABELLED and not description.labels:
         problems.append(Problem("labels", f"wanted a name for each class of {description.task}; got none"))
     if problems:
         raise SpecError(str(file), problems)
@@ -131,6 +133,8 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
     if not problems:
         try:
             check(description.format, folder / description.weights, description.task)
+            if description.format == "huggingface":
+                check_vocabulary(folder / description.weights)
         except UnsafeFile as error:
             problems.append(Problem(description.weights, str(error)))
     return files, problems

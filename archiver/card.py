@@ -10,7 +10,7 @@ from archiver import __version__
 from archiver.config import StrictModel
 from archiver.package import Package
 from archiver.spec import MODEL_NAME, Batch
-from archiver.tasks import TASKS, TaskName
+from archiver.tasks import OWN_TASK, task_of
 
 SCHEMA = 1
 
@@ -29,7 +29,7 @@ class Card(StrictModel):
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=MODEL_NAME)
     version: str
-    task: TaskName
+    task: str = Field(pattern=OWN_TASK)
     labels: list[str]
     input: dict[str, Any]
     answer: dict[str, Any]
@@ -51,7 +51,7 @@ class Card(StrictModel):
 
 def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, Any]:
     """The card of `package`. digests: by group, as digest.groups gives them. backend: as the graph has it."""
-    task = TASKS[package.task]
+    task = task_of(package.task)
     description = package.artifact.description
     return {
         "schema": SCHEMA,

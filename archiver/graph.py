@@ -12,7 +12,7 @@ import yaml
 from archiver import mar
 from archiver.errors import Problem, SpecError
 from archiver.package import Package
-from archiver.tasks import TASKS
+from archiver.tasks import task_of
 from archiver.verification.worker_process import WorkerError, run_worker
 
 MEMBER = "artifact/graph.onnx"
@@ -69,4 +69,4 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
 
 
 def has_graph(package: Package) -> bool:
-    return package.spec.handler is None and TASKS[package.task].graph
+    return package.spec.handler is None and task_of(package.task).graph

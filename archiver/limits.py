@@ -22,6 +22,12 @@ class MediaLimits(RequestLimits):
     max_values: Count = Field(default=3_000_000, description="numbers in a JSON body, where it holds no base64")
 
 
+class Limits(MediaLimits):
+    """Of a task of one's own, whose handler may know more."""
+
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the body")
+
+
 class ImageLimits(MediaLimits):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded image or the JSON body")
     max_pixels: Count = Field(

@@ -16,11 +16,11 @@ from archiver.artifact import DESCRIPTION, Artifact
 from archiver.artifact import read as read_artifact
 from archiver.config import StrictModel
 from archiver.digest import sha256
-from archiver.errors import Problem, SpecError, problems_of, unknown_keys
+from archiver.errors import Problem, SpecError, nearest, problems_of, unknown_keys
 from archiver.reading import read_json, read_text
 from archiver.spec import Spec
 from archiver.spec import read as read_spec
-from archiver.tasks import TASKS, TaskName
+from archiver.tasks import TASKS, task_of
 from handlers.formats.architecture import check as check_architecture
 from handlers.formats.errors import UnsafeFile
 
@@ -39,7 +39,7 @@ class Package:
     file_name: str
     spec: Spec
     artifact: Artifact
-    task: TaskName
+    task: str
     labels: list[str]
     preprocessing: dict[str, Any]
     limits: dict[str, Any]
@@ -63,12 +63,16 @@ def resolve(path: Path, artifacts: Path) -> Package:
     if isinstance(name, str):
         artifact = attempt(lambda: find_artifact(name, path, artifacts), problems)
     declared = values.get("task")
-    task = artifact.description.task if artifact else next((name for name in TASKS if name == declared), None)
+    task = artifact.description.task if artifact else declared if isinstance(declared, str) else None
     settings: dict[str, dict[str, Any]] = {"limits": {}, "options": {}}
     if task:
-        for key, section in (("limits", TASKS[task].limits), ("options", TASKS[task].options)):
-            free = key == "options" and values.get("handler") is not None  # the class knows more
+        for key, section in (("limits", task_of(task).limits), ("options", task_of(task).options)):
+            # The class knows more, and of a task of its own all.
+            free = values.get("handler") is not None and (key == "options" or task not in TASKS)
             settings[key] = read_section(values.get(key) or {}, section, key, free, problems)
+    if task and task not in TASKS and values.get("handler") is None:
+        known = f"{nearest(task, list(TASKS))}; one of your own needs a `handler`"
+        problems.append(Problem("task", f"{task!r} is not one of the project's{known}"))
     if artifact and isinstance(declared, str) and declared != task:
         problems.append(Problem("task", f"{declared!r} in the spec; the artifact {artifact.folder} is for {task!r}"))
     for key in ("limits", "options", "preprocessing"):
@@ -101,7 +105,7 @@ def resolve(path: Path, artifacts: Path) -> Package:
         preprocessing=preprocessing,
         limits=settings["limits"],
         options=settings["options"],
-        handler=spec.handler or TASKS[task].handler,
+        handler=spec.handler or task_of(task).handler,
         code=code,
         inputs={"spec": sha256(path), "artifact": sha256(artifact.folder / DESCRIPTION)},
     )

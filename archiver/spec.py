@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, nearest
 from archiver.reading import MAX_YAML_BYTES, parse_yaml, read_text
-from archiver.tasks import TaskName
+from archiver.tasks import OWN_TASK
 from handlers.formats.errors import UnsafeFile
 
 SPECS = Path(__file__).parent / "specs"
@@ -80,7 +80,7 @@ class Spec(StrictModel):
     version: Annotated[str, BeforeValidator(not_a_number)] = Field(
         default="1.0", pattern=r"^\d+(\.\d+)*$", description="of the model"
     )
-    task: TaskName | None = Field(default=None, description="must agree with the artifact's")
+    task: str | None = Field(default=None, pattern=OWN_TASK, description="must agree with the artifact's")
     artifact: str | None = Field(
         default=None,
         min_length=1,

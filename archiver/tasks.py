@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from archiver.config import StrictModel
-from archiver.limits import AudioLimits, ImageLimits, TensorLimits, TextGenerationLimits, TextLimits
+from archiver.limits import AudioLimits, ImageLimits, Limits, TensorLimits, TextGenerationLimits, TextLimits
 from archiver.options import (
     AudioClassificationOptions,
     DetectionOptions,
@@ -36,6 +36,8 @@ TaskName = Literal[
     "text-generation",
     "policy",
 ]
+# A name of one's own, for a handler of one's own.
+OWN_TASK = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ ACTION = {
     "predictions": "where several observations came: one of these for each",
 }
 
-TASKS: dict[TaskName, Task] = {
+TASKS: dict[str, Task] = {
     "image-classification": Task(
         handler="handlers.vision.image_classification.ImageClassification",
         limits=ImageLimits,
@@ -257,3 +259,19 @@ TASKS: dict[TaskName, Task] = {
         graph=True,
     ),
 }
+
+# Of a name of one's own: what its handler reads and answers is known to it alone.
+OWN = Task(
+    handler="",
+    limits=Limits,
+    options=NoOptions,
+    content_types=tuple(dict.fromkeys((*IMAGES, *TEXTS, *RECORDINGS))),
+    field="data",
+    accept=(JSON,),
+    parameters={},
+    answer={},
+)
+
+
+def task_of(name: str) -> Task:
+    return TASKS.get(name, OWN)

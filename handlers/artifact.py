@@ -13,6 +13,7 @@ GRAPH = "graph.onnx"
 # Content types of samples, by suffix.
 SAMPLE_TYPES = {
     ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
     ".wav": "audio/wav",

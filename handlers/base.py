@@ -22,6 +22,7 @@ from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
 from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError
+from handlers.formats.weights import check
 from handlers.loader import load_model
 from handlers.memory import Memory
 from handlers.protocol.kserve import v1_body, v2_body
@@ -117,6 +118,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             torch.set_num_threads(threads)
         self.device = device_of(context.system_properties.get("gpu_id"))
         self.artifact = Artifact.read(folder / "artifact")
+        check(self.artifact.format, self.artifact.weights, self.artifact.task)
         self.labels = self.artifact.labels
         self.card = orjson.loads((folder / "card.json").read_bytes())
         self.pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") if threads > 1 else None

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from handlers.errors import InternalError
 
 
+def check_count(outputs: int, labels: Sequence[str]) -> None:
+    """ValueError unless the model has an output for each label; a worker finds out as it warms up."""
+    if outputs != len(labels):
+        raise ValueError(f"the model has {outputs} outputs; the artifact names {len(labels)} labels")
+
+
 def rank(
     probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int, name: str = "probability"
 ) -> list[dict[str, Any]]:

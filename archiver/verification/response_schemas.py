@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archiver.errors import Problem, problems_of
-from archiver.tasks import TaskName
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -179,7 +178,7 @@ class Error(BaseModel):
     message: str = Field(min_length=1)
 
 
-SCHEMAS: dict[TaskName, type[Answer]] = {
+SCHEMAS: dict[str, type[Answer]] = {
     "image-classification": Classes,
     "object-detection": Detections,
     "instance-segmentation": Instances,
@@ -196,8 +195,13 @@ SCHEMAS: dict[TaskName, type[Answer]] = {
 }
 
 
-def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Problem]:
-    """Problems of an answer's decoded body. labels: the model card's; where: names the answer."""
+def check(task: str, body: Any, labels: list[str], where: str, whole: bool = False) -> list[Problem]:
+    """Problems of an answer's decoded body; none of a task of one's own, whose answers only its handler knows.
+
+    labels: the model card's. where: names the answer. whole: it was asked for every class.
+    """
+    if task not in SCHEMAS:
+        return []
     form = SCHEMAS[task]
     if form is Action and isinstance(body, dict) and "predictions" in body:
         form = Actions
@@ -220,6 +224,9 @@ def check(task: TaskName, body: Any, labels: list[str], where: str) -> list[Prob
         case Segments() | Instances():
             found = answer.segments
     problems = check_labels(found, labels, where)
+    if isinstance(answer, Classes) and whole and len(answer.predictions) != len(labels):
+        what = f"hold {len(answer.predictions)} classes; the model card has {len(labels)} labels"
+        return [*problems, Problem(f"{where}.predictions", what)]
     if isinstance(answer, Classes) and len(answer.predictions) == len(labels):
         return problems + check_order(answer.predictions, f"{where}.predictions", answer.labels is None)
     actions = answer.predictions if isinstance(answer, Actions) else [answer] if isinstance(answer, Action) else []

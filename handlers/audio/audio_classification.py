@@ -15,7 +15,7 @@ from handlers.audio.windowed import Item, WindowedAudio
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, Response, to_json
-from handlers.ranking import rank
+from handlers.ranking import check_count, rank
 
 # The probability from which a class applies that does not exclude others.
 APPLIES = 0.5
@@ -45,7 +45,9 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
 
     def predict(self, items: Sequence[AudioClassificationInput]) -> Sequence[NDArray[np.float32]]:
         """Probabilities (windows, classes) for each recording."""
-        return self.by_window(items, self.probabilities)
+        found = self.by_window(items, self.probabilities)
+        check_count(found[0].shape[1], self.labels)
+        return found
 
     def probabilities(self, output: Any) -> Tensor:
         logits: Tensor = getattr(output, "logits", output).float()

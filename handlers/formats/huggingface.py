@@ -15,6 +15,8 @@ PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill"
 CODE = {".py", ".pyc", ".so", ".dll", ".dylib", ".pyd"}
 # Names that transformers imports from the folder or from a hub.
 CODE_KEYS = ("auto_map", "custom_pipelines", "trust_remote_code")
+# Tasks whose input is tokens.
+TEXTS = {"text-classification", "text-embedding", "token-classification", "question-answering", "text-generation"}
 # One of these is a tokenizer's vocabulary; a tokenizer of bytes or characters has none, and says so by its class.
 VOCABULARIES = {
     *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "spm.model", "source.spm"),
@@ -43,7 +45,7 @@ def check(folder: Path, task: str) -> None:
             raise UnsafeFile(f"{name} is code, which is not loaded; wanted a model that transformers itself has")
         if path.suffix.lower() in PICKLES:
             raise UnsafeFile(f"{name} is a pickle, which runs code when it is loaded; use safetensors")
-        if path.suffix == ".json":
+        if path.suffix == ".json" and path.name not in VOCABULARIES:
             check_json(path, name)
     names = {path.name for path in files if path.parent == folder}
     if "adapter_config.json" in names or (CONFIG not in names and "adapter_model.safetensors" in names):
@@ -53,16 +55,14 @@ def check(folder: Path, task: str) -> None:
     if CONFIG not in names:
         raise UnsafeFile("has no config.json; wanted a folder of save_pretrained")
     check_weights(folder, names)
-    if not task.startswith("audio-"):
+    if task in TEXTS:
         check_tokenizer(folder, names)
 
 
 def check_json(path: Path, name: str) -> None:
-    values = json_of(path, name)
-    if name != "tokenizer.json":
-        for key, value in json_file.walk(values):
-            if key in CODE_KEYS and value:
-                raise UnsafeFile(f"{name} names code of its own ({key}), which is not loaded; remove that key")
+    for key, value in json_file.walk(json_of(path, name)):
+        if key in CODE_KEYS and value:
+            raise UnsafeFile(f"{name} names code of its own ({key}), which is not loaded; remove that key")
 
 
 def json_of(path: Path, name: str) -> Any:
@@ -100,3 +100,27 @@ def check_tokenizer(folder: Path, names: set[str]) -> None:
     kind = settings.get("tokenizer_class") if isinstance(settings, dict) else None
     if not names & VOCABULARIES and not (isinstance(kind, str) and kind.removesuffix("Fast") in WITHOUT_VOCABULARY):
         raise UnsafeFile("has no tokenizer; add it: AutoTokenizer.from_pretrained(…).save_pretrained(the same folder)")
+
+
+def check_vocabulary(folder: Path) -> None:
+    """UnsafeFile where the tokenizer has tokens that the model does not know. It reads all of a tokenizer.json."""
+    known = vocabulary(json_of(folder / CONFIG, CONFIG))
+    if known is None or not (folder / "tokenizer.json").is_file():
+        return
+    values = json_of(folder / "tokenizer.json", "tokenizer.json")
+    try:
+        tokens = values["model"]["vocab"]
+        ids = list(tokens.values()) if isinstance(tokens, dict) else list(range(len(tokens)))
+        ids += [token["id"] for token in values.get("added_tokens") or []]
+        highest = max(ids, default=0)
+    except (KeyError, TypeError, AttributeError):
+        raise UnsafeFile("tokenizer.json: wanted model.vocab and added_tokens") from None
+    if highest >= known:
+        raise UnsafeFile(f"its tokenizer has {highest + 1} tokens; the model knows {known} (config.json, vocab_size)")
+
+
+def vocabulary(config: Any) -> int | None:
+    """How many tokens the model of a config.json knows; None where it does not say."""
+    parts = [config, *(config.get(name) for name in ("text_config", "encoder"))] if isinstance(config, dict) else []
+    sizes = [part.get("vocab_size") for part in parts if isinstance(part, dict)]
+    return next((size for size in sizes if isinstance(size, int)), None)

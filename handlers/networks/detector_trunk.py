@@ -69,6 +69,19 @@ def extract(detector: nn.Module) -> Trunk | None:
     return Trunk(backbone, head if one_stage else None).eval()
 
 
+def classes(detector: nn.Module) -> int | None:
+    """How many classes one of torchvision's detectors knows, the background included; None for any other model."""
+    for path in ("roi_heads.box_predictor.cls_score", "head.classification_head"):
+        part = detector
+        for name in path.split("."):
+            part = getattr(part, name, None)  # type: ignore[assignment]
+        for attribute in ("out_features", "num_classes", "num_columns"):  # of R-CNNs; RetinaNet and FCOS; SSDs
+            found = getattr(part, attribute, None)
+            if isinstance(found, int):
+                return found
+    return None
+
+
 @torch.inference_mode()
 def names_of(trunk: Trunk, example: Tensor) -> tuple[list[str], list[str]]:
     """The names of the maps and of the head's outputs; torchvision's heads know a single map as "0"."""

@@ -10,6 +10,7 @@ import orjson
 
 from handlers.base import Handler
 from handlers.errors import InvalidInput, TooLarge, shown
+from handlers.formats.huggingface import vocabulary
 from handlers.networks.positions import max_tokens
 from handlers.protocol.payload import InputType
 
@@ -47,9 +48,12 @@ class TextHandler(Handler[Item, Output]):
         self.tokenizer = AutoTokenizer.from_pretrained(
             self.artifact.weights, local_files_only=True, trust_remote_code=False
         )
+        self.config: dict[str, Any] = orjson.loads((self.artifact.weights / "config.json").read_bytes())
+        known = vocabulary(self.config)
+        if known is not None and len(self.tokenizer) > known:
+            raise ValueError(f"the tokenizer has {len(self.tokenizer)} tokens; the model knows {known}")
         # A fast tokenizer keeps its truncation as a state, and threads decode.
         self.lock = Lock()
-        self.config: dict[str, Any] = orjson.loads((self.artifact.weights / "config.json").read_bytes())
         self.max_length = int(self.artifact.preprocessing["max_length"])
         positions = max_tokens(self.config)
         if positions is not None:

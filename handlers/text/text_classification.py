@@ -13,7 +13,7 @@ from torch import Tensor
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, Response, to_json
-from handlers.ranking import rank
+from handlers.ranking import check_count, rank
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
 
@@ -53,6 +53,7 @@ class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32
     def run(self, items: Sequence[TextClassificationInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """Probabilities (classes,) for each text, or the scores of a regression."""
         [logits] = self.forward(tokens)
+        check_count(logits.shape[1], self.labels)
         if self.multi_label:
             logits = logits.sigmoid()
         elif not self.regression:

@@ -14,6 +14,7 @@ from handlers.errors import InternalError
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, Response, to_json
+from handlers.ranking import check_count
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
 
@@ -45,6 +46,7 @@ class TokenClassification(TextEncoder[TokenClassificationInput, NDArray[np.float
     def run(self, items: Sequence[TokenClassificationInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """Probabilities (tokens, labels) for each text, without its padding."""
         [logits] = self.forward(tokens)
+        check_count(logits.shape[2], self.labels)
         probabilities = logits.softmax(dim=2).cpu().numpy()
         return [each[self.place(item, len(each))] for item, each in zip(items, probabilities, strict=True)]
 

@@ -18,7 +18,7 @@ from handlers.networks.normalised import Normalised
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, Response, to_json
-from handlers.ranking import rank
+from handlers.ranking import check_count, rank
 from handlers.vision.batching import ImageBatcher, ImageData
 from handlers.vision.gpu_batching import example, on_gpu, sample
 from handlers.vision.nvjpeg import decode_together
@@ -86,6 +86,7 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
     def predict(self, items: Sequence[ClassificationInput]) -> Sequence[ClassificationOutput]:
         batch_NCHW = self.batcher.batch([item.image for item in items])
         logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
+        check_count(logits.shape[1], self.labels)
         embeddings = embedding[0] if embedding else [None] * len(items)
         return [ClassificationOutput(*found) for found in zip(logits, embeddings, strict=True)]
 

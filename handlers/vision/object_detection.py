@@ -14,10 +14,11 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge
 from handlers.loader import channels_last, load_model
-from handlers.networks.detector_trunk import example_for, extract, install, names_of
+from handlers.networks.detector_trunk import classes, example_for, extract, install, names_of
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
+from handlers.ranking import check_count
 from handlers.vision.decoding import decode_image
 from handlers.vision.drawing import draw_boxes
 
@@ -41,6 +42,9 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
 
     def load(self) -> None:
         self.model = channels_last(load_model(self.artifact, self.device))
+        known = classes(self.model)
+        if known is not None:
+            check_count(known, self.labels)
         self.accelerate_trunk()
         self.resizing: Any = getattr(self.model, "transform", None)
         transform = GeneralizedRCNNTransform

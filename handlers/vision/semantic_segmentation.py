@@ -19,6 +19,7 @@ from handlers.networks.normalised import Normalised
 from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
+from handlers.ranking import check_count
 from handlers.vision.batching import ImageBatcher
 from handlers.vision.decoding import decode_image, to_png
 from handlers.vision.drawing import draw_label_map
@@ -66,6 +67,7 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
         """A label map (height, width) of class indices for each image, at its own size."""
         batch_NCHW = to_device([item.small for item in items], self.device)
         (logits_NCHW,) = self.forward(batch_NCHW)
+        check_count(logits_NCHW.shape[1], self.labels)
         return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
 
     def label_map(self, item: SegmentationInput, logits_CHW: Tensor) -> NDArray[np.uint8]:

@@ -14,6 +14,10 @@ from typing import Any, Literal
 from safetensors.torch import save_file
 from torch import Tensor
 
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import check_vocabulary
+from handlers.formats.weights import check
+from train.core.config import ExperimentError
 from train.core.experiment import Experiment
 from train.core.stored_weights import StoredType, narrowed
 
@@ -33,11 +37,15 @@ Task = Literal[
     "policy",
 ]
 Format = Literal["safetensors", "torchscript", "torch-export", "huggingface"]
+# By other suffixes of samples, the one that an archive has.
+SUFFIXES = {".jpeg": ".jpg", ".jpe": ".jpg", ".text": ".txt"}
 
 
 @dataclass
 class Artifact:
     """A folder with weights, a sample input and `artifact.json`; written whole or not at all.
+
+    task: one of the tasks of docs/own-model.md, or a name of one's own for a handler of one's own.
 
     architecture: {"factory": dotted callable, "arguments": {...}}, for the safetensors format only. The factory is
         called with the arguments and must build the module without fetching weights.
@@ -49,7 +57,7 @@ class Artifact:
     """
 
     name: str
-    task: Task
+    task: Task | str
     format: Format
     labels: list[str] = field(default_factory=list)
     architecture: dict[str, Any] | None = None
@@ -63,26 +71,31 @@ class Artifact:
     def write(
         self, folder: Path, weights: dict[str, Tensor] | Path, sample: Path, extras: list[Path] | None = None
     ) -> Path:
-        """Write the artifact to `folder`, replacing what was there.
+        """Write the artifact to `folder`, replacing what was there. ExperimentError where the weights cannot be served.
 
-        weights: a state dict (safetensors) or the path of an exported file or Hugging Face folder.
+        weights: a state dict (safetensors), also of a network in DataParallel or compiled, or the path of an exported
+        file or Hugging Face folder.
         sample: one real input, the request body the archive is verified and warmed up with.
         extras: further files for people to look at (plots, tables); they are not archived.
         """
+        if isinstance(weights, Path):
+            self.check(weights)
         staging = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         if isinstance(weights, dict):
             weights_name = "weights.safetensors"
-            stored = narrowed(weights, self.experiment.stored_weights if self.experiment else self.stored_weights)
-            save_file({key: value.detach().cpu().contiguous() for key, value in stored.items()}, staging / weights_name)
+            stored = narrowed(
+                state_dict(weights), self.experiment.stored_weights if self.experiment else self.stored_weights
+            )
+            save_file(separate(stored), staging / weights_name)
         elif weights.is_dir():
             weights_name = "weights"
             shutil.copytree(weights, staging / weights_name)
         else:
             weights_name = f"weights{weights.suffix}"
             shutil.copyfile(weights, staging / weights_name)
-        sample_name = f"sample{sample.suffix}"
+        sample_name = f"sample{SUFFIXES.get(sample.suffix.lower(), sample.suffix.lower())}"
         shutil.copyfile(sample, staging / sample_name)
         for extra in extras or []:
             (staging / "extras").mkdir(exist_ok=True)
@@ -109,6 +122,15 @@ class Artifact:
         staging.rename(folder)
         return folder
 
+    def check(self, weights: Path) -> None:
+        """ExperimentError where the archiver and the worker would refuse the file or folder."""
+        try:
+            check(self.format, weights, self.task)
+            if self.format == "huggingface":
+                check_vocabulary(weights)
+        except UnsafeFile as error:
+            raise ExperimentError(f"{weights.name} {error}") from None
+
     def provenance(self) -> dict[str, Any]:
         """When the artifact was written, and by which experiment."""
         written = {"written": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
@@ -116,3 +138,29 @@ class Artifact:
             return written
         configuration = self.experiment.model_dump(mode="json")
         return {"experiment": configuration, "sha256": self.experiment.digest, **written}
+
+
+def state_dict(weights: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights, if they are a state dict; ExperimentError for a whole checkpoint or an adapter."""
+    others = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+    if others:
+        inside = [name for name in others if isinstance(weights[name], dict)]
+        inner = next((name for name in inside if "state" in name or name in ("model", "module", "net")), None)
+        hint = f"; pass checkpoint[{inner!r}]" if inner else ""
+        raise ExperimentError(f"weights: wanted a state dict of tensors; {others[0]!r} is none{hint}")
+    if any(".lora_A." in name or ".lora_B." in name for name in weights):
+        raise ExperimentError("weights: a LoRA adapter's; merge it first: model.merge_and_unload().state_dict()")
+    return weights
+
+
+def separate(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor with memory of its own, as safetensors wants it: tied weights are stored under both names."""
+    taken: set[int] = set()
+    separated = {}
+    for name, value in weights.items():
+        tensor = value.detach().cpu().contiguous()
+        pointer = tensor.untyped_storage().data_ptr()
+        shares = pointer in taken or tensor.untyped_storage().nbytes() > tensor.nbytes
+        separated[name] = tensor.clone() if shares else tensor
+        taken.add(pointer)
+    return separated

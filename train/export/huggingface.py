@@ -36,6 +36,7 @@ AUDIO = ("audio-classification", "audio-embedding")
 
 # Weights as safetensors and what a tokenizer needs; no pickles, no code.
 FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
+CONFIGURATIONS = {"config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json"}
 # Where sentence-transformers says how it makes one vector of a text's; ours is one way alone.
 POOLING = "1_Pooling/config.json"
 
@@ -60,6 +61,11 @@ class HuggingFace(Experiment):
         started = time.monotonic()
         print(f"{self.name}: {self.repository} at {self.revision}")
         source = self.fetch()
+        if list(source.glob("adapter_config.json")):
+            raise ExperimentError(
+                f"{self.repository} is a LoRA adapter; merge it into its base model first: "
+                "model.merge_and_unload().save_pretrained(…)"
+            )
         if not list(source.glob("*.safetensors")):
             raise ExperimentError(f"{self.repository} has no safetensors weights; pickled ones are not loaded")
         configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
@@ -76,6 +82,7 @@ class HuggingFace(Experiment):
             for pattern in FILES:
                 for file in source.glob(pattern):
                     shutil.copy(file, weights)
+            leave_out_code(weights)
             if self.stored_weights:
                 narrow_folder(weights)
             sample = self.write_sample(Path(temporary))
@@ -134,3 +141,11 @@ class HuggingFace(Experiment):
             raise ExperimentError(f"repository: the hub has no {self.repository!r}, or it is not public") from None
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             raise ExperimentError(f"{self.repository} cannot be fetched: {str(error).splitlines()[0]}") from None
+
+
+def leave_out_code(folder: Path) -> None:
+    """Take out the names of classes that only a hub has: transformers' own, which has been found, is loaded instead."""
+    for file in folder.glob("*.json"):
+        values = json.loads(file.read_text(encoding="utf-8")) if file.name in CONFIGURATIONS else None
+        if isinstance(values, dict) and values.pop("auto_map", None):
+            file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
