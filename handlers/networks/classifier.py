@@ -6,12 +6,30 @@ from typing import Any
 
 from torch import nn
 from torchvision import models
-from torchvision.models import get_model, list_models
+from torchvision.models import WeightsEnum, get_model, list_models
+
+# These two have branches that only a training from nothing uses, and draw their first weights slowly.
+BRANCHED = ("googlenet", "inception_v3")
+VIT_SIZE = 224  # of the images that torchvision's vision transformers take by default
 
 
 def names() -> list[str]:
     """Every image classifier torchvision has."""
     return list_models(module=models)
+
+
+def derived(model: str, weights: WeightsEnum | None) -> dict[str, Any]:
+    """The arguments that torchvision's builder of `model` takes from its published weights: none without weights.
+
+    GoogLeNet and Inception v3 were trained on images normalised otherwise, which they then do themselves, and are used
+    without their auxiliary heads; a vision transformer has as many positions as an image of its size has patches.
+    """
+    if weights is None:
+        return {}
+    if model in BRANCHED:
+        return {"transform_input": True, "aux_logits": False, "init_weights": False}
+    size = min(weights.meta.get("min_size", (0,)))
+    return {"image_size": size} if model.startswith("vit_") and size != VIT_SIZE else {}
 
 
 def classifier(model: str, classes: int, **arguments: Any) -> nn.Module:
@@ -23,7 +41,6 @@ def classifier(model: str, classes: int, **arguments: Any) -> nn.Module:
     """
     if model not in names():
         raise ValueError(f"torchvision has no classifier {model!r}; there are {', '.join(names())}")
-    # These two have branches that only a training from nothing uses, and draw their first weights slowly.
-    own = {"aux_logits": False, "init_weights": False} if model in ("googlenet", "inception_v3") else {}
-    network: nn.Module = get_model(model, weights=None, num_classes=classes, **own, **arguments)
+    own = {"aux_logits": False, "init_weights": False} if model in BRANCHED else {}
+    network: nn.Module = get_model(model, weights=None, num_classes=classes, **{**own, **arguments})
     return network

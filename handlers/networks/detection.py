@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import mobilenet_v2
+from torchvision.models import WeightsEnum, get_model, mobilenet_v2
+from torchvision.models.detection import (
+    FasterRCNN_ResNet50_FPN_Weights,
+    KeypointRCNN_ResNet50_FPN_Weights,
+    MaskRCNN_ResNet50_FPN_Weights,
+    RetinaNet_ResNet50_FPN_Weights,
+)
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+from torchvision.ops import FrozenBatchNorm2d
 
 # Layers of MobileNetV2's `features` that end the strides 8, 16 and 32, and their channels.
 _LAYERS = {"6": 32, "13": 96, "18": 1280}
@@ -72,4 +81,30 @@ def mobilenet_v2_ssd(
     network.transform = AntialiasedTransform(
         image_size, image_size, network.transform.image_mean, network.transform.image_std, 1, size
     )
+    return network
+
+
+def has_zero_epsilon(weights: WeightsEnum) -> bool:
+    """Whether torchvision takes the epsilon out of the batch norms that go with these weights.
+
+    They are the first it published of these detectors, trained before its frozen batch norm had one.
+    """
+    return weights in (
+        FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
+        MaskRCNN_ResNet50_FPN_Weights.COCO_V1,
+        KeypointRCNN_ResNet50_FPN_Weights.COCO_V1,
+        RetinaNet_ResNet50_FPN_Weights.COCO_V1,
+    )
+
+
+def zero_epsilon(model: str, **arguments: Any) -> nn.Module:
+    """torchvision's detector `model` with frozen batch norms that divide by the standard deviation as it is.
+
+    arguments: of its builder. No weights are fetched.
+    """
+    network: nn.Module = get_model(model, **arguments)
+    for parent in list(network.modules()):
+        for name, module in list(parent.named_children()):
+            if isinstance(module, nn.BatchNorm2d):
+                setattr(parent, name, FrozenBatchNorm2d(module.num_features, eps=0.0))
     return network

@@ -160,6 +160,33 @@ def test_pickles_are_refused_by_name_and_by_content(project: SampleProject) -> N
     assert "weights/config.json: is a pickle" in text
 
 
+def test_a_factory_that_is_not_a_networks(project: SampleProject) -> None:
+    project.describe(architecture={"factory": "os.system", "arguments": {"command": "true"}})
+    assert "architecture: factory 'os.system' is not in torchvision" in problems(project)
+    project.describe(architecture={"factory": "net.Net", "arguments": {}})
+    assert "architecture: factory 'net.Net' is not in torchvision" in problems(project)
+    (project.spec_file.parent / "net.py").write_text("")
+    assert package(project, code=["net.py"]).code.keys() == {"net.py"}
+
+
+def test_a_task_of_ones_own_needs_a_handler(project: SampleProject) -> None:
+    project.describe(task="depth-estimation", labels=[])
+    text = problems(project, limits={"max_depth": 3})
+    assert "task: 'depth-estimation' is not one of the project's" in text
+    assert "one of your own needs a `handler`" in text
+    (project.spec_file.parent / "mine.py").write_text("")
+    made = package(project, handler="mine.Mine", code=["mine.py"], limits={"max_depth": 3}, options={"colour": "red"})
+    assert (made.task, made.handler) == ("depth-estimation", "mine.Mine")
+    assert made.limits == {"max_bytes": 16 * 2**20, "max_depth": 3}
+    assert made.options == {"colour": "red"}
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 70 + "1" + "}" * 70, '{"schema": ' + "9" * 5000 + "}"])
+def test_an_artifact_that_is_nested_or_long(project: SampleProject, text: str) -> None:
+    (project.artifact / "artifact.json").write_text(text)
+    assert "the file: " in problems(project)
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("model"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),

@@ -13,8 +13,10 @@ import soundfile
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from pydantic import Field
-from transformers import AutoConfig, AutoFeatureExtractor
+from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import check_tokenizer, vocabulary
 from handlers.networks.positions import max_tokens
 from train.audio.speech_synthesis import Voice, sample_rate, speak
 from train.core.artifact import Artifact
@@ -76,6 +78,8 @@ class HuggingFace(Experiment):
                 f"max_length: got {self.max_length}; {self.repository} reads at most {longest} tokens"
             )
         self.check_pooling(source)
+        if self.task not in AUDIO:
+            self.check_tokenizer(source, configuration.to_dict())
         with TemporaryDirectory() as temporary:
             weights = Path(temporary, "weights")
             weights.mkdir()
@@ -122,6 +126,24 @@ class HuggingFace(Experiment):
             mode = pooling.get("pooling_mode", "mean" if pooling.get("pooling_mode_mean_tokens") else "another")
             if mode != "mean":
                 raise ExperimentError(f"{self.repository} pools by {mode}; wanted mean: {POOLING}")
+
+    def check_tokenizer(self, source: Path, configuration: dict[str, Any]) -> None:
+        """There is one, and the model knows its tokens; without one transformers makes up an empty one."""
+        try:
+            check_tokenizer(source, {path.name for path in source.iterdir()})
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        except UnsafeFile as error:
+            raise ExperimentError(f"{self.repository} {error}") from None
+        except (OSError, ValueError) as error:
+            raise ExperimentError(
+                f"{self.repository}: its tokenizer cannot be read: {str(error).splitlines()[0]}"
+            ) from None
+        known = vocabulary(configuration)
+        if known is not None and len(tokenizer) > known:
+            raise ExperimentError(
+                f"{self.repository}: its tokenizer has {len(tokenizer)} tokens, its model knows {known}; "
+                "call model.resize_token_embeddings(len(tokenizer)), train and save both"
+            )
 
     def of_audio(self, source: Path) -> dict[str, Any]:
         try:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from torchvision.models import WeightsEnum, get_model_builder, get_model_weights
 
+from handlers.networks.classifier import derived
+from handlers.networks.detection import has_zero_epsilon, zero_epsilon
 from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
@@ -17,6 +19,8 @@ from train.core.stored_weights import round_weights
 
 # "Chelsea the cat", by Stéfan van der Walt, who put it under CC0; as scikit-image's `chelsea`.
 SAMPLE = Path(__file__).parents[1] / "samples" / "cat.jpg"
+# Heads of GoogLeNet and Inception that only a training from nothing uses.
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 
 class Pretrained(Experiment):
@@ -36,14 +40,19 @@ class Pretrained(Experiment):
         weights = self.find_weights()
         categories = list(weights.meta["categories"])
         print(f"{self.name}: torchvision's {self.model} with {weights}")
-        arguments = {**self.arguments, "weights": None}
-        builder = get_model_builder(self.model)
+        published_state = state_dict(weights)
+        arguments = {**derived(self.model, weights), **self.arguments, "weights": None}
         if self.task != "image-classification":
             arguments |= {"weights_backbone": None, "num_classes": len(categories)}
-        if self.task == "semantic-segmentation":
-            arguments |= {"aux_loss": True}  # the published weights hold the auxiliary head
+        if any(name.startswith("aux_classifier.") for name in published_state):
+            arguments |= {"aux_loss": True}
+        builder = zero_epsilon if has_zero_epsilon(weights) else get_model_builder(self.model)
+        if builder is zero_epsilon:
+            arguments |= {"model": self.model}
         network = builder(**arguments)
-        network.load_state_dict(state_dict(weights))
+        # A network without the heads that only training uses leaves theirs over.
+        kept = {name: value for name, value in published_state.items() if not name.startswith(AUXILIARY)}
+        network.load_state_dict(kept)
         round_weights(network, self.stored_weights)
         reported = published(weights)
         Artifact(

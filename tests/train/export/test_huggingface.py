@@ -47,6 +47,37 @@ def test_a_folder_of_pickles_alone(tmp_path: Path) -> None:
         load(str(experiment(tmp_path, str(source)))).run(tmp_path / "mine")
 
 
+def test_a_folder_without_its_tokenizer(tmp_path: Path) -> None:
+    source = text_classification(tmp_path / "tiny") / "weights"
+    (source / "tokenizer_config.json").unlink()
+    with pytest.raises(ExperimentError, match=r"has no tokenizer; add it: AutoTokenizer\.from_pretrained"):
+        load(str(experiment(tmp_path, str(source)))).run(tmp_path / "mine")
+
+
+def test_a_tokenizer_larger_than_the_embedding(tmp_path: Path) -> None:
+    source = text_classification(tmp_path / "tiny") / "weights"
+    configuration = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**configuration, "vocab_size": 300}))
+    with pytest.raises(ExperimentError, match="its tokenizer has 384 tokens, its model knows 300"):
+        load(str(experiment(tmp_path, str(source)))).run(tmp_path / "mine")
+
+
+def test_an_adapter_alone(tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    with pytest.raises(ExperimentError, match=r"is a LoRA adapter; merge it into its base model first: model\.merge"):
+        load(str(experiment(tmp_path, str(tmp_path / "adapter")))).run(tmp_path / "mine")
+
+
+def test_the_names_of_a_hubs_code_are_left_out(tmp_path: Path) -> None:
+    source = text_classification(tmp_path / "tiny") / "weights"
+    configuration = json.loads((source / "config.json").read_text())
+    named = {**configuration, "auto_map": {"AutoModel": "owner/name--modeling.Model"}}
+    (source / "config.json").write_text(json.dumps(named))
+    load(str(experiment(tmp_path, str(source)))).run(tmp_path / "mine")
+    assert json.loads((tmp_path / "mine" / "weights" / "config.json").read_text()) == configuration
+
+
 @pytest.mark.parametrize(
     ("make", "task", "labels"),
     [(commands, "audio-classification", ["yes", "no", "up"]), (sound, "audio-embedding", [])],

@@ -16,6 +16,7 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
+from handlers.networks.classifier import derived
 from handlers.networks.embedding import embedding_layer
 from handlers.vision.transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from train.core.artifact import Artifact
@@ -149,7 +150,8 @@ class ImageClassification(Staged):
             if self.format == "torch-export":
                 weights = Path(temporary, "weights.pt2")
                 export_program(as_stored(network, self.stored_weights), module.transform, weights)
-            arguments = {"model": self.model, "classes": sum(module.sizes), **self.builder_arguments}
+            # As the network was built, which for an older run may be in another way.
+            arguments = {"model": self.model, "classes": sum(module.sizes), **(module.hparams["arguments"] or {})}
             Artifact(
                 name=self.name,
                 experiment=self,
@@ -207,9 +209,9 @@ class ImageClassification(Staged):
 
     @property
     def builder_arguments(self) -> dict[str, Any]:
-        """With the size of image that a vision transformer is built for."""
+        """With what torchvision's builder takes from the weights, and the image size of a vision transformer."""
         own = {"image_size": self.image_size} if self.model.startswith("vit_") else {}
-        return {**own, **self.arguments}
+        return {**derived(self.model, self.published), **own, **self.arguments}
 
     @property
     def square(self) -> tuple[int, int]:
