@@ -135,7 +135,7 @@ def pickles(mar: Mar, artifact: Description) -> list[Problem]:
 
 
 def inspect_weights(folder: Path, contents: Contents) -> list[Problem]:
-    """What is wrong with the weights of an unpacked archive, before anything loads them."""
+    """The problems of an unpacked archive's weights, before anything loads them."""
     artifact, problems = contents.artifact, []
     weights, graph = folder / "artifact" / artifact.weights, folder / "artifact" / "graph.onnx"
     code = {path.stem for path in folder.iterdir()}

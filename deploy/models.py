@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from deploy.archive import Archive, archives_in
@@ -99,6 +100,13 @@ class Model:
 
 
 def digest(path: Path) -> str:
+    state = path.stat()
+    return content_digest(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@cache
+def content_digest(path: Path, *state: int) -> str:
+    """Read once for each state of a file: every model has the same handlers."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.export.passes import move_to_device_pass
+from torch.utils._pytree import tree_unflatten
 
 from handlers.artifact import Artifact
 from handlers.formats.architecture import build
@@ -65,10 +68,20 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
     program = torch.export.load(without_samples(artifact.weights))
     if device.type != "cpu":
         program = move_to_device_pass(program, device)
+    program.example_inputs = inputs_of(program)
     model = program.module().requires_grad_(False)
     # It was exported for evaluation and refuses to be told so, alone or as a part of something.
     vars(model).update(train=lambda mode=False: model, eval=lambda: model)
     return model
+
+
+def inputs_of(program: torch.export.ExportedProgram) -> tuple[Any, Any]:
+    """Inputs of the program's own shapes, without memory, in the place of the pickled ones: torch takes their names to
+    check inputs by guards, which can be traced, and not by a hook, which cannot."""
+    values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    inputs = [values.get(name, name) for name in program.graph_signature.user_inputs]  # a constant stands for itself
+    arguments, keywords = tree_unflatten(inputs, program.call_spec.in_spec)
+    return arguments, keywords
 
 
 def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:

@@ -163,7 +163,7 @@ def check_program(program: dict[str, Any]) -> None:
 
 
 def check_value(key: str, value: Any) -> Iterator[str]:
-    """What is wrong with one key of the program."""
+    """The problems of one key of the program."""
     if key == "expr_str" and not (isinstance(value, str) and is_size(value)):
         yield f"its size {str(value)[:80]!r} is not arithmetic"
     elif key in ("target", "as_operator") and isinstance(value, str):

@@ -95,7 +95,7 @@ def test_a_broken_archive_is_built_again(model: Model) -> None:
 
 
 def test_hidden_files_of_a_store_are_not_models(model: Model) -> None:
-    """What macOS leaves beside a copied file."""
+    """macOS leaves them beside a copied file."""
     (model.store / "._mine.mar").touch()
     with pytest.raises(DeployError, match=r"^no model \._mine"):
         choose(["._mine"], "demo")

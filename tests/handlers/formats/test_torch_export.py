@@ -1,4 +1,4 @@
-"""What a .pt2 could run, every place that torch.export.load looks at; and the programs that have to pass."""
+"""Every place where torch.export.load could run code from a .pt2; and the programs that have to pass."""
 
 import io
 import json
@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from handlers.acceleration.onnx_runtime import export
 from handlers.artifact import Artifact
 from handlers.formats import torch_export
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.symbolic import is_guard, is_size
 from handlers.loader import LoadError, load_model
+from handlers.networks.outputs import Outputs
 from tests.handlers.formats.conftest import Rewrite
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))  # each loads a program, in a twentieth of a second
@@ -53,6 +55,13 @@ def test_a_program_answers_as_before(program: Path) -> None:
     inputs = torch.randn(5, 4)
     model = load_model(artifact(program), torch.device("cpu"))
     assert torch.equal(model(inputs), torch.export.load(program).module()(inputs))
+
+
+def test_a_program_can_be_written_as_a_graph(program: Path, tmp_path: Path) -> None:
+    """Which needs inputs to check by guards: the pickled ones are gone, and others stand for them."""
+    model = load_model(artifact(program), torch.device("cpu"))
+    export(Outputs(model).eval(), torch.zeros(1, 4), (0,), tmp_path / "graph.onnx")
+    assert (tmp_path / "graph.onnx").is_file()
 
 
 def test_sample_inputs_are_not_unpickled(program: Path, rewrite: Rewrite, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def torchvisions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, WeightsEnum]
 
 
 def features(network: nn.Module, task: str, size: int) -> Tensor:
-    """What the network computes of one image of noise, and for a detector what its backbone does."""
+    """The network's outputs for one image of noise; of a detector, its backbone's."""
     images = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         if "classification" in task:
