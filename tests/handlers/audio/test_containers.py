@@ -252,7 +252,7 @@ def media(samples: np.ndarray, container: str, codec: str, rate: int = 48_000, s
 
     out = io.BytesIO() if seekable else Pipe()
     with av.open(out, "w", format=container) as file:
-        stream = file.add_stream(codec, rate=rate, layout="mono")
+        stream: Any = file.add_stream(codec, rate=rate, layout="mono")
         fifo, convert = av.AudioFifo(), av.AudioResampler(format=stream.codec_context.format, rate=rate)
         frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def classifier(folder: Path, labels: list[str], problem: str | None) -> Path:
         max_position_embeddings=64,
         pad_token_id=0,
         initializer_range=0.5,
-        problem_type=problem,
+        problem_type=cast(Any, problem),
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
     )
@@ -104,7 +105,7 @@ def test_scores_are_those_of_transformers_pipeline(tmp_path: Path, labels: list[
     texts = [*TEXTS, "long " * 40]
     for text, answer in zip(texts, worker.json(*({"body": text.encode()} for text in texts)), strict=True):
         # The pipeline cuts to the tokenizer's length, which this one does not know.
-        [expected] = classify([text], truncation=True, max_length=63)
+        [expected] = cast(Any, classify([text], truncation=True, max_length=63))
         for found, wanted in zip(answer["predictions"], expected, strict=True):
             assert found["label"] == wanted["label"]
             assert found["score" if regression else "probability"] == pytest.approx(wanted["score"], abs=1e-5)
