@@ -52,7 +52,7 @@ def main() -> None:
     def answer() -> None:
         items = [handler.decode(payload) for _ in range(size)]
         for item, output in zip(items, handler.predict(items), strict=True):
-            handler.encode(item, output, "")
+            handler.encode(item, output, handler.media_types[0])
 
     decoded = [handler.decode(payload) for _ in range(size)]
 

@@ -27,15 +27,15 @@ from handlers.loader import load_model
 from handlers.memory import Memory
 from handlers.protocol.kserve import v1_body, v2_body
 from handlers.protocol.limits import Limits
+from handlers.protocol.negotiation import negotiate
 from handlers.protocol.parsed_request import Request
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.request import parse
-from handlers.protocol.response import Response, error_response
+from handlers.protocol.response import JSON, Response, error_response
 from handlers.rare_tracebacks import RareTracebacks
 from handlers.torchserve.base_handler import BaseHandler, timed
-from handlers.torchserve.metrics import MetricsReporter, silence_prediction_time
+from handlers.torchserve.metrics import MetricsReporter, StageTimer, silence_prediction_time
 from handlers.torchserve.response_stream import ResponseStream
-from handlers.torchserve.stage_timer import StageTimer
 
 logger = logging.getLogger(__name__)
 logger.addFilter(RareTracebacks())
@@ -53,7 +53,7 @@ class RequestState(Generic[Item, Output]):
     """One request of a batch: what was asked, its items and outputs, or the error it is answered with.
 
     id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none. describe, explain: the model card or
-    an explanation was asked for instead of a prediction.
+    an explanation was asked for instead of a prediction. media_type: what the answer will have, negotiated.
     """
 
     id: str = "-"
@@ -61,6 +61,7 @@ class RequestState(Generic[Item, Output]):
     explain: bool = False
     request: Request | None = None
     items: list[Item] = field(default_factory=list)
+    media_type: str = JSON
     outputs: Sequence[Output | RequestError] = ()
     error: RequestError | None = None
 
@@ -89,6 +90,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     """
 
     input_type: ClassVar[InputType]
+    # What `encode` can answer with, the default first; a sender who takes none of them gets 406 before any prediction.
+    media_types: ClassVar[tuple[str, ...]] = (JSON,)
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -162,8 +165,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """As many outputs as items, in their order; each the same as if the item were alone."""
 
     @abstractmethod
-    def encode(self, item: Item, output: Output, accept: str) -> Response:
-        """One output as an answer; accept: the media types asked for, "" for any."""
+    def encode(self, item: Item, output: Output, media_type: str) -> Response:
+        """One output as an answer; media_type: the one of `media_types` that the sender ranks highest."""
 
     def explain(self, item: Item) -> Response:
         """Why the model answers an item as it does; a task that can say overrides it."""
@@ -234,6 +237,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             state.items = self.decode_payloads(state.request)
             if not state.explain:
                 self.attach_stream(state.request, state.items, stream)
+                accept = state.request.accept if state.request.dialect == "plain" else ""
+                state.media_type = negotiate(accept, self.offers(state.items))
         except RequestError as error:
             state.error = error.detached()
         except RecursionError:
@@ -242,6 +247,10 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             logger.exception("decoding of request %s failed in an unforeseen way", state.id)
             state.error = InternalError("the input could not be read; the cause is in the server's log")
         return state
+
+    def offers(self, items: Sequence[Item]) -> tuple[str, ...]:
+        """The media types that the answer to these items may have."""
+        return self.media_types
 
     def decode_payloads(self, request: Request) -> list[Item]:
         """The items of one request; an error says which of several it is about."""
@@ -286,7 +295,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             if isinstance(output, RequestError):
                 place = request.place(index)
                 raise output.at(place) if place else output
-            answers.append(self.encode(item, output, request.accept if request.dialect == "plain" else ""))
+            answers.append(self.encode(item, output, state.media_type))
         return answers
 
     def explain_handle(self, data_preprocess: RequestState[Item, Output], raw_data: Any = None) -> list[Response]:
@@ -315,7 +324,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             for size in sorted({1, 2, self.batch_size}):
                 items = [self.decode(request.payloads[0]) for _ in range(size)]
                 outputs = list(self.predict(items))
-        self.encode(items[0], outputs[0], "")
+        self.encode(items[0], outputs[0], self.offers(items)[0])
 
 
 def request_id(headers: Mapping[str, Any]) -> str:

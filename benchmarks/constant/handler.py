@@ -25,5 +25,5 @@ class Constant(Handler[object, bytes]):
     def predict(self, items: Sequence[object]) -> Sequence[bytes]:
         return [ANSWER] * len(items)
 
-    def encode(self, item: object, output: bytes, accept: str) -> Response:
+    def encode(self, item: object, output: bytes, media_type: str) -> Response:
         return Response(output)

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from handlers.audio.front_end.level import is_silent
 from handlers.audio.windowed import Item, WindowedAudio
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
 
 # The probability from which a class applies that does not exclude others.
@@ -53,9 +52,8 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
         logits: Tensor = getattr(output, "logits", output).float()
         return logits.softmax(dim=1) if self.exclusive else logits.sigmoid()
 
-    def encode(self, item: AudioClassificationInput, output: NDArray[np.float32], accept: str) -> Response:
+    def encode(self, item: AudioClassificationInput, output: NDArray[np.float32], media_type: str) -> Response:
         """In silence no class is guessed, neither in a window nor for the whole recording."""
-        negotiate(accept, (JSON,))
         silent = "silent" in item.additions
         ranked = [] if silent else rank(item.windows.mean(output), self.labels, len(self.labels))
         found = [each["label"] for each in (ranked[:1] if self.exclusive else applicable(ranked))]

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from handlers.audio.windowed import Item, WindowedAudio
 from handlers.errors import InternalError
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 
 MIN_NORM = 1e-12
 
@@ -29,8 +28,7 @@ class AudioEmbedding(WindowedAudio[Item]):
         """(windows, dimensions) for each recording."""
         return self.by_window(items, vectors)
 
-    def encode(self, item: Item, output: NDArray[np.float32], accept: str) -> Response:
-        negotiate(accept, (JSON,))
+    def encode(self, item: Item, output: NDArray[np.float32], media_type: str) -> Response:
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         mean = item.windows.mean(output)

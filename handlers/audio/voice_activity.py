@@ -14,9 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from handlers.audio.handler import AudioHandler
 from handlers.audio.speech_segments import Segmentation, find_segments
 from handlers.errors import InternalError
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 
 # The most that a request may ask for, in seconds.
 LONGEST = 60.0
@@ -59,8 +58,7 @@ class VoiceActivity(AudioHandler[VoiceActivityInput, NDArray[np.float32]]):
         probabilities = self.model(waveforms.to(self.device)).float().cpu().numpy()
         return [row[: -(-len(item.waveform) // self.frame)] for row, item in zip(probabilities, items, strict=True)]
 
-    def encode(self, item: VoiceActivityInput, output: NDArray[np.float32], accept: str) -> Response:
-        negotiate(accept, (JSON,))
+    def encode(self, item: VoiceActivityInput, output: NDArray[np.float32], media_type: str) -> Response:
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         seconds = len(item.waveform) / self.sample_rate

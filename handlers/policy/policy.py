@@ -16,9 +16,8 @@ from handlers.errors import InternalError, InvalidInput, TooLarge
 from handlers.loader import LoadError, load_model
 from handlers.networks.outputs import Outputs
 from handlers.policy.observation import observations_in
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 
 MAX_SEED = 2**63 - 1
 OUTPUTS = {"logits": ("logits", "value"), "values": ("values",), "continuous": ("mean", "std", "value")}
@@ -93,8 +92,7 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         ends = np.cumsum([len(item.values) for item in items])[:-1]
         return list(zip(*(np.split(output, ends) for output in whole), strict=True))
 
-    def encode(self, item: PolicyInput, output: tuple[NDArray[np.float32], ...], accept: str) -> Response:
-        negotiate(accept, (JSON,))
+    def encode(self, item: PolicyInput, output: tuple[NDArray[np.float32], ...], media_type: str) -> Response:
         if not all(np.isfinite(part).all() for part in output):
             raise InternalError("the model's output for this input is not finite")
         if len(output) != len(self.outputs):

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.errors import InternalError, InvalidInput
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
 
@@ -81,8 +80,7 @@ class QuestionAnswering(TextEncoder[QuestionAnsweringInput, NDArray[np.float32]]
         logits = torch.stack(self.forward(tokens), dim=1).cpu().numpy()
         return [each[:, self.place(item, each.shape[1])] for item, each in zip(items, logits, strict=True)]
 
-    def encode(self, item: QuestionAnsweringInput, output: NDArray[np.float32], accept: str) -> Response:
-        negotiate(accept, (JSON,))
+    def encode(self, item: QuestionAnsweringInput, output: NDArray[np.float32], media_type: str) -> Response:
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         return Response(to_json({"answers": best_spans(item, output)} | item.truncation_info()))

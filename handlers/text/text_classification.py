@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
@@ -60,8 +59,7 @@ class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32
             logits = logits.softmax(dim=1)
         return list(logits.cpu().numpy())
 
-    def encode(self, item: TextClassificationInput, output: NDArray[np.float32], accept: str) -> Response:
-        negotiate(accept, (JSON,))
+    def encode(self, item: TextClassificationInput, output: NDArray[np.float32], media_type: str) -> Response:
         if self.regression:
             scores = {"predictions": rank(output, self.labels, item.top_k, "score")}
             return Response(to_json(scores | item.truncation_info()))

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from handlers.errors import InternalError
 from handlers.networks.encoder import NOTHING
 from handlers.networks.pooling import masked_mean
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
 
@@ -33,8 +32,7 @@ class TextEmbedding(TextEncoder[TextInput, NDArray[np.float32]]):
         [states] = self.forward(tokens)
         return list(F.normalize(masked_mean(states, tokens[:, 0] != NOTHING), dim=1).cpu().numpy())
 
-    def encode(self, item: TextInput, output: NDArray[np.float32], accept: str) -> Response:
-        negotiate(accept, (JSON,))
+    def encode(self, item: TextInput, output: NDArray[np.float32], media_type: str) -> Response:
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         return Response(to_json({"embedding": output} | item.truncation_info()))

@@ -12,7 +12,6 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from handlers.errors import InternalError, InvalidInput
 from handlers.loader import load_model
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.parsed_request import Request
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, Response, to_json
@@ -104,8 +103,10 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
             if wanted and request.dialect != "plain":
                 raise InvalidInput("stream: a KServe request is answered whole")
             if wanted:
-                negotiate(request.accept, (LINES, JSON))
                 item.out.append(stream)
+
+    def offers(self, items: Sequence[GenerationInput]) -> tuple[str, ...]:
+        return (LINES, JSON) if any(item.out for item in items) else (JSON,)
 
     def predict(self, items: Sequence[GenerationInput]) -> Sequence[GenerationState]:
         """The items' drafts, finished; one that was begun before an error goes on where it was."""
@@ -130,7 +131,7 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
         )
         return [item.state for item in items]
 
-    def encode(self, item: GenerationInput, output: GenerationState, accept: str) -> Response:
+    def encode(self, item: GenerationInput, output: GenerationState, media_type: str) -> Response:
         if output.finish_reason == "not_finite":
             raise InternalError("the model's output for this input is not finite")
         truncation = item.truncation_info()
@@ -138,7 +139,6 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
         rest: dict[str, Any] = {"finish_reason": output.finish_reason, "tokens": tokens, **truncation}
         if item.out:
             return Response(to_json({"text": output.take(), **rest}) + b"\n", LINES)
-        negotiate(accept, (JSON,))
         return Response(to_json({"text": output.text, **rest}))
 
 

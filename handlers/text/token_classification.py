@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.errors import InternalError
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
@@ -50,8 +49,7 @@ class TokenClassification(TextEncoder[TokenClassificationInput, NDArray[np.float
         probabilities = logits.softmax(dim=2).cpu().numpy()
         return [each[self.place(item, len(each))] for item, each in zip(items, probabilities, strict=True)]
 
-    def encode(self, item: TokenClassificationInput, output: NDArray[np.float32], accept: str) -> Response:
-        negotiate(accept, (JSON,))
+    def encode(self, item: TokenClassificationInput, output: NDArray[np.float32], media_type: str) -> Response:
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         found = entities(item, output, self.labels)

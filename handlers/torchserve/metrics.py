@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock, Thread
+from time import perf_counter
 from typing import Any
 
 from handlers.protocol.response import Response
@@ -27,6 +28,20 @@ UNSAFE = re.compile(r"[^\w .+-]")  # what the line's own syntax uses
 HOST = socket.gethostname()
 # Writes to a pipe up to this size are atomic (Linux's PIPE_BUF).
 ATOMIC = 4096
+
+
+class StageTimer:
+    """Times the stages of one batch: `end("DecodeTime")` ends the stage that is under way."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.last = perf_counter()
+
+    def end(self, stage: str) -> None:
+        """The time since the last stage ended belongs to `stage`."""
+        now = perf_counter()
+        self.seconds[stage] = now - self.last
+        self.last = now
 
 
 class Counts:

@@ -15,9 +15,8 @@ from handlers.errors import InternalError, InvalidInput
 from handlers.loader import LoadError, load_model
 from handlers.networks.embedding import WithEmbedding
 from handlers.networks.normalised import Normalised
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
-from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
 from handlers.vision.batching import ImageBatcher, ImageData
 from handlers.vision.gpu_batching import example, on_gpu, sample
@@ -90,9 +89,8 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         embeddings = embedding[0] if embedding else [None] * len(items)
         return [ClassificationOutput(*found) for found in zip(logits, embeddings, strict=True)]
 
-    def encode(self, item: ClassificationInput, output: ClassificationOutput, accept: str) -> Response:
+    def encode(self, item: ClassificationInput, output: ClassificationOutput, media_type: str) -> Response:
         """{"predictions": […]}, or {"tasks": {name: […]}} of a model with several; and "embedding" where asked for."""
-        negotiate(accept, (JSON,))
         body: dict[str, object]
         if self.tasks:
             parts = np.split(output.logits, np.cumsum([len(labels) for labels in self.tasks.values()])[:-1])

@@ -15,7 +15,6 @@ from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge
 from handlers.loader import channels_last, load_model
 from handlers.networks.detector_trunk import classes, example_for, extract, install, names_of
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
@@ -39,6 +38,7 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
     """For models with torchvision's detection contract: a list of images of any sizes in, a list of dicts out."""
 
     input_type = InputType.MEDIA
+    media_types = (JSON, PNG)
 
     def load(self) -> None:
         self.model = channels_last(load_model(self.artifact, self.device))
@@ -121,10 +121,10 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         rows = zip(boxes_N4.tolist(), output["labels"].tolist(), scores.tolist(), strict=True)
         return [{"box": box, "label": self.labels[i], "score": score, "index": i} for box, i, score in rows]
 
-    def encode(self, item: DetectionInput, output: dict[str, Tensor], accept: str) -> Response:
+    def encode(self, item: DetectionInput, output: dict[str, Tensor], media_type: str) -> Response:
         found = self.detections(output)
         classes = [d["label"] for d in found]
-        if negotiate(accept, (JSON, PNG)) == PNG:
+        if media_type == PNG:
             captions = [f"{d['label']} {d['score']:.2f}" for d in found]
             canvas = self.canvas(item, output)
             drawn = draw_boxes(canvas, output["boxes"], [d["index"] for d in found], captions)

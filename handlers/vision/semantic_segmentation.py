@@ -16,7 +16,6 @@ from handlers.base import Handler
 from handlers.errors import InternalError
 from handlers.loader import load_model
 from handlers.networks.normalised import Normalised
-from handlers.protocol.negotiation import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
@@ -45,6 +44,7 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
     """labels[0] is the background: it has no segment of its own in the answer."""
 
     input_type = InputType.MEDIA
+    media_types = (JSON, PNG)
 
     def load(self) -> None:
         if len(self.labels) > 256:
@@ -93,11 +93,11 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
             found[band[0] : band[-1] + 1] = classes(stretched_NCHW)
         return found
 
-    def encode(self, item: SegmentationInput, output: NDArray[np.uint8], accept: str) -> Response:
+    def encode(self, item: SegmentationInput, output: NDArray[np.uint8], media_type: str) -> Response:
         areas = np.bincount(output.ravel(), minlength=len(self.labels))
         found = [i for i in range(1, len(self.labels)) if areas[i] >= self.min_area]
         classes = [self.labels[i] for i in found]
-        if negotiate(accept, (JSON, PNG)) == PNG:
+        if media_type == PNG:
             drawn = to_png(output) if item.render == "label-map" else draw_label_map(item.image, output)
             return Response(drawn, PNG, classes=classes)
         segments = [

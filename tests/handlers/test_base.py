@@ -3,8 +3,9 @@
 import gc
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -141,6 +142,20 @@ def test_a_describe_header_on_a_prediction_is_ignored(worker: Worker) -> None:
 def test_explanations_are_refused_one_by_one(worker: Worker) -> None:
     answers = worker.answer([GOOD, GOOD], [{"explain": "True"}, {}])
     assert [answer[0] for answer in answers] == [501, 200]
+
+
+def test_an_answer_that_nobody_takes_is_not_computed(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    predicted: list[int] = []
+    predict = worker.handler.predict
+
+    def counted(items: Sequence[Any]) -> Sequence[Any]:
+        predicted.append(len(items))
+        return predict(items)
+
+    monkeypatch.setattr(worker.handler, "predict", counted)
+    answers = worker.answer([GOOD, GOOD, GOOD], [{"accept": "text/html"}, {}, {"accept": "audio/*;q=0.5"}])
+    assert [status for status, _, _ in answers] == [406, 200, 406]
+    assert predicted == [1]
 
 
 def test_accept_is_honoured_per_item(worker: Worker) -> None:
