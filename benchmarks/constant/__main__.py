@@ -18,9 +18,11 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
+import torch
 import typer
 import yaml
 from rich.console import Console
+from safetensors.torch import save
 
 from archiver.package import python_files
 from benchmarks import grpc_load
@@ -99,8 +101,8 @@ def archives(store: Path, workers: int) -> list[Path]:
     description: dict[str, Any] = {
         "name": OURS,
         "task": "",
-        "format": "",
-        "weights": "",
+        "format": "safetensors",
+        "weights": "weights.safetensors",
         "architecture": None,
         "labels": [],
     }
@@ -110,6 +112,7 @@ def archives(store: Path, workers: int) -> list[Path]:
         "constant_handler.py": Path(handler.__file__).read_bytes(),
         "card.json": json.dumps({"version": "1.0", "workers": workers, "batch": BATCH}).encode(),
         "artifact/artifact.json": json.dumps({**description, "preprocessing": {}, "sample": "sample.json"}).encode(),
+        "artifact/weights.safetensors": save({"none": torch.zeros(1)}),
         "artifact/sample.json": BODIES[0].data,
         **code,
     }
