@@ -12,33 +12,17 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
-from archiver import archive
-from archiver.package import resolve
-from tests.tiny_artifacts import TINY
+from tests import tiny_archives
 
-PROJECT = Path(__file__).parent.parent
 # Folders whose files share one server.
-ONE_SERVER = {"containers", "demo", "e2e", "monitoring"}
+ONE_SERVER = {"chaos", "containers", "demo", "e2e", "monitoring"}
 # Roughly, of a test with such a mark.
 SECONDS = {"slow": 10.0, "e2e": 2.0}
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the other part has the other core
-SPEC: dict[str, dict[str, object]] = {
-    "tiny-detection": {"options": {"score_threshold": 0.0, "max_detections": 5}},
-    "tiny-instance": {
-        "options": {"score_threshold": 0.0, "max_detections": 5},
-        "code": [str(PROJECT / "tests" / "tiny_networks.py")],
-    },
-    "tiny-audio": {"limits": {"max_seconds": 5.0, "max_feature_values": 7000}},
-    "tiny-commands": {"limits": {"max_seconds": 5.0}},
-    "tiny-sound": {"limits": {"max_seconds": 5.0}},
-    "tiny-voice": {"limits": {"max_seconds": 20.0}},
-    "tiny-text": {"limits": {"max_characters": 500}},
-}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,15 +72,7 @@ def tiny_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         path = root / "store" / f"{name}.mar"
         with FileLock(root / f"{name}.lock"):
             if not path.is_file():
-                torch.manual_seed(0)
-                (root / name).mkdir()
-                TINY[name](root / name / "artifact")
-                spec = root / f"{name}.yaml"
-                layout = {"batch": {"size": 4, "delay_ms": 50}, "workers": 1, "threads": 1}
-                spec.write_text(
-                    yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **layout, **SPEC.get(name, {})})
-                )
-                archive.build(resolve(spec, root), PROJECT / "handlers", root / "store")
+                tiny_archives.build(name, root)
         return path
 
     return build

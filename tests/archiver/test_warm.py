@@ -15,7 +15,7 @@ from archiver.package import resolve
 from archiver.verification import worker_process
 from archiver.verification.verify import verify
 from tests.archiver.sample_project import SampleProject
-from tests.conftest import PROJECT
+from tests.tiny_archives import PROJECT
 from zygote.client import Unreachable
 
 

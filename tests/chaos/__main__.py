@@ -1,0 +1,113 @@
+"""`./scripts/chaos`: hostile requests, faults and a soak against a server of its own, and one table."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from client import ClientError
+from deploy.configuration import PROJECT
+from deploy.errors import DeployError
+from tests.chaos import report
+from tests.chaos.bodies import MODELS
+from tests.chaos.campaign import Campaign
+from tests.chaos.faults import FAULTS
+from tests.chaos.neighbours import Neighbours
+from tests.chaos.target import Target, build
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+# Parts of the time that faults leave; the soak has the rest.
+REST, GRPC, HTTP, STREAMS, PARSERS = 0.3, 0.25, 0.08, 0.04, 0.15
+LEAST_SOAK = 10.0  # seconds
+DEADLINE = 40.0  # seconds: TorchServe's response timeout is 30, the edge's for a try 35
+
+
+@app.command()
+def chaos(
+    minutes: Annotated[float, typer.Option(help="Of the whole attack; building and starting come before it.")] = 10.0,
+    seed: Annotated[int | None, typer.Option(help="Of all that is generated; by default another each time.")] = None,
+    edge: Annotated[
+        bool, typer.Option("--edge/--no-edge", help="Attack the edge, as callers meet it, or TorchServe itself.")
+    ] = True,
+    model: Annotated[list[str] | None, typer.Option(help="Tiny models to serve; by default one of every task.")] = None,
+    output: Annotated[Path, typer.Option(help="The table, and a file for each unwanted thing.")] = PROJECT
+    / "bench"
+    / "chaos",
+) -> None:
+    """Attack a server of this checkout's own for some minutes; the exit status is 1 if anything unwanted happened."""
+    signal.signal(signal.SIGTERM, interrupt)
+    number = random.SystemRandom().randrange(10**6) if seed is None else seed
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    campaign = None
+    try:
+        with console.status("") as status:
+            archives = build(model or MODELS, folder / "models", status.update)
+            status.update("starting the server")
+            with Target(folder, archives, edge, small_disk=True) as target, Neighbours(target, DEADLINE) as neighbours:
+                campaign = Campaign(target, neighbours, number, DEADLINE, status.update)
+                try:
+                    run(campaign, 60 * minutes, folder)
+                finally:
+                    campaign.stopped.set()
+    except (DeployError, ClientError) as error:
+        typer.echo(f"chaos: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise typer.Exit(130) from None
+    finally:
+        if campaign:
+            tell(campaign, output, number, minutes, edge)
+        shutil.rmtree(folder, ignore_errors=True)
+    raise typer.Exit(0 if campaign.is_clean else 1)
+
+
+def run(campaign: Campaign, seconds: float, folder: Path) -> None:
+    """Every phase; the soak lasts to the end of the time, whatever the others took."""
+    end = time.monotonic() + seconds
+    faulty = min(sum(fault.bound for fault in FAULTS), seconds / 4)
+    left = seconds - faulty
+    campaign.rest(REST * left)
+    campaign.grpc(GRPC * left)
+    campaign.http(HTTP * left)
+    campaign.streams(STREAMS * left)
+    campaign.parsers(folder, PARSERS * left)
+    for fault in FAULTS:
+        campaign.fault(fault)
+    campaign.soak(max(LEAST_SOAK, end - time.monotonic()))
+
+
+def tell(campaign: Campaign, output: Path, seed: int, minutes: float, edge: bool) -> None:
+    """Print the table and what was unwanted, and write both."""
+    report.write(campaign.phases, output)
+    where = "the edge" if edge else "TorchServe"
+    console.print(f"{minutes:g} minutes against {where}, seed {seed}, commit {commit()}", style="bold", highlight=False)
+    console.print(report.table(campaign.phases), soft_wrap=True)
+    for line in report.summary(campaign.phases):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"the table, and the requests that were answered wrongly, are in {output}", soft_wrap=True)
+
+
+def commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,124 @@
+"""HTTP/1.1 over a socket of one's own: any bytes out, in any pace; the answers read by the standard library."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+from client import Server
+from tests.chaos.outcome import Outcome
+
+KEY = b"@KEY@"  # stands for the key, which no report shall hold
+CONNECTING = 10.0  # seconds
+LEAVING = 0.2  # seconds that a caller waits who expects no answer
+MOST_ANSWER = 32 << 20
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One caller's bytes.
+
+    kind: how they were made, for the report. pause: seconds between the pieces. complete: one whole request that can be
+    read, so that an answer must come. leaves: the caller goes without waiting for one.
+    """
+
+    model: str
+    kind: str
+    pieces: tuple[bytes, ...]
+    pause: float = 0.0
+    complete: bool = True
+    leaves: bool = False
+
+
+class Line:
+    """Connections to one server."""
+
+    def __init__(self, server: Server, key: str) -> None:
+        address = urlsplit(server.inference)
+        self.host, self.port = str(address.hostname), int(address.port or 0)
+        self.key = key.encode()
+        self.tls = ssl.create_default_context(cafile=str(server.ca_file)) if server.ca_file else None
+
+    def connect(self, deadline: float) -> socket.socket:
+        plain = socket.create_connection((self.host, self.port), CONNECTING)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.settimeout(deadline)
+        return self.tls.wrap_socket(plain, server_hostname=self.host) if self.tls else plain
+
+    def send(self, wire: Wire, deadline: float) -> Outcome:
+        """The first answer to what was sent; deadline: seconds."""
+        started = time.monotonic()
+        try:
+            with self.connect(deadline) as connection:
+                refused = self.write(connection, wire)
+                if wire.leaves or not wire.complete:
+                    connection.settimeout(LEAVING)
+                if wire.leaves and not refused:
+                    return Outcome(0, time.monotonic() - started, left=True)
+                return first_answer(connection, wire, started, deadline)
+        except (OSError, http.client.HTTPException) as error:
+            seconds = time.monotonic() - started
+            if isinstance(error, TimeoutError):
+                return Outcome(0, seconds, hung=wire.complete and not wire.leaves, left=not wire.complete)
+            return Outcome(0, seconds)
+
+    def write(self, connection: socket.socket, wire: Wire) -> bool:
+        """Whether the server closed the connection before it had all of it, perhaps with an answer."""
+        try:
+            for number, piece in enumerate(wire.pieces):
+                time.sleep(wire.pause if number else 0)
+                connection.sendall(piece.replace(KEY, self.key))
+        except OSError:
+            return True
+        return False
+
+
+def first_answer(connection: socket.socket, wire: Wire, started: float, deadline: float) -> Outcome:
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    if wire.complete:
+        connection.settimeout(max(0.1, deadline - (time.monotonic() - started)))
+    body = response.read(MOST_ANSWER)
+    waits = response.headers.get("Retry-After") is not None
+    return Outcome(response.status, time.monotonic() - started, body, retry_after=waits)
+
+
+class Kept(io.BytesIO):
+    """Bytes that stay readable where a response thinks its connection has ended."""
+
+    def close(self) -> None:
+        pass
+
+    def makefile(self, mode: str) -> Kept:
+        return self
+
+
+def answers_in(data: bytes) -> list[tuple[int, bytes]]:
+    """(status, body) of every whole answer in what came over one connection."""
+    kept, found = Kept(data), []
+    while kept.tell() < len(data):
+        response = http.client.HTTPResponse(cast(socket.socket, kept))
+        try:
+            response.begin()
+            found.append((response.status, response.read()))
+        except (http.client.HTTPException, ValueError):
+            break
+    return found
+
+
+def request(
+    path: str, content_type: str | None, body: bytes, headers: tuple[tuple[str, str], ...] = (), method: str = "POST"
+) -> bytes:
+    """A whole request with a key; headers as they are, in latin-1."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {KEY.decode()}"]
+    lines += [f"Content-Type: {content_type}"] if content_type is not None else []
+    lines += [f"{name}: {value}" for name, value in headers]
+    if not {"content-length", "transfer-encoding"} & {name.lower() for name, _ in headers}:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body

@@ -1,0 +1,36 @@
+"""The archives of the tiny artifacts, built by the archiver as a user's are."""
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from archiver import archive
+from archiver.package import resolve
+from tests.tiny_artifacts import TINY
+
+PROJECT = Path(__file__).parent.parent
+SPEC: dict[str, dict[str, object]] = {
+    "tiny-detection": {"options": {"score_threshold": 0.0, "max_detections": 5}},
+    "tiny-instance": {
+        "options": {"score_threshold": 0.0, "max_detections": 5},
+        "code": [str(PROJECT / "tests" / "tiny_networks.py")],
+    },
+    "tiny-audio": {"limits": {"max_seconds": 5.0, "max_feature_values": 7000}},
+    "tiny-commands": {"limits": {"max_seconds": 5.0}},
+    "tiny-sound": {"limits": {"max_seconds": 5.0}},
+    "tiny-voice": {"limits": {"max_seconds": 20.0}},
+    "tiny-text": {"limits": {"max_characters": 500}},
+}
+
+
+def build(name: str, root: Path) -> Path:
+    """root/store/NAME.mar, made from a new artifact below `root`."""
+    torch.manual_seed(0)
+    (root / name).mkdir(parents=True)
+    TINY[name](root / name / "artifact")
+    spec = root / f"{name}.yaml"
+    layout = {"batch": {"size": 4, "delay_ms": 50}, "workers": 1, "threads": 1}
+    spec.write_text(yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **layout, **SPEC.get(name, {})}))
+    archive.build(resolve(spec, root), PROJECT / "handlers", root / "store")
+    return root / "store" / f"{name}.mar"
