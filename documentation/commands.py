@@ -16,6 +16,7 @@ PROGRAMS = {
     "python -m deploy": "deploy.__main__",
     "./scripts/predict": "client.__main__",
     "./scripts/docs": "documentation.__main__",
+    "./scripts/chaos": "tests.chaos.__main__",
 }
 
 

@@ -30,6 +30,7 @@ console = Console()
 # Parts of the time that faults leave; the soak has the rest.
 REST, GRPC, HTTP, STREAMS, PARSERS = 0.3, 0.25, 0.08, 0.04, 0.15
 LEAST_SOAK = 10.0  # seconds
+WIDTH = 200  # columns of the table, however narrow the terminal
 DEADLINE = 40.0  # seconds: TorchServe's response timeout is 30, the edge's for a try 35
 
 
@@ -93,7 +94,7 @@ def tell(campaign: Campaign, output: Path, seed: int, minutes: float, edge: bool
     report.write(campaign.phases, output)
     where = "the edge" if edge else "TorchServe"
     console.print(f"{minutes:g} minutes against {where}, seed {seed}, commit {commit()}", style="bold", highlight=False)
-    console.print(report.table(campaign.phases), soft_wrap=True)
+    console.print(report.table(campaign.phases), width=max(console.width, WIDTH), crop=False)
     for line in report.summary(campaign.phases):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"the table, and the requests that were answered wrongly, are in {output}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -23,13 +24,14 @@ from tests.chaos.neighbours import Neighbours
 from tests.chaos.outcome import Outcome, unwanted
 from tests.chaos.report import Finding, Phase
 from tests.chaos.target import Target
-from tests.chaos.wire import Line, Wire
+from tests.chaos.wire import Line, Wire, request
 
 T = TypeVar("T", Wire, Call)
 CALLERS = 8
 QUEUED = 4  # rounds of requests a caller may have before it
 SETTLING = 20.0  # seconds in which every model must answer after an attack
 REPLACING = 60.0  # seconds in which a model that did not must answer with new workers
+PIPELINES = 10
 SHOWN = 1.0  # seconds between two lines of progress
 MOST_KEPT = 200_000  # bytes of a request that a report keeps
 
@@ -95,10 +97,11 @@ class Campaign:
         self, phase: Phase, strategy: SearchStrategy[T], send: Callable[[T, float], Outcome], seconds: float
     ) -> None:
         """Send generated requests from several callers at once, for some seconds; each answer is judged."""
-        end, number = time.monotonic() + seconds, len(self.phases)
+        end, number = 0.0, len(self.phases)
         pending: list[Future[None]] = []
         with ThreadPoolExecutor(CALLERS, "attack") as pool:
             for made in rounds(strategy, self.seed * 100 + number):
+                end = end or time.monotonic() + seconds
                 for one in made:
                     pending.append(pool.submit(self.judge, phase, one, send))
                     if len(pending) >= CALLERS * QUEUED:
@@ -141,6 +144,19 @@ class Campaign:
         with self.phase("raw HTTP/1.1, HTTP/2") as phase:
             line = Line(self.target.server, self.target.key)
             self.attack(phase, http_attack.strategy(self.target.models), line.send, seconds)
+            self.pipeline(phase, line)
+
+    def pipeline(self, phase: Phase, line: Line) -> None:
+        """Healthy requests of several models over one connection: answers, as far as there are any, in their order."""
+        chance = random.Random(self.seed)
+        for _ in range(PIPELINES):
+            asked = chance.sample(self.neighbours.requests, 6)
+            answers = line.pipeline([request(f"/predictions/{one.model}", *one.as_sent()) for one in asked])
+            phase.requests += len(asked)
+            for one, (status, body) in zip(asked, answers, strict=False):
+                phase.answers[f"{status // 100}xx"] += 1
+                if status == 200 and not one.is_right_as_json(body):
+                    phase.add(Finding("pipelined requests are answered in another order", {"model": one.model}))
 
     def grpc(self, seconds: float) -> None:
         with self.phase("gRPC") as phase:

@@ -20,7 +20,7 @@ from tests.chaos.neighbours import Neighbours
 from tests.chaos.outcome import BUSY, Outcome
 from tests.chaos.report import Finding, Phase
 from tests.chaos.target import Target
-from tests.chaos.wire import Line, Wire, request
+from tests.chaos.wire import Line, Wire, pieces, request
 
 OBSERVATION = b'{"data": [0.1, 0.2, 0.3, 0.4]}'
 MODEL = "tiny-policy"
@@ -29,7 +29,6 @@ CROWD = 300  # callers at once; a queue takes 100
 STOPPED = 6.0  # seconds for which a queue fills
 SLOW_CALLERS = 40
 DISK_FULL = 8.0  # seconds
-SUPERVISOR = "supervisor.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def kill_java(target: Target, phase: Phase, deadline: float) -> None:
     with suppress(psutil.TimeoutExpired):
         process.wait(10)
     target.expected += len(target.models)
-    if not (target.run / SUPERVISOR).exists():
+    if target.supervisor is None:
         phase.note = "no supervisor: started again by this command"
         try:
             target.start_again()
@@ -112,8 +111,7 @@ def slow_callers(target: Target, phase: Phase, deadline: float) -> None:
     """Whole requests a few bytes at a time: they are answered, and nobody waits for them."""
     line = Line(target.server, target.key)
     whole = request(f"/predictions/{MODEL}", "application/json", OBSERVATION)
-    pieces = tuple(whole[at : at + 8] for at in range(0, len(whole), 8))
-    wire = Wire(MODEL, "slow", pieces, pause=0.15)
+    wire = Wire(MODEL, "slow", pieces(whole, range(8, len(whole), 8)), pause=0.15)
     with ThreadPoolExecutor(SLOW_CALLERS) as pool:
         for outcome in pool.map(lambda _: line.send(wire, deadline), range(SLOW_CALLERS)):
             phase.requests += 1

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 T = TypeVar("T")
-ROUND = 100
+ROUND = 50
 GENERATING = Lock()  # Hypothesis makes one thread's examples at a time
 
 

@@ -81,6 +81,8 @@ class Caller:
                 body = answer
         except grpc.RpcError as error:
             seconds = time.monotonic() - started
+            if not call.readable and error.code() is grpc.StatusCode.UNKNOWN and not error.details():
+                return Outcome(0, seconds)  # how TorchServe's gRPC library refuses what is not a message
             known = from_rpc(error, deadline)
             value = {"code": known.code, "type": known.type, "message": known.message}
             return Outcome(known.code, seconds, to_json(value), hung=seconds > deadline)

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.chaos.mutations import mutated
-from tests.chaos.wire import Wire, request
+from tests.chaos.wire import Wire, pieces, request
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 LINES = (
@@ -70,11 +70,10 @@ def broken_chunks(draw: Draw, model: str) -> Wire:
 def slow(draw: Draw, model: str) -> Wire:
     """A whole request in small pieces, and sometimes not to its end."""
     whole = request(f"/predictions/{model}", "application/json", b'{"data": [0.1, 0.2, 0.3, 0.4]}')
-    cut = sorted(draw(st.lists(st.integers(1, len(whole) - 1), min_size=2, max_size=8)))
-    pieces = tuple(whole[start:end] for start, end in zip([0, *cut], [*cut, len(whole)], strict=True))
+    parts = pieces(whole, draw(st.lists(st.integers(1, len(whole) - 1), min_size=2, max_size=8)))
     if draw(st.booleans()):
-        return Wire(model, "slow", pieces, pause=0.05)
-    return Wire(model, "slow and gone", pieces[:-1], pause=0.05, complete=False, leaves=True)
+        return Wire(model, "slow", parts, pause=0.05)
+    return Wire(model, "slow and gone", parts[:-1], pause=0.05, complete=False, leaves=True)
 
 
 @st.composite
@@ -98,12 +97,12 @@ def pipelined(draw: Draw, model: str) -> Wire:
 @st.composite
 def frames(draw: Draw, model: str) -> Wire:
     """HTTP/2 frames of any type, length and stream, behind the right preface."""
-    pieces = [PREFACE, frame(4, 0, 0, b"")] if draw(st.integers(0, 9)) else []
+    parts = [PREFACE, frame(4, 0, 0, b"")] if draw(st.integers(0, 9)) else []
     for _ in range(draw(st.integers(1, 12))):
         body = draw(st.binary(max_size=40) | st.sampled_from((bytes(16_384), bytes(20_000))))
-        pieces.append(frame(draw(st.integers(0, 12)), draw(st.integers(0, 255)), draw(st.integers(0, 2**31 - 1)), body))
+        parts.append(frame(draw(st.integers(0, 12)), draw(st.integers(0, 255)), draw(st.integers(0, 2**31 - 1)), body))
     copies = draw(st.sampled_from((1, 1, 1, 200)))
-    return Wire(model, "HTTP/2 frames", (b"".join(pieces), pieces[-1] * copies), complete=False)
+    return Wire(model, "HTTP/2 frames", (b"".join(parts), parts[-1] * copies), complete=False)
 
 
 def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:

@@ -54,6 +54,17 @@ class Healthy:
             return False
         return True
 
+    def is_right_as_json(self, body: bytes) -> bool:
+        try:
+            return self.is_right(json.loads(body))
+        except ValueError:
+            return False
+
+    def as_sent(self) -> tuple[str, bytes]:
+        """(content type, body)."""
+        body, content_type = encode(self.payload)
+        return content_type, body
+
 
 @dataclass(frozen=True)
 class WrongNeighbour:
@@ -172,5 +183,5 @@ class Neighbours:
 
 
 def as_json(healthy: Healthy) -> dict[str, Any]:
-    body, content_type = encode(healthy.payload)
+    content_type, body = healthy.as_sent()
     return {"model": healthy.model, "content_type": content_type, "body": body.hex(), "right": healthy.answer}

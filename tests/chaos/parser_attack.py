@@ -15,7 +15,7 @@ from threading import Thread
 from typing import IO, cast
 
 from deploy.configuration import PROJECT
-from tests.chaos.parser_process import SECONDS
+from tests.chaos.parser_process import READING, SECONDS
 from tests.chaos.parsers import PARSERS
 
 BY_COVERAGE = find_spec("atheris") is not None
@@ -61,12 +61,12 @@ def one_process(
     try:
         while process.poll() is None:
             time.sleep(LOOKING)
-            age = time.time() - current.stat().st_mtime if current.exists() else 0.0
+            age = time.time() - current.stat().st_mtime if reading(current) else 0.0
             if stopped():
                 return seconds
             if age > SECONDS:
                 run.hangs += 1
-                run.findings.append((f"no end within {SECONDS:g} s", current.read_bytes()))
+                run.findings.append((f"no end within {SECONDS:g} s", reading(current)[len(READING) :]))
                 return time.monotonic() - began
             if not current.exists() and time.monotonic() - began > STARTING:
                 run.findings.append(("the process did not start", b""))
@@ -78,9 +78,14 @@ def one_process(
     if process.returncode:
         said = current.with_suffix(".log").read_text("utf-8", "replace").strip().splitlines()
         what = f"the process ended with status {process.returncode}: {said[-1][:120] if said else ''}"
-        run.findings.append((what, current.read_bytes() if current.exists() else b""))
+        run.findings.append((what, reading(current)[len(READING) :]))
         return time.monotonic() - began
     return seconds
+
+
+def reading(current: Path) -> bytes:
+    """The input that a process is at, behind its mark; nothing between two inputs."""
+    return current.read_bytes() if current.exists() else b""
 
 
 def take_all(run: ParserRun, output: IO[str], before: int) -> None:

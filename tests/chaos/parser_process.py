@@ -1,7 +1,7 @@
 """One parser under hostile inputs, in a process that may hang or die: python -m tests.chaos.parser_process --help
 
-The input that is being read stands in a file, so that it outlives the process. Each line of standard output is a JSON
-object: {"inputs", "peak"} now and then, {"what", "input"} for what went wrong.
+The input that is being read stands in a file, which outlives the process and is empty between two inputs. Each line of
+standard output is a JSON object: {"inputs", "peak"} now and then, {"what", "input"} for what went wrong.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.chaos.generation import rounds
 from tests.chaos.parsers import PARSERS, Parser
 
 SECONDS = 10.0  # that one input may take; the process that started us looks at the file's age
+READING = b"."  # stands before an input, so that no file of one is empty
 MOST_MEMORY = 1 << 30  # bytes that one input may add to the process's peak
 ADDRESS_SPACE = 6 << 30  # bytes beyond what the imports take; where an input wants more, it gets a MemoryError
 REPORTING = 1.0
@@ -64,7 +65,7 @@ class Reading:
         self.reported = 0.0
 
     def read(self, data: bytes) -> None:
-        self.current.write_bytes(data)
+        self.current.write_bytes(READING + data)
         self.inputs += 1
         before = self.peak
         try:
@@ -74,6 +75,7 @@ class Reading:
         except BaseException as error:  # noqa: BLE001 - this is what is looked for
             place = traceback.extract_tb(error.__traceback__)[-1]
             self.tell(f"{type(error).__name__} in {Path(place.filename).name}, {place.name}: {str(error)[:80]}", data)
+        self.current.write_bytes(b"")
         self.peak = peak()
         if self.peak - before > MOST_MEMORY:
             self.tell(f"took more than {MOST_MEMORY >> 20} MiB", data)

@@ -109,7 +109,7 @@ def table(phases: Sequence[Phase]) -> Table:
     made = Table(box=None, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         title = f"{column} (0)" if column in WANTED_ZERO else column
-        made.add_column(title, justify="left" if column in ("phase", "note") else "right")
+        made.add_column(title, justify="left" if column in ("phase", "note") else "right", no_wrap=True)
     for phase in phases:
         cells = phase.cells()
         made.add_row(*(marked(column, cell) for column, cell in zip(COLUMNS, cells, strict=True)))

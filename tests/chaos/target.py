@@ -8,10 +8,12 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 import yaml
@@ -26,7 +28,6 @@ from deploy.report import memory_of
 from deploy.torchserve import TorchServe, public_server, running, server_of, state_of
 
 LOOKING = 1.0  # seconds between two looks at the workers
-TOKEN_MINUTES = 100_000
 RATE = 1_000_000  # of requests that the edge lets through: the attack is not to end in 429
 DISK = "512m"  # of a run folder whose disk can be filled
 # A hostile request must not take the machine that this runs on: beyond this a worker gets a MemoryError.
@@ -54,12 +55,13 @@ class Target:
         self.models = tuple(archive.stem for archive in archives)
         self.run, self.secrets = folder / "run", folder / "secrets"
         self.has_small_disk = small_disk and mount(self.run)
-        self.torchserve = TorchServe(archives[0].parent, self.run, Ports.free(), token_minutes=TOKEN_MINUTES)
+        self.torchserve = TorchServe(archives[0].parent, self.run, Ports.free())
         self.seen: dict[int, str] = {}  # every worker there has been: its process id → its model
         self.expected = 0  # of the restarts: workers that we killed
         self.java_starts = 0
         self.java = 0  # the process id of TorchServe
         self.ended = Event()
+        self.supervisor: Any = None
 
     def __enter__(self) -> Self:
         try:
@@ -76,16 +78,25 @@ class Target:
 
     def start(self) -> None:
         """Raises DeployError."""
-        self.torchserve.start()
+        self.start_server()
         limit_memory(self.run)
         load(self.run, self.archives)
         if self.with_edge:
             self.write_clients()
             edge_process.start(self.run, self.torchserve.ports, self.models, self.secrets)
+        if self.supervisor:
+            self.supervisor.admit()
         self.ended.clear()
         self.look()
         self.java_starts = 0
         Thread(target=self.watch, name="watch", daemon=True).start()
+
+    def start_server(self) -> None:
+        """Under a supervisor, which starts it again when it has ended, where this checkout has one."""
+        if find_spec("deploy.supervision") is None:
+            self.torchserve.start()
+        else:
+            self.supervisor = import_module("deploy.supervision.process").SupervisorProcess(self.torchserve)
 
     def stop(self) -> None:
         self.ended.set()

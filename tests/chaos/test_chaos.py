@@ -28,7 +28,7 @@ def campaign(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempP
         Target(tmp_path_factory.mktemp("chaos"), archives) as target,
         Neighbours(target, DEADLINE) as neighbours,
     ):
-        campaign = Campaign(target, neighbours, SEED, DEADLINE, print)
+        campaign = Campaign(target, neighbours, SEED, DEADLINE, lambda line: None)
         yield campaign
         campaign.stopped.set()
 

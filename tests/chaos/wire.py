@@ -7,7 +7,9 @@ import io
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from tests.chaos.outcome import Outcome
 KEY = b"@KEY@"  # stands for the key, which no report shall hold
 CONNECTING = 10.0  # seconds
 LEAVING = 0.2  # seconds that a caller waits who expects no answer
+QUIET = 3.0  # seconds without a byte, after which a pipeline has brought all its answers
 MOST_ANSWER = 32 << 20
 
 
@@ -68,6 +71,18 @@ class Line:
                 return Outcome(0, seconds, hung=wire.complete and not wire.leaves, left=not wire.complete)
             return Outcome(0, seconds)
 
+    def pipeline(self, requests: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """(status, body) of every answer to requests that are sent at once over one connection."""
+        data = b""
+        try:
+            with self.connect(QUIET) as connection:
+                connection.sendall(b"".join(requests).replace(KEY, self.key))
+                while piece := connection.recv(1 << 16):
+                    data += piece
+        except OSError:
+            pass  # the server closed the connection, or has said all
+        return answers_in(data)
+
     def write(self, connection: socket.socket, wire: Wire) -> bool:
         """Whether the server closed the connection before it had all of it, perhaps with an answer."""
         try:
@@ -110,6 +125,13 @@ def answers_in(data: bytes) -> list[tuple[int, bytes]]:
         except (http.client.HTTPException, ValueError):
             break
     return found
+
+
+def pieces(whole: bytes, cuts: Sequence[int]) -> tuple[bytes, ...]:
+    """A request cut into pieces, but never inside what stands for its key."""
+    key = whole.index(KEY)
+    places = sorted({0, len(whole), *(cut for cut in cuts if not key < cut < key + len(KEY))})
+    return tuple(whole[start:end] for start, end in pairwise(places))
 
 
 def request(
