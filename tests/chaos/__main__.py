@@ -94,7 +94,7 @@ def tell(campaign: Campaign, output: Path, seed: int, minutes: float, edge: bool
     report.write(campaign.phases, output)
     where = "the edge" if edge else "TorchServe"
     console.print(f"{minutes:g} minutes against {where}, seed {seed}, commit {commit()}", style="bold", highlight=False)
-    console.print(report.table(campaign.phases), width=max(console.width, WIDTH), crop=False)
+    Console(width=max(console.width, WIDTH)).print(report.table(campaign.phases))
     for line in report.summary(campaign.phases):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"the table, and the requests that were answered wrongly, are in {output}", soft_wrap=True)

@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 from client import ClientError
 from deploy.errors import DeployError
 from tests.chaos import grpc_attack, http_attack, parser_attack, rest_attack
-from tests.chaos.faults import Fault, inflict
+from tests.chaos.faults import KILL_OF_JAVA, Fault, inflict
 from tests.chaos.generation import rounds
 from tests.chaos.grpc_attack import Call, Caller
 from tests.chaos.neighbours import Neighbours
@@ -45,6 +45,7 @@ class Campaign:
         self.target, self.neighbours = target, neighbours
         self.seed, self.deadline, self.say = seed, deadline, say
         self.phases: list[Phase] = []
+        self.seen, self.java_starts = len(target.seen), target.java_starts  # at the end of the last phase
         self.lock = Lock()
         self.stopped = Event()
 
@@ -53,10 +54,8 @@ class Campaign:
         """One row: what happened while it lasted. settles: afterwards every model must answer."""
         phase, started = Phase(name), time.monotonic()
         self.phases.append(phase)
-        self.target.look()
         phase.before = self.target.memory()
-        tally, seen, expected = self.neighbours.taken(), len(self.target.seen), self.target.expected
-        java, killed = self.target.java_starts, name == "kill -9 of Java"
+        expected, killed = self.target.expected, name == KILL_OF_JAVA
         try:
             yield phase
         finally:
@@ -64,14 +63,15 @@ class Campaign:
                 self.settle(phase)
             self.target.look()
             after = self.neighbours.taken()
-            phase.neighbours = after.counts - tally.counts
-            for wrong in after.wrong[len(tally.wrong) :]:
+            phase.neighbours = after.counts
+            for wrong in after.wrong:
                 phase.add(Finding(f"a neighbour's answer: {wrong.what}", wrong.request))
-            new = len(self.target.seen) - seen
+            new, self.seen = len(self.target.seen) - self.seen, len(self.target.seen)
             phase.restarts += max(0, new - (self.target.expected - expected))
             self.target.expected = expected
             if not killed:
-                phase.restarts += max(0, self.target.java_starts - java)
+                phase.restarts += max(0, self.target.java_starts - self.java_starts)
+            self.java_starts = self.target.java_starts
             phase.after = self.target.memory()
             phase.seconds = time.monotonic() - started
             phase.settle()

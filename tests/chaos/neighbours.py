@@ -21,7 +21,7 @@ from tests.inputs import IMAGES, OBSERVATIONS, TEXTS, encoded, noise, recording
 
 PAUSE = 0.02  # seconds between two requests of one caller: they are there to compare, not to load
 ASKED_AGAIN = 0.2
-KEPT = 50  # faults whose request is kept
+KEPT = 50  # wrong answers of a phase whose request is kept
 
 
 def payloads(model: str) -> list[Payload]:
@@ -81,9 +81,6 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[WrongNeighbour] = field(default_factory=list)
 
-    def copy(self) -> Tally:
-        return Tally(Counter(self.counts), list(self.wrong))
-
 
 class Neighbours:
     """A context manager: threads that ask until the end. deadline: seconds for one answer.
@@ -127,9 +124,11 @@ class Neighbours:
             for _ in range(7 * number):
                 next(turn)
             while not self.ended.wait(PAUSE):
-                self.compare(client, next(turn))
+                if not self.compare(client, next(turn)):
+                    self.ended.wait(ASKED_AGAIN)
 
-    def compare(self, client: RestClient | GrpcClient, healthy: Healthy) -> None:
+    def compare(self, client: RestClient | GrpcClient, healthy: Healthy) -> bool:
+        """Ask once and count the answer; whether it was right."""
         permitted = self.permitted
         started = time.monotonic()
         try:
@@ -148,11 +147,13 @@ class Neighbours:
                 self.tally.wrong.append(
                     WrongNeighbour(f"{healthy.model} over {type(client).__name__}: {told}", as_json(healthy))
                 )
+        return what == "right"
 
     def taken(self) -> Tally:
-        """The tally so far, once it is at rest."""
+        """The tally since the last time."""
         with self.lock:
-            return self.tally.copy()
+            tally, self.tally = self.tally, Tally()
+        return tally
 
     @contextmanager
     def permitting(self, codes: frozenset[int]) -> Iterator[None]:
@@ -163,23 +164,27 @@ class Neighbours:
             time.sleep(ASKED_AGAIN)
             self.permitted = frozenset()
 
-    def recovered(self, models: Sequence[str], bound: float) -> tuple[dict[str, float], list[str]]:
-        """({model: seconds until it gave its right answer again}, those that did not within the bound)."""
-        took: dict[str, float] = {}
-        started = time.monotonic()
-        pending = {model: next(each for each in self.requests if each.model == model) for model in models}
-        while pending and time.monotonic() - started < bound:
-            for model, healthy in list(pending.items()):
-                try:
-                    with RestClient(self.target.server, timeout=max(1.0, bound / 4)) as client:
-                        answer = client.predict(model, healthy.payload).json()
-                except (ClientError, OSError, ValueError, RuntimeError):
-                    continue
-                if healthy.is_right(answer):
-                    took[model] = time.monotonic() - started
-                    del pending[model]
-            time.sleep(ASKED_AGAIN)
-        return took, list(pending)
+    def recovered(self, models: Sequence[str], bound: float, steady: float = 0.0) -> tuple[float, list[str]]:
+        """(seconds until each model gave its right answer, those that did not within the bound).
+
+        steady: for how long they must go on with that.
+        """
+        started = since = time.monotonic()
+        first = {model: next(each for each in self.requests if each.model == model) for model in models}
+        with RestClient(self.target.server, timeout=max(1.0, bound / 4)) as client:
+            while True:
+                lost = [model for model, healthy in first.items() if not is_right_now(client, healthy)]
+                since = time.monotonic() if lost else since
+                if since - started > bound or time.monotonic() - since >= steady and not lost:
+                    return since - started, lost
+                time.sleep(ASKED_AGAIN)
+
+
+def is_right_now(client: RestClient, healthy: Healthy) -> bool:
+    try:
+        return healthy.is_right_as_json(client.predict(healthy.model, healthy.payload).body)
+    except ClientError:
+        return False
 
 
 def as_json(healthy: Healthy) -> dict[str, Any]:

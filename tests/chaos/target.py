@@ -58,7 +58,7 @@ class Target:
         self.torchserve = TorchServe(archives[0].parent, self.run, Ports.free())
         self.seen: dict[int, str] = {}  # every worker there has been: its process id → its model
         self.expected = 0  # of the restarts: workers that we killed
-        self.java_starts = 0
+        self.java_starts = 0  # of TorchServe, by anything but us
         self.java = 0  # the process id of TorchServe
         self.ended = Event()
         self.supervisor: Any = None
@@ -78,6 +78,7 @@ class Target:
 
     def start(self) -> None:
         """Raises DeployError."""
+        starts = self.java_starts
         self.start_server()
         limit_memory(self.run)
         load(self.run, self.archives)
@@ -88,7 +89,7 @@ class Target:
             self.supervisor.admit()
         self.ended.clear()
         self.look()
-        self.java_starts = 0
+        self.java_starts = starts  # this one was asked for
         Thread(target=self.watch, name="watch", daemon=True).start()
 
     def start_server(self) -> None:
@@ -109,7 +110,6 @@ class Target:
         self.ended.set()
         self.torchserve.stop()
         self.start()
-        self.java_starts = 1
         self.expected += len(self.models)
 
     def write_clients(self) -> None:
