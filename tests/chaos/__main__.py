@@ -19,9 +19,9 @@ from client import ClientError
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 from tests.chaos import report
-from tests.chaos.bodies import MODELS
 from tests.chaos.campaign import Campaign
 from tests.chaos.faults import FAULTS
+from tests.chaos.inputs.bodies import MODELS
 from tests.chaos.neighbours import Neighbours
 from tests.chaos.target import Target, build
 

@@ -18,8 +18,8 @@ from client import ClientError
 from deploy.errors import DeployError
 from tests.chaos import grpc_attack, http_attack, parser_attack, rest_attack
 from tests.chaos.faults import KILL_OF_JAVA, Fault, inflict
-from tests.chaos.generation import rounds
 from tests.chaos.grpc_attack import Call, Caller
+from tests.chaos.inputs.generation import rounds
 from tests.chaos.neighbours import Neighbours
 from tests.chaos.outcome import Outcome, unwanted
 from tests.chaos.report import Finding, Phase

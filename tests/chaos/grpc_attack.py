@@ -16,9 +16,9 @@ from client.rpc import OPTIONS, metadata
 from client.rpc_errors import from_rpc
 from client.stubs.inference_pb2 import PredictionResponse, PredictionsRequest
 from handlers.protocol.response import to_json
-from tests.chaos import json_bodies
-from tests.chaos.bodies import for_model
-from tests.chaos.mutations import mutated
+from tests.chaos.inputs import json_bodies
+from tests.chaos.inputs.bodies import for_model
+from tests.chaos.inputs.mutations import mutated
 from tests.chaos.outcome import Outcome
 from tests.chaos.rest_attack import TYPES
 

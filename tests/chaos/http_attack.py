@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.chaos.mutations import mutated
+from tests.chaos.inputs.mutations import mutated
 from tests.chaos.wire import Wire, pieces, request
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

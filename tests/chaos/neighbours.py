@@ -14,7 +14,7 @@ from typing import Any
 
 from client import ClientError, GrpcClient, RestClient
 from client.payload import Payload, encode
-from tests.chaos.bodies import AUDIO_MODELS, IMAGE_MODELS
+from tests.chaos.inputs.bodies import AUDIO_MODELS, IMAGE_MODELS
 from tests.chaos.target import Target
 from tests.closeness import assert_close
 from tests.inputs import IMAGES, OBSERVATIONS, TEXTS, encoded, noise, recording
@@ -175,7 +175,7 @@ class Neighbours:
             while True:
                 lost = [model for model, healthy in first.items() if not is_right_now(client, healthy)]
                 since = time.monotonic() if lost else since
-                if since - started > bound or time.monotonic() - since >= steady and not lost:
+                if since - started > bound or (time.monotonic() - since >= steady and not lost):
                     return since - started, lost
                 time.sleep(ASKED_AGAIN)
 

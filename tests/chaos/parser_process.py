@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import psutil
 import typer
 
-from tests.chaos.generation import rounds
+from tests.chaos.inputs.generation import rounds
 from tests.chaos.parsers import PARSERS, Parser
 
 SECONDS = 10.0  # that one input may take; the process that started us looks at the file's age

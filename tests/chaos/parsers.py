@@ -28,8 +28,8 @@ from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.request import parse
 from handlers.torchserve.frame_reader import FrameReader
 from handlers.vision.decoding import decode_image
-from tests.chaos import json_bodies, media
-from tests.chaos.mutations import mutated
+from tests.chaos.inputs import json_bodies, media
+from tests.chaos.inputs.mutations import mutated
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 RATE = 16_000

@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.chaos import json_bodies
-from tests.chaos.bodies import Body, for_model
+from tests.chaos.inputs import json_bodies
+from tests.chaos.inputs.bodies import Body, for_model
 from tests.chaos.wire import Wire, request
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

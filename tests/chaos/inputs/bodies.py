@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.chaos import json_bodies, media
-from tests.chaos.mutations import mutated
+from tests.chaos.inputs import json_bodies, media
+from tests.chaos.inputs.mutations import mutated
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 IMAGE_MODELS = ("tiny-image", "tiny-detection", "tiny-instance", "tiny-semantic")
