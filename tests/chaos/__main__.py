@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -47,7 +48,14 @@ def chaos(
     / "chaos",
 ) -> None:
     """Attack a server of this checkout's own for some minutes; the exit status is 1 if anything unwanted happened."""
+    stopped = Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        stopped.set()  # first, so that no caller is waited for
+        raise KeyboardInterrupt
+
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     number = random.SystemRandom().randrange(10**6) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     campaign = None
@@ -56,11 +64,8 @@ def chaos(
             archives = build(model or MODELS, folder / "models", status.update)
             status.update("starting the server")
             with Target(folder, archives, edge, small_disk=True) as target, Neighbours(target, DEADLINE) as neighbours:
-                campaign = Campaign(target, neighbours, number, DEADLINE, status.update)
-                try:
-                    run(campaign, 60 * minutes, folder)
-                finally:
-                    campaign.stopped.set()
+                campaign = Campaign(target, neighbours, number, DEADLINE, status.update, stopped)
+                run(campaign, 60 * minutes, folder)
     except (DeployError, ClientError) as error:
         typer.echo(f"chaos: {error}", err=True)
         raise typer.Exit(1) from None
@@ -104,10 +109,6 @@ def commit() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
-
-
-def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

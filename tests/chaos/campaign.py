@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 from client import ClientError
 from deploy.errors import DeployError
 from tests.chaos import grpc_attack, http_attack, parser_attack, rest_attack
-from tests.chaos.faults import KILL_OF_JAVA, Fault, inflict
+from tests.chaos.faults import KILL_OF_JAVA, STEADY, Fault, inflict
 from tests.chaos.grpc_attack import Call, Caller
 from tests.chaos.inputs.generation import rounds
 from tests.chaos.neighbours import Neighbours
@@ -37,17 +37,26 @@ MOST_KEPT = 200_000  # bytes of a request that a report keeps
 
 
 class Campaign:
-    """deadline: seconds for one answer. say: shows one line of progress. seed: of all that is generated."""
+    """deadline: seconds for one answer. say: shows one line of progress. seed: of all that is generated.
+
+    stopped: set by whoever wants it to end.
+    """
 
     def __init__(
-        self, target: Target, neighbours: Neighbours, seed: int, deadline: float, say: Callable[[str], None]
+        self,
+        target: Target,
+        neighbours: Neighbours,
+        seed: int,
+        deadline: float,
+        say: Callable[[str], None],
+        stopped: Event | None = None,
     ) -> None:
         self.target, self.neighbours = target, neighbours
         self.seed, self.deadline, self.say = seed, deadline, say
         self.phases: list[Phase] = []
         self.seen, self.java_starts = len(target.seen), target.java_starts  # at the end of the last phase
         self.lock = Lock()
-        self.stopped = Event()
+        self.stopped = stopped or Event()
 
     @contextmanager
     def phase(self, name: str, settles: bool = True) -> Iterator[Phase]:
@@ -90,6 +99,7 @@ class Campaign:
                 if lost:
                     phase.add(Finding(f"{', '.join(lost)}: new workers did not help; the server is started again"))
                     self.target.start_again()
+                    self.neighbours.recovered(self.target.models, REPLACING, STEADY)
             except (ClientError, DeployError) as error:
                 phase.add(Finding(f"the server could not be brought back: {error}"))
 
@@ -173,23 +183,23 @@ class Campaign:
         finally:
             caller.close()
 
-    def parsers(self, folder: Path, seconds: float, at_once: int = 2) -> None:
-        """All parsers for so many seconds together, each in processes of its own."""
-        ways = list(parser_attack.ways())
-        each = seconds * at_once / len(ways)
+    def parsers(self, folder: Path, seconds: float, by_coverage: bool = parser_attack.BY_COVERAGE) -> None:
+        """All parsers for so many seconds together, two at a time, each in processes of its own."""
+        ways = list(parser_attack.ways(by_coverage))
+        each = 2 * seconds / len(ways)
 
         def one(way: tuple[str, str]) -> parser_attack.ParserRun:
             self.say(f"parsers: {way[0]} by {way[1]}")
             return parser_attack.attack(way[0], folder, each, self.seed, way[1], self.stopped.is_set)
 
-        with self.phase("parsers") as phase, ThreadPoolExecutor(at_once) as pool:
+        with self.phase("parsers") as phase, ThreadPoolExecutor(2) as pool:
             for (name, by), run in zip(ways, pool.map(one, ways), strict=True):
                 phase.requests += run.inputs
                 phase.answers["hung"] += run.hangs
                 for what, data in run.findings:
                     phase.add(Finding(f"{name} by {by}: {what}", {"input": encoded(data)}))
-            if not parser_attack.BY_COVERAGE:
-                phase.note = "atheris is not installed: strategies alone"
+            if not by_coverage:
+                phase.note = "by strategies alone, without atheris"
 
     def fault(self, fault: Fault) -> None:
         self.say(fault.name)

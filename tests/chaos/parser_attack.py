@@ -105,8 +105,8 @@ def take(run: ParserRun, line: str, before: int) -> None:
         run.inputs, run.peak = before + value["inputs"], max(run.peak, value["peak"])
 
 
-def ways() -> Iterator[tuple[str, str]]:
+def ways(by_coverage: bool) -> Iterator[tuple[str, str]]:
     """(parser, how its inputs are found)."""
-    for by in ("strategies", "coverage") if BY_COVERAGE else ("strategies",):
+    for by in ("strategies", "coverage") if by_coverage else ("strategies",):
         for name in PARSERS:
             yield name, by
