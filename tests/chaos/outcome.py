@@ -1,4 +1,4 @@
-"""An answer to a hostile request, and what is wrong with it."""
+"""An answer to a hostile request, and its fault if it has one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def unwanted(outcome: Outcome, must_answer: bool = True) -> str:
-    """What is wrong with an answer to one request, in a few words that are the same for the same fault, or "".
+    """The fault of an answer to one request, in the same few words for the same fault, or "" where there is none.
 
     must_answer: the request can be read, so that it has an answer and an error has the documented form; of others only
     a 5xx is a fault.

@@ -1,4 +1,4 @@
-"""What each phase brought: the table, and the requests that reproduce what was unwanted."""
+"""The result of each phase: the table, and the requests that reproduce what was unwanted."""
 
 from __future__ import annotations
 
