@@ -32,6 +32,7 @@ QUEUED = 4  # rounds of requests a caller may have before it
 SETTLING = 20.0  # seconds in which every model must answer after an attack
 REPLACING = 60.0  # seconds in which a model that did not must answer with new workers
 PIPELINES = 10
+LAST = (("Connection", "close"),)  # of a pipeline
 SHOWN = 1.0  # seconds between two lines of progress
 MOST_KEPT = 200_000  # bytes of a request that a report keeps
 
@@ -161,7 +162,9 @@ class Campaign:
         chance = random.Random(self.seed)
         for _ in range(PIPELINES):
             asked = chance.sample(self.neighbours.requests, 6)
-            answers = line.pipeline([request(f"/predictions/{one.model}", *one.as_sent()) for one in asked])
+            last = asked[-1]
+            sent = [request(f"/predictions/{one.model}", *one.as_sent(), LAST * (one is last)) for one in asked]
+            answers = line.pipeline(sent)
             phase.requests += len(asked)
             for one, (status, body) in zip(asked, answers, strict=False):
                 phase.answers[f"{status // 100}xx"] += 1

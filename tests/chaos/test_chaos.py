@@ -17,7 +17,7 @@ MODELS = ("tiny-image", "tiny-keywords", "tiny-text", "tiny-policy")
 SEED = 17
 DEADLINE = 20.0
 # Seconds of each attack; SIGSTOP and the end of Java take longer to mend than CI has time for.
-REST, GRPC, HTTP, STREAMS, PARSERS = 8.0, 7.0, 4.0, 2.0, 12.0
+REST, GRPC, HTTP, STREAMS, PARSERS = 7.0, 6.0, 3.0, 2.0, 9.0
 SHORT = ("slow callers", "leaving callers", "kill -9 of a worker", "a full queue")
 
 
