@@ -58,7 +58,7 @@ def chaos(
     signal.signal(signal.SIGINT, interrupt)
     number = random.SystemRandom().randrange(10**6) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    campaign = None
+    campaign, code = None, f"commit {commit()}"
     try:
         with console.status("") as status:
             archives = build(model or MODELS, folder / "models", status.update)
@@ -74,7 +74,11 @@ def chaos(
         raise typer.Exit(130) from None
     finally:
         if campaign:
-            tell(campaign, output, number, minutes, edge)
+            tell(
+                campaign,
+                output,
+                f"{minutes:g} minutes against {'the edge' if edge else 'TorchServe'}, seed {number}, {code}",
+            )
         shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(0 if campaign.is_clean else 1)
 
@@ -94,11 +98,10 @@ def run(campaign: Campaign, seconds: float, folder: Path) -> None:
     campaign.soak(max(LEAST_SOAK, end - time.monotonic()))
 
 
-def tell(campaign: Campaign, output: Path, seed: int, minutes: float, edge: bool) -> None:
+def tell(campaign: Campaign, output: Path, title: str) -> None:
     """Print the table and what was unwanted, and write both."""
     report.write(campaign.phases, output)
-    where = "the edge" if edge else "TorchServe"
-    console.print(f"{minutes:g} minutes against {where}, seed {seed}, commit {commit()}", style="bold", highlight=False)
+    console.print(title, style="bold", highlight=False)
     Console(width=max(console.width, WIDTH)).print(report.table(campaign.phases))
     for line in report.summary(campaign.phases):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

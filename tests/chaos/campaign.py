@@ -141,7 +141,7 @@ class Campaign:
             phase.requests += 1
             phase.answers[outcome.kind] += 1
             if what:
-                phase.add(Finding(f"{sent.model}, {sent.kind}: {what}", as_json(sent, outcome)))
+                phase.add(Finding(f"{sent.kind}: {what}", as_json(sent, outcome)))
 
     def progress(self, phase: Phase) -> None:
         self.say(f"{phase.name}: {phase.requests} requests, {sum(phase.times.values())} unwanted")
