@@ -43,9 +43,7 @@ def chaos(
         bool, typer.Option("--edge/--no-edge", help="Attack the edge, as callers meet it, or TorchServe itself.")
     ] = True,
     model: Annotated[list[str] | None, typer.Option(help="Tiny models to serve; by default one of every task.")] = None,
-    output: Annotated[Path, typer.Option(help="The table, and a file for each unwanted thing.")] = PROJECT
-    / "bench"
-    / "chaos",
+    output: Annotated[Path, typer.Option(help="The table, and a file for each unwanted thing.")] = Path("bench/chaos"),
 ) -> None:
     """Attack a server of this checkout's own for some minutes; the exit status is 1 if anything unwanted happened."""
     stopped = Event()
@@ -58,7 +56,8 @@ def chaos(
     signal.signal(signal.SIGINT, interrupt)
     number = random.SystemRandom().randrange(10**6) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    campaign, code = None, f"commit {commit()}"
+    campaign: Campaign | None = None
+    code = f"commit {commit()}"
     try:
         with console.status("") as status:
             archives = build(model or MODELS, folder / "models", status.update)
