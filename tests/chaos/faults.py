@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psutil
 
-from deploy.errors import DeployError
 from deploy.torchserve import running
 from tests.chaos.neighbours import Neighbours
 from tests.chaos.outcome import BUSY, Outcome
@@ -64,13 +63,6 @@ def kill_java(target: Target, phase: Phase, deadline: float) -> None:
     with suppress(psutil.TimeoutExpired):
         process.wait(10)
     target.expected += len(target.models)
-    if target.supervisor is None:
-        phase.note = "no supervisor: started again by this command"
-        try:
-            target.start_again()
-        except DeployError as error:
-            phase.add(Finding(f"the server could not be started again: {error}"))
-        target.expected -= len(target.models)
 
 
 def overflow(target: Target, phase: Phase, deadline: float) -> None:

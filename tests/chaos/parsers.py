@@ -24,6 +24,7 @@ from deploy.archive import Archive
 from deploy.errors import DeployError
 from handlers.audio.decoding import decode_audio
 from handlers.errors import RequestError
+from handlers.protocol.limits import Limits
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.request import parse
 from handlers.torchserve.frame_reader import FrameReader
@@ -33,7 +34,7 @@ from tests.chaos.inputs.mutations import mutated
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 RATE = 16_000
-MAX_BYTES = 16 << 20
+LIMITS = Limits(max_bytes=16 << 20, max_instances=64, max_values=1_000_000)
 SPEC = b"""\
 version: "1.0"
 task: image-classification
@@ -68,9 +69,9 @@ def read_request(data: bytes) -> None:
     """data: the task's kind of input, then a row of JSON whose values are bodies, or else one body of JSON."""
     kind = list(InputType)[data[0] % 3] if data else InputType.TENSOR
     with suppress(RequestError):
-        parse({"body": data[1:]}, {"content-type": "application/json"}, kind, MAX_BYTES)
+        parse({"body": data[1:]}, {"content-type": "application/json"}, kind, LIMITS)
     with suppress(RequestError):
-        parse({"data": data[1:]}, {"data": {"content-type": data[1:40].decode("latin-1")}}, kind, MAX_BYTES)
+        parse({"data": data[1:]}, {"data": {"content-type": data[1:40].decode("latin-1")}}, kind, LIMITS)
 
 
 def requests() -> st.SearchStrategy[bytes]:

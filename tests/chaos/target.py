@@ -8,12 +8,10 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psutil
 import yaml
@@ -25,6 +23,7 @@ from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.report import memory_of
+from deploy.supervision.process import SupervisorProcess
 from deploy.torchserve import TorchServe, public_server, running, server_of, state_of
 
 LOOKING = 1.0  # seconds between two looks at the workers
@@ -61,7 +60,6 @@ class Target:
         self.java_starts = 0  # of TorchServe, by anything but us
         self.java = 0  # the process id of TorchServe
         self.ended = Event()
-        self.supervisor: Any = None
 
     def __enter__(self) -> Self:
         try:
@@ -79,25 +77,17 @@ class Target:
     def start(self) -> None:
         """Raises DeployError."""
         starts = self.java_starts
-        self.start_server()
+        self.supervisor = SupervisorProcess(self.torchserve)
         limit_memory(self.run)
         load(self.run, self.archives)
         if self.with_edge:
             self.write_clients()
             edge_process.start(self.run, self.torchserve.ports, self.models, self.secrets)
-        if self.supervisor:
-            self.supervisor.admit()
+        self.supervisor.admit()
         self.ended.clear()
         self.look()
         self.java_starts = starts  # this one was asked for
         Thread(target=self.watch, name="watch", daemon=True).start()
-
-    def start_server(self) -> None:
-        """Under a supervisor, which starts it again when it has ended, where this checkout has one."""
-        if find_spec("deploy.supervision") is None:
-            self.torchserve.start()
-        else:
-            self.supervisor = import_module("deploy.supervision.process").SupervisorProcess(self.torchserve)
 
     def stop(self) -> None:
         self.ended.set()
