@@ -22,6 +22,8 @@ PREDICTIONS = (rf"/predictions/{NAME}(?:/{NAME})?", rf"/v1/models/{NAME}:predict
 # By these TorchServe's own BaseHandler decides what to do with a whole batch; TorchServe sets them itself where they
 # are meant. Others that it looks at (url_path, ts_request_sequence_id) have underscores, which the listener refuses.
 DECIDING = ("describe", "explain")
+# Envoy answers `Expect: 100-continue` itself; any other expectation would end as a bare 417 of TorchServe's.
+EXPECTATIONS = ("expect",)
 ANY = {"prefix": "/"}
 
 
@@ -49,7 +51,7 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
 
     def authorised(made: dict[str, Any], protocol: str) -> dict[str, Any]:
         """The route with TorchServe's key in place of the caller's."""
-        made["request_headers_to_remove"] = [*DECIDING]
+        made["request_headers_to_remove"] = [*DECIDING, *EXPECTATIONS]
         token = upstream.tokens.get(protocol)
         if token:
             made["request_headers_to_add"] = [

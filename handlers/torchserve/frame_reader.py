@@ -91,16 +91,19 @@ class FrameReader:
         return self.buffer[start : self.position]
 
     def fill(self, connection: socket.socket, length: int) -> None:
-        """Receive until `length` bytes are there from the position on, and whatever came with them."""
+        """Receive until `length` bytes are there from the position on, and whatever came with them.
+
+        The buffer grows with what has arrived, not with what was announced.
+        """
         wanted = self.position + length
-        if wanted > len(self.buffer):
-            self.buffer += bytes(max(wanted, 2 * len(self.buffer)) - len(self.buffer))
-        with memoryview(self.buffer) as view:
-            while self.filled < wanted:
+        while self.filled < wanted:
+            if self.filled == len(self.buffer):
+                self.buffer += bytes(len(self.buffer))
+            with memoryview(self.buffer) as view:
                 received = connection.recv_into(view[self.filled :])
-                if not received:
-                    sys.exit(0)
-                self.filled += received
+            if not received:
+                sys.exit(0)
+            self.filled += received
 
 
 def install() -> None:

@@ -21,7 +21,8 @@ class ResponseStream:
         # HTTP brings at least a Content-Length; of a gRPC call there is a mapping for each entry, and nothing else.
         self.over_rpc = all(isinstance(value, Mapping) for value in headers.values())
         # The call's own entry: an edge checks it against the method, which it cannot for a key of a JSON body.
-        self.entry = bytes(row.get("stream", b"")).decode(errors="replace")
+        entry = row.get("stream")  # a list where a form has two of them, which the parser refuses
+        self.entry = bytes(entry).decode(errors="replace") if isinstance(entry, bytes | bytearray) else ""
 
     def send(self, body: bytes, content_type: str) -> None:
         """Send one part now. content_type: the whole response's; it is sent with the first part."""

@@ -144,6 +144,11 @@ def test_explanations_are_refused_one_by_one(worker: Worker) -> None:
     assert [answer[0] for answer in answers] == [501, 200]
 
 
+def test_a_mark_of_streams_that_is_there_twice_hurts_nobody_else(worker: Worker) -> None:
+    answers = worker.answer([{**GOOD, "stream": [b"true", b"false"]}, GOOD])
+    assert [status for status, _, _ in answers] == [400, 200]
+
+
 def test_an_answer_that_nobody_takes_is_not_computed(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     predicted: list[int] = []
     predict = worker.handler.predict

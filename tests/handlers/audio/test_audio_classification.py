@@ -11,9 +11,9 @@ import torch
 
 from archiver import archive
 from archiver.package import resolve
-from tests.conftest import PROJECT
 from tests.handlers.worker import Worker
 from tests.inputs import RATE, noise, recording
+from tests.tiny_archives import PROJECT
 from tests.tiny_networks import Waveform
 from train.core.artifact import Artifact
 

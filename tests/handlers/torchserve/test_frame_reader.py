@@ -50,6 +50,17 @@ def read(reader: Any, *chunks: bytes) -> Any:
     return message
 
 
+def test_memory_follows_what_arrives_not_what_is_announced() -> None:
+    reader = FrameReader()
+    here, there = socket.socketpair()
+    with here:
+        with there:
+            there.sendall(b"I" + struct.pack("!i", 2**31 - 1) + bytes(1000))
+        with pytest.raises(SystemExit):
+            reader.message(here)
+    assert len(reader.buffer) == BUFFER
+
+
 names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12)
 pairs = st.tuples(names.map(str.encode), st.binary(max_size=30))
 requests = st.tuples(
