@@ -81,6 +81,8 @@ class FrameReader:
         if self.filled - self.position < INTEGER.size:
             self.fill(connection, INTEGER.size)
         value: int = INTEGER.unpack_from(self.buffer, self.position)[0]
+        if value < END:
+            raise ValueError(f"a length of {value}; wanted {END} or more")
         self.position += INTEGER.size
         return value
 

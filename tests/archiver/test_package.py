@@ -177,7 +177,8 @@ def test_a_task_of_ones_own_needs_a_handler(project: SampleProject) -> None:
     (project.spec_file.parent / "mine.py").write_text("")
     made = package(project, handler="mine.Mine", code=["mine.py"], limits={"max_depth": 3}, options={"colour": "red"})
     assert (made.task, made.handler) == ("depth-estimation", "mine.Mine")
-    assert made.limits == {"max_bytes": 16 * 2**20, "max_depth": 3}
+    media = {"max_instances": 64, "max_values": 3_000_000}
+    assert made.limits == {"max_bytes": 16 * 2**20, "max_depth": 3, **media}
     assert made.options == {"colour": "red"}
 
 

@@ -68,7 +68,7 @@ def test_the_grpc_status_of_a_model_s_error(stack: Stack, server: Server) -> Non
             metadata=metadata(f"Bearer {stack.key('inference')}"),
         )
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "content type 'text/plain'" in raised.value.details()
+    assert "this model takes application/json" in raised.value.details()
 
 
 @pytest.mark.parametrize("make", [RestClient, GrpcClient])

@@ -365,11 +365,18 @@ def stopped_worker(run: Path, model: str) -> Iterator[None]:
         yield
     finally:
         os.kill(worker.pid, signal.SIGCONT)
+    # Status has seen it stand still: the server is ready again after its next look and the edge's next check.
+    end, since = time.monotonic() + 30, time.monotonic()
+    while time.monotonic() - since < 3:
+        assert time.monotonic() < end, "the server is not ready again"
+        if Caller(run).rest("POST", f"/predictions/{model}", json=[0.1, 0.2, 0.3, 0.4]).status_code != 200:
+            since = time.monotonic()
+        time.sleep(0.1)
 
 
 @pytest.mark.e2e
 def test_a_full_queue(caller: Caller, run: Path) -> None:
-    """100 wait, one batch of four is at the worker, and the others are refused at once, on connections that stay."""
+    """What the queue holds and one batch of four wait; the others are refused at once, on connections that stay."""
     policy = field(1, b"tiny-policy") + field(3, field(1, b"body") + field(2, b"[0.1,0.2,0.3,0.4]"))
     json_type = field(3, field(1, b"content-type") + field(2, b"application/json"))
     call = caller.channel.unary_unary("/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions")
@@ -385,9 +392,11 @@ def test_a_full_queue(caller: Caller, run: Path) -> None:
     for answer in answers:
         assert_form(answer, 503, "Unavailable")
         assert answer.headers["retry-after"] == "1"
-        assert "its queue is full" in answer.json()["message"]
+        # Once status has seen the worker stand still, the whole server is refused.
+        assert re.search("its queue is full|not every model answers", answer.json()["message"])
         assert "connection" not in answer.headers  # it stays open
-    assert [each.code().name for each in waiting if each not in refused].count("OK") >= 100
+    # At least the shortest queue that a machine's memory leads to.
+    assert [each.code().name for each in waiting if each not in refused].count("OK") >= 16
 
 
 def requests_of(run: Path, cluster: str, kind: str) -> float:

@@ -83,7 +83,7 @@ def test_a_model_that_cannot_be_loaded(tiny_archive: Callable[[str], Path], tmp_
     with TorchServe(tmp_path, tmp_path / "run", Ports.free()):
         with pytest.raises(DeployError, match="tiny-detection cannot be loaded") as raised:
             load(tmp_path / "run", [broken])
-        assert "SafetensorError" in str(raised.value)
+        assert "UnsafeFile" in str(raised.value)
 
 
 def test_a_port_that_is_taken_meanwhile(tmp_path: Path) -> None:

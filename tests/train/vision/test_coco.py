@@ -157,6 +157,7 @@ def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
     ]
     assert not empty.annotations
     counts = dict(file.problems.counts)
+    assert counts.pop("category: no object is of it") == 1  # dog
     assert counts.pop("image: wanted {id, file_name}") == 2
     assert counts.pop("annotation: wanted {image_id, category_id, …}") == 3
     assert counts.pop("annotation: bbox is not four numbers") == 2
