@@ -1,6 +1,6 @@
 """Archives of every task, built by the archiver once a session, on demand; and how tests share the machine.
 
-`./scripts/test` runs two parts at the same time (pytest-xdist), then what has to be alone. The tests of a file stay
+`./scripts/test` runs three parts at the same time (pytest-xdist), then what has to be alone. The tests of a file stay
 together, for their fixtures, and so do the tests of a folder that starts a server.
 """
 
@@ -22,7 +22,7 @@ ONE_SERVER = {"chaos", "containers", "demo", "e2e", "monitoring"}
 # Roughly, of a test with such a mark.
 SECONDS = {"slow": 10.0, "e2e": 2.0}
 if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # the other part has the other core
+    torch.set_num_threads(1)  # the other parts have the other cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Long tests go first, so that both parts end at about the same time.
+    # Long tests go first, so that the parts end at about the same time.
     seconds: dict[str, float] = defaultdict(float)
     for item in items:
         seconds[together(item.nodeid)] += next(
