@@ -376,7 +376,7 @@ def stopped_worker(run: Path, model: str) -> Iterator[None]:
 
 @pytest.mark.e2e
 def test_a_full_queue(caller: Caller, run: Path) -> None:
-    """What the queue holds and one batch of four wait; the others are refused at once, on connections that stay."""
+    """A queue and one batch of four wait; the others are refused at once, on connections that stay."""
     policy = field(1, b"tiny-policy") + field(3, field(1, b"body") + field(2, b"[0.1,0.2,0.3,0.4]"))
     json_type = field(3, field(1, b"content-type") + field(2, b"application/json"))
     call = caller.channel.unary_unary("/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions")
