@@ -136,10 +136,8 @@ class Neighbours:
             what = "right" if healthy.is_right(answer) else "wrong"
             told = f"another answer: {json.dumps(answer)[:400]}"
         except ClientError as error:
-            late = time.monotonic() - started >= self.deadline
-            # One that was sent while a worker stood still waits as long as it does: the phase judges how long that is.
-            excused = error.code in permitted | self.permitted or (late and bool(permitted))
-            what = "refused" if excused else "hung" if late else "wrong"
+            hung = time.monotonic() - started >= self.deadline
+            what = "refused" if error.code in permitted | self.permitted else "hung" if hung else "wrong"
             told = f"{error.code} {error.type}: {error.message[:200]}"
         except ValueError as error:
             what, told = "wrong", f"an answer that is not JSON: {error}"

@@ -69,3 +69,8 @@ def test_parsers(campaign: Campaign, tmp_path: Path) -> None:
 def test_faults(campaign: Campaign, fault: Fault) -> None:
     campaign.fault(fault)
     check(campaign.phases[-1], 0)
+
+
+def test_a_soak(campaign: Campaign) -> None:
+    campaign.soak(3.0)
+    check(campaign.phases[-1], 20)
