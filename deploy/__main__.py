@@ -30,8 +30,9 @@ from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
 from deploy.readiness import load
 from deploy.report import PatientConsole, print_calls, print_models
+from deploy.run_folder import public_server, running, server_of
 from deploy.supervision.process import SupervisorProcess
-from deploy.torchserve import TorchServe, check_not_running, public_server, running, server_of, stop
+from deploy.torchserve import TorchServe, check_not_running, stop
 from deploy.tuning.command import tune
 from zygote.libraries import libraries
 

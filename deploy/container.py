@@ -11,11 +11,12 @@ from deploy.archive import Archive, archives_in
 from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load, tail
+from deploy.run_folder import running
 from deploy.status import POLL, Status, StatusServer, drain
 from deploy.supervision.cause import cause, memory_kills
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery
-from deploy.torchserve import TorchServe, running
+from deploy.torchserve import TorchServe
 
 QUIET = 3.0  # seconds: three of the edge's health checks
 

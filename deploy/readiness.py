@@ -12,8 +12,8 @@ from client import ClientError, RestClient, RestManagement
 from client.management import Management
 from deploy.archive import Archive, newest
 from deploy.errors import DeployError
+from deploy.run_folder import running, server_of
 from deploy.serving_plan import Machine, register
-from deploy.torchserve import running, server_of
 
 STARTING = 60.0
 LOADING = 600.0

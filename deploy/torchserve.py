@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -24,21 +23,28 @@ from deploy.archive import Archive
 from deploy.cgroup import cores
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
-from deploy.supervision import record
+from deploy.processes import GRACE, alive, birth, end, signalled
+from deploy.run_folder import (
+    KEYS,
+    clean,
+    remove_temporary,
+    running,
+    server_of,
+    state_of,
+    supervisor_of,
+    write_state,
+)
 from zygote.libraries import libraries
 from zygote.process import PYTHON, Zygote
 
 if TYPE_CHECKING:
     from client import Server
 
-STATE = "server.json"
-KEYS = "key_file.json"
 LOG = Path(__file__).parent / "log4j2.xml"
 CONSOLE_LOG = Path(__file__).parent / "log4j2-console.xml"
 JAVA_LOG = Path(__file__).parent / "java-logging.properties"
 # A unix socket's path holds at most 107 bytes; TorchServe adds "/.ts.sock.9000" to its temporary folder.
 MAX_TEMPORARY = 90
-GRACE = 15.0
 SUPERVISOR_GRACE = 4 * GRACE  # in which it ends the server in order
 # glibc gives a large block back to the system as soon as it is free, and a worker takes the next one a moment later:
 # images are decoded faster into memory that is kept. 32 MiB is the highest threshold it takes.
@@ -203,87 +209,6 @@ def environment(run: Path, temporary: Path) -> dict[str, str]:
     }
 
 
-def state_of(run: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads((run / STATE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-
-
-def write_state(run: Path, state: Mapping[str, Any]) -> None:
-    """At once or not at all: clients read it at any time."""
-    partial = run / f".{STATE}.partial"
-    partial.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-    partial.replace(run / STATE)
-
-
-def server_of(run: Path) -> Server:
-    """The server of a run folder, past its edge if it has one; DeployError where there is none."""
-    state = state_of(run)
-    if state is None:
-        raise DeployError("no server is running; ./scripts/serve starts one")
-    return server_in(state.get("torchserve") or state)
-
-
-def public_server(run: Path) -> Server:
-    """The server of a run folder as callers reach it: through its edge if it has one."""
-    state = state_of(run)
-    if state is None:
-        raise DeployError("no server is running; ./scripts/serve starts one")
-    return server_in(state)
-
-
-def server_in(state: Mapping[str, Any]) -> Server:
-    from client import Server  # here, because the server starts sooner without it
-
-    paths = {name: Path(state[name]) if state.get(name) else None for name in ("key_file", "ca_file")}
-    return Server(
-        state["inference"],
-        state["management"],
-        state["grpc"],
-        state["grpc_management"],
-        paths["key_file"],
-        paths["ca_file"],
-    )
-
-
-def running(run: Path) -> psutil.Process | None:
-    """The live TorchServe of a run folder."""
-    return alive(state_of(run))
-
-
-def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
-    """The process of a {"pid", "created"}; a reused pid is recognised by its `birth`."""
-    if not state:
-        return None
-    try:
-        process = psutil.Process(int(state["pid"]))
-        same = birth(process.pid) == float(state["created"]) and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return None
-    return process if same else None
-
-
-def birth(pid: int) -> float:
-    """When a process began, in ticks since the system's start: psutil's time of creation follows the clock when it is
-    set, and a server must not be lost by that."""
-    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return float(text.rpartition(")")[2].split()[19])
-
-
-def family(state: Mapping[str, Any] | None) -> list[psutil.Process]:
-    """The live processes of a server: TorchServe, its workers, and the process that they are forked from."""
-    heads = [process for process in (alive(state), alive((state or {}).get("zygote"))) if process]
-    return [member for head in heads for member in (head, *descendants(head))]
-
-
-def descendants(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:  # it has just ended
-        return []
-
-
 def check_not_running(run: Path) -> None:
     """DeployError where a run folder has a server already, or a supervisor that is about to start it again."""
     process = running(run)
@@ -292,12 +217,6 @@ def check_not_running(run: Path) -> None:
     supervisor = supervisor_of(run)
     if supervisor and supervisor.pid != os.getpid():
         raise DeployError(f"a server is being started again (by pid {supervisor.pid}); ./scripts/stop ends it")
-
-
-def supervisor_of(run: Path) -> psutil.Process | None:
-    """The live process that keeps the server of a run folder running."""
-    found = record.Record.read(run)
-    return alive({"pid": found.pid, "created": found.created}) if found.pid else None
 
 
 def stop(run: Path) -> bool:
@@ -319,41 +238,3 @@ def stop(run: Path) -> bool:
     end(state)
     clean(run)
     return was_running
-
-
-def end(state: Mapping[str, Any] | None) -> None:
-    """End the processes of a server, those that were left as well."""
-    members = family(state)
-    process, zygote = alive(state), alive((state or {}).get("zygote"))
-    if process:
-        signalled(process, signal.SIGTERM)
-        psutil.wait_procs([process], timeout=GRACE)
-    if zygote:  # it would end by itself, but for what it may still be importing
-        signalled(zygote, signal.SIGTERM)
-    _, left = psutil.wait_procs(members, timeout=GRACE)
-    for member in left:
-        signalled(member, signal.SIGKILL)
-    psutil.wait_procs(left, timeout=5)
-
-
-def signalled(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-
-
-def clean(run: Path) -> None:
-    """Remove what a server leaves: keys, unpacked archives, sockets, state; the logs stay."""
-    remove_temporary(run)
-    shutil.rmtree(run / "samples", ignore_errors=True)
-    for name in (STATE, KEYS, record.NAME, "config.properties", "edge_keys.json", "envoy.json", "envoy.sock"):
-        (run / name).unlink(missing_ok=True)
-
-
-def remove_temporary(run: Path) -> None:
-    """Remove unpacked archives and sockets."""
-    state = state_of(run)
-    if state:
-        shutil.rmtree(str(state["temporary"]), ignore_errors=True)
-    shutil.rmtree(run / "tmp", ignore_errors=True)

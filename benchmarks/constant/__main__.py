@@ -30,9 +30,11 @@ from benchmarks.constant import function, handler
 from benchmarks.models import PROJECT
 from client import Server
 from deploy.ports import Ports
+from deploy.processes import family
 from deploy.readiness import load as load_models
+from deploy.run_folder import state_of
 from deploy.serving_plan import Machine
-from deploy.torchserve import TorchServe, family, state_of
+from deploy.torchserve import TorchServe
 from deploy.tuning.rest_load import Target, closed_loop
 from deploy.tuning.sample import Sample
 

@@ -24,8 +24,10 @@ from benchmarks.images import images
 from benchmarks.systems.system import System
 from deploy import configuration
 from deploy.ports import Ports, free_ports
+from deploy.processes import family
 from deploy.readiness import load
-from deploy.torchserve import ALLOCATOR, TorchServe, environment, family, state_of
+from deploy.run_folder import state_of
+from deploy.torchserve import ALLOCATOR, TorchServe, environment
 from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
 

@@ -21,7 +21,8 @@ def server(checkout: Checkout) -> Iterator[Finding]:
         return
     try:
         from client import ClientError, RestManagement
-        from deploy.torchserve import alive, server_of
+        from deploy.processes import alive
+        from deploy.run_folder import server_of
     except ModuleNotFoundError as error:
         yield problem("server", f"not looked at: {error.name} is not installed", "./scripts/setup serve")
         return

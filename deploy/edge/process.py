@@ -23,9 +23,10 @@ from deploy.edge.configuration import configuration
 from deploy.edge.network import Listeners, Upstream
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
+from deploy.processes import birth
 from deploy.readiness import tail
+from deploy.run_folder import STATE, server_of, state_of
 from deploy.status import Status, StatusServer
-from deploy.torchserve import STATE, birth, server_of, state_of
 
 SECRETS = PROJECT / "secrets"
 PATIENCE = 30.0

@@ -16,11 +16,12 @@ from client.model_status import ModelStatus
 from deploy.errors import DeployError
 from deploy.overview.counters import Counters, by_model, of_edge
 from deploy.ports import HOST
+from deploy.processes import alive
 from deploy.report import memory_of
+from deploy.run_folder import running, server_of, state_of, supervisor_of
 from deploy.status import Status
 from deploy.supervision.record import Record, Restart
 from deploy.supervision.recovery import is_gone
-from deploy.torchserve import alive, running, server_of, state_of, supervisor_of
 
 PATIENCE = 5.0
 

@@ -9,9 +9,9 @@ import sys
 import threading
 
 from deploy.errors import DeployError
+from deploy.processes import birth
 from deploy.supervision.process import LOG, STARTED, from_line
 from deploy.supervision.record import Record
-from deploy.torchserve import birth
 
 
 def main() -> int:

@@ -13,14 +13,16 @@ import psutil
 from client import ClientError, RestManagement
 from client.model_status import ModelStatus
 from deploy.errors import DeployError
+from deploy.processes import GRACE, alive
 from deploy.readiness import LOADING, check_alive, wait_listening
+from deploy.run_folder import state_of, write_state
 from deploy.status import Status
 from deploy.supervision.cause import cause, memory_kills
 from deploy.supervision.logs import bound
 from deploy.supervision.process import ADMIT, DETACH
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery
-from deploy.torchserve import GRACE, TorchServe, alive, state_of, write_state
+from deploy.torchserve import TorchServe
 
 logger = logging.getLogger(__name__)
 TICK = 0.5  # seconds between two looks at the process

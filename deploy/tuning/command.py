@@ -18,8 +18,8 @@ from client import ClientError
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 from deploy.models import choose
+from deploy.run_folder import running
 from deploy.serving_plan import Machine
-from deploy.torchserve import running
 from deploy.tuning import spec_file
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import Candidate, backends

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.torchserve import running
+from deploy.run_folder import running
 from tests.chaos.neighbours import Neighbours
 from tests.chaos.outcome import BUSY, Outcome
 from tests.chaos.report import Finding, Phase

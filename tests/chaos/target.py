@@ -23,8 +23,9 @@ from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.report import memory_of
+from deploy.run_folder import public_server, running, server_of, state_of
 from deploy.supervision.process import SupervisorProcess
-from deploy.torchserve import TorchServe, public_server, running, server_of, state_of
+from deploy.torchserve import TorchServe
 
 LOOKING = 1.0  # seconds between two looks at the workers
 RATE = 1_000_000  # of requests that the edge lets through: the attack is not to end in 429

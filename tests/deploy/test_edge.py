@@ -30,7 +30,8 @@ from deploy.edge import clients, process
 from deploy.edge.limits import MAX_MANAGEMENT, MAX_REQUEST, SIZES
 from deploy.ports import HOST, Ports
 from deploy.readiness import load
-from deploy.torchserve import TorchServe, public_server, state_of
+from deploy.run_folder import public_server, state_of
+from deploy.torchserve import TorchServe
 
 SERVICES = {"inference": "InferenceAPIsService", "management": "ManagementAPIsService"}
 MODELS = ("tiny-policy", "tiny-writer")

@@ -10,7 +10,8 @@ import pytest
 
 from deploy.configuration import PROJECT
 from deploy.ports import HOST, Ports
-from deploy.torchserve import running, state_of, stop
+from deploy.run_folder import running, state_of
+from deploy.torchserve import stop
 
 
 def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

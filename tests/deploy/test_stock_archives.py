@@ -22,7 +22,8 @@ from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.report import print_models
-from deploy.torchserve import TorchServe, running
+from deploy.run_folder import running
+from deploy.torchserve import TorchServe
 from tests.stock_archives import stock_archives
 
 Served = tuple[TorchServe, dict[str, Path], dict[str, float]]

@@ -14,8 +14,10 @@ import pytest
 from client import RestClient, Unreachable
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports, free_ports
+from deploy.processes import family
 from deploy.readiness import load
-from deploy.torchserve import TorchServe, family, running, state_of
+from deploy.run_folder import running, state_of
+from deploy.torchserve import TorchServe
 
 pytestmark = pytest.mark.e2e
 

@@ -22,7 +22,8 @@ from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load, servable
 from deploy.report import print_calls, print_models
-from deploy.torchserve import TorchServe, running
+from deploy.run_folder import running
+from deploy.torchserve import TorchServe
 
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
 MANIFEST = "MAR-INF/MANIFEST.json"

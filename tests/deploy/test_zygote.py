@@ -11,8 +11,10 @@ import pytest
 
 from client import ClientError, RestClient, RestManagement
 from deploy.ports import Ports
+from deploy.processes import alive, family
 from deploy.readiness import load
-from deploy.torchserve import TorchServe, alive, family, running, state_of, stop
+from deploy.run_folder import running, state_of
+from deploy.torchserve import TorchServe, stop
 
 pytestmark = pytest.mark.e2e
 NAME = "tiny-policy"

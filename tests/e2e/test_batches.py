@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from client import Answer, ClientError
 from client.payload import Payload
-from deploy.torchserve import TorchServe, state_of
+from deploy.run_folder import state_of
+from deploy.torchserve import TorchServe
 from handlers.torchserve.metrics import INTERVAL
 from tests.closeness import assert_close
 from tests.e2e.conftest import Predict

@@ -19,7 +19,9 @@ from client import ClientError, Conflict, NotFound, RestClient, RestManagement, 
 from client.errors import INVALID_KEY
 from client.management import Management
 from deploy.configuration import PROJECT
-from deploy.torchserve import TorchServe, family, state_of
+from deploy.processes import family
+from deploy.run_folder import state_of
+from deploy.torchserve import TorchServe
 from handlers.torchserve.metrics import INTERVAL
 from tests.e2e.conftest import Predict
 from tests.inputs import IMAGES, encoded

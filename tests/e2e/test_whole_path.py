@@ -12,7 +12,8 @@ import torch
 
 from client import GrpcClient, RestClient, RestManagement
 from deploy.configuration import PROJECT
-from deploy.torchserve import STATE, TorchServe
+from deploy.run_folder import STATE
+from deploy.torchserve import TorchServe
 from tests.inputs import OBSERVATIONS
 
 

@@ -17,11 +17,13 @@ from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
 from deploy.overview.look import look
 from deploy.ports import Ports
+from deploy.processes import family
 from deploy.readiness import load
+from deploy.run_folder import public_server, running, server_of, state_of
 from deploy.status import Status
 from deploy.supervision.process import SupervisorProcess
 from deploy.supervision.record import Record
-from deploy.torchserve import TorchServe, family, public_server, running, server_of, state_of, stop
+from deploy.torchserve import TorchServe, stop
 
 pytestmark = pytest.mark.e2e
 MODELS = ("tiny-policy", "tiny-values")
