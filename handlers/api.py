@@ -13,7 +13,7 @@ from handlers.errors import (
     UnsupportedMedia,
 )
 from handlers.loader import LoadError, load_model
-from handlers.protocol.negotiation import negotiate
+from handlers.protocol.media_type import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import rank

@@ -9,9 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 from warnings import warn
 
 import orjson
@@ -21,62 +20,24 @@ from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
+from handlers.batching.request_state import Batch, Item, Output, RequestState
 from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError
 from handlers.formats.weights import check
 from handlers.loader import load_model
 from handlers.memory import Memory
-from handlers.protocol.kserve import v1_body, v2_body
+from handlers.protocol.kserve import wrapped
 from handlers.protocol.limits import Limits
-from handlers.protocol.negotiation import negotiate
-from handlers.protocol.parsed_request import Request
-from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.media_type import negotiate
+from handlers.protocol.payload import InputType, Payload, Request
 from handlers.protocol.request import parse
 from handlers.protocol.response import JSON, Response, error_response
 from handlers.rare_tracebacks import RareTracebacks
-from handlers.torchserve.base_handler import BaseHandler, timed
+from handlers.torchserve.base_handler import BaseHandler, device_of, timed
 from handlers.torchserve.metrics import MetricsReporter, StageTimer, silence_prediction_time
 from handlers.torchserve.response_stream import ResponseStream
 
 logger = logging.getLogger(__name__)
 logger.addFilter(RareTracebacks())
-
-# Parameters that any task may be sent: a model that does not stream answers in one piece, and the others name the
-# model where a path does not.
-COMMON_PARAMETERS = frozenset({"stream", "model_name", "model_version"})
-
-Item = TypeVar("Item")
-Output = TypeVar("Output")
-
-
-@dataclass
-class RequestState(Generic[Item, Output]):
-    """One request of a batch: what was asked, its items and outputs, or the error it is answered with.
-
-    id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none. describe, explain: the model card or
-    an explanation was asked for instead of a prediction. media_type: what the answer will have, negotiated.
-    """
-
-    id: str = "-"
-    describe: bool = False
-    explain: bool = False
-    request: Request | None = None
-    items: list[Item] = field(default_factory=list)
-    media_type: str = JSON
-    outputs: Sequence[Output | RequestError] = ()
-    error: RequestError | None = None
-
-    @property
-    def to_predict(self) -> Sequence[Item]:
-        return () if self.explain or self.error else self.items
-
-
-@dataclass
-class Batch(Generic[Item, Output]):
-    """A batch on its way through `preprocess`, `inference` and `postprocess`."""
-
-    states: list[RequestState[Item, Output]]
-    streams: list[ResponseStream]
-    stages: StageTimer
 
 
 class Handler(BaseHandler, ABC, Generic[Item, Output]):
@@ -99,10 +60,6 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             warn(f"{cls.__name__}.kind is now input_type", FutureWarning, stacklevel=2)
             cls.input_type = cls.__dict__["kind"]
 
-    def __init__(self) -> None:
-        super().__init__()
-        del self.explain  # a flag for a whole batch; here each request says for itself
-
     def initialize(self, context: Any) -> None:
         """Load the model and warm it up; an exception makes TorchServe report the worker as failed.
 
@@ -119,7 +76,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         threads = int(settings.get("threads", 0))
         if threads:
             torch.set_num_threads(threads)
-        self.device = device_of(context.system_properties.get("gpu_id"))
+        self.device = device_of(context)
         self.artifact = Artifact.read(folder / "artifact")
         check(self.artifact.format, self.artifact.weights, self.artifact.task)
         self.labels = self.artifact.labels
@@ -226,11 +183,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: ResponseStream
     ) -> RequestState[Item, Output]:
         """Parse and decode one request; what is wrong with it stays with it."""
-        describe = headers.get("describe") == "True" and not row  # as TorchServe's management sends it
-        state: RequestState[Item, Output] = RequestState(
-            request_id(headers), describe, headers.get("explain") == "True" and not describe
-        )
-        if describe:
+        state: RequestState[Item, Output] = RequestState.start(row, headers)
+        if state.describe:
             return state
         try:
             state.request = parse(row, headers, self.input_type, self.request_limits)
@@ -258,7 +212,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         for index, payload in enumerate(request.payloads):
             try:
                 items.append(self.decode(payload))
-                payload.check_parameters(COMMON_PARAMETERS)
+                payload.check_parameters()
             except RequestError as error:
                 place = request.place(index)
                 raise error.at(place) if place else error from None
@@ -279,14 +233,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         except Exception:
             logger.exception("encoding for request %s failed in an unforeseen way", state.id)
             return error_response(InternalError("the output could not be encoded; the cause is in the server's log"))
-        bodies = [answer.body for answer in answers]
-        classes = [label for answer in answers for label in answer.classes]
-        if state.request.dialect == "v1":
-            return Response(v1_body(bodies), classes=classes)
-        if state.request.dialect == "v2":
-            body = v2_body(bodies, self.context.model_name, self.card["version"], state.request.id)
-            return Response(body, classes=classes)
-        return answers[0]
+        return wrapped(state.request, answers, self.context.model_name, self.card["version"])
 
     def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Response]:
         """An answer for each item of one request; RequestError where the model failed on one."""
@@ -301,14 +248,6 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     def explain_handle(self, data_preprocess: RequestState[Item, Output], raw_data: Any = None) -> list[Response]:
         """An explanation for each item of one request."""
         return [self.explain(item) for item in data_preprocess.items]
-
-    def _is_explain(self) -> bool:
-        """Never of a whole batch, as BaseHandler takes it from the first request's header."""
-        return False
-
-    def _is_describe(self) -> bool:
-        """As `_is_explain`."""
-        return False
 
     def describe_handle(self) -> bytes:
         """The model card, with where and how this worker runs."""
@@ -325,16 +264,3 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
                 items = [self.decode(request.payloads[0]) for _ in range(size)]
                 outputs = list(self.predict(items))
         self.encode(items[0], outputs[0], self.offers(items)[0])
-
-
-def request_id(headers: Mapping[str, Any]) -> str:
-    """As the log may hold it: a header is whatever its sender wrote."""
-    found = next((str(value) for name, value in headers.items() if name.lower() == "x-request-id"), "")
-    return found[:64] if found.isascii() and found.isprintable() and found else "-"
-
-
-def device_of(gpu_id: int | str | None) -> torch.device:
-    """The GPU TorchServe gave this worker, or the CPU."""
-    if gpu_id is not None and str(gpu_id) not in ("", "-1") and torch.cuda.is_available():
-        return torch.device(f"cuda:{gpu_id}")
-    return torch.device("cpu")

@@ -14,8 +14,7 @@ from handlers.protocol.base64_data import from_base64
 from handlers.protocol.kserve import is_v2, v1_instances, v2_id, v2_instances, v2_tensor, within_limit
 from handlers.protocol.limits import Limits
 from handlers.protocol.media_type import codec_of, decode_text
-from handlers.protocol.parsed_request import Request
-from handlers.protocol.payload import InputType, Parameters, Payload
+from handlers.protocol.payload import InputType, Parameters, Payload, Request
 
 DATA_KEYS = ("body", "data", "image", "audio", "text", "context", "input", "observation", "file", "b64", "image_bytes")
 BOM = b"\xef\xbb\xbf"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMedia
-from handlers.protocol.response import to_json
+from handlers.protocol.payload import Request
+from handlers.protocol.response import Response, to_json
 
 MAX_DIMENSIONS = 8
 MAX_ID = 256  # characters
@@ -95,6 +96,15 @@ def nest(flat: list[Any], shape: list[int]) -> list[Any]:
     for size in reversed(shape[1:]):
         flat = [flat[i : i + size] for i in range(0, len(flat), size)]
     return flat
+
+
+def wrapped(request: Request, responses: list[Response], model_name: str, model_version: str) -> Response:
+    """The responses to a request's instances as one, in the request's dialect."""
+    if request.dialect == "plain":
+        return responses[0]
+    bodies = [response.body for response in responses]
+    body = v1_body(bodies) if request.dialect == "v1" else v2_body(bodies, model_name, model_version, request.id)
+    return Response(body, classes=[label for response in responses for label in response.classes])
 
 
 def v1_body(answers: list[bytes]) -> bytes:

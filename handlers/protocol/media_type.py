@@ -1,11 +1,12 @@
-"""A Content-Type as a request declares it: the media type and its charset (RFC 9110, section 8.3)."""
+"""Media types in a request's headers (RFC 9110): Content-Type declares one and its charset, Accept ranks those of the
+response."""
 
 from __future__ import annotations
 
 import re
 from encodings.aliases import aliases
 
-from handlers.errors import MalformedInput, UnsupportedMedia, shown
+from handlers.errors import MalformedInput, NotAcceptable, UnsupportedMedia, shown
 
 NAME = r"[a-z0-9!#$&^_.+-]+"
 MEDIA_TYPE = re.compile(f"{NAME}/{NAME}")
@@ -59,3 +60,29 @@ def decode_text(data: bytes, declared: str, what: str = "the text") -> str:
     except UnicodeDecodeError as error:
         name = codec.upper().replace("_", "-")
         raise MalformedInput(f"{what} is not {name}: byte {error.start} is {data[error.start]:#04x}") from None
+
+
+def negotiate(accept: str, offers: tuple[str, ...]) -> str:
+    """The offer the sender ranks highest, the first of equals; NotAcceptable when none fits.
+
+    accept: the header's value, "" for anything. offers: media types, the task's default first.
+    """
+    if not accept.strip():
+        return offers[0]
+    ranked: list[tuple[float, int, str]] = []
+    for part in accept.split(","):
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            name, _, value = parameter.partition("=")
+            if name.strip() == "q":
+                try:
+                    quality = float(value)
+                except ValueError:
+                    quality = 0.0
+        for order, offer in enumerate(offers):
+            if quality > 0 and (media in ("*/*", offer) or media == f"{offer.partition('/')[0]}/*"):
+                ranked.append((-quality, order, offer))
+    if not ranked:
+        raise NotAcceptable(f"accept: got {accept[:80]!r}, this model answers with {' or '.join(offers)}")
+    return min(ranked)[2]

@@ -1,16 +1,21 @@
-"""One input as it was sent, before a task decodes it."""
+"""A request after it was parsed: its inputs as they were sent, before a task decodes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from handlers.errors import InvalidInput, shown
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
+# That any task may be sent: a model that does not stream answers in one piece, and the others name the model where a
+# path does not.
+COMMON_PARAMETERS = frozenset({"stream", "model_name", "model_version"})
+
+Dialect = Literal["plain", "v1", "v2"]
 
 
 class InputType(Enum):
@@ -61,12 +66,12 @@ class Payload:
         if not isinstance(self.parameters, Parameters):
             object.__setattr__(self, "parameters", Parameters(self.parameters))
 
-    def check_parameters(self, known: frozenset[str]) -> None:
-        """InvalidInput for a parameter that the task has not looked for. known: those that every task takes."""
+    def check_parameters(self) -> None:
+        """InvalidInput for a parameter that the task has not looked for."""
         if not self.parameters:
             return
         read = cast("Parameters", self.parameters).read
-        unknown = self.parameters.keys() - read - known
+        unknown = self.parameters.keys() - read - COMMON_PARAMETERS
         if unknown:
             names = ", ".join(sorted(read)) or "none"
             raise InvalidInput(f"{shown(min(unknown))}: not a parameter of this request; parameters here: {names}")
@@ -105,3 +110,22 @@ class Payload:
         if value not in options:
             raise InvalidInput(f"{name}: got {shown(value)}, wanted one of {', '.join(options)}")
         return str(value)
+
+
+@dataclass(frozen=True)
+class Request:
+    """payloads: one, or several where a KServe request carries several instances.
+
+    dialect: how the answers are wrapped. accept: the media types asked for, lower case. id: of a v2 request.
+    list_name: of the list that the payloads came in, "" where there is none.
+    """
+
+    payloads: list[Payload]
+    accept: str = ""
+    dialect: Dialect = "plain"
+    id: str = ""
+    list_name: str = ""
+
+    def place(self, index: int) -> str:
+        """Where in the request a payload stands, "" where it is the request."""
+        return f"{self.list_name}[{index}]" if self.list_name else ""

@@ -15,8 +15,7 @@ from handlers.protocol.content_encoding import decode_content
 from handlers.protocol.json_body import DATA_KEYS, MAX_PARAMETERS, from_json, is_object_with_data
 from handlers.protocol.limits import Limits
 from handlers.protocol.media_type import decode_text, is_json, is_media_type, media_type
-from handlers.protocol.parsed_request import Request
-from handlers.protocol.payload import InputType, Parameters, Payload
+from handlers.protocol.payload import InputType, Parameters, Payload, Request
 
 HEADER_KEYS = ("content-type", "content-encoding", "accept")
 FORMS = ("multipart/", "application/x-www-form")

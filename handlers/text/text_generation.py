@@ -12,8 +12,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from handlers.errors import InternalError, InvalidInput
 from handlers.loader import load_model
-from handlers.protocol.parsed_request import Request
-from handlers.protocol.payload import Payload
+from handlers.protocol.payload import Payload, Request
 from handlers.protocol.response import JSON, Response, to_json
 from handlers.text.generation_state import GenerationState
 from handlers.text.handler import TextHandler, TextInput

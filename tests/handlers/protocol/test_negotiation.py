@@ -1,7 +1,7 @@
 import pytest
 
 from handlers.errors import NotAcceptable
-from handlers.protocol.negotiation import negotiate
+from handlers.protocol.media_type import negotiate
 
 OFFERS = ("application/json", "image/png")
 
