@@ -233,6 +233,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         except Exception:
             logger.exception("encoding for request %s failed in an unforeseen way", state.id)
             return error_response(InternalError("the output could not be encoded; the cause is in the server's log"))
+        if state.request.dialect == "plain":
+            return answers[0]
         return wrapped(state.request, answers, self.context.model_name, self.card["version"])
 
     def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Response]:

@@ -38,7 +38,7 @@ class Record:
 
     @classmethod
     def read(cls, run: Path) -> Self:
-        """An empty one where there is no file."""
+        """The record in the run folder, or a new one if the folder has none."""
         try:
             values = json.loads((run / NAME).read_text(encoding="utf-8"))
         except FileNotFoundError:

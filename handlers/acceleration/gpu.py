@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from handlers.acceleration.batch_buckets import Function
@@ -25,15 +24,3 @@ def accelerated(module: nn.Module, example: Tensor, dynamic: Sequence[int], batc
     if tuple(dynamic) != (0,):
         return module
     return graphed(module, example, batch_size)
-
-
-def to_device(images: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Tensors of one shape as a batch on `device`: on a GPU through pinned memory, which is copied without a wait.
-
-    torch reuses that memory only once the copy is over.
-    """
-    if device.type != "cuda":
-        return torch.stack(list(images)).to(device)
-    pinned = torch.empty((len(images), *images[0].shape), dtype=images[0].dtype, pin_memory=True)
-    torch.stack(list(images), out=pinned)
-    return pinned.to(device, non_blocking=True)

@@ -20,11 +20,11 @@ Output = TypeVar("Output")
 class RequestState(Generic[Item, Output]):
     """One request of a batch: what was asked, its items and outputs, or the error it is answered with.
 
-    id: the caller's or the edge's X-Request-Id, for the log; gRPC forwards none. describe, explain: the model card or
-    an explanation was asked for instead of a prediction. media_type: negotiated, of the response.
+    describe, explain: the model card or an explanation was asked for instead of a prediction. media_type: negotiated,
+    of the response.
     """
 
-    id: str = "-"
+    headers: Mapping[str, Any]
     describe: bool = False
     explain: bool = False
     request: Request | None = None
@@ -37,7 +37,16 @@ class RequestState(Generic[Item, Output]):
     def start(cls, row: Mapping[str, Any], headers: Mapping[str, Any]) -> RequestState[Item, Output]:
         """Of a request that is yet to be parsed; row, headers: as `handlers.protocol.request.parse` takes them."""
         describe = headers.get("describe") == "True" and not row  # as TorchServe's management sends it
-        return cls(request_id(headers), describe, headers.get("explain") == "True" and not describe)
+        return cls(headers, describe, headers.get("explain") == "True" and not describe)
+
+    @property
+    def id(self) -> str:
+        """The caller's or the edge's X-Request-Id as the log may hold it, "-" where there is none: gRPC forwards none.
+
+        A header is whatever its sender wrote.
+        """
+        found = next((str(value) for name, value in self.headers.items() if name.lower() == "x-request-id"), "")
+        return found[:64] if found.isascii() and found.isprintable() and found else "-"
 
     @property
     def to_predict(self) -> Sequence[Item]:
@@ -51,9 +60,3 @@ class Batch(Generic[Item, Output]):
     states: list[RequestState[Item, Output]]
     streams: list[ResponseStream]
     stages: StageTimer
-
-
-def request_id(headers: Mapping[str, Any]) -> str:
-    """As the log may hold it: a header is whatever its sender wrote."""
-    found = next((str(value) for name, value in headers.items() if name.lower() == "x-request-id"), "")
-    return found[:64] if found.isascii() and found.isprintable() and found else "-"

@@ -17,7 +17,7 @@ def observations_in(
 ) -> NDArray[np.float32]:
     """One observation of `shape`, or several of them (N, *shape), as float32.
 
-    low, high: inclusive bounds of `shape`, infinite where there are none.
+    low, high: inclusive bounds of `shape`, finite: float32's own where there are no others.
     Raises InvalidInput for another shape, and for a value that is not a number, not finite or out of bounds, with its
     position and value.
     """
@@ -33,12 +33,11 @@ def observations_in(
         check_numbers(data, read.shape)
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and that is refused below
         values = read.astype(np.float32)
-    refuse(~np.isfinite(values), data, "a finite 32-bit number")
-    outside = (values < low) | (values > high)
-    if outside.any():
-        place = first(outside)
-        of_one = place[len(place) - len(shape) :]
-        refuse(outside, data, f"{low[of_one]:g} to {high[of_one]:g}")
+    inside = (values >= low) & (values <= high)  # which neither NaN nor an infinity is
+    if not inside.all():
+        refuse(~np.isfinite(values), data, "a finite 32-bit number")
+        of_one = first(~inside)[values.ndim - len(shape) :]
+        refuse(~inside, data, f"{low[of_one]:g} to {high[of_one]:g}")
     return values
 
 

@@ -20,6 +20,7 @@ from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import Response, to_json
 
 MAX_SEED = 2**63 - 1
+LARGEST = float(np.finfo(np.float32).max)
 OUTPUTS = {"logits": ("logits", "value"), "values": ("values",), "continuous": ("mean", "std", "value")}
 
 
@@ -52,8 +53,8 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         observation = self.artifact.preprocessing["observation"]
         self.shape = tuple(observation["shape"])
         self.forward = self.accelerate(self.build, torch.linspace(-1, 1, math.prod(self.shape)).view(1, *self.shape))
-        self.low = bounds(observation.get("low"), self.shape, -np.inf)
-        self.high = bounds(observation.get("high"), self.shape, np.inf)
+        self.low = bounds(observation.get("low"), self.shape, -LARGEST)
+        self.high = bounds(observation.get("high"), self.shape, LARGEST)
         self.action = self.artifact.preprocessing["action"]
         discrete = self.action["kind"] == "discrete"
         self.outputs = OUTPUTS[self.action.get("outputs", "logits") if discrete else "continuous"]
@@ -84,13 +85,18 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
 
     def predict(self, items: Sequence[PolicyInput]) -> Sequence[tuple[NDArray[np.float32], ...]]:
         """The model's outputs for each item's observations, (N, …) each."""
-        observations = torch.from_numpy(np.concatenate([item.values for item in items]))
+        observations = np.concatenate([item.values for item in items])
         columns: list[tuple[NDArray[np.float32], ...]] = []
-        for part in observations.split(self.max_observations):
+        for first in range(0, len(observations), self.max_observations):
+            part = torch.from_numpy(observations[first : first + self.max_observations])
             columns.append(tuple(output.cpu().numpy() for output in self.forward(part.to(self.device))))
-        whole = [np.concatenate(column) for column in zip(*columns, strict=True)]
-        ends = np.cumsum([len(item.values) for item in items])[:-1]
-        return list(zip(*(np.split(output, ends) for output in whole), strict=True))
+        whole = columns[0] if len(columns) == 1 else [np.concatenate(column) for column in zip(*columns, strict=True)]
+        outputs, start = [], 0
+        for item in items:
+            end = start + len(item.values)
+            outputs.append(tuple(output[start:end] for output in whole))
+            start = end
+        return outputs
 
     def encode(self, item: PolicyInput, output: tuple[NDArray[np.float32], ...], media_type: str) -> Response:
         if not all(np.isfinite(part).all() for part in output):
@@ -148,4 +154,4 @@ def bounds(values: Any, shape: tuple[int, ...], unbounded: float) -> NDArray[np.
     if values is None:
         return np.full(shape, unbounded, dtype=np.float32)
     flat = [unbounded if value is None else value for value in np.array(values, dtype=object).ravel()]
-    return np.array(flat, dtype=np.float32).reshape(shape)
+    return np.clip(np.array(flat, dtype=np.float64), -LARGEST, LARGEST).astype(np.float32).reshape(shape)

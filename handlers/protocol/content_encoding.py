@@ -10,12 +10,10 @@ GZIP = 16 + zlib.MAX_WBITS  # zlib's sign for gzip's frame (RFC 1952)
 
 
 def decode_content(data: bytes, encoding: str, max_bytes: int) -> bytes:
-    """The body as it was before it was compressed. encoding: the header's value, "" where there is none.
+    """The body as it was before it was compressed. encoding: the header's value.
 
     Raises UnsupportedMedia for another encoding than gzip, MalformedInput for broken data, TooLarge above max_bytes.
     """
-    if not encoding:
-        return data
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return data

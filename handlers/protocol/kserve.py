@@ -100,8 +100,6 @@ def nest(flat: list[Any], shape: list[int]) -> list[Any]:
 
 def wrapped(request: Request, responses: list[Response], model_name: str, model_version: str) -> Response:
     """The responses to a request's instances as one, in the request's dialect."""
-    if request.dialect == "plain":
-        return responses[0]
     bodies = [response.body for response in responses]
     body = v1_body(bodies) if request.dialect == "v1" else v2_body(bodies, model_name, model_version, request.id)
     return Response(body, classes=[label for response in responses for label in response.classes])

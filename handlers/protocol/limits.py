@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,12 @@ class Limits:
     max_instances: int
     max_values: int
 
-    @property
+    @cached_property
     def max_lists(self) -> int:
         """Lists hold two values or more, but for images and observations one value wide."""
         return self.max_values // 2
 
-    @property
+    @cached_property
     def max_objects(self) -> int:
         """Of a JSON body: an instance is one, holds another, and has a few parameters."""
         return 8 * self.max_instances + 16

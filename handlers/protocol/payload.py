@@ -11,6 +11,7 @@ from handlers.errors import InvalidInput, shown
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
+FLAGS = TRUE | FALSE
 # That any task may be sent: a model that does not stream answers in one piece, and the others name the model where a
 # path does not.
 COMMON_PARAMETERS = frozenset({"stream", "model_name", "model_version"})
@@ -99,8 +100,10 @@ class Payload:
     def flag(self, name: str, default: bool) -> bool:
         """The yes-or-no parameter `name`."""
         value = self.parameters.get(name, default)
+        if isinstance(value, bool):
+            return value
         text = "" if isinstance(value, (list, dict)) else str(value).lower()
-        if text not in TRUE | FALSE:
+        if text not in FLAGS:
             raise InvalidInput(f"{name}: got {shown(value)}, wanted true or false")
         return text in TRUE
 

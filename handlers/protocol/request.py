@@ -18,6 +18,7 @@ from handlers.protocol.media_type import decode_text, is_json, is_media_type, me
 from handlers.protocol.payload import InputType, Parameters, Payload, Request
 
 HEADER_KEYS = ("content-type", "content-encoding", "accept")
+NOT_PARAMETERS = frozenset(DATA_KEYS + HEADER_KEYS)
 FORMS = ("multipart/", "application/x-www-form")
 BINARY_TENSORS = "inference-header-content-length"
 MAX_HEADER = 8192  # characters, as over HTTP
@@ -55,8 +56,9 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], input_type: InputT
         raise TooLarge(f"the input has {len(data)} bytes, the limit is {limits.max_bytes}")
     if not data:
         raise MalformedInput("the input is empty")
-    data = decode_content(data, header("content-encoding", row, lower), limits.max_bytes)
-    parameters = {n: text_of(v) for n, v in row.items() if n not in DATA_KEYS and n not in HEADER_KEYS}
+    if encoding := header("content-encoding", row, lower):
+        data = decode_content(data, encoding, limits.max_bytes)
+    parameters = {name: text_of(sent) for name, sent in row.items() if name not in NOT_PARAMETERS}
     accept = header("accept", row, lower).lower()
     declared, content_type = content_type_of(key, data, row, lower, input_type)
     if is_json(content_type) or (not content_type and input_type is InputType.TENSOR):
@@ -88,7 +90,8 @@ def check_row(row: Mapping[str, Any], limits: Limits) -> None:
 
 def header(name: str, row: Mapping[str, Any], headers: Mapping[str, Any]) -> str:
     """A header's value, over gRPC an entry of the input map."""
-    value = text_of(row.get(name, headers.get(name, "")))
+    sent = row.get(name, headers.get(name, ""))
+    value = sent if isinstance(sent, str) else text_of(sent)
     if len(value) > MAX_HEADER:
         raise MalformedInput(f"{name}: got {len(value)} characters, wanted at most {MAX_HEADER}")
     return value

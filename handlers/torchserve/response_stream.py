@@ -16,13 +16,18 @@ class ResponseStream:
 
     def __init__(self, context: Any, index: int, headers: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         """headers, row: of the request, as TorchServe hands them over."""
-        self.context = context
-        self.index = index
-        # HTTP brings at least a Content-Length; of a gRPC call there is a mapping for each entry, and nothing else.
-        self.over_rpc = all(isinstance(value, Mapping) for value in headers.values())
-        # The call's own entry: an edge checks it against the method, which it cannot for a key of a JSON body.
-        entry = row.get("stream")  # a list where a form has two of them, which the parser refuses
-        self.entry = bytes(entry).decode(errors="replace") if isinstance(entry, bytes | bytearray) else ""
+        self.context, self.index, self.headers, self.row = context, index, headers, row
+
+    @property
+    def over_rpc(self) -> bool:
+        """HTTP brings at least a Content-Length; of a gRPC call there is a mapping for each entry, and nothing else."""
+        return all(isinstance(value, Mapping) for value in self.headers.values())
+
+    @property
+    def entry(self) -> str:
+        """The call's own entry: an edge checks it against the method, which it cannot for a key of a JSON body."""
+        entry = self.row.get("stream")  # a list where a form has two of them, which the parser refuses
+        return bytes(entry).decode(errors="replace") if isinstance(entry, bytes | bytearray) else ""
 
     def send(self, body: bytes, content_type: str) -> None:
         """Send one part now. content_type: the whole response's; it is sent with the first part."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from handlers.acceleration.gpu import to_device
 from handlers.base import Handler
 from handlers.errors import InternalError
 from handlers.loader import load_model
@@ -19,7 +18,7 @@ from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
-from handlers.vision.batching import ImageBatcher
+from handlers.vision.batching import ImageBatcher, to_device
 from handlers.vision.decoding import decode_image, to_png
 from handlers.vision.drawing import draw_label_map
 from handlers.vision.gpu_batching import example

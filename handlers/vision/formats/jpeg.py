@@ -17,7 +17,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from handlers.errors import MalformedInput, TooLarge
 from handlers.vision.formats.colours import to_rgb
 from handlers.vision.formats.exif import orientation
-from handlers.vision.formats.header import Header, bytes_tensor
+from handlers.vision.formats.header import UPRIGHT, Header, bytes_tensor
 
 SIGNATURE = b"\xff\xd8\xff"
 # Each scan of a progressive image goes over all of its pixels. Encoders write 10, exhaustive ones up to 64.
@@ -94,7 +94,8 @@ def header_of(marker: int, segment: bytes, exif: bytes, adobe: int | None) -> Jp
             f"a JPEG of {width} x {height} pixels and {number} components; wanted 1, 3 or 4 components"
         )
     decode = partial(decode_cmyk, size=(width, height)) if number == 4 else decode_rgb
-    return JpegHeader("JPEG", width, height, decode, orientation(exif), components, marker in PROGRESSIVE, adobe)
+    turned = orientation(exif) if exif else UPRIGHT
+    return JpegHeader("JPEG", width, height, decode, turned, components, marker in PROGRESSIVE, adobe)
 
 
 def check_scans(data: bytes, position: int) -> None:

@@ -11,7 +11,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.batch_buckets import Bucket, Buckets, bucket_sizes
 from handlers.acceleration.equivalence import PROBABILITY, mismatch
-from handlers.acceleration.gpu import accelerated, to_device
+from handlers.acceleration.gpu import accelerated
 from handlers.acceleration.precision import (
     CANDIDATES,
     FLOAT32,
@@ -23,6 +23,7 @@ from handlers.acceleration.precision import (
 from handlers.batching.isolation import run_batch
 from handlers.errors import InternalError
 from handlers.networks.normalised import Normalised
+from handlers.vision.batching import to_device
 from handlers.vision.transform import ImageTransform
 
 TRANSFORM = ImageTransform(resize=64, crop=(64, 64))

@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Histogram as Reference
 
 from handlers.protocol.response import Response
-from handlers.torchserve.histogram import SECONDS, Histogram
-from handlers.torchserve.metrics import ATOMIC, MetricsReporter
+from handlers.torchserve.metrics import ATOMIC, SECONDS, Histogram, MetricsReporter
 
 # TorchServe's (ts/metrics/metric_type_enum.py, Metric.java): name.unit:value|#dimensions|#type:kind|#hostname:host,time
 LINE = re.compile(r"\[METRICS\](\w+)\.(\w+):([0-9\-,.e]+)\|#([^|]*)\|#type:COUNTER\|#hostname:[^,]+,\d+\n")
