@@ -18,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests import tiny_archives
 
 # Folders whose files share one server.
-ONE_SERVER = {"chaos", "containers", "demo", "e2e", "monitoring"}
+ONE_SERVER = ("chaos", "containers", "demo", "deploy/edge", "e2e", "monitoring")
 # Roughly, of a test with such a mark.
 SECONDS = {"slow": 10.0, "e2e": 2.0}
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def together(nodeid: str) -> str:
     """The group of tests that one part runs: a file, or a folder whose files share a server."""
     path = PurePosixPath(nodeid.partition("::")[0])
-    return path.parts[1] if path.parts[1] in ONE_SERVER else str(path)
+    return next((folder for folder in ONE_SERVER if path.is_relative_to(f"tests/{folder}")), str(path))
 
 
 class Parts(LoadScopeScheduling):

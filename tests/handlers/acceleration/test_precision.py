@@ -1,0 +1,140 @@
+"""Half precision, and when it is used."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from handlers.acceleration.equivalence import PROBABILITY, mismatch
+from handlers.acceleration.precision import (
+    CANDIDATES,
+    InPrecision,
+    in_fastest_precision,
+    store_weights,
+)
+from tests.handlers.acceleration.network import EXAMPLE, Tupled, check_equal, images, network
+
+
+@torch.inference_mode()
+def test_rows_differ_by_more_than_they_are_compared_to() -> None:
+    (answers,) = network()(images(12))
+    apart = torch.cdist(answers, answers) + torch.eye(12) * 1e9
+    assert (apart.min(dim=1).values > 0.06 * answers.norm(dim=1)).all()
+
+
+@torch.inference_mode()
+def test_half_precision_is_within_the_comparison() -> None:
+    (wanted,) = network()(images(12))
+    check_equal(InPrecision(network(), CANDIDATES[0])(images(12))[0], wanted)
+
+
+def test_agreement_is_of_probabilities_and_of_norms() -> None:
+    logits = torch.tensor([[2.0, 1.0, -3.0], [0.0, 0.5, 0.1]])
+    assert mismatch([logits], [logits]) == ""
+    assert mismatch([logits * 1.002], [logits]) == ""
+    assert "would differ by" in mismatch([logits * 1.02], [logits])
+    large = torch.tensor([[900.0, 900.0, 0.0]])
+    moved = large + torch.tensor([[0.1, 0.0, 0.0]])  # a ten-thousandth of the norm, and 0.025 of a probability
+    assert "probability" in mismatch([moved], [large])
+    assert (moved.softmax(1) - large.softmax(1)).abs().max() > PROBABILITY
+    assert mismatch([logits / 0], [logits])
+    assert "shape" in mismatch([logits[:1]], [logits])
+    assert "outputs" in mismatch([], [logits])
+
+
+@torch.no_grad()
+def test_float16_answers_as_float32_and_its_weights_are_stored_so() -> None:
+    module = network()
+    wanted = module(images(3))
+    fast = in_fastest_precision(module, EXAMPLE)
+    assert fast.precision.dtype is torch.float16
+    stored = {name: parameter.dtype for name, parameter in module.named_parameters()}
+    assert stored["network.fc.weight"] is torch.float16
+    assert stored["network.bn1.weight"] is torch.float32  # a batch norm's
+    found = fast(images(3))
+    assert [part.dtype for part in found] == [torch.float32]
+    assert mismatch(found, wanted) == ""
+
+
+class Huge(nn.Module):
+    """Passes through values beyond float16, which end at 65504, but not beyond bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grow, self.shrink = nn.Linear(3, 4), nn.Linear(4, 2)
+        nn.init.constant_(self.grow.weight, 1e5)
+        nn.init.constant_(self.shrink.weight, 1e-5)
+        nn.init.zeros_(self.grow.bias)
+        nn.init.zeros_(self.shrink.bias)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        return (self.shrink(self.grow(inputs)),)
+
+
+class Sharp(nn.Module):
+    """Its answer is the last bits of a sum, which no shorter type holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = nn.Linear(3, 1)
+        nn.init.constant_(self.sum.weight, 1.0)
+        nn.init.zeros_(self.sum.bias)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        return ((self.sum(inputs + 1000) - 3000).reshape(-1),)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("module", "name"), [(Huge(), "bfloat16"), (Sharp(), "TF32")])
+def test_a_precision_that_changes_the_answers_is_not_used(
+    module: nn.Module, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
+    wanted = module(inputs)
+    fast = in_fastest_precision(module, inputs[:1])
+    assert fast.precision.name == name  # on a CPU TF32 is float32
+    assert "does not run in float16" in caplog.text
+    assert mismatch(fast(inputs), wanted) == ""
+
+
+class Failing(nn.Module):
+    """Runs in no autocast, as a module that names its own types may not."""
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("expected Float but found Half")
+        return (inputs.sum(1),)
+
+
+@torch.no_grad()
+def test_a_model_that_no_autocast_runs_stays_float32() -> None:
+    assert in_fastest_precision(Failing(), torch.rand(1, 3)).precision.dtype is None
+
+
+class Lost(nn.Module):
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return (inputs.sum(1),)
+
+
+def test_a_lost_device_is_no_question_of_precision() -> None:
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        in_fastest_precision(Lost(), torch.rand(1, 3))
+
+
+def test_a_weight_of_two_layers_stays_as_it_is() -> None:
+    embedding, head, own = nn.Embedding(4, 3), nn.Linear(3, 4, bias=False), nn.Linear(3, 3)
+    head.weight = embedding.weight
+    store_weights(nn.ModuleList([embedding, head, own]), torch.float16)
+    assert embedding.weight.dtype is torch.float32
+    assert own.weight.dtype is own.bias.dtype is torch.float16
+
+
+def test_rounding_the_weights_first_changes_nothing() -> None:
+    module = nn.Conv2d(3, 4, 3)
+    inputs = torch.rand(2, 3, 9, 9)
+    fast = InPrecision(Tupled(module), CANDIDATES[0])
+    with torch.no_grad():
+        (before,) = fast(inputs)
+        store_weights(fast, torch.float16)
+        assert torch.equal(fast(inputs)[0], before)
