@@ -68,6 +68,7 @@ ENTRIES = {
         Entry("serve", "deploy.__main__", "deploy/__main__.py:serve"),
         Entry("stop", "deploy.__main__", "deploy/__main__.py:stop_command"),
         Entry("status", "deploy.overview.command", "deploy/overview/command.py:status"),
+        Entry("deploy", "deploy.versions.command", "deploy/versions/command.py:deploy"),
         Entry("keys", "deploy.__main__", "deploy/__main__.py:keys_command"),
         Entry("predict", "client.__main__", "client/__main__.py:predict"),
         Entry("train", "train.__main__", "train/__main__.py:run", "train"),

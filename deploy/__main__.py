@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -117,7 +118,7 @@ def keys_command(
     try:
         server = server_of(RUN)
         if public_server(RUN) != server:
-            raise DeployError("callers' keys are in secrets/clients.yaml: change them there and start the server again")
+            raise DeployError("callers' keys are in secrets/clients.yaml; a change there counts within a second")
         if rotate:
             credentials = Credentials(server)
             for name in KEY_NAMES:
@@ -165,20 +166,32 @@ def configure_command(
     grafana: Annotated[Path, typer.Option(help="What Grafana reads.")],
     names: Annotated[str, typer.Option(envvar="EDGE_NAMES", help="Hosts in a self-made certificate.")] = "localhost",
     port: Annotated[int, typer.Option(envvar="EDGE_PORT", help="Of the edge, as callers see it.")] = Ports().edge,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and give the edge each new setting within a second.")
+    ] = False,
 ) -> None:
     """Make the secrets a stack of containers lacks and write its edge's configuration."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
     try:
-        write_edge_files(secrets, edge, grafana, names.split(","), port)
+        watched = write_edge_files(secrets, edge, grafana, names.split(","), port)
+        while watch and not asked.wait(1):
+            report = watched.refresh()
+            if report:
+                typer.echo(report)
     except DeployError as error:
         typer.echo(f"configure: {error}", err=True)
         raise typer.Exit(1) from None
 
 
 @app.command("run-edge", hidden=True)
-def keep_edge_command(models: list[str], run: Annotated[Path, typer.Option()]) -> None:
+def keep_edge_command(
+    models: list[str], run: Annotated[Path, typer.Option()], settings: Annotated[Path, typer.Option()]
+) -> None:
     """What `serve --edge` leaves running beside TorchServe."""
     try:
-        keep_edge(run, models)
+        keep_edge(run, settings, models)
     except DeployError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

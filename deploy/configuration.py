@@ -12,6 +12,7 @@ SMALLEST_HEAP, SMALLEST_DIRECT = 1 << 30, 1 << 29
 QUEUED = 0.75  # of the heap; the rest is for what is being received and answered
 SHORTEST_QUEUE, LONGEST_QUEUE = 16, 100
 PROJECT = Path(__file__).resolve().parent.parent
+EDGE = "edge"  # in a run folder, what Envoy reads
 TEMPLATE = PROJECT / "config.properties"
 
 

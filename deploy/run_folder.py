@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from deploy.configuration import EDGE
 from deploy.errors import DeployError
 from deploy.processes import alive
 from deploy.supervision import record
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 STATE = "server.json"
 KEYS = "key_file.json"
+EDGE_KEYS = "edge_keys.json"  # callers' keys, for our own client
 
 
 def state_of(run: Path) -> dict[str, Any] | None:
@@ -79,8 +81,9 @@ def supervisor_of(run: Path) -> psutil.Process | None:
 def clean(run: Path) -> None:
     """Remove what a server leaves: keys, unpacked archives, sockets, state; the logs stay."""
     remove_temporary(run)
-    shutil.rmtree(run / "samples", ignore_errors=True)
-    for name in (STATE, KEYS, record.NAME, "config.properties", "edge_keys.json", "envoy.json", "envoy.sock"):
+    for folder in ("samples", EDGE):
+        shutil.rmtree(run / folder, ignore_errors=True)
+    for name in (STATE, KEYS, record.NAME, "config.properties", EDGE_KEYS, "envoy.sock"):
         (run / name).unlink(missing_ok=True)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.configuration import EDGE
 from deploy.doctor.checkout import Checkout
 from deploy.doctor.finding import Finding, ok, problem
 
-# In the run folder: TorchServe's keys, the callers' keys, and an edge's configuration with both.
-RUN_FILES = ("key_file.json", "edge_keys.json", "envoy.json")
+# In the run folder: TorchServe's keys, the callers' keys, and what an edge is given of both.
+RUN_FILES = ("key_file.json", "edge_keys.json", f"{EDGE}/*.json")
 # In secrets/, beside the private ones: a certificate and the address of the edge are for everybody.
 PUBLIC = (".gitkeep", "tls.crt", "server.json")
 OTHERS = 0o077
@@ -30,4 +31,4 @@ def private(checkout: Checkout) -> list[Path]:
     """The files with keys that are there."""
     own = sorted(checkout.secrets.iterdir()) if checkout.secrets.is_dir() else []
     kept = [path for path in own if path.is_file() and path.name not in PUBLIC]
-    return kept + [checkout.run / name for name in RUN_FILES if (checkout.run / name).is_file()]
+    return kept + [path for pattern in RUN_FILES for path in sorted(checkout.run.glob(pattern)) if path.is_file()]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.configuration import EDGE
 from deploy.doctor.checkout import Checkout
 from deploy.doctor.private_files import private
 
@@ -123,7 +124,7 @@ def in_files(checkout: Checkout) -> Iterator[str]:
     for path in private(checkout):
         text = path.read_text("utf-8", "replace")
         yield from (line.strip() for line in text.splitlines() if "-----" not in line and ":" not in line)
-        if path.suffix == ".json" and path.name != "envoy.json":  # whose strings are mostly addresses
+        if path.suffix == ".json" and path.parent.name != EDGE:  # where "key" is mostly the name of a header
             yield from keys_in(text)
         elif path.suffix in (".yaml", ".yml"):
             yield from re.findall(r"\bkey[\"']?\s*:\s*[\"']?([^\s\"'#,}]+)", text)

@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.edge.clients import write_private
+from deploy.edge.discovery import TYPES, Resource
+from deploy.edge.private_file import write_private
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
+FILE, SECRET = "certificate.json", "edge"
 DAYS = 825  # what browsers accept at most of a certificate that no authority has signed
 
 
@@ -42,6 +44,14 @@ def ensure(folder: Path, names: list[str]) -> None:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_private(folder / KEY, private.decode())
     (folder / CERTIFICATE).write_bytes(certificate.public_bytes(Encoding.PEM))
+
+
+def secret(folder: Path) -> Resource:
+    """Certificate and key, as Envoy's SDS reads them: both change at once."""
+    texts = {name: {"inline_string": (folder / name).read_text(encoding="ascii")} for name in (CERTIFICATE, KEY)}
+    pair = {"certificate_chain": texts[CERTIFICATE], "private_key": texts[KEY]}
+    kind = f"{TYPES}/envoy.extensions.transport_sockets.tls.v3.Secret"
+    return Resource(FILE, {"@type": kind, "name": SECRET, "tls_certificate": pair})
 
 
 def general_name(name: str) -> x509.GeneralName:

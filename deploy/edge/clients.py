@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from deploy.errors import DeployError
+from deploy.edge import settings_file
+from deploy.edge.private_file import write_private
 
+NAME = "clients.yaml"
 HEADER = """# Who may call through the edge. key: sent as "Authorization: Bearer KEY".
 # requests_per_second, burst: what an edge takes from this client; above it there is 429.
 # admin: may also register, scale and remove models.
@@ -52,17 +53,6 @@ class Clients(BaseModel):
         return value
 
 
-def read(path: Path) -> Clients:
-    """The clients of a file; DeployError with everything that is wrong with it, no key among it."""
-    try:
-        return Clients.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise DeployError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-        raise DeployError(f"{path}: {wrong}") from None
-
-
 def ensure(path: Path) -> Clients:
     """The clients of a file; where it is missing it is made, with a caller "default" and an "admin"."""
     if not path.exists():
@@ -71,7 +61,7 @@ def ensure(path: Path) -> Clients:
             "admin": {"key": secrets.token_urlsafe(32), "admin": True},
         }
         write_private(path, HEADER + yaml.safe_dump({"clients": made}, sort_keys=False))
-    return read(path)
+    return settings_file.read(path, Clients)
 
 
 def key_file(clients: Clients) -> dict[str, dict[str, str]]:
@@ -79,10 +69,3 @@ def key_file(clients: Clients) -> dict[str, dict[str, str]]:
     callers = sorted(clients.clients.values(), key=lambda client: client.admin)
     caller, admin = callers[0].key, callers[-1].key
     return {"inference": {"key": caller}, "management": {"key": admin}, "API": {"key": admin}}
-
-
-def write_private(path: Path, text: str) -> None:
-    """A file that nobody but its owner could ever read, not even while it is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.clients import Clients
 from deploy.edge.clusters import cluster, plain_cluster, prediction_clusters
 from deploy.edge.limits import CONNECTIONS, MEMORY, RELEASED
 from deploy.edge.listener import edge_listener, stats_listener
 from deploy.edge.network import Listeners, Upstream, socket_address
 
+BOOTSTRAP = "envoy.json"
 RUNTIME = {
     "re2.max_program_size.error_level": 20_000,
     "re2.max_program_size.warn_level": 20_000,
@@ -26,14 +26,14 @@ RUNTIME = {
 
 
 def configuration(
-    clients: Clients,
     upstream: Upstream,
     listeners: Listeners,
-    certificate: Path,
-    key: Path,
+    watched: Path,
     grafana: str | None = None,
 ) -> dict[str, Any]:
-    """The whole configuration, as Envoy reads it from YAML or JSON. grafana: its host, where it is served as well."""
+    """What Envoy starts with, as YAML or JSON. watched: the folder of the rest, which changes while it runs
+    (deploy/edge/watched.py). grafana: its host, where it is served as well.
+    """
     clusters = [
         *prediction_clusters(upstream),
         cluster("management", upstream, upstream.management),
@@ -43,10 +43,11 @@ def configuration(
     if grafana:
         clusters.append(plain_cluster("grafana", socket_address(grafana, 3000)))
     return {
+        "node": {"id": "edge", "cluster": "edge"},  # wanted of whoever discovers
         "admin": {"address": {"pipe": {"path": str(listeners.admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [
-                edge_listener(clients, upstream, listeners, certificate, key, bool(grafana)),
+                edge_listener(listeners, watched),
                 stats_listener(listeners),
             ],
             "clusters": clusters,

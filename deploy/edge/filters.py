@@ -3,21 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from deploy.configuration import PROJECT
 from deploy.edge.clients import Clients
 from deploy.edge.clusters import sized
+from deploy.edge.discovery import TYPES, Resource, watched_file
 from deploy.edge.limits import MAX_REQUEST, RETRY_AFTER, SIZES
 from deploy.edge.management import DIGITS
+from deploy.edge.traffic import Traffic
 
-TYPE = "type.googleapis.com/envoy.extensions.filters"
+TYPE = f"{TYPES}/envoy.extensions.filters"
 SCRIPTS = PROJECT / "docker" / "edge"
 CLIENT_HEADER = "x-client"
+Value = str | float | Mapping[str, "Value"] | Sequence["Value"]
 
 
-def filters(clients: Clients) -> list[dict[str, Any]]:
-    """In the order a request meets them: readiness and a browser's question need no key; a rate is a client's."""
+def filters(folder: Path) -> list[dict[str, Any]]:
+    """In the order a request meets them: readiness and a browser's question need no key; a rate is a client's.
+
+    folder: of the files with the filters that change.
+    """
+    return [
+        named(
+            "health_check",
+            "http.health_check.v3.HealthCheck",
+            pass_through_mode=False,
+            headers=[{"name": ":path", "string_match": {"exact": "/readyz"}}],
+            cluster_min_healthy_percentages={sized(name, SIZES[0]): {"value": 1} for name in ("rest", "grpc")},
+        ),
+        named("cors", "http.cors.v3.Cors"),
+        discovered("api_key_auth", "http.api_key_auth.v3.ApiKeyAuth", folder),
+        discovered("local_ratelimit", "http.local_ratelimit.v3.LocalRateLimit", folder),
+        named("buffer", "http.buffer.v3.Buffer", max_request_bytes=MAX_REQUEST),
+        discovered("requests", "http.lua.v3.Lua", folder),
+        lua("responses", RETRY_AFTER=RETRY_AFTER),
+        # Without x-envoy-original-path, in which TorchServe would find the "/token" that the route has hidden from it.
+        named("router", "http.router.v3.Router", suppress_envoy_headers=True),
+    ]
+
+
+def changeable(clients: Clients, traffic: Traffic) -> list[Resource]:
+    """The filters that are found in files: keys, rates, and which version answers."""
+    shares = {
+        model: {"sticky": split.sticky or "", "bounds": split.upper_bounds()} for model, split in traffic.models.items()
+    }
+    made = (
+        keys(clients),
+        rates(clients),
+        lua("requests", SMALL=SIZES[0].digits, DIGITS=DIGITS, SHARES=shares),
+    )
+    kind = f"{TYPES}/envoy.config.core.v3.TypedExtensionConfig"
+    return [Resource(file_of(each["name"].rpartition(".")[2]), {"@type": kind, **each}) for each in made]
+
+
+def file_of(name: str) -> str:
+    return f"{name}.json"
+
+
+def keys(clients: Clients) -> dict[str, Any]:
+    return named(
+        "api_key_auth",
+        "http.api_key_auth.v3.ApiKeyAuth",
+        credentials=[{"key": client.key, "client": name} for name, client in clients.clients.items()],
+        key_sources=[{"header": "authorization"}],
+        forwarding={"header": CLIENT_HEADER},
+    )
+
+
+def rates(clients: Clients) -> dict[str, Any]:
     buckets = [
         {
             "entries": [{"key": "client", "value": name}],
@@ -30,41 +85,17 @@ def filters(clients: Clients) -> list[dict[str, Any]]:
         for name, client in clients.clients.items()
     ]
     everywhere = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-    return [
-        named(
-            "health_check",
-            "http.health_check.v3.HealthCheck",
-            pass_through_mode=False,
-            headers=[{"name": ":path", "string_match": {"exact": "/readyz"}}],
-            cluster_min_healthy_percentages={sized(name, SIZES[0]): {"value": 1} for name in ("rest", "grpc")},
-        ),
-        named("cors", "http.cors.v3.Cors"),
-        named(
-            "api_key_auth",
-            "http.api_key_auth.v3.ApiKeyAuth",
-            credentials=[{"key": client.key, "client": name} for name, client in clients.clients.items()],
-            key_sources=[{"header": "authorization"}],
-            forwarding={"header": CLIENT_HEADER},
-        ),
-        named(
-            "local_ratelimit",
-            "http.local_ratelimit.v3.LocalRateLimit",
-            stat_prefix="rate",
-            token_bucket={"max_tokens": 1_000_000, "tokens_per_fill": 1_000_000, "fill_interval": "1s"},
-            filter_enabled={"runtime_key": "rate_enabled", **everywhere},
-            filter_enforced={"runtime_key": "rate_enforced", **everywhere},
-            rate_limited_as_resource_exhausted=True,
-            rate_limits=[
-                {"actions": [{"request_headers": {"header_name": CLIENT_HEADER, "descriptor_key": "client"}}]}
-            ],
-            descriptors=buckets,
-        ),
-        named("buffer", "http.buffer.v3.Buffer", max_request_bytes=MAX_REQUEST),
-        lua("requests", SMALL=SIZES[0].digits, DIGITS=DIGITS),
-        lua("responses", RETRY_AFTER=RETRY_AFTER),
-        # Without x-envoy-original-path, in which TorchServe would find the "/token" that the route has hidden from it.
-        named("router", "http.router.v3.Router", suppress_envoy_headers=True),
-    ]
+    return named(
+        "local_ratelimit",
+        "http.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix="rate",
+        token_bucket={"max_tokens": 1_000_000, "tokens_per_fill": 1_000_000, "fill_interval": "1s"},
+        filter_enabled={"runtime_key": "rate_enabled", **everywhere},
+        filter_enforced={"runtime_key": "rate_enforced", **everywhere},
+        rate_limited_as_resource_exhausted=True,
+        rate_limits=[{"actions": [{"request_headers": {"header_name": CLIENT_HEADER, "descriptor_key": "client"}}]}],
+        descriptors=buckets,
+    )
 
 
 def cors(origins: Sequence[str]) -> dict[str, Any]:
@@ -74,24 +105,36 @@ def cors(origins: Sequence[str]) -> dict[str, Any]:
         "allow_origin_string_match": [{"exact": origin} for origin in origins],
         "allow_methods": "POST",
         "allow_headers": "authorization, content-type, accept, x-request-id",
-        "expose_headers": "x-request-id, retry-after",
+        "expose_headers": "x-request-id, retry-after, model-version",
         "max_age": "600",
     }
     return {"envoy.filters.http.cors": policy}
 
 
-def lua(name: str, **values: str | int | Mapping[str, int]) -> dict[str, Any]:
+def lua(name: str, **values: Value) -> dict[str, Any]:
     """A script of docker/edge, after a line that gives it each of the values as a local variable."""
     lines = [f"local {key} = {literal(value)}" for key, value in values.items()]
     source = (SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")
     return named(name, "http.lua.v3.Lua", default_source_code={"inline_string": "\n".join([*lines, source])})
 
 
-def literal(value: str | int | Mapping[str, int]) -> str:
-    """A value as Lua writes it."""
+def literal(value: Value) -> str:
+    """A value as Lua writes it. Texts hold no quotation marks: they are names."""
+    if isinstance(value, str):
+        return f'"{value}"'
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {each}" for key, each in value.items()) + "}"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+        return "{" + ", ".join(f'["{key}"] = {literal(each)}' for key, each in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "{" + ", ".join(literal(each) for each in value) + "}"
+    return str(value)
+
+
+def discovered(name: str, kind: str, folder: Path) -> dict[str, Any]:
+    """A filter whose configuration stands in a file."""
+    return {
+        "name": f"envoy.filters.http.{name}",
+        "config_discovery": {"config_source": watched_file(folder, file_of(name)), "type_urls": [f"{TYPE}.{kind}"]},
+    }
 
 
 def named(name: str, kind: str, **fields: Any) -> dict[str, Any]:

@@ -5,29 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.clients import Clients
+from deploy.edge import certificate, routes
+from deploy.edge.discovery import watched_file
 from deploy.edge.filters import TYPE, filters, named
 from deploy.edge.limits import BUFFER, MAX_HEADERS, STREAMS
-from deploy.edge.network import Listeners, Upstream, socket_address
+from deploy.edge.network import Listeners, socket_address
 from deploy.edge.replies import access_log, local_replies
-from deploy.edge.routes import routes
 
 
-def edge_listener(
-    clients: Clients,
-    upstream: Upstream,
-    listeners: Listeners,
-    certificate: Path,
-    key: Path,
-    grafana: bool,
-) -> dict[str, Any]:
+def edge_listener(listeners: Listeners, folder: Path) -> dict[str, Any]:
+    """folder: of the files that change while the edge runs."""
     tls = {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         "common_tls_context": {
             "alpn_protocols": ["h2", "http/1.1"],
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-            "tls_certificates": [
-                {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(key)}}
+            "tls_certificate_sds_secret_configs": [
+                {"name": certificate.SECRET, "sds_config": watched_file(folder, certificate.FILE)}
             ],
         },
     }
@@ -54,11 +48,11 @@ def edge_listener(
         "drain_timeout": "10s",
         "access_log": [access_log()],
         "local_reply_config": local_replies(),
-        "route_config": {
-            "name": "edge",
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes(clients, upstream, grafana)}],
+        "rds": {
+            "route_config_name": routes.CONFIGURATION,
+            "config_source": watched_file(folder, routes.FILE),
         },
-        "http_filters": filters(clients),
+        "http_filters": filters(folder),
     }
     return {
         "name": "edge",

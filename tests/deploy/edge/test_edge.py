@@ -65,7 +65,7 @@ def test_a_caller_cannot_pass_for_another(server: Server, run: Path) -> None:
 
 @pytest.mark.e2e
 def test_what_is_secret_is_its_owner_s_alone(run: Path) -> None:
-    secret = [run / "edge_keys.json", run / "envoy.json"]
+    secret = [run / "edge_keys.json", *(run / "edge").iterdir()]
     secret += [run.parent / "secrets" / name for name in ("clients.yaml", "tls.key")]
     assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
 
