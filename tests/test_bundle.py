@@ -16,7 +16,8 @@ import bundle
 
 PROJECT = Path(__file__).parent.parent
 BUNDLE = PROJECT / "bundle"
-COMMANDS = ["serve", "stop", "status", "keys", "predict", "train", "build", "verify", "tune", "bench", "doctor"]
+COMMANDS = ["serve", "stop", "status", "deploy", "keys", "predict", "train", "build", "verify", "tune", "bench"]
+COMMANDS += ["doctor"]
 HEAVY = {"torch", "numpy", "transformers", "requests", "grpc", "pydantic"}
 FOLDERS = ("archiver", "benchmarks", "client", "deploy", "requirements", "scripts", "train")
 FILES = ("bundle", "bundle.py", "config.properties", "pyproject.toml")

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 
 from deploy.configuration import read
-from deploy.edge import certificate, clients
+from deploy.edge import certificate, clients, settings_file
 from deploy.edge.limits import SIZES
 from deploy.errors import DeployError
 
@@ -44,7 +44,7 @@ def test_a_wrong_clients_file(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "clients.yaml"
     path.write_text(text)
     with pytest.raises(DeployError) as raised:
-        clients.read(path)
+        settings_file.read(path, clients.Clients)
     assert said in str(raised.value)
     assert "aaaaaaaa" not in str(raised.value)
 
