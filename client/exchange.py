@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from client.answer import Answer, error_in
+from client.answer import VERSION_HEADER, Answer, error_in
 from client.errors import ClientError, deadline_exceeded, error_for, over_request_size, unreachable
 
 CHUNK = 1 << 16  # bytes
@@ -51,7 +51,7 @@ def exchange(session: requests.Session, method: str, url: str, **request: Any) -
         content = b"".join(chunks)
         if response.status_code >= 300:
             raise error_of(response, content)
-        return Answer(media_type(response), content)
+        return Answer(media_type(response), content, response.headers.get(VERSION_HEADER, ""))
 
 
 def lines(session: requests.Session, method: str, url: str, **request: Any) -> Iterator[Answer]:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import grpc
 
-from client.answer import Answer, answer_in, error_in
+from client.answer import VERSION_HEADER, Answer, answer_in, error_in
 from client.credentials import Credentials, KeyName
 from client.payload import Parameters, Payload, encode, texts
 from client.rest import TIMEOUT
@@ -100,8 +100,8 @@ class GrpcClient(GrpcConnection):
     ) -> Answer:
         """One answer of a model; arguments and errors are those of RestClient.predict."""
         request = request_of(model, payload, content_type, accept, version, parameters)
-        body: bytes = self._call(self._stub.Predictions, request, timeout).prediction
-        return answer_or_error(body)
+        response, call = self._call(self._stub.Predictions.with_call, request, timeout)
+        return answer_or_error(response.prediction, dict(call.initial_metadata()).get(VERSION_HEADER, ""))
 
     def stream(
         self,
@@ -156,8 +156,8 @@ def request_of(
     return PredictionsRequest(model_name=model, model_version=version or "", input=entries)
 
 
-def answer_or_error(body: bytes) -> Answer:
+def answer_or_error(body: bytes, version: str = "") -> Answer:
     error = error_in(body)
     if error:
         raise error
-    return answer_in(body)
+    return answer_in(body, version)

@@ -4,26 +4,33 @@ import json
 import shlex
 import shutil
 import subprocess
+import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
+from typer.testing import CliRunner, Result
 
 from archiver.archive import build
 from archiver.package import resolve
-from client import RestClient, RestManagement
+from client import GrpcClient, RestClient, RestManagement
 from deploy.archive import Archive, archives_in
 from deploy.configuration import PROJECT
+from deploy.edge import process as process_of_edge
 from deploy.errors import DeployError
-from deploy.ports import Ports
+from deploy.ports import HOST, Ports
 from deploy.readiness import load, servable
 from deploy.report import print_calls, print_models
-from deploy.run_folder import running
+from deploy.run_folder import public_server, running
 from deploy.torchserve import TorchServe
+from deploy.versions.command import app
 
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -84,6 +91,48 @@ def test_every_version_is_served_and_foreign_files_are_left_out(
             command = shlex.split(line.replace("$KEY", key))
             done = subprocess.run([curl, "-sf", *command[1:]], cwd=tmp_path, capture_output=True, check=True)
             assert json.loads(done.stdout)["action"] in (0, 1)
+        settings = tmp_path / "secrets"
+        process_of_edge.start(torchserve.run, torchserve.ports, ["tiny-policy"], settings)
+        assert_divided(torchserve, settings)
+
+
+def assert_divided(torchserve: TorchServe, settings: Path) -> None:
+    """Calls that name no version are divided between two of the three, over both protocols."""
+    environment = {"BUNDLE_RUN": str(torchserve.run), "TORCHSERVE_SERVER_FILE": str(torchserve.run / "server.json")}
+
+    def split(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["split", *arguments, "--settings", str(settings)], env=environment)
+
+    missing = split("tiny-policy", "1.10=90", "2.0=10")
+    assert "tiny-policy has no version 2.0 that is ready; there are" in missing.stderr
+    done = split("tiny-policy", "1.9=50", "1.10=50")
+    assert done.exit_code == 0, done.output
+    server, chosen = public_server(torchserve.run), Counter[str]()
+    with RestClient(server) as rest, GrpcClient(server) as rpc:
+        end = time.monotonic() + 10
+        while not rest.predict("tiny-policy", OBSERVATION).version:
+            assert time.monotonic() < end
+        before = requests_by_version(torchserve)
+        for _ in range(40):
+            for client in (rest, rpc):
+                chosen[client.predict("tiny-policy", OBSERVATION).version] += 1
+        assert rpc.predict("tiny-policy", OBSERVATION, version="1.0").json()["action"] in (0, 1)
+    assert requests_by_version(torchserve) - before == chosen + Counter({"1.0": 1})
+    assert chosen.keys() == {"1.9", "1.10"}
+    assert "tiny-policy" in split().output
+    assert split("tiny-policy", "--end").exit_code == 0
+    assert split("tiny-policy", "--end").exit_code == 1
+
+
+def requests_by_version(torchserve: TorchServe) -> Counter[str]:
+    """What TorchServe has counted."""
+    page = requests.get(f"http://{HOST}:{torchserve.ports.metrics}/metrics", timeout=10).text
+    found = Counter[str]()
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            if sample.name == "ts_inference_requests_total":
+                found[sample.labels["model_version"]] += int(sample.value)
+    return found
 
 
 def test_one_version_twice(tmp_path: Path) -> None:
