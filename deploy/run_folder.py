@@ -1,4 +1,4 @@
-"""What stands in the run folder of a server: where it is found, what it left behind."""
+"""The run folder of a server: where it is found, and what it left behind."""
 
 from __future__ import annotations
 

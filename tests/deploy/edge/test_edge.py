@@ -1,4 +1,4 @@
-"""What callers, admins and web pages get through the edge."""
+"""Calls of callers, admins and web pages through the edge."""
 
 import dataclasses
 import json

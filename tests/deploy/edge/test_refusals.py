@@ -1,4 +1,4 @@
-"""What the edge refuses: paths, keys, headers and messages that are not documented."""
+"""Refusals of the edge: paths, keys, headers and messages that are not documented."""
 
 import struct
 
