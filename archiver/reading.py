@@ -67,7 +67,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's value; UnsafeFile where it is none."""
+    """A JSON file's value; UnsafeFile if it is not JSON."""
     try:
         return json_file.loads(read_bytes(path), "it")
     except UnsafeFile as error:
@@ -90,5 +90,5 @@ def parse_yaml(text: str) -> Any:
         raise UnsafeFile(f"{line}is not YAML: {error.problem}") from None
     except RecursionError:
         raise UnsafeFile(f"is nested more than {json_file.MAX_DEPTH} deep") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # also of a date that is none, or a huge number
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # also of an impossible date, or a huge number
         raise UnsafeFile(f"is not YAML: {(str(error).splitlines() or [type(error).__name__])[0]}") from None

@@ -1,4 +1,7 @@
-"""One loader for every format of weights. Nothing here unpickles, and no file is read before `formats` has seen it."""
+"""One loader for every format of weights. Nothing here unpickles, and no file is read before `formats` has seen it.
+
+Each format imports what it needs when it is loaded: a worker has one, and starts sooner without the others.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.export.passes import move_to_device_pass
-from torch.utils._pytree import tree_unflatten
 
 from handlers.artifact import Artifact
-from handlers.formats.architecture import build
-from handlers.formats.torch_export import without_samples
 from handlers.formats.weights import check
-from handlers.networks.weights import load_weights
 
 # By task, the class of transformers that builds the network of a folder.
 AUTO_CLASSES = {
@@ -57,6 +55,9 @@ def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
 
 def from_safetensors(artifact: Artifact) -> nn.Module:
     """Build the architecture from its dotted factory, on no device, and give it the weights."""
+    from handlers.formats.architecture import build
+    from handlers.networks.weights import load_weights
+
     if artifact.architecture is None:
         raise LoadError("the safetensors format needs architecture: {factory, arguments}")
     model = build(artifact.architecture, artifact.weights.parent.parent)
@@ -65,6 +66,10 @@ def from_safetensors(artifact: Artifact) -> nn.Module:
 
 
 def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
+    from torch.export.passes import move_to_device_pass
+
+    from handlers.formats.torch_export import without_samples
+
     program = torch.export.load(without_samples(artifact.weights))
     if device.type != "cpu":
         program = move_to_device_pass(program, device)
@@ -78,6 +83,8 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
 def inputs_of(program: torch.export.ExportedProgram) -> tuple[Any, Any]:
     """Inputs of the program's own shapes, without memory, in the place of the pickled ones: torch takes their names to
     check inputs by guards, which can be traced, and not by a hook, which cannot."""
+    from torch.utils._pytree import tree_unflatten
+
     values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
     inputs = [values.get(name, name) for name in program.graph_signature.user_inputs]  # a constant stands for itself
     arguments, keywords = tree_unflatten(inputs, program.call_spec.in_spec)
@@ -89,7 +96,7 @@ def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
 
     Weights keep their type on a GPU; on a CPU, where bfloat16 and float16 are slow or emulated, they become float32.
     """
-    import transformers  # seconds of import that only these models pay
+    import transformers  # seconds
 
     import handlers.networks.mean_pooling  # noqa: F401 - makes our own architecture known to the Auto classes
 

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from handlers.acceleration.adaptive_threads import with_adaptive_threads
-from handlers.acceleration.gpu import accelerated
 from handlers.acceleration.onnx_runtime import export
-from handlers.acceleration.torchscript import freeze
 from handlers.formats.onnx import check
 
 logger = logging.getLogger(__name__)
@@ -56,5 +54,9 @@ class Acceleration:
             check(self.graph)
             return with_adaptive_threads(self.graph, self.threads, self.cores, self.others_idle, example)
         if self.device.type == "cuda":
+            from handlers.acceleration.gpu import accelerated  # a worker on a CPU starts sooner without it
+
             return accelerated(build(), example.to(self.device), dynamic, self.batch_size)
+        from handlers.acceleration.torchscript import freeze
+
         return freeze(build(), example.to(self.device), dynamic)

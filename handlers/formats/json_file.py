@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from handlers.formats.errors import UnsafeFile
@@ -12,7 +12,7 @@ MAX_DEPTH = 64
 
 
 def loads(content: bytes, name: str, max_depth: int = MAX_DEPTH) -> Any:
-    """The value of a JSON text in UTF-8; UnsafeFile where it is none, is nested too deeply or holds NaN."""
+    """The value of a JSON text in UTF-8; UnsafeFile if it is not JSON, is nested too deeply or holds NaN."""
     try:
         value = json.loads(content.decode("utf-8"), parse_constant=refuse)
     except RecursionError:
@@ -25,7 +25,7 @@ def loads(content: bytes, name: str, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def depth(value: Any) -> int:
@@ -33,13 +33,14 @@ def depth(value: Any) -> int:
     level, current = 0, [value]
     while current := [inner for outer in current for inner in children(outer)]:
         level += 1
+        current = [inner for inner in current if isinstance(inner, (dict, list))]
     return level
 
 
-def children(value: Any) -> list[Any]:
+def children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def walk(value: Any) -> Iterator[tuple[str, Any]]:

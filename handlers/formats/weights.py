@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handlers.formats import huggingface, safetensors, torch_export, torchscript
 from handlers.formats.errors import UnsafeFile
 
 
 def check(weights_format: str, path: Path, task: str) -> None:
     """UnsafeFile, with one sentence, where reading `path` could run code or its content is not of the format."""
-    match weights_format:
+    match weights_format:  # a worker starts sooner with the one reader that it needs
         case "safetensors":
+            from handlers.formats import safetensors
+
             safetensors.check(path)
         case "torchscript":
+            from handlers.formats import torchscript
+
             torchscript.check(path)
         case "torch-export":
+            from handlers.formats import torch_export
+
             torch_export.check(path)
         case "huggingface":
+            from handlers.formats import huggingface
+
             huggingface.check(path, task)
         case unknown:
             raise UnsafeFile(f"format {unknown!r}; wanted safetensors, torchscript, torch-export or huggingface")

@@ -205,7 +205,7 @@ def test_whatever_a_spec_holds_the_error_is_a_spec_error(project: SampleProject,
 def test_values_json_cannot_hold(project: SampleProject) -> None:
     assert "preprocessing: holds what JSON cannot" in problems(project, preprocessing={"resize": float("nan")})
     project.describe(metrics={"top1": float("nan")})
-    assert "NaN is no JSON number" in problems(project)
+    assert "NaN is not a JSON number" in problems(project)
 
 
 def test_an_artifact_of_another_schema(project: SampleProject) -> None:
