@@ -72,6 +72,7 @@ ENTRIES = {
         Entry("keys", "deploy.__main__", "deploy/__main__.py:keys_command"),
         Entry("predict", "client.__main__", "client/__main__.py:predict"),
         Entry("train", "train.__main__", "train/__main__.py:run", "train"),
+        Entry("new", "archiver.new.command", "archiver/new/command.py:new"),
         Entry("build", "archiver.__main__", "archiver/__main__.py:build_command"),
         Entry("verify", "archiver.__main__", "archiver/__main__.py:verify_command"),
         Entry("tune", "deploy.__main__", "deploy/tuning/command.py:tune", "train"),
@@ -89,6 +90,7 @@ def folders() -> dict[str, dict[str, Any]]:
     stages = ("run", "fit", "resume", "test", "export")
     return {
         "train": {stage: {"output": artifacts, "runs": runs} for stage in stages},
+        "new": {"artifacts": artifacts, "model_store": str(PROJECT / "model_store")},
         "build": {"artifacts": artifacts, "model_store": str(PROJECT / "model_store")},
         "bench": {"output": str(PROJECT / "bench")},
     }

@@ -121,7 +121,8 @@ def description(package: Package) -> dict[str, Any]:
     """The artifact's own description, with the spec's differences in it: the handler reads one file."""
     # An experiment names folders of the machine it ran on: it stays with the artifact.
     values = package.artifact.description.model_dump(by_alias=True, exclude={"provenance"})
-    return {**values, "labels": package.labels, "preprocessing": package.preprocessing}
+    architecture = package.architecture.model_dump() if package.architecture else None
+    return {**values, "architecture": architecture, "labels": package.labels, "preprocessing": package.preprocessing}
 
 
 def to_json(value: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,16 +12,23 @@ from pydantic import Field, ValidationError
 from archiver.config import StrictModel
 from archiver.errors import Problem, SpecError, problems_of
 from archiver.reading import read_json
-from archiver.spec import DOTTED_NAME, MODEL_NAME
+from archiver.spec import MODEL_NAME, Architecture
 from archiver.tasks import OWN_TASK, TASKS
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import check_vocabulary
+from handlers.formats.onnx import external_files
 from handlers.formats.weights import check
 
 DESCRIPTION = "artifact.json"
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
-WEIGHTS_SUFFIX = {"safetensors": ".safetensors", "torchscript": ".pt", "torch-export": ".pt2", "huggingface": ""}
+WEIGHTS_SUFFIX = {
+    "safetensors": ".safetensors",
+    "torchscript": ".pt",
+    "torch-export": ".pt2",
+    "onnx": ".onnx",
+    "huggingface": "",
+}
 
 # By the suffix of a sample, the content type it is sent with; the handlers warm up with the same.
 SAMPLE_TYPES = {
@@ -51,18 +59,13 @@ PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"
 MAX_FILES = 1000  # of a folder of weights
 
 
-class Architecture(StrictModel):
-    factory: str = Field(pattern=DOTTED_NAME)
-    arguments: dict[str, Any] = Field(default_factory=dict)
-
-
 class Description(StrictModel):
     """artifact.json, schema 1."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=MODEL_NAME)
     task: str = Field(pattern=OWN_TASK)
-    format: Literal["safetensors", "torchscript", "torch-export", "huggingface"]
+    format: Literal["safetensors", "torchscript", "torch-export", "onnx", "huggingface"]
     weights: str = Field(pattern=PLAIN_NAME)
     architecture: Architecture | None
     labels: list[str]
@@ -87,8 +90,11 @@ class Artifact:
     files: dict[str, Path]
 
 
-def read(folder: Path) -> Artifact:
-    """Read and check an artifact folder; SpecError with everything that is wrong with it."""
+def read(folder: Path, spec: Mapping[str, Any]) -> Artifact:
+    """Read and check an artifact folder; SpecError with everything that is wrong with it.
+
+    spec: its keys, which may hold the architecture and the labels in the artifact's place.
+    """
     file = folder / DESCRIPTION
     try:
         description = Description.model_validate(read_json(file))
@@ -97,9 +103,9 @@ def read(folder: Path) -> Artifact:
     except UnsafeFile as error:
         raise SpecError(str(file), [Problem("the file", str(error))]) from None
     files, problems = collect(folder, description)
-    if description.format == "safetensors" and description.architecture is None:
+    if description.format == "safetensors" and not (description.architecture or spec.get("architecture")):
         problems.append(Problem("architecture", "missing: the safetensors format needs {factory, arguments}"))
-    if description.task in TASKS.keys() - UNLABELLED and not description.labels:
+    if description.task in TASKS.keys() - UNLABELLED and not (description.labels or spec.get("labels")):
         problems.append(Problem("labels", f"wanted a name for each class of {description.task}; got none"))
     if problems:
         raise SpecError(str(file), problems)
@@ -120,6 +126,11 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
                 problems.append(Problem(key, f"{name!r} holds {len(files)} files; wanted {MAX_FILES} at most"))
         else:
             problems.append(Problem(key, f"{name!r} is not in {folder}"))
+    if description.format == "onnx" and description.weights in files:
+        try:
+            files |= {name: folder / name for name in external_files(folder / description.weights)}
+        except UnsafeFile as error:
+            problems.append(Problem(description.weights, str(error)))
     if Path(description.weights).suffix != WEIGHTS_SUFFIX[description.format]:
         wanted = WEIGHTS_SUFFIX[description.format] or "a folder"
         problems.append(Problem("weights", f"wanted {wanted} for {description.format}; got {description.weights!r}"))
@@ -143,6 +154,8 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
 def is_pickle(name: str, start: bytes, weights_format: str) -> bool:
     """By name, or by its first two bytes: the PROTO opcode and a version from 2 to 5."""
     suffix = Path(name).suffix.lower()
+    if weights_format == "onnx":
+        return False  # bare numbers beside a graph, under any name; nothing unpickles them
     by_name = suffix in PICKLES and not (suffix == ".pt" and weights_format == "torchscript")
     return by_name or (len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5)
 

@@ -20,15 +20,19 @@ MEMBER = "artifact/graph.onnx"
 
 @dataclass(frozen=True)
 class Graph:
-    """data: the ONNX file; None where the archive has none. reason: why it could not be had, "" where nobody asked."""
+    """data: the ONNX file; None where the archive has none. reason: why it could not be had, "" where nobody asked.
+
+    own: the weights are an ONNX file themselves.
+    """
 
     data: bytes | None = None
     reason: str = ""
+    own: bool = False
 
     @property
     def backend(self) -> str:
         """The backend on a CPU."""
-        return "torch" if self.data is None else "onnxruntime"
+        return "onnxruntime" if self.own or self.data is not None else "torch"
 
 
 def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
@@ -37,6 +41,10 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
     The handler is loaded as a worker would, told to write its graph, and compares the graph's answers with the model's.
     SpecError when the spec asks for a graph that cannot be had.
     """
+    if package.artifact.description.format == "onnx":
+        if package.spec.backend == "torch":
+            raise SpecError(package.spec.name, [Problem("backend", "torch, but the weights are an ONNX file")])
+        return Graph(own=True)
     if package.spec.backend == "torch" or (package.spec.backend == "auto" and not has_graph(package)):
         return Graph()
     with tempfile.TemporaryDirectory(prefix="archiver-") as temporary:

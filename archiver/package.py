@@ -18,7 +18,7 @@ from archiver.config import StrictModel
 from archiver.digest import sha256
 from archiver.errors import Problem, SpecError, nearest, problems_of, unknown_keys
 from archiver.reading import read_json, read_text
-from archiver.spec import Spec
+from archiver.spec import Architecture, Spec
 from archiver.spec import read as read_spec
 from archiver.tasks import TASKS, task_of
 from handlers.formats.architecture import check as check_architecture
@@ -41,6 +41,7 @@ class Package:
     artifact: Artifact
     task: str
     labels: list[str]
+    architecture: Architecture | None
     preprocessing: dict[str, Any]
     limits: dict[str, Any]
     options: dict[str, Any]
@@ -61,7 +62,7 @@ def resolve(path: Path, artifacts: Path) -> Package:
         problems += problems_of(error, Spec)
     name = values.get("artifact") or values["name"]
     if isinstance(name, str):
-        artifact = attempt(lambda: find_artifact(name, path, artifacts), problems)
+        artifact = attempt(lambda: find_artifact(name, path, artifacts, values), problems)
     declared = values.get("task")
     task = artifact.description.task if artifact else declared if isinstance(declared, str) else None
     settings: dict[str, dict[str, Any]] = {"limits": {}, "options": {}}
@@ -83,12 +84,11 @@ def resolve(path: Path, artifacts: Path) -> Package:
     labels = read_labels(values.get("labels"), path, artifact, problems)
     preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
     code = collect_code(values.get("code"), path, problems)
-    if artifact and artifact.description.architecture:
+    architecture = (spec.architecture if spec else None) or (artifact.description.architecture if artifact else None)
+    if architecture:
         try:
-            check_architecture(
-                artifact.description.architecture.model_dump(),
-                {name.partition("/")[0].removesuffix(".py") for name in code},
-            )
+            modules = {name.partition("/")[0].removesuffix(".py") for name in code}
+            check_architecture(architecture.model_dump(), modules)
         except UnsafeFile as error:
             problems.append(Problem("architecture", str(error)))
     handler = values.get("handler")
@@ -102,6 +102,7 @@ def resolve(path: Path, artifacts: Path) -> Package:
         artifact=artifact,
         task=task,
         labels=labels,
+        architecture=architecture,
         preprocessing=preprocessing,
         limits=settings["limits"],
         options=settings["options"],
@@ -120,11 +121,11 @@ def attempt(read: Callable[[], Artifact], problems: list[Problem]) -> Artifact |
         return None
 
 
-def find_artifact(name: str, spec: Path, artifacts: Path) -> Artifact:
+def find_artifact(name: str, spec: Path, artifacts: Path, values: dict[str, Any]) -> Artifact:
     # A training of one's own comes before the demo's, which travel with the checkout.
     for folder in (artifacts / name, artifacts / "demo" / name, spec.parent / name):
         if (folder / "artifact.json").is_file():
-            return read_artifact(folder)
+            return read_artifact(folder, values)
     raise SpecError(name, [Problem("not found", f"no {artifacts / name}; `python -m train {name}` makes it")])
 
 
@@ -168,7 +169,8 @@ def merge_preprocessing(given: Any, artifact: Artifact | None, problems: list[Pr
     trained = artifact.description.preprocessing if artifact else {}
     if not isinstance(given, dict) or artifact is None:
         return trained
-    problems += unknown_keys(given, list(trained), "preprocessing")
+    if trained:
+        problems += unknown_keys(given, list(trained), "preprocessing")
     return {**trained, **given}
 
 

@@ -70,6 +70,11 @@ class Timeouts(StrictModel):
     startup_s: int = Field(default=600, ge=1, description="for loading the model and warming it up")
 
 
+class Architecture(StrictModel):
+    factory: str = Field(pattern=DOTTED_NAME, description="a class or function that makes the network")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="that it is called with")
+
+
 class Spec(StrictModel):
     """The keys of a spec. `limits` and `options` depend on the task: see limits.py and options.py.
 
@@ -89,7 +94,12 @@ class Spec(StrictModel):
     labels: Annotated[list[str] | str | None, PlainValidator(list_or_file)] = Field(
         default=None, description="instead of the artifact's: a list, or a file with one per line, or a JSON list"
     )
-    preprocessing: dict[str, Any] = Field(default_factory=dict, description="differences over the artifact's")
+    architecture: Architecture | None = Field(
+        default=None, description="instead of the artifact's: what makes the network that a state dict belongs to"
+    )
+    preprocessing: dict[str, Any] = Field(
+        default_factory=dict, description="differences over the artifact's, or all of it where that has none"
+    )
     workers: Annotated[int | Literal["auto"], auto_or(1, MAX_WORKERS)] = Field(
         default="auto",
         description="processes that serve the model, on each GPU where there are any; auto: as the machine has cores",

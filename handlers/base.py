@@ -87,7 +87,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         worker = context.metrics is not None  # outside TorchServe there are no other workers, and nobody reads metrics
         self.busy_workers = BusyWorkers() if worker else None
         others_idle = self.busy_workers.others_idle if self.busy_workers else lambda: False
-        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, others_idle)
+        as_is = self.artifact.format == "onnx"
+        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, others_idle, as_is)
         self.load()
         self.request_limits = Limits(
             int(self.limits["max_bytes"]), int(self.limits["max_instances"]), self.max_json_values()

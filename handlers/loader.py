@@ -13,15 +13,18 @@ from torch import nn
 from handlers.artifact import Artifact
 from handlers.formats.weights import check
 
-# By task, the class of transformers that builds the network of a folder.
+# By task, the classes of transformers that build the network of a folder: the first that knows its architecture does.
 AUTO_CLASSES = {
-    "audio-classification": "AutoModelForAudioClassification",
-    "audio-embedding": "AutoModel",
-    "text-classification": "AutoModelForSequenceClassification",
-    "text-embedding": "AutoModel",
-    "token-classification": "AutoModelForTokenClassification",
-    "question-answering": "AutoModelForQuestionAnswering",
-    "text-generation": "AutoModelForCausalLM",
+    "image-classification": ("AutoModelForImageClassification",),
+    "object-detection": ("AutoModelForObjectDetection",),
+    "semantic-segmentation": ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation"),
+    "audio-classification": ("AutoModelForAudioClassification",),
+    "audio-embedding": ("AutoModel",),
+    "text-classification": ("AutoModelForSequenceClassification",),
+    "text-embedding": ("AutoModel",),
+    "token-classification": ("AutoModelForTokenClassification",),
+    "question-answering": ("AutoModelForQuestionAnswering",),
+    "text-generation": ("AutoModelForCausalLM",),
 }
 
 
@@ -38,6 +41,8 @@ def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
                 model = from_safetensors(artifact)
             case "torchscript":
                 return torch.jit.load(artifact.weights, map_location=device).eval()
+            case "onnx":
+                return from_onnx(artifact, device)
             case "torch-export":
                 return from_export(artifact, device)
             case _:
@@ -80,6 +85,15 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
     return model
 
 
+def from_onnx(artifact: Artifact, device: torch.device) -> nn.Module:
+    from handlers.acceleration.onnx_model import OnnxModel
+    from handlers.formats.huggingface import TEXTS
+
+    if artifact.task in TEXTS:
+        raise LoadError(f"the onnx format is not for {artifact.task}, whose models need a tokenizer beside them")
+    return OnnxModel(artifact.weights, torch.get_num_threads(), device)
+
+
 def inputs_of(program: torch.export.ExportedProgram) -> tuple[Any, Any]:
     """Inputs of the program's own shapes, without memory, in the place of the pickled ones: torch takes their names to
     check inputs by guards, which can be traced, and not by a hook, which cannot."""
@@ -102,14 +116,24 @@ def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
 
     if artifact.task not in AUTO_CLASSES:
         raise LoadError(f"the huggingface format is for {', '.join(AUTO_CLASSES)}; not for {artifact.task}")
-    auto = getattr(transformers, AUTO_CLASSES[artifact.task])
-    model: nn.Module = auto.from_pretrained(
+    config = transformers.AutoConfig.from_pretrained(artifact.weights, local_files_only=True, trust_remote_code=False)
+    classes = [getattr(transformers, name) for name in AUTO_CLASSES[artifact.task]]
+    auto = next((found for found in classes if type(config) in found._model_mapping), classes[0])
+    model: nn.Module
+    model, report = auto.from_pretrained(
         artifact.weights,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
         dtype=torch.float32 if device.type == "cpu" else "auto",
+        output_loading_info=True,
     )
+    if missing := sorted(report["missing_keys"]):
+        # transformers would fill them with random numbers, as for a training, and only warn.
+        raise LoadError(
+            f"{artifact.weights.name}: has no weights for {missing[0]} and {len(missing) - 1} more of "
+            f"{type(model).__name__}; wanted a model trained for {artifact.task}"
+        )
     return model
 
 

@@ -16,7 +16,7 @@ import bundle
 
 PROJECT = Path(__file__).parent.parent
 BUNDLE = PROJECT / "bundle"
-COMMANDS = ["serve", "stop", "status", "deploy", "keys", "predict", "train", "build", "verify", "tune", "bench"]
+COMMANDS = ["serve", "stop", "status", "deploy", "keys", "predict", "train", "new", "build", "verify", "tune", "bench"]
 COMMANDS += ["doctor"]
 HEAVY = {"torch", "numpy", "transformers", "requests", "grpc", "pydantic"}
 FOLDERS = ("archiver", "benchmarks", "client", "deploy", "requirements", "scripts", "train")

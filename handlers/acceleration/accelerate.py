@@ -25,7 +25,8 @@ class Acceleration:
 
     graph: the archive's ONNX graph, used on a CPU if it exists. export: the file to write that graph to while the
     archive is built. threads: ONNX Runtime's. batch_size: the largest batch to expect, for a GPU. cores: as many may be
-    used while `others_idle()`, that is while no other worker computes.
+    used while `others_idle()`, that is while no other worker computes. as_is: the model is not torch's own, and has no
+    other form.
     """
 
     device: torch.device
@@ -35,6 +36,7 @@ class Acceleration:
     batch_size: int = 1
     cores: int = 1
     others_idle: Callable[[], bool] = lambda: False
+    as_is: bool = False
 
     def __call__(self, build: Callable[[], nn.Module], example: Tensor, dynamic: Sequence[int] = (0,)) -> Function:
         """A function of one batch that returns what `build()` returns for it.
@@ -46,6 +48,8 @@ class Acceleration:
         On a CPU the function runs the ONNX graph, or the frozen module if the archive has no graph; on a GPU the module
         as CUDA graphs, in half precision if that gives the same answers. Only one thread may call it at a time.
         """
+        if self.as_is:
+            return build()
         if self.export is not None:
             module = build()
             export(module, example, dynamic, self.export)

@@ -15,8 +15,16 @@ PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill"
 CODE = {".py", ".pyc", ".so", ".dll", ".dylib", ".pyd"}
 # Names that transformers imports from the folder or from a hub.
 CODE_KEYS = ("auto_map", "custom_pipelines", "trust_remote_code")
+# Weights as safetensors and what a tokenizer or a processor needs; no pickles, no code.
+FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
+# Of those, the files that can name a class.
+CONFIGURATIONS = {"config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json"}
+# Where sentence-transformers says how it makes one vector of a text's; ours is one way alone.
+POOLING = "1_Pooling/config.json"
 # Tasks whose input is tokens.
 TEXTS = {"text-classification", "text-embedding", "token-classification", "question-answering", "text-generation"}
+# Tasks whose input is an image.
+IMAGES = {"image-classification", "object-detection", "semantic-segmentation"}
 # One of these is a tokenizer's vocabulary; a tokenizer of bytes or characters has none, and says so by its class.
 VOCABULARIES = {
     *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "spm.model", "source.spm"),
@@ -29,6 +37,7 @@ WEIGHTS, INDEX, CONFIG, TOKENIZER = (
     "config.json",
     "tokenizer_config.json",
 )
+PROCESSOR, NESTED_PROCESSOR = "preprocessor_config.json", "processor_config.json"
 SHARD = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
 
 
@@ -57,6 +66,8 @@ def check(folder: Path, task: str) -> None:
     check_weights(folder, names)
     if task in TEXTS:
         check_tokenizer(folder, names)
+    elif task in IMAGES:
+        check_processor(folder, names)
 
 
 def check_json(path: Path, name: str) -> None:
@@ -102,6 +113,15 @@ def check_tokenizer(folder: Path, names: set[str]) -> None:
         raise UnsafeFile("has no tokenizer; add it: AutoTokenizer.from_pretrained(…).save_pretrained(the same folder)")
 
 
+def check_processor(folder: Path, names: set[str]) -> None:
+    """That the folder says how an image becomes the model's input."""
+    nested = json_of(folder / NESTED_PROCESSOR, NESTED_PROCESSOR) if NESTED_PROCESSOR in names else {}
+    if PROCESSOR not in names and not (isinstance(nested, dict) and nested.get("image_processor")):
+        raise UnsafeFile(
+            f"has no {PROCESSOR}; add it: AutoImageProcessor.from_pretrained(…).save_pretrained(the same folder)"
+        )
+
+
 def check_vocabulary(folder: Path) -> None:
     """UnsafeFile where the tokenizer has tokens that the model does not know. It reads all of a tokenizer.json."""
     known = vocabulary(json_of(folder / CONFIG, CONFIG))
@@ -124,3 +144,13 @@ def vocabulary(config: Any) -> int | None:
     parts = [config, *(config.get(name) for name in ("text_config", "encoder"))] if isinstance(config, dict) else []
     sizes = [part.get("vocab_size") for part in parts if isinstance(part, dict)]
     return next((size for size in sizes if isinstance(size, int)), None)
+
+
+def without_code(config: Any) -> Any:
+    """A configuration without the names of classes that only a hub has: transformers' own is loaded instead."""
+    return {key: value for key, value in config.items() if key not in CODE_KEYS} if isinstance(config, dict) else config
+
+
+def pooling_mode(pooling: dict[str, Any]) -> str:
+    """Of a POOLING file. Older versions have a flag for each mode, newer ones the mode's name."""
+    return str(pooling.get("pooling_mode", "mean" if pooling.get("pooling_mode_mean_tokens") else "another"))

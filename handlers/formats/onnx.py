@@ -1,4 +1,4 @@
-"""An ONNX graph: that tensors kept outside of it are beside it.
+"""An ONNX graph: that tensors kept outside of it are beside it, and that its operators are ONNX Runtime's own.
 
 The fields are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), whose messages are read
 by their tags alone: what is a tensor is recognised by where it stands.
@@ -26,6 +26,14 @@ FIELDS = {
     "tensor": {13: "entry"},
     "entry": {2: "value"},
 }
+# The way to all nodes, which leaves out what tensors hold.
+NODES = {
+    kind: {number: inner for number, inner in found.items() if inner not in ("tensor", "sparse")}
+    for kind, found in FIELDS.items()
+}
+NODE_DOMAIN, FUNCTION_DOMAIN = 7, 10
+# Domains of the operators in ONNX Runtime itself; those of any other are in a library that would have to be loaded.
+DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"}
 ENTRY_KEY, LOCATION = 1, b"location"
 PLAIN = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 MAX_DEPTH = 64
@@ -33,6 +41,11 @@ MAX_DEPTH = 64
 
 def check(path: Path) -> None:
     """UnsafeFile where the file is not an ONNX graph, or names a file that is not beside it."""
+    external_files(path)
+
+
+def external_files(path: Path) -> list[str]:
+    """The names of the files beside it that tensors are kept in; UnsafeFile as `check` raises it."""
     try:
         zip_file.check_file(path)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
@@ -45,24 +58,60 @@ def check(path: Path) -> None:
         if not PLAIN.match(location) or beside.is_symlink() or not beside.is_file():
             name = location.decode("utf-8", "replace")
             raise UnsafeFile(f"keeps tensors in {name[:80]!r}, which is not a file beside it")
+    return [location.decode("ascii") for location in locations]
+
+
+def check_model(path: Path) -> None:
+    """As `check`, of a file that is somebody's model: also UnsafeFile where its operators are not all known."""
+    check(path)
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            foreign = sorted(foreign_domains(mapped))
+    except (OSError, ValueError, IndexError) as error:
+        raise UnsafeFile(f"is not an ONNX graph: {zip_file.reason(error)}") from None
+    if foreign:
+        raise UnsafeFile(
+            f"uses operators of {', '.join(name[:80] for name in foreign)}, which come in a library of code that is "
+            "not loaded; export it with operators of ONNX alone"
+        )
+
+
+def foreign_domains(mapped: mmap.mmap) -> set[str]:
+    """The domains of operators that neither ONNX Runtime has nor the file itself defines as functions."""
+    used: set[bytes] = set()
+    defined: set[bytes] = set()
+    graphs = 0
+    for kind, found in messages(mapped, NODES):
+        graphs += kind == "graph"
+        if kind in ("node", "function"):
+            wanted = NODE_DOMAIN if kind == "node" else FUNCTION_DOMAIN
+            names = {mapped[begin:stop] for number, begin, stop in found if number == wanted}
+            (used if kind == "node" else defined).update(names)
+    if not graphs:
+        raise ValueError("it has no graph")
+    return {name.decode("utf-8", "replace") for name in used - defined} - DOMAINS
 
 
 def external(mapped: mmap.mmap) -> Iterator[bytes]:
     """The files that tensors are kept in."""
+    for kind, found in messages(mapped, FIELDS):
+        if kind == "entry":
+            parts = [(number == ENTRY_KEY, mapped[begin:stop]) for number, begin, stop in found]
+            if any(is_key and text == LOCATION for is_key, text in parts):
+                yield from (text for is_key, text in parts if not is_key)
+
+
+def messages(mapped: mmap.mmap, ways: dict[str, dict[int, str]]) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
+    """(kind, fields) of each message that `ways` lead to. ways: by message, the fields that hold others, and which."""
     todo = [("model", 0, len(mapped), 0)]
     while todo:
         kind, start, end, depth = todo.pop()
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
-        key = value = b""
-        for field, begin, stop in fields(mapped, start, end):
-            inner = FIELDS[kind].get(field)
-            if kind == "entry":
-                key, value = (mapped[begin:stop], value) if field == ENTRY_KEY else (key, mapped[begin:stop])
-            elif inner:
-                todo.append((inner, begin, stop, depth + 1))
-        if kind == "entry" and key == LOCATION:
-            yield value
+        found = list(fields(mapped, start, end))
+        inner = [(ways[kind].get(number, ""), begin, stop, depth + 1) for number, begin, stop in found]
+        todo += [each for each in inner if each[0] in ways]
+        yield kind, found
 
 
 def fields(mapped: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -22,9 +22,13 @@ def check(weights_format: str, path: Path, task: str) -> None:
             from handlers.formats import torch_export
 
             torch_export.check(path)
+        case "onnx":
+            from handlers.formats import onnx
+
+            onnx.check_model(path)
         case "huggingface":
             from handlers.formats import huggingface
 
             huggingface.check(path, task)
         case unknown:
-            raise UnsafeFile(f"format {unknown!r}; wanted safetensors, torchscript, torch-export or huggingface")
+            raise UnsafeFile(f"format {unknown!r}; wanted safetensors, torchscript, torch-export, onnx or huggingface")

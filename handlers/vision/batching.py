@@ -12,12 +12,13 @@ from torch import Tensor
 from handlers.batching.isolation import is_poisoned
 from handlers.protocol.payload import Payload
 from handlers.vision.decoding import decode_image, decode_pixels, open_image
+from handlers.vision.huggingface.image_processor import ImageProcessor
 from handlers.vision.nvjpeg import is_plain
 from handlers.vision.transform import ImageTransform
 
 logger = logging.getLogger(__name__)
 
-# uint8 (3, height, width), resized and cropped, on the CPU; or a JPEG that is decoded with the others of its batch.
+# (3, height, width) as the transform's geometry makes it, on the CPU; or a JPEG, decoded with the others of its batch.
 ImageData = Tensor | bytes
 DecodeFiles = Callable[[Sequence[bytes]], list[Tensor]]
 
@@ -26,7 +27,7 @@ DecodeFiles = Callable[[Sequence[bytes]], list[Tensor]]
 class ImageBatcher:
     """Decodes each image on the CPU while its request is read."""
 
-    transform: ImageTransform
+    transform: ImageTransform | ImageProcessor
     max_pixels: int
     device: torch.device
 
@@ -37,8 +38,12 @@ class ImageBatcher:
     def check(self, height: int, width: int) -> None:
         self.transform.check(height, width, self.max_pixels)
 
+    def groups(self, opened: Sequence[ImageData]) -> list[list[int]]:
+        """The indices of images that can share a batch: all, or those of one size each."""
+        return [list(range(len(opened)))] if self.transform.fixed_size else same_shapes(opened)
+
     def batch(self, opened: Sequence[ImageData]) -> Tensor:
-        """uint8 (N, 3, height, width) on the device, in the order given."""
+        """(N, 3, height, width) as the transform's geometry makes them, on the device, in the order given."""
         return to_device([self.decoded(one) for one in opened], self.device)
 
     def decoded(self, one: ImageData) -> Tensor:
@@ -55,6 +60,7 @@ class JpegBatcher(ImageBatcher):
     decode_files: JPEGs → uint8 (3, H, W) each, on the device; a RuntimeError when it refuses any of them.
     """
 
+    transform: ImageTransform
     decode_files: DecodeFiles
 
     def open(self, payload: Payload) -> ImageData:
@@ -87,10 +93,7 @@ class JpegBatcher(ImageBatcher):
     def together(self, files: Sequence[bytes]) -> list[Tensor]:
         """Decoded, resized and cropped; those of one size in one call, since calls cost a GPU more than pixels do."""
         images = self.decode_files(files)
-        alike: dict[torch.Size, list[int]] = {}
-        for index, image in enumerate(images):
-            alike.setdefault(image.shape, []).append(index)
-        for indices in alike.values():
+        for indices in same_shapes(images):
             resized = self.transform.geometry_on_gpu(torch.stack([images[index] for index in indices]))
             for index, image in zip(indices, resized, strict=True):
                 images[index] = image
@@ -107,3 +110,11 @@ def to_device(images: Sequence[Tensor], device: torch.device) -> Tensor:
     pinned = torch.empty((len(images), *images[0].shape), dtype=images[0].dtype, pin_memory=True)
     torch.stack(list(images), out=pinned)
     return pinned.to(device, non_blocking=True)
+
+
+def same_shapes(images: Sequence[ImageData]) -> list[list[int]]:
+    """The indices of the images in groups of one shape each. JPEGs not yet decoded are a group of their own."""
+    groups: dict[torch.Size | None, list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault(image.shape if isinstance(image, Tensor) else None, []).append(index)
+    return list(groups.values())

@@ -51,8 +51,8 @@ def draw_masks(image_CHW: Tensor, masks: Iterable[Tensor], indices: Sequence[int
     return (image_CHW & drawn_CHW) + ((image_CHW ^ drawn_CHW) >> 1)  # the mean of both, rounded down
 
 
-def draw_label_map(image_CHW: Tensor, label_map_HW: NDArray[np.uint8]) -> bytes:
-    """Every class but the background (0) tinted over the image, as PNG."""
-    present = [int(index) for index in np.unique(label_map_HW) if index]
+def draw_label_map(image_CHW: Tensor, label_map_HW: NDArray[np.uint8], background: int | None = 0) -> bytes:
+    """Every class but the background tinted over the image, as PNG."""
+    present = [int(index) for index in np.unique(label_map_HW) if index != background]
     masks = (torch.from_numpy(label_map_HW == i) for i in present)
     return to_png(draw_masks(image_CHW, masks, present).permute(1, 2, 0).numpy())

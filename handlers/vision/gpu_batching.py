@@ -17,6 +17,7 @@ from handlers.loader import LoadError
 from handlers.protocol.payload import Payload
 from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
 from handlers.vision.decoding import decode_image
+from handlers.vision.transform import ImageTransform
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +46,10 @@ def on_gpu(
     spreads the colours of JPEGs with halved colour planes otherwise than libjpeg-turbo, and some models see that;
     "gpu" takes it without asking, and raises LoadError where it does not work at all. forward: the model.
     """
-    if choice == "cpu":
+    transform = batcher.transform
+    if choice == "cpu" or not isinstance(transform, ImageTransform) or not transform.fixed_size:
         return batcher
-    together = JpegBatcher(batcher.transform, batcher.max_pixels, batcher.device, decode_files)
+    together = JpegBatcher(transform, batcher.max_pixels, batcher.device, decode_files)
     try:
         problem = compare(batcher, together, image, forward)
     except RuntimeError as error:

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from torch import nn
 
+from handlers.artifact import Artifact
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput
 from handlers.loader import LoadError, load_model
 from handlers.networks.embedding import WithEmbedding
-from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
 from handlers.vision.batching import ImageBatcher, ImageData
 from handlers.vision.gpu_batching import example, on_gpu, sample
+from handlers.vision.network_input import over_images, transform_of, varying
 from handlers.vision.nvjpeg import decode_together
-from handlers.vision.transform import ImageTransform
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
     """For models that return logits (B, classes).
 
     The artifact's preprocessing holds, beside the transform, `tasks`: {name: labels} of a model with several, whose
-    logits stand one task after the other; and `embedding`: the layer that gives one.
+    logits stand one task after the other; `embedding`: the layer that gives one; and `activation`, which makes
+    probabilities of the model's outputs.
     """
 
     input_type = InputType.MEDIA
@@ -54,19 +56,23 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         preprocessing = dict(self.artifact.preprocessing)
         self.tasks: dict[str, list[str]] = preprocessing.pop("tasks", {})
         layer = preprocessing.pop("embedding", None)
+        activation = preprocessing.pop("activation", None) or activation_of(self.artifact)
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation: got {activation!r}; wanted {', '.join(ACTIVATIONS)}")
+        self.probabilities = ACTIVATIONS[activation]
         self.layer = self.options.get("embedding", layer)
-        self.transform = ImageTransform.from_dict(preprocessing)
+        self.transform = transform_of(self.artifact, preprocessing)
         self.max_pixels = int(self.limits["max_pixels"])
         self.batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
-        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher))
+        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher), varying(self.transform))
         if self.device.type == "cuda":
             choice, decode = self.options["decode"], partial(decode_together, device=self.device)
             self.batcher = on_gpu(self.batcher, sample(self.artifact), self.forward, choice, decode)
         self.top_k = int(self.options["top_k"])
 
-    def build(self) -> Normalised:
+    def build(self) -> nn.Module:
         network = self.with_embedding(load_model(self.artifact, self.device))
-        return Normalised(network, self.transform).to(self.device).eval()
+        return over_images(network, self.transform).to(self.device).eval()
 
     def with_embedding(self, model: nn.Module) -> nn.Module:
         if not self.layer:
@@ -83,11 +89,15 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         return ClassificationInput(self.batcher.open(payload), top_k, embedding)
 
     def predict(self, items: Sequence[ClassificationInput]) -> Sequence[ClassificationOutput]:
-        batch_NCHW = self.batcher.batch([item.image for item in items])
-        logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
-        check_count(logits.shape[1], self.labels)
-        embeddings = embedding[0] if embedding else [None] * len(items)
-        return [ClassificationOutput(*found) for found in zip(logits, embeddings, strict=True)]
+        outputs: dict[int, ClassificationOutput] = {}
+        for indices in self.batcher.groups([item.image for item in items]):
+            batch_NCHW = self.batcher.batch([items[index].image for index in indices])
+            logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
+            check_count(logits.shape[1], self.labels)
+            embeddings = embedding[0] if embedding else [None] * len(indices)
+            for index, *found in zip(indices, logits, embeddings, strict=True):
+                outputs[index] = ClassificationOutput(*found)
+        return [outputs[index] for index in range(len(items))]
 
     def encode(self, item: ClassificationInput, output: ClassificationOutput, media_type: str) -> Response:
         """{"predictions": […]}, or {"tasks": {name: […]}} of a model with several; and "embedding" where asked for."""
@@ -95,13 +105,13 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         if self.tasks:
             parts = np.split(output.logits, np.cumsum([len(labels) for labels in self.tasks.values()])[:-1])
             answers = {
-                name: rank(softmax(part), labels, item.top_k)
+                name: rank(self.probabilities(part), labels, item.top_k)
                 for (name, labels), part in zip(self.tasks.items(), parts, strict=True)
             }
             body = {"tasks": answers}
             classes = [f"{name}.{ranked[0]['label']}" for name, ranked in answers.items()]
         else:
-            ranked = rank(softmax(output.logits), self.labels, item.top_k)
+            ranked = rank(self.probabilities(output.logits), self.labels, item.top_k)
             body = {"predictions": ranked}
             classes = [ranked[0]["label"]]
         if item.embedding and output.embedding is not None:
@@ -117,3 +127,27 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         weights = np.exp(logits - logits.max())
         probabilities: NDArray[np.float32] = weights / weights.sum()
     return probabilities
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The probability of each class by itself."""
+    with np.errstate(over="ignore"):
+        return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
+def unchanged(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    return probabilities
+
+
+# "none" is for models that answer with probabilities.
+ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid, "none": unchanged}
+
+
+def activation_of(artifact: Artifact) -> str:
+    """Softmax; of a Hugging Face folder what transformers' pipeline takes."""
+    if artifact.format != "huggingface":
+        return "softmax"
+    problem = orjson.loads((artifact.weights / "config.json").read_bytes()).get("problem_type")
+    if problem == "regression":
+        raise LoadError("problem_type: a model for regression answers with numbers, not with classes")
+    return "sigmoid" if problem == "multi_label_classification" or len(artifact.labels) == 1 else "softmax"

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
+from handlers.loader import LoadError
 from handlers.vision.drawing import draw_masks
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
 from handlers.vision.rle import encode_mask
@@ -29,6 +30,10 @@ class InstanceSegmentation(ObjectDetection):
         self.spreads = isinstance(self.resizing, GeneralizedRCNNTransform)
         if self.spreads:
             vars(self.resizing)["postprocess"] = with_boxes_only
+
+    def own_detector(self) -> None:
+        if self.artifact.format in ("huggingface", "onnx"):
+            raise LoadError(f"{self.artifact.task}: wanted torchvision's contract; got {self.artifact.format}")
 
     def masks(self, item: DetectionInput, output: dict[str, Tensor]) -> Iterator[Tensor]:
         """The masks of the detections, bool (height, width) each."""

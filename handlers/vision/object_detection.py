@@ -13,12 +13,14 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge
-from handlers.loader import channels_last, load_model
+from handlers.loader import LoadError, channels_last, load_model
 from handlers.networks.detector_trunk import classes, example_for, extract, install, names_of
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
 from handlers.vision.decoding import decode_image
+from handlers.vision.detectors.exported import ExportedDetector
+from handlers.vision.detectors.transformers_detector import TransformersDetector
 from handlers.vision.drawing import draw_boxes
 
 # Pixels of the images that one call of the model gets, where there are several: as float32 they take 12 bytes each.
@@ -35,12 +37,38 @@ class DetectionInput:
 
 
 class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
-    """For models with torchvision's detection contract: a list of images of any sizes in, a list of dicts out."""
+    """For models with torchvision's detection contract: a list of images of any sizes in, a list of dicts out.
+
+    Hugging Face folders, and graphs whose preprocessing names their `output`, bring a detector of their own, which
+    answers with the same dicts.
+    """
 
     input_type = InputType.MEDIA
     media_types = (JSON, PNG)
 
     def load(self) -> None:
+        self.max_pixels = int(self.limits["max_pixels"])
+        self.score_threshold = float(self.options["score_threshold"])
+        self.max_detections = int(self.options["max_detections"])
+        self.detector = self.own_detector()
+        if self.detector is None:
+            self.load_torchvision()
+        else:
+            self.mixes_sizes = self.detector.mixes_sizes
+
+    def own_detector(self) -> TransformersDetector | ExportedDetector | None:
+        """Of a model that does not follow torchvision's contract."""
+        if self.artifact.format == "huggingface":
+            network = load_model(self.artifact, self.device)
+            return TransformersDetector(network, self.artifact.weights, self.max_pixels)
+        if "output" in self.artifact.preprocessing:
+            network = load_model(self.artifact, self.device)
+            return ExportedDetector(network, self.artifact.preprocessing, self.labels)
+        if self.artifact.format == "onnx":
+            raise LoadError("preprocessing.output: missing: how the file's outputs say boxes, scores and classes")
+        return None
+
+    def load_torchvision(self) -> None:
         self.model = channels_last(load_model(self.artifact, self.device))
         known = classes(self.model)
         if known is not None:
@@ -54,9 +82,6 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         # torchvision pads images of different sizes to one, and what is padded changes features near the edges and
         # with them the answer. Only a model that resizes all images to one size can take them mixed.
         self.mixes_sizes = getattr(self.resizing, "fixed_size", None) is not None
-        self.max_pixels = int(self.limits["max_pixels"])
-        self.score_threshold = float(self.options["score_threshold"])
-        self.max_detections = int(self.options["max_detections"])
 
     def accelerate_trunk(self) -> None:
         """Replace backbone and one-stage head, which take nearly all of the time, by their fastest form."""
@@ -79,6 +104,9 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
 
         To a fixed size, rows are resized before columns; otherwise the shorter side shrinks with the longer one.
         """
+        if self.detector is not None:
+            self.detector.check(height, width)
+            return
         fixed, longest = getattr(self.resizing, "fixed_size", None), getattr(self.resizing, "max_size", None)
         if fixed and height * fixed[0] > self.max_pixels:
             raise TooLarge(
@@ -103,6 +131,8 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         return [self.select(item, outputs[index]) for index, item in enumerate(items)]
 
     def detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        if self.detector is not None:
+            return self.detector(images)
         outputs = self.model([image.to(self.device, non_blocking=True).to(torch.float32).div_(255) for image in images])
         # A scripted torchvision detector returns (losses, detections).
         return outputs[1] if isinstance(outputs, tuple) else outputs

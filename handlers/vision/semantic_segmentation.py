@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from handlers.base import Handler
 from handlers.errors import InternalError
 from handlers.loader import load_model
-from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
@@ -22,8 +21,9 @@ from handlers.vision.batching import ImageBatcher, to_device
 from handlers.vision.decoding import decode_image, to_png
 from handlers.vision.drawing import draw_label_map
 from handlers.vision.gpu_batching import example
+from handlers.vision.huggingface.semantic_scores import SemanticScores
+from handlers.vision.network_input import over_images, transform_of, varying
 from handlers.vision.rle import encode_mask
-from handlers.vision.transform import ImageTransform
 
 RENDERINGS = ("overlay", "label-map")
 # Pixels whose logits are stretched at a time: for 21 classes they take 84 bytes each.
@@ -40,7 +40,10 @@ class SegmentationInput:
 
 
 class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
-    """labels[0] is the background: it has no segment of its own in the answer."""
+    """The background has no segment of its own in the answer. It is labels[0], unless the artifact's preprocessing says
+    `background`: the index of another class, or null where every class is one of things. Of a Hugging Face folder it is
+    the class with that name, if there is one.
+    """
 
     input_type = InputType.MEDIA
     media_types = (JSON, PNG)
@@ -48,14 +51,25 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
     def load(self) -> None:
         if len(self.labels) > 256:
             raise ValueError(f"{len(self.labels)} classes do not fit into an 8-bit label map")
-        self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
+        preprocessing = dict(self.artifact.preprocessing)
+        self.background: int | None = preprocessing.pop("background", self.named_background())
+        self.transform = transform_of(self.artifact, preprocessing)
         self.max_pixels = int(self.limits["max_pixels"])
         self.batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
-        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher))
+        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher), varying(self.transform))
         self.min_area = int(self.options["min_area"])
 
-    def build(self) -> Normalised:
-        return Normalised(load_model(self.artifact, self.device), self.transform).to(self.device).eval()
+    def named_background(self) -> int | None:
+        if self.artifact.format != "huggingface":
+            return 0
+        names = [label.strip("_").lower() for label in self.labels]
+        return names.index("background") if "background" in names else None
+
+    def build(self) -> nn.Module:
+        network = load_model(self.artifact, self.device)
+        if self.artifact.format == "huggingface":
+            return SemanticScores(network).to(self.device).eval()
+        return over_images(network, self.transform).to(self.device).eval()
 
     def decode(self, payload: Payload) -> SegmentationInput:
         render = payload.choice("render", "overlay", RENDERINGS)
@@ -64,10 +78,13 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
 
     def predict(self, items: Sequence[SegmentationInput]) -> Sequence[NDArray[np.uint8]]:
         """A label map (height, width) of class indices for each image, at its own size."""
-        batch_NCHW = to_device([item.small for item in items], self.device)
-        (logits_NCHW,) = self.forward(batch_NCHW)
-        check_count(logits_NCHW.shape[1], self.labels)
-        return [self.label_map(item, logits) for item, logits in zip(items, logits_NCHW, strict=True)]
+        maps: dict[int, NDArray[np.uint8]] = {}
+        for indices in self.batcher.groups([item.small for item in items]):
+            batch_NCHW = to_device([items[index].small for index in indices], self.device)
+            logits_NCHW, *_ = self.forward(batch_NCHW)
+            check_count(logits_NCHW.shape[1], self.labels)
+            maps |= {i: self.label_map(items[i], logits) for i, logits in zip(indices, logits_NCHW, strict=True)}
+        return [maps[index] for index in range(len(items))]
 
     def label_map(self, item: SegmentationInput, logits_CHW: Tensor) -> NDArray[np.uint8]:
         """The class of each pixel of the image, by the logits stretched to its size.
@@ -94,10 +111,12 @@ class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
 
     def encode(self, item: SegmentationInput, output: NDArray[np.uint8], media_type: str) -> Response:
         areas = np.bincount(output.ravel(), minlength=len(self.labels))
-        found = [i for i in range(1, len(self.labels)) if areas[i] >= self.min_area]
+        found = [i for i in range(len(self.labels)) if i != self.background and areas[i] >= self.min_area]
         classes = [self.labels[i] for i in found]
         if media_type == PNG:
-            drawn = to_png(output) if item.render == "label-map" else draw_label_map(item.image, output)
+            drawn = (
+                to_png(output) if item.render == "label-map" else draw_label_map(item.image, output, self.background)
+            )
             return Response(drawn, PNG, classes=classes)
         segments = [
             {"label": self.labels[i], "index": i, "rle": encode_mask(output == i), "area": int(areas[i])} for i in found

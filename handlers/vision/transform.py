@@ -65,6 +65,11 @@ class ImageTransform:
         longer = int(self.resize * long / short)
         return (self.resize, longer) if height <= width else (longer, self.resize)
 
+    @property
+    def fixed_size(self) -> bool:
+        """Whether images of all sizes become inputs of one size, which then share a batch."""
+        return self.crop is not None or not isinstance(self.resize, int)
+
     def is_strip(self, height: int, width: int) -> bool:
         """Whether the resize enlarges an image to so long a strip that the crop shows little of it."""
         return (

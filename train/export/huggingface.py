@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -16,15 +17,30 @@ from pydantic import Field
 from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 
 from handlers.formats.errors import UnsafeFile
-from handlers.formats.huggingface import check_tokenizer, vocabulary
+from handlers.formats.huggingface import (
+    CONFIGURATIONS,
+    FILES,
+    IMAGES,
+    POOLING,
+    TEXTS,
+    check_processor,
+    check_tokenizer,
+    pooling_mode,
+    vocabulary,
+    without_code,
+)
 from handlers.networks.positions import max_tokens
 from train.audio.speech_synthesis import Voice, sample_rate, speak
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.experiment import Experiment
 from train.core.stored_weights import narrow_folder
+from train.export.torchvision import SAMPLE
 
 Task = Literal[
+    "image-classification",
+    "object-detection",
+    "semantic-segmentation",
     "text-classification",
     "text-embedding",
     "token-classification",
@@ -33,14 +49,8 @@ Task = Literal[
     "audio-classification",
     "audio-embedding",
 ]
-LABELLED = ("text-classification", "token-classification", "audio-classification")
+LABELLED = (*IMAGES, "text-classification", "token-classification", "audio-classification")
 AUDIO = ("audio-classification", "audio-embedding")
-
-# Weights as safetensors and what a tokenizer needs; no pickles, no code.
-FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
-CONFIGURATIONS = {"config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json"}
-# Where sentence-transformers says how it makes one vector of a text's; ours is one way alone.
-POOLING = "1_Pooling/config.json"
 
 
 class HuggingFace(Experiment):
@@ -49,7 +59,8 @@ class HuggingFace(Experiment):
     max_length: tokens the served model reads, and writes, where it does. seconds: of a window over longer recordings,
         for models of audio.
     sample: a request for the warm-up and the archive's verification: a text, which models of audio hear spoken, or the
-        keys of a JSON body, such as a question and its context.
+        keys of a JSON body, such as a question and its context. Models of images have one.
+    sha256: of files of the repository, by their names; another one is refused.
     """
 
     task: Task = "text-classification"
@@ -57,12 +68,16 @@ class HuggingFace(Experiment):
     revision: str = "main"
     max_length: int = Field(default=512, ge=8)
     seconds: float = Field(default=10.0, gt=0)
-    sample: str | dict[str, Any]
+    sample: str | dict[str, Any] = ""
+    sha256: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
 
     def run(self, folder: Path) -> None:
         started = time.monotonic()
         print(f"{self.name}: {self.repository} at {self.revision}")
+        if not self.sample and self.task not in IMAGES:
+            raise ExperimentError("sample: missing: a request for the warm-up and the archive's verification")
         source = self.fetch()
+        self.check_digests(source)
         if list(source.glob("adapter_config.json")):
             raise ExperimentError(
                 f"{self.repository} is a LoRA adapter; merge it into its base model first: "
@@ -73,13 +88,15 @@ class HuggingFace(Experiment):
         configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         names = configuration.id2label if self.task in LABELLED else {}
         longest = max_tokens(configuration.to_dict())
-        if self.task not in AUDIO and longest is not None and self.max_length > longest:
+        if self.task in TEXTS and longest is not None and self.max_length > longest:
             raise ExperimentError(
                 f"max_length: got {self.max_length}; {self.repository} reads at most {longest} tokens"
             )
         self.check_pooling(source)
-        if self.task not in AUDIO:
+        if self.task in TEXTS:
             self.check_tokenizer(source, configuration.to_dict())
+        elif self.task in IMAGES:
+            self.check_processor(source)
         with TemporaryDirectory() as temporary:
             weights = Path(temporary, "weights")
             weights.mkdir()
@@ -96,7 +113,7 @@ class HuggingFace(Experiment):
                 task=self.task,
                 format="huggingface",
                 labels=[names[index] for index in range(len(names))],
-                preprocessing=self.of_audio(source) if self.task in AUDIO else {"max_length": self.max_length},
+                preprocessing=self.preprocessing(source),
                 training={
                     "source": self.repository,
                     "revision": source.name if source.parent.name == "snapshots" else self.revision,
@@ -106,6 +123,8 @@ class HuggingFace(Experiment):
 
     def write_sample(self, folder: Path) -> Path:
         """A file that a request may hold: a text, a JSON body, or the text spoken."""
+        if self.task in IMAGES:
+            return SAMPLE
         if self.task in AUDIO:
             if not isinstance(self.sample, str):
                 raise ExperimentError("sample: wanted a text that is spoken to the model")
@@ -117,13 +136,33 @@ class HuggingFace(Experiment):
         path.write_text(body, encoding="utf-8")
         return path
 
+    def preprocessing(self, source: Path) -> dict[str, Any]:
+        """Beside what the folder's own files say."""
+        if self.task in AUDIO:
+            return self.of_audio(source)
+        return {"max_length": self.max_length} if self.task in TEXTS else {}
+
+    def check_digests(self, source: Path) -> None:
+        for name, wanted in self.sha256.items():
+            path = source / name
+            if not path.is_file():
+                raise ExperimentError(f"sha256: {self.repository} has no {name}")
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != wanted:
+                raise ExperimentError(f"sha256: {name} of {self.repository} is {found}; wanted {wanted}")
+
+    def check_processor(self, source: Path) -> None:
+        try:
+            check_processor(source, {path.name for path in source.iterdir()})
+        except UnsafeFile as error:
+            raise ExperimentError(f"{self.repository} {error}") from None
+
     def check_pooling(self, source: Path) -> None:
         """An embedding is the mean over its tokens; a model that was trained with another pooling is refused."""
         file = source / POOLING
         if self.task == "text-embedding" and file.is_file():
-            pooling = json.loads(file.read_text(encoding="utf-8"))
-            # Older versions have a flag for each mode, newer ones the mode's name.
-            mode = pooling.get("pooling_mode", "mean" if pooling.get("pooling_mode_mean_tokens") else "another")
+            mode = pooling_mode(json.loads(file.read_text(encoding="utf-8")))
             if mode != "mean":
                 raise ExperimentError(f"{self.repository} pools by {mode}; wanted mean: {POOLING}")
 
@@ -166,8 +205,8 @@ class HuggingFace(Experiment):
 
 
 def leave_out_code(folder: Path) -> None:
-    """Take out the names of classes that only a hub has: transformers' own, which has been found, is loaded instead."""
     for file in folder.glob("*.json"):
-        values = json.loads(file.read_text(encoding="utf-8")) if file.name in CONFIGURATIONS else None
-        if isinstance(values, dict) and values.pop("auto_map", None):
-            file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        if file.name in CONFIGURATIONS:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            if without_code(values) != values:
+                file.write_text(json.dumps(without_code(values), indent=2) + "\n", encoding="utf-8")

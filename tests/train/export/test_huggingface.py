@@ -1,5 +1,6 @@
 """A Hugging Face folder as an artifact: what a hub repository is once it has been fetched."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from deploy.configuration import PROJECT
 from tests.handlers.worker import Worker
 from tests.tiny_artifacts import TINY, text_classification
 from tests.tiny_audio import commands, sound
+from tests.tiny_transformers import LABELS, rt_detr, save, segformer, vit
 from train.core.config import ExperimentError
 from train.core.experiment import load
 
@@ -162,3 +164,23 @@ def test_more_tokens_than_the_model_has_places_for(tmp_path: Path) -> None:
     source = text_classification(tmp_path / "tiny") / "weights"
     with pytest.raises(ExperimentError, match=r"max_length: got 512; .* reads at most 64 tokens"):
         load(str(experiment(tmp_path, str(source))), ["max_length=512"]).run(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("task", ["image-classification", "object-detection", "semantic-segmentation"])
+def test_a_folder_of_images(tmp_path: Path, task: str) -> None:
+    """As the hub's experiments fetch it, with a digest of its weights; built and asked."""
+    makers = {"image-classification": vit, "object-detection": rt_detr, "semantic-segmentation": segformer}
+    source = save(makers[task](), tmp_path / "source")
+    digest = hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest()
+    values = {"system": "huggingface", "task": task, "repository": str(source)}
+    file = tmp_path / "mine.yaml"
+    file.write_text(json.dumps({**values, "sha256": {"model.safetensors": digest}}))
+    load(str(file)).run(tmp_path / "mine")
+    (tmp_path / "spec.yaml").write_text(json.dumps({"artifact": "mine", "backend": "torch"}))
+    archive.build(resolve(tmp_path / "spec.yaml", tmp_path), PROJECT / "handlers", tmp_path / "store")
+    worker = Worker(tmp_path / "store" / "spec.mar", tmp_path / "unpacked")
+    assert worker.handler.labels == LABELS
+    worker.json({"body": (tmp_path / "mine" / "sample.jpg").read_bytes(), "content-type": b"image/jpeg"})
+    file.write_text(json.dumps({**values, "sha256": {"model.safetensors": "0" * 64}}))
+    with pytest.raises(ExperimentError, match=r"sha256: model\.safetensors of .* is "):
+        load(str(file)).run(tmp_path / "other")

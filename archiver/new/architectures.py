@@ -1,0 +1,183 @@
+"""The network that a state dict belongs to, by its name or by the names and shapes of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archiver.errors import nearest
+from archiver.new.findings import Setting, refused
+from handlers.formats import architecture as packed
+from handlers.formats.errors import UnsafeFile
+
+TASKS = {
+    "torchvision.models.detection": "object-detection",
+    "torchvision.models.segmentation": "semantic-segmentation",
+}
+MASKED = ("maskrcnn_",)
+TIMM = "timm/"
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """factory, arguments: of the spec's `architecture`. classes: that its last layer has. preprocessing: as its library
+    says it for weights of its own."""
+
+    factory: str
+    arguments: dict[str, Any]
+    task: str
+    classes: int | None
+    preprocessing: Setting | None
+
+    @property
+    def setting(self) -> Setting:
+        return Setting("architecture", {"factory": self.factory, "arguments": self.arguments})
+
+
+def find(path: Path, shapes: Shapes, given: str | None) -> Network | None:
+    """The network of these weights; None where nobody named one and torchvision has none like it.
+
+    SpecError where the weights are not those of the network that was named.
+    """
+    if given is None:
+        return next((found for name in candidates() if (found := fitting(name, shapes))), None)
+    if given.startswith(TIMM):
+        return of_timm(path, given.removeprefix(TIMM), shapes)
+    if "." in given:
+        return dotted(path, given)
+    if given not in candidates():
+        raise refused(path, f"--architecture {given}: torchvision has none of that name{nearest(given, candidates())}")
+    found = fitting(given, shapes)
+    if found is None:
+        raise refused(path, f"--architecture {given}: {unlike(given, shapes)}")
+    return found
+
+
+def candidates() -> list[str]:
+    """torchvision's models, but for those of videos and quantized ones."""
+    from torchvision.models import list_models
+
+    return [name for name in list_models() if not name.startswith("quantized_") and in_images(name)]
+
+
+def in_images(name: str) -> bool:
+    from torchvision.models import get_model_builder
+
+    return not get_model_builder(name).__module__.startswith(("torchvision.models.video", "torchvision.models.optical"))
+
+
+def fitting(name: str, shapes: Shapes) -> Network | None:
+    """torchvision's model with as many classes as the weights have, if all its weights are these."""
+    from torchvision.models import get_model_builder
+
+    builder = get_model_builder(name)
+    module = builder.__module__
+    task = next((task for room, task in TASKS.items() if module.startswith(room)), "image-classification")
+    if name.startswith(MASKED):
+        task = "instance-segmentation"
+    for extra in variants(task, shapes):
+        arguments = {"weights": None, **extra}
+        if task != "image-classification":
+            arguments["weights_backbone"] = None
+        for classes in class_counts(shapes):
+            own = shapes_of(builder, {**arguments, "num_classes": classes})
+            if own is None or own.keys() != shapes.keys():
+                break  # whatever the number of classes
+            if own == shapes:
+                arguments["num_classes"] = classes
+                return Network(f"{module}.{builder.__name__}", arguments, task, classes, torchvision_preset(name, task))
+    return None
+
+
+def variants(task: str, shapes: Shapes) -> list[dict[str, Any]]:
+    if task == "semantic-segmentation" and any(name.startswith("aux_classifier.") for name in shapes):
+        return [{"aux_loss": True}]
+    return [{}]
+
+
+def class_counts(shapes: Shapes) -> list[int]:
+    """Numbers of classes that the sizes of biases suggest, those of the last layers first."""
+    biases = [shape for name, shape in shapes.items() if name.endswith("bias") and len(shape) == 1]
+    return list(dict.fromkeys(size for (size,) in reversed(biases) if size))[:8]
+
+
+def shapes_of(builder: Any, arguments: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
+    """Those of the network's weights, made without memory; None where it cannot be made so."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return {name: tuple(value.shape) for name, value in builder(**arguments).state_dict().items()}
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+        return None
+
+
+def unlike(name: str, shapes: Shapes) -> str:
+    from torchvision.models import get_model_builder
+
+    own = shapes_of(get_model_builder(name), {"weights": None}) or {}
+    missing = [each for each in own if each not in shapes][:2]
+    left_over = [each for each in shapes if each not in own][:2]
+    parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"left over {', '.join(left_over)}"] * bool(left_over)
+    return f"the weights are not its own: {'; '.join(parts) or 'of other shapes'}"
+
+
+def torchvision_preset(name: str, task: str) -> Setting | None:
+    """The evaluation transform of torchvision's own weights; detectors hold theirs themselves."""
+    from torchvision.models import get_model_weights
+
+    if task in ("object-detection", "instance-segmentation"):
+        return None
+    preset = next(iter(get_model_weights(name))).transforms()
+    side = preset.resize_size[0]
+    values: dict[str, Any] = {"resize": side if task == "image-classification" else [side, side]}
+    if crop := getattr(preset, "crop_size", None):
+        values["crop"] = [crop[0], crop[0]]
+    values |= {"interpolation": preset.interpolation.value, "mean": list(preset.mean), "std": list(preset.std)}
+    return Setting("preprocessing", values, "assumed: that of torchvision's own weights", certain=False)
+
+
+def of_timm(path: Path, name: str, shapes: Shapes) -> Network:
+    """A model of timm's registry."""
+    import timm
+
+    known = timm.list_models()
+    base = name.partition(".")[0]
+    if base not in known:
+        raise refused(path, f"--architecture timm/{name}: timm has none of that name{nearest(base, known)}")
+    for classes in [*class_counts(shapes), 0]:
+        own = shapes_of(timm.create_model, {"model_name": base, "pretrained": False, "num_classes": classes})
+        if own == dict(shapes):
+            arguments = {"model_name": base, "num_classes": classes}
+            published = timm.get_pretrained_cfg(name)
+            config = published.to_dict() if published else {}
+            setting = timm_transform(config, "assumed: timm's for its own weights", certain=False)
+            return Network("timm.create_model", arguments, "image-classification", classes, setting)
+    raise refused(path, f"--architecture timm/{name}: the weights are not its own")
+
+
+def timm_transform(config: Mapping[str, Any], source: str, certain: bool = True) -> Setting:
+    """timm's evaluation transform (its timm/data/transforms_factory.py) as ours."""
+    _, height, width = config.get("input_size") or (3, 224, 224)
+    mean, std = list(config.get("mean") or (0.485, 0.456, 0.406)), list(config.get("std") or (0.229, 0.224, 0.225))
+    interpolation = config.get("interpolation") or "bicubic"
+    mode, share = config.get("crop_mode") or "center", config.get("crop_pct") or 0.875
+    scaled = [int(height / share), int(width / share)]
+    values: dict[str, Any] = {"resize": scaled if mode == "squash" or height != width else scaled[0]}
+    values |= {"crop": [height, width], "interpolation": interpolation, "mean": mean, "std": std}
+    if mode not in ("center", "squash") or interpolation not in ("bilinear", "bicubic", "nearest"):
+        source, certain = f"{source}; its crop_mode {mode} or interpolation {interpolation} is not ours", False
+    return Setting("preprocessing", values, source, certain)
+
+
+def dotted(path: Path, name: str) -> Network:
+    """A class or function by its dotted name: of a library, or of a file that the spec's `code` will name."""
+    root = name.partition(".")[0]
+    try:
+        packed.check({"factory": name}, () if root in packed.LIBRARIES else {root})
+    except UnsafeFile as error:
+        raise refused(path, f"--architecture {name}: {error}") from None
+    return Network(name, {}, "", None, None)

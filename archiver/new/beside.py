@@ -1,0 +1,68 @@
+"""Files beside the weights: the names of the classes, and how images become the model's input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from archiver.errors import ArchiverError
+from archiver.new.findings import Setting
+from archiver.new.labels import read as read_labels
+from archiver.reading import read_json
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import PROCESSOR
+
+LABELS = ("labels.txt", "labels.json", "classes.txt", "classes.json", "class_names.txt", "names.txt", "id2label.json")
+INTERPOLATIONS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+# Keys of an image processor that ask for what our transform does not do.
+UNKNOWN = ("rescale_offset", "do_flip_channel_order", "crop_pct", "do_pad")
+
+
+def labels_of(weights: Path, classes: int | None) -> tuple[list[str], str]:
+    """(names, the file they are in) of the first file beside the weights with as many names as there are classes."""
+    for name in LABELS:
+        file = weights.parent / name
+        try:
+            found = read_labels(file) if file.is_file() else []
+        except ArchiverError:
+            continue  # of another kind under a common name
+        if found and classes in (None, len(found)):
+            return found, name
+    return [], ""
+
+
+def transform_of(weights: Path, size: tuple[int, int] | None) -> Setting:
+    """The `preprocessing` of an image model: as a processor's file beside it says, or as ImageNet's models have it."""
+    file = weights.parent / PROCESSOR
+    if file.is_file():
+        try:
+            values = read_json(file)
+        except UnsafeFile:
+            values = None
+        if isinstance(values, dict) and not any(values.get(key) for key in UNKNOWN):
+            return Setting("preprocessing", translated(values, size), PROCESSOR)
+    height, width = size or (224, 224)
+    return Setting("preprocessing", {"resize": [height, width], **IMAGENET}, "assumed: ImageNet's", certain=False)
+
+
+def translated(values: dict[str, Any], size: tuple[int, int] | None) -> dict[str, Any]:
+    """An image processor's settings in the words of our transform."""
+    found = values.get("size")
+    sizes = found if isinstance(found, dict) else {"height": found, "width": found} if isinstance(found, int) else {}
+    if "shortest_edge" in sizes:
+        resize: Any = sizes["shortest_edge"]
+    else:
+        resize = [sizes.get("height", (size or (224, 224))[0]), sizes.get("width", (size or (224, 224))[1])]
+    settings: dict[str, Any] = {"resize": resize}
+    crop = values.get("crop_size")
+    if values.get("do_center_crop") and crop:
+        settings["crop"] = [crop["height"], crop["width"]] if isinstance(crop, dict) else [crop, crop]
+    settings["interpolation"] = INTERPOLATIONS.get(values.get("resample", 2), "bilinear")
+    plain = not values.get("do_normalize", True)
+    mean = [0.0] * 3 if plain else list(values.get("image_mean") or IMAGENET["mean"])
+    std = [1.0] * 3 if plain else list(values.get("image_std") or IMAGENET["std"])
+    # Of levels up to 255, where nothing scales them: the transform's are of images in [0, 1].
+    scale = 1.0 if not values.get("do_rescale", True) else 255 * values.get("rescale_factor", 1 / 255)
+    factor = scale / 255 if not values.get("do_rescale", True) else scale
+    return {**settings, "mean": [round(m / factor, 8) for m in mean], "std": [round(s / factor, 8) for s in std]}

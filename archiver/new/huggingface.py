@@ -1,0 +1,140 @@
+"""A folder of save_pretrained, or a snapshot of a hub's repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from archiver.new.findings import Findings, Setting, refused, wanted_task
+from handlers.formats import json_file
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import (
+    CONFIG,
+    CONFIGURATIONS,
+    FILES,
+    INDEX,
+    POOLING,
+    PROCESSOR,
+    TEXTS,
+    WEIGHTS,
+    json_of,
+    pooling_mode,
+    without_code,
+)
+
+# By the end of an architecture's name, the tasks it may serve.
+HEADS = {
+    "ForImageClassification": ("image-classification",),
+    "ForImageClassificationWithTeacher": ("image-classification",),
+    "ForObjectDetection": ("object-detection",),
+    "ForSemanticSegmentation": ("semantic-segmentation",),
+    "ForUniversalSegmentation": ("semantic-segmentation",),
+    "MaskFormerForInstanceSegmentation": ("semantic-segmentation",),
+    "ForSequenceClassification": ("text-classification", "audio-classification"),
+    "ForAudioClassification": ("audio-classification",),
+    "ForTokenClassification": ("token-classification",),
+    "ForQuestionAnswering": ("question-answering",),
+    "ForCausalLM": ("text-generation",),
+    "LMHeadModel": ("text-generation",),
+    "Model": ("text-embedding", "audio-embedding"),
+}
+LABELLED = {
+    *("image-classification", "object-detection", "semantic-segmentation"),
+    *("text-classification", "token-classification", "audio-classification"),
+}
+MAX_LENGTH, SECONDS = 512, 10.0
+
+
+def read(path: Path, task: str | None, workspace: Path) -> Findings:
+    """The facts of the folder. workspace: for files that are changed on their way into the artifact."""
+    config = values(path, CONFIG)
+    task = task_of(path, config, task)
+    if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():
+        raise refused(path, without_safetensors(path, config))
+    mode = pooling_mode(values(path, POOLING)) if (path / POOLING).is_file() else "mean"
+    if task == "text-embedding" and mode != "mean":
+        raise refused(path, f"its {POOLING} pools by {mode}; wanted mean")
+    labels = labels_of(config) if task in LABELLED else []
+    return Findings(
+        kind="a Hugging Face folder",
+        task=task,
+        format="huggingface",
+        weights="weights",
+        files=files_of(path, workspace),
+        labels=labels,
+        labels_from=f"{CONFIG}, id2label",
+        settings=settings_of(path, task),
+    )
+
+
+def values(path: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json_of(path / name, name)
+    except UnsafeFile as error:
+        raise refused(path, str(error)) from None
+    if not isinstance(found, dict):
+        raise refused(path, f"{name}: wanted an object")
+    return found
+
+
+def task_of(path: Path, config: dict[str, Any], given: str | None) -> str:
+    architectures = config.get("architectures") or []
+    name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    possible = next((tasks for head, tasks in HEADS.items() if name.endswith(head)), ())
+    sounds = (path / PROCESSOR).is_file() and "sampling_rate" in values(path, PROCESSOR)
+    possible = tuple(task for task in possible if len(possible) == 1 or (task in TEXTS) != sounds)
+    if not possible:
+        heads = ", ".join(dict.fromkeys(head for head in HEADS if head.startswith("For")))
+        said = f"its architecture {name} is not served" if name else "it names no architecture"
+        raise refused(path, f"{CONFIG}: {said}; wanted a model of transformers …{heads}")
+    if given is None or given in possible:
+        return possible[0]
+    return wanted_task(path, given, possible, f"{CONFIG}: its architecture is {name}")
+
+
+def without_safetensors(path: Path, config: dict[str, Any]) -> str:
+    """Why there are no weights to load, with the command that makes them."""
+    if (path / "adapter_config.json").is_file():
+        return "holds a LoRA adapter alone; merge it: model.merge_and_unload().save_pretrained(…)"
+    pickles = sorted(file.name for file in path.glob("pytorch_model*.bin"))
+    if not pickles:
+        return f"has no {WEIGHTS}"
+    name = (config.get("architectures") or ["AutoModel"])[0]
+    return (
+        f"has {pickles[0]}, a pickle, and no {WEIGHTS}; convert it where you trust it: "
+        f"python -c \"from transformers import {name} as M; M.from_pretrained('{path}').save_pretrained('{path}')\""
+    )
+
+
+def labels_of(config: dict[str, Any]) -> list[str]:
+    """The names of the classes in their order; transformers' own, LABEL_0, where the folder has none."""
+    names = config.get("id2label")
+    if not isinstance(names, dict):
+        count = config.get("num_labels", 2)
+        return [f"LABEL_{index}" for index in range(count if isinstance(count, int) else 2)]
+    # COCO's numbers have gaps in some folders: an output without a name of its own keeps its number's.
+    highest = max((int(key) for key in names if str(key).isdecimal()), default=-1)
+    return [str(names.get(str(index), f"LABEL_{index}")) for index in range(highest + 1)]
+
+
+def settings_of(path: Path, task: str) -> list[Setting]:
+    if task in TEXTS:
+        return [Setting("preprocessing", {"max_length": MAX_LENGTH}, "tokens; the model's own limit applies as well")]
+    if task.startswith("audio-"):
+        rate = values(path, PROCESSOR).get("sampling_rate", 16_000) if (path / PROCESSOR).is_file() else 16_000
+        windows = {"sample_rate": rate, "seconds": SECONDS}
+        return [Setting("preprocessing", windows, f"{PROCESSOR}; longer recordings in windows of so many seconds")]
+    return []
+
+
+def files_of(path: Path, workspace: Path) -> dict[str, Path]:
+    """The files to pack. What names a class of the hub's is left out of their settings: transformers' own is loaded."""
+    found = {f"weights/{file.name}": file for pattern in FILES for file in sorted(path.glob(pattern)) if file.is_file()}
+    for name, file in found.items():
+        if file.name in CONFIGURATIONS:
+            before = json_file.loads(file.read_bytes(), file.name)
+            if (after := without_code(before)) != before:
+                found[name] = workspace / file.name
+                found[name].write_text(json.dumps(after, indent=2) + "\n", encoding="utf-8")
+    return found

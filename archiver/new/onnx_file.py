@@ -1,0 +1,172 @@
+"""An ONNX file: what its inputs, outputs and metadata say about its task."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archiver.new import beside
+from archiver.new.exported_detector import output_of
+from archiver.new.findings import Findings, Setting, refused, wanted_task
+from archiver.new.labels import placeholders
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import TEXTS
+from handlers.formats.onnx import check_model, external_files
+
+# As Ultralytics writes it into its exports.
+ULTRALYTICS = {"detect": "object-detection", "classify": "image-classification"}
+IMAGES = ("image-classification", "object-detection", "semantic-segmentation")
+OTHERS = ("policy", "audio-classification", "audio-embedding", "voice-activity")
+Shape = tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """inputs, outputs: their shapes by name; a dimension is its size, its name, or None. last: the operators that make
+    the outputs. metadata: as the exporter wrote it."""
+
+    inputs: dict[str, Shape]
+    outputs: dict[str, Shape]
+    last: set[str]
+    metadata: dict[str, str]
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the images, where the file takes one size alone."""
+        shape = next(iter(self.inputs.values()))
+        sides = shape[1:3] if shape[3] == 3 and shape[1] != 3 else shape[2:4]
+        fixed = [side for side in sides if isinstance(side, int) and side > 0]
+        return (fixed[0], fixed[1]) if len(fixed) == 2 else None
+
+
+def read(path: Path, task: str | None) -> Findings:
+    try:
+        check_model(path)
+        external = external_files(path)
+    except UnsafeFile as error:
+        raise refused(path, str(error)) from None
+    signature = measured(path, signature_of(path))
+    task = task_of(path, signature, task)
+    files = {"weights.onnx": path, **{name: path.parent / name for name in external}}
+    kind = "an ONNX file"
+    if task in OTHERS:
+        said = f"preprocessing, as docs/own-model.md has it for {task}"
+        return Findings(kind, task, "onnx", "weights.onnx", files, missing=[said])
+    names = names_of(signature)
+    classes, settings = model_of(path, signature, task, len(names) or None)
+    labels, source = (names, "the file's metadata, names") if names else beside.labels_of(path, classes)
+    missing = [] if labels or classes else ["labels: the name of each class, as --labels FILE"]
+    if not labels and classes:
+        labels, source = placeholders(classes), "CHECK: placeholders, the file has no names"
+    return Findings(kind, task, "onnx", "weights.onnx", files, labels, source, classes, settings, missing)
+
+
+def signature_of(path: Path) -> Signature:
+    import onnx
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:
+        # protobuf's DecodeError has another parent in each of its implementations.
+        raise refused(path, f"is not an ONNX graph: {str(error).partition(chr(10))[0]}") from error
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = {value.name: shape_of(value) for value in model.graph.input if value.name not in stored}
+    outputs = {value.name: shape_of(value) for value in model.graph.output}
+    if not inputs or not outputs:
+        raise refused(path, "has no input or no output")
+    last = {node.op_type for node in model.graph.node if set(node.output) & outputs.keys()}
+    return Signature(inputs, outputs, last, {entry.key: entry.value for entry in model.metadata_props})
+
+
+def measured(path: Path, signature: Signature) -> Signature:
+    """With the sizes of outputs that the exporter left open, as one black image has them."""
+    shape = next(iter(signature.inputs.values()))
+    open_ends = [side for output in signature.outputs.values() for side in output[1:] if not isinstance(side, int)]
+    if len(shape) != 4 or len(signature.inputs) > 1 or not open_ends or signature.size is None:
+        return signature
+    import numpy as np
+    import onnxruntime
+
+    zeros = np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32)
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        found = session.run(None, {next(iter(signature.inputs)): zeros})
+    except Exception as error:
+        # ONNX Runtime's own types, which have no parent in common.
+        raise refused(path, f"ONNX Runtime cannot run it: {str(error).partition(chr(10))[0][:200]}") from error
+    # How many rows there are depends on the image where there is no batch in front of them.
+    sizes = [
+        tuple(side if isinstance(side, int) or index == 0 else made.shape[index] for index, side in enumerate(declared))
+        for declared, made in zip(signature.outputs.values(), found, strict=True)
+    ]
+    return dataclasses.replace(signature, outputs=dict(zip(signature.outputs, sizes, strict=True)))
+
+
+def shape_of(value: Any) -> Shape:
+    dimensions = value.type.tensor_type.shape.dim
+    return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in dimensions)
+
+
+def task_of(path: Path, signature: Signature, given: str | None) -> str:
+    if given in TEXTS:
+        raise refused(path, f"--task {given}: a model of texts needs its tokenizer; bring a Hugging Face folder")
+    shape = next(iter(signature.inputs.values()))
+    if len(shape) != 4:
+        return wanted_task(path, given, OTHERS, f"its input has {len(shape)} dimensions, so it takes no images")
+    exported = signature.metadata.get("task", "")
+    if exported in ULTRALYTICS:
+        return wanted_task(
+            path, given or ULTRALYTICS[exported], (ULTRALYTICS[exported],), f"its metadata say {exported}"
+        )
+    if "Ultralytics" in signature.metadata.get("description", "") and exported:
+        raise refused(path, f"is an export for {exported}; wanted {' or '.join(ULTRALYTICS)}")
+    if given is not None:
+        return wanted_task(path, given, IMAGES, "its input is an image")
+    ranks = [len(output) for output in signature.outputs.values()]
+    first = next(iter(signature.outputs.values()))
+    if ranks == [4]:
+        return "semantic-segmentation"
+    if ranks == [2] and (first[0] == shape[0] or first[1] not in (6, 7)):
+        return "image-classification"
+    return "object-detection"
+
+
+def names_of(signature: Signature) -> list[str]:
+    """The classes as Ultralytics writes them: a Python dictionary, {0: 'person', …}."""
+    try:
+        names = ast.literal_eval(signature.metadata.get("names", ""))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
+        return []
+    return [str(names[index]) for index in range(len(names))]
+
+
+def model_of(path: Path, signature: Signature, task: str, names: int | None) -> tuple[int | None, list[Setting]]:
+    """(classes, settings) of a model of images."""
+    size = signature.size
+    first = next(iter(signature.outputs.values()))
+    if task == "object-detection":
+        classes, setting = output_of(path, signature.inputs, signature.outputs, size, names)
+        return classes, [setting]
+    found = first[1] if len(first) > 1 else None
+    classes = found if isinstance(found, int) else names
+    transform = beside.transform_of(path, size)
+    if signature.metadata.get("task") == "classify":
+        side = (size or (224, 224))[0]
+        values = {"resize": side, "crop": [side, side], "mean": [0.0] * 3, "std": [1.0] * 3}
+        transform = Setting("preprocessing", values, "as Ultralytics classifies")
+    if task == "image-classification" and "Softmax" in signature.last:
+        transform = with_value(transform, "activation", "none")
+    if task == "semantic-segmentation":
+        transform = with_value(transform, "background", None)
+    return classes, [transform]
+
+
+def with_value(setting: Setting, key: str, value: Any) -> Setting:
+    return Setting(setting.key, {**setting.value, key: value}, setting.comment, setting.certain)

@@ -1,0 +1,1 @@
+"""Vision models of Hugging Face folders: their image processors and outputs."""
