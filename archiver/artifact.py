@@ -47,6 +47,7 @@ UNLABELLED = {
     "policy",
     "audio-embedding",
     "voice-activity",
+    "speech-recognition",
     "text-embedding",
     "question-answering",
     "text-generation",

@@ -44,6 +44,16 @@ class AudioLimits(MediaLimits):
     max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
 
 
+class SpeechRecognitionLimits(AudioLimits):
+    """Five minutes, of one channel at 48 kHz. max_new_tokens: a Whisper model has 448 positions for a window's text."""
+
+    max_seconds: Positive = Field(default=300.0, description="of the decoded recording")
+    max_samples: Count = Field(
+        default=15_000_000, description="of the recording, in all its channels; read before anything is decoded"
+    )
+    max_new_tokens: Count = Field(default=448, description="of the text of a window, most that a request may ask for")
+
+
 class TextLimits(RequestLimits):
     max_bytes: Count = Field(default=MEBIBYTE, description="of the text or the JSON body")
     max_characters: Count = Field(default=100_000, description="of one text")

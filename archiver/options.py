@@ -25,6 +25,25 @@ class AudioClassificationOptions(ClassificationOptions, WindowOptions):
     """Classes and windows."""
 
 
+class SpeechRecognitionOptions(StrictModel):
+    """For requests that do not say otherwise, but for the windows. language, task, max_new_tokens: of Whisper."""
+
+    window_seconds: Positive | None = Field(
+        default=None, description="of the windows of a long recording; by default the artifact's"
+    )
+    stride_seconds: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="at both ends of a window, as context for the rest; by default a sixth of it"
+    )
+    timestamps: Literal["none", "word", "segment"] = Field(
+        default="none", description="in the answer: of words by a CTC model, of segments by Whisper"
+    )
+    language: str = Field(default="auto", min_length=1, description="spoken: a code or an English name; auto: detected")
+    task: Literal["transcribe", "translate"] = Field(default="transcribe", description="translate: into English")
+    max_new_tokens: Count | None = Field(
+        default=None, description="of the text of a window, at most; by default as many as the limit allows"
+    )
+
+
 class VoiceActivityOptions(StrictModel):
     """For requests that do not say otherwise; Silero VAD's own defaults."""
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from archiver.config import StrictModel
-from archiver.limits import AudioLimits, ImageLimits, Limits, TensorLimits, TextGenerationLimits, TextLimits
+from archiver.limits import (
+    AudioLimits,
+    ImageLimits,
+    Limits,
+    SpeechRecognitionLimits,
+    TensorLimits,
+    TextGenerationLimits,
+    TextLimits,
+)
 from archiver.options import (
     AudioClassificationOptions,
     DetectionOptions,
@@ -15,6 +23,7 @@ from archiver.options import (
     PolicyOptions,
     QuestionAnsweringOptions,
     SegmentationOptions,
+    SpeechRecognitionOptions,
     TextClassificationOptions,
     TextGenerationOptions,
     VoiceActivityOptions,
@@ -29,6 +38,7 @@ TaskName = Literal[
     "audio-classification",
     "audio-embedding",
     "voice-activity",
+    "speech-recognition",
     "text-classification",
     "text-embedding",
     "token-classification",
@@ -76,6 +86,9 @@ MASK = {"rle": {"size": ["height", "width"], "counts": "string"}, "area": "integ
 APPLY = {"labels": ["string: the classes that apply, of a multi-label model"]}
 CUT = {"truncated": "true, where the text was", "tokens": {"read": "integer", "sent": "integer"}}
 SPAN = {"text": "string", "start": "integer: character", "end": "integer: character", "score": "number"}
+PIECES = {
+    "stream": "boolean: the answer in pieces, one JSON object a line; over gRPC StreamPredictions, the method's name"
+}
 WRITING = {
     "max_new_tokens": "integer",
     "temperature": "number from 0 to 10; 0 for the most probable token",
@@ -83,7 +96,7 @@ WRITING = {
     "seed": "integer, of drawn tokens",
     "stop": "string or list of strings that end the text",
     "chat": "boolean: the text is a turn of a user",
-    "stream": "boolean: the answer in pieces, one JSON object a line; over gRPC StreamPredictions, the method's name",
+    **PIECES,
 }
 REASON = "eos_token, stop_sequence or length"
 WINDOW = {"start": "number: seconds", "end": "number: seconds", **CLASSES["predictions"][0]}
@@ -97,6 +110,14 @@ VOICE = {
     **dict.fromkeys(("min_speech_seconds", "min_silence_seconds", "pad_seconds"), "number: seconds"),
 }
 FEATURES = {"features": "where asked for: {hop_seconds, and for each its numbers by frame}"}
+HEARING = {
+    "timestamps": "string: none, word (of a CTC model) or segment (of Whisper)",
+    "language": "string: code or English name, or auto; of a model that knows several",
+    "task": "string: transcribe, or translate into English; of a model that knows several languages",
+    "max_new_tokens": "integer: of the text of a window, by Whisper",
+    **PIECES,
+}
+SPOKEN = {"text": "string", **SPEECH}
 ACTION = {
     "action": "integer or numbers",
     "label": "string, of a discrete action that has one",
@@ -187,6 +208,24 @@ TASKS: dict[str, Task] = {
         accept=(JSON,),
         parameters={**RECORDING, **VOICE},
         answer={"segments": [SPEECH], "speech_seconds": "number", "seconds": "number", **FEATURES},
+    ),
+    "speech-recognition": Task(
+        handler="handlers.audio.speech_recognition.SpeechRecognition",
+        limits=SpeechRecognitionLimits,
+        options=SpeechRecognitionOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON, "application/x-ndjson"),
+        parameters={**RECORDING, **HEARING},
+        answer={
+            "text": "string",
+            "seconds": "number",
+            "language": "string: code, where the model knows several",
+            "words": [SPOKEN],
+            "segments": [SPOKEN],
+            "truncated": "true, where the limit on tokens ended the text of a window",
+            **FEATURES,
+        },
     ),
     "text-classification": Task(
         handler="handlers.text.text_classification.TextClassification",

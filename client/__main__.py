@@ -112,7 +112,7 @@ def predict(
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Write the answer there.")] = None,
     version: Annotated[str | None, typer.Option(metavar="V", help="Of the model; the default one otherwise.")] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="Show the answer piece by piece, as a text model writes it.")
+        bool, typer.Option("--stream", help="Show the answer piece by piece, as the model writes it.")
     ] = False,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the task: top_k=3. Repeatable.")

@@ -20,6 +20,7 @@ AUTO_CLASSES = {
     "semantic-segmentation": ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation"),
     "audio-classification": ("AutoModelForAudioClassification",),
     "audio-embedding": ("AutoModel",),
+    "speech-recognition": ("AutoModelForCTC", "AutoModelForSpeechSeq2Seq"),
     "text-classification": ("AutoModelForSequenceClassification",),
     "text-embedding": ("AutoModel",),
     "token-classification": ("AutoModelForTokenClassification",),
@@ -87,9 +88,9 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
 
 def from_onnx(artifact: Artifact, device: torch.device) -> nn.Module:
     from handlers.acceleration.onnx_model import OnnxModel
-    from handlers.formats.huggingface import TEXTS
+    from handlers.formats.huggingface import TOKENIZED
 
-    if artifact.task in TEXTS:
+    if artifact.task in TOKENIZED:
         raise LoadError(f"the onnx format is not for {artifact.task}, whose models need a tokenizer beside them")
     return OnnxModel(artifact.weights, torch.get_num_threads(), device)
 

@@ -7,7 +7,7 @@ import yaml
 
 from archiver import archive
 from archiver.package import resolve
-from tests.tiny_artifacts import TINY
+from tests.tiny_artifacts import TINY, UNSERVED
 
 PROJECT = Path(__file__).parent.parent
 SPEC: dict[str, dict[str, object]] = {
@@ -20,6 +20,8 @@ SPEC: dict[str, dict[str, object]] = {
     "tiny-commands": {"limits": {"max_seconds": 5.0}},
     "tiny-sound": {"limits": {"max_seconds": 5.0}},
     "tiny-voice": {"limits": {"max_seconds": 20.0}},
+    "tiny-letters": {"limits": {"max_seconds": 20.0}},
+    "tiny-whisper": {"limits": {"max_seconds": 20.0}},
     "tiny-text": {"limits": {"max_characters": 500}},
 }
 
@@ -28,7 +30,7 @@ def build(name: str, root: Path) -> Path:
     """root/store/NAME.mar, made from a new artifact below `root`."""
     torch.manual_seed(0)
     (root / name).mkdir(parents=True)
-    TINY[name](root / name / "artifact")
+    (TINY | UNSERVED)[name](root / name / "artifact")
     spec = root / f"{name}.yaml"
     layout = {"batch": {"size": 4, "delay_ms": 50}, "workers": 1, "threads": 1}
     spec.write_text(yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **layout, **SPEC.get(name, {})}))

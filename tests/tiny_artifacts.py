@@ -14,7 +14,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, ByT5Tokenizer
 
 from handlers.vision.transform import ImageTransform
-from tests import tiny_audio, tiny_networks, tiny_texts
+from tests import tiny_audio, tiny_networks, tiny_speech, tiny_texts
 from train.core.artifact import Artifact
 
 TRANSFORM = ImageTransform(resize=(96, 96))
@@ -182,6 +182,8 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-commands": tiny_audio.commands,
     "tiny-sound": tiny_audio.sound,
     "tiny-voice": tiny_audio.voice,
+    "tiny-letters": tiny_speech.letters,
+    "tiny-whisper": tiny_speech.multilingual,
     "tiny-text": text_classification,
     "tiny-topics": tiny_texts.topics,
     "tiny-embedding": tiny_texts.embedding,
@@ -191,6 +193,11 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-policy": policy,
     "tiny-torque": continuous_policy,
     "tiny-values": q_policy,
+}
+# For tests of handlers alone: the server of the tests has a worker for each of the others.
+UNSERVED: dict[str, Callable[[Path], Path]] = {
+    "tiny-masked": tiny_speech.masked_letters,
+    "tiny-english": tiny_speech.english,
 }
 
 

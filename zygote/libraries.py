@@ -33,6 +33,7 @@ OF_TASKS = {
     "audio-classification": SOUND,
     "audio-embedding": SOUND,
     "voice-activity": SOUND,
+    "speech-recognition": (*SOUND, *TEXTS),
     "text-classification": TEXTS,
     "text-embedding": TEXTS,
     "token-classification": TEXTS,

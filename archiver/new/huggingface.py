@@ -37,6 +37,8 @@ HEADS = {
     "ForQuestionAnswering": ("question-answering",),
     "ForCausalLM": ("text-generation",),
     "LMHeadModel": ("text-generation",),
+    "ForCTC": ("speech-recognition",),
+    "WhisperForConditionalGeneration": ("speech-recognition",),
     "Model": ("text-embedding", "audio-embedding"),
 }
 LABELLED = {
@@ -121,9 +123,10 @@ def labels_of(config: dict[str, Any]) -> list[str]:
 def settings_of(path: Path, task: str) -> list[Setting]:
     if task in TEXTS:
         return [Setting("preprocessing", {"max_length": MAX_LENGTH}, "tokens; the model's own limit applies as well")]
-    if task.startswith("audio-"):
-        rate = values(path, PROCESSOR).get("sampling_rate", 16_000) if (path / PROCESSOR).is_file() else 16_000
-        windows = {"sample_rate": rate, "seconds": SECONDS}
+    if task.startswith("audio-") or task == "speech-recognition":
+        found = values(path, PROCESSOR) if (path / PROCESSOR).is_file() else {}
+        # Whisper's windows have one length.
+        windows = {"sample_rate": found.get("sampling_rate", 16_000), "seconds": found.get("chunk_length", SECONDS)}
         return [Setting("preprocessing", windows, f"{PROCESSOR}; longer recordings in windows of so many seconds")]
     return []
 

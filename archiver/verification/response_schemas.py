@@ -110,6 +110,20 @@ class VoiceActivity(Answer):
     seconds: Seconds
 
 
+class Spoken(Speech):
+    text: str
+
+
+class Transcript(Answer):
+    """words, segments: where they were asked for; the former of a CTC model, the latter of Whisper."""
+
+    text: str
+    seconds: Seconds
+    language: str | None = None
+    words: list[Spoken] | None = None
+    segments: list[Spoken] | None = None
+
+
 class Span(Answer):
     """start, end: in characters of the text."""
 
@@ -186,6 +200,7 @@ SCHEMAS: dict[str, type[Answer]] = {
     "audio-classification": Classes,
     "audio-embedding": Embedding,
     "voice-activity": VoiceActivity,
+    "speech-recognition": Transcript,
     "text-classification": Classes,
     "text-embedding": Embedding,
     "token-classification": Entities,

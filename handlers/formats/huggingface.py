@@ -21,8 +21,9 @@ FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.mode
 CONFIGURATIONS = {"config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json"}
 # Where sentence-transformers says how it makes one vector of a text's; ours is one way alone.
 POOLING = "1_Pooling/config.json"
-# Tasks whose input is tokens.
+# Tasks whose input is tokens, and those for which a folder needs a tokenizer.
 TEXTS = {"text-classification", "text-embedding", "token-classification", "question-answering", "text-generation"}
+TOKENIZED = {*TEXTS, "speech-recognition"}
 # Tasks whose input is an image.
 IMAGES = {"image-classification", "object-detection", "semantic-segmentation"}
 # One of these is a tokenizer's vocabulary; a tokenizer of bytes or characters has none, and says so by its class.
@@ -64,10 +65,12 @@ def check(folder: Path, task: str) -> None:
     if CONFIG not in names:
         raise UnsafeFile("has no config.json; wanted a folder of save_pretrained")
     check_weights(folder, names)
-    if task in TEXTS:
+    if task in TOKENIZED:
         check_tokenizer(folder, names)
     elif task in IMAGES:
         check_processor(folder, names)
+    if task == "speech-recognition":
+        check_recogniser(json_of(folder / CONFIG, CONFIG))
 
 
 def check_json(path: Path, name: str) -> None:
@@ -119,6 +122,17 @@ def check_processor(folder: Path, names: set[str]) -> None:
     if PROCESSOR not in names and not (isinstance(nested, dict) and nested.get("image_processor")):
         raise UnsafeFile(
             f"has no {PROCESSOR}; add it: AutoImageProcessor.from_pretrained(…).save_pretrained(the same folder)"
+        )
+
+
+def check_recogniser(config: Any) -> None:
+    """That it is one of the two kinds: of another model transformers would make one with random weights."""
+    found = config.get("architectures") if isinstance(config, dict) else None
+    names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    if not any(name.endswith("ForCTC") or name == "WhisperForConditionalGeneration" for name in names):
+        got = ", ".join(names)[:80] or "nothing"
+        raise UnsafeFile(
+            f"config.json: architectures: wanted a CTC model or WhisperForConditionalGeneration; got {got}"
         )
 
 

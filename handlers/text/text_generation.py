@@ -14,16 +14,12 @@ from handlers.errors import InternalError, InvalidInput
 from handlers.loader import load_model
 from handlers.protocol.payload import Payload, Request
 from handlers.protocol.response import JSON, Response, to_json
+from handlers.protocol.streaming import LINES, wants_pieces
 from handlers.text.generation_state import GenerationState
 from handlers.text.handler import TextHandler, TextInput
 from handlers.text.sampling import Sampler
 from handlers.torchserve.response_stream import ResponseStream
 
-# One JSON object a line, each a piece of the answer.
-LINES = "application/x-ndjson"
-# The value of `stream` that marks a streaming call over gRPC: TorchServe does not say which of its methods was
-# called, and a second piece for the other one would take the worker down.
-METHOD = "StreamPredictions"
 MAX_SEED = 2**63 - 1
 MAX_STOPS, MAX_STOP_CHARACTERS = 8, 100
 
@@ -95,13 +91,7 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
 
     def attach_stream(self, request: Request, items: Sequence[GenerationInput], stream: ResponseStream) -> None:
         for item in items:
-            wanted = item.stream == stream.entry == METHOD if stream.over_rpc else item.stream.lower() == "true"
-            if not wanted and item.stream.lower() != "false":
-                ask = f"{METHOD}, as an entry of a call of that method" if stream.over_rpc else "true"
-                raise InvalidInput(f"stream: got {item.stream[:40]!r}, wanted false or {ask}")
-            if wanted and request.dialect != "plain":
-                raise InvalidInput("stream: a KServe request is answered whole")
-            if wanted:
+            if wants_pieces(item.stream, request, stream.over_rpc, stream.entry):
                 item.out.append(stream)
 
     def offers(self, items: Sequence[GenerationInput]) -> tuple[str, ...]:

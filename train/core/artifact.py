@@ -29,6 +29,7 @@ Task = Literal[
     "audio-classification",
     "audio-embedding",
     "voice-activity",
+    "speech-recognition",
     "text-classification",
     "text-embedding",
     "token-classification",

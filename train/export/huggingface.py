@@ -22,7 +22,7 @@ from handlers.formats.huggingface import (
     FILES,
     IMAGES,
     POOLING,
-    TEXTS,
+    TOKENIZED,
     check_processor,
     check_tokenizer,
     pooling_mode,
@@ -48,16 +48,17 @@ Task = Literal[
     "text-generation",
     "audio-classification",
     "audio-embedding",
+    "speech-recognition",
 ]
 LABELLED = (*IMAGES, "text-classification", "token-classification", "audio-classification")
-AUDIO = ("audio-classification", "audio-embedding")
+AUDIO = ("audio-classification", "audio-embedding", "speech-recognition")
 
 
 class HuggingFace(Experiment):
     """repository: an id of the hub, as owner/name, or a folder. revision: a branch, tag or commit of the repository.
 
     max_length: tokens the served model reads, and writes, where it does. seconds: of a window over longer recordings,
-        for models of audio.
+        for models of audio; by default 10, and as long as Whisper's always is.
     sample: a request for the warm-up and the archive's verification: a text, which models of audio hear spoken, or the
         keys of a JSON body, such as a question and its context. Models of images have one.
     sha256: of files of the repository, by their names; another one is refused.
@@ -88,12 +89,12 @@ class HuggingFace(Experiment):
         configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         names = configuration.id2label if self.task in LABELLED else {}
         longest = max_tokens(configuration.to_dict())
-        if self.task in TEXTS and longest is not None and self.max_length > longest:
+        if self.task in TOKENIZED and longest is not None and self.max_length > longest:
             raise ExperimentError(
                 f"max_length: got {self.max_length}; {self.repository} reads at most {longest} tokens"
             )
         self.check_pooling(source)
-        if self.task in TEXTS:
+        if self.task in TOKENIZED:
             self.check_tokenizer(source, configuration.to_dict())
         elif self.task in IMAGES:
             self.check_processor(source)
@@ -140,7 +141,7 @@ class HuggingFace(Experiment):
         """Beside what the folder's own files say."""
         if self.task in AUDIO:
             return self.of_audio(source)
-        return {"max_length": self.max_length} if self.task in TEXTS else {}
+        return {"max_length": self.max_length} if self.task in TOKENIZED else {}
 
     def check_digests(self, source: Path) -> None:
         for name, wanted in self.sha256.items():
@@ -178,6 +179,8 @@ class HuggingFace(Experiment):
                 f"{self.repository}: its tokenizer cannot be read: {str(error).splitlines()[0]}"
             ) from None
         known = vocabulary(configuration)
+        if self.task == "speech-recognition" and configuration["model_type"] != "whisper":
+            known = None  # many a CTC tokenizer has marks that its model never writes
         if known is not None and len(tokenizer) > known:
             raise ExperimentError(
                 f"{self.repository}: its tokenizer has {len(tokenizer)} tokens, its model knows {known}; "
@@ -190,7 +193,10 @@ class HuggingFace(Experiment):
         except (OSError, ValueError) as error:
             said = str(error).splitlines()[0]
             raise ExperimentError(f"{self.repository} has no feature extractor for {self.task}: {said}") from None
-        return {"sample_rate": extractor.sampling_rate, "seconds": self.seconds}
+        seconds = self.seconds
+        if self.task == "speech-recognition" and "seconds" not in self.model_fields_set:
+            seconds = float(getattr(extractor, "chunk_length", seconds))
+        return {"sample_rate": extractor.sampling_rate, "seconds": seconds}
 
     def fetch(self) -> Path:
         """The folder with the files; the hub's cache keeps them for the next time."""

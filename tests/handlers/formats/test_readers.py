@@ -220,6 +220,27 @@ def test_a_model_of_audio_needs_no_tokenizer(folder: Path) -> None:
     huggingface.check(folder, "audio-classification")
 
 
+@pytest.mark.parametrize(
+    ("architectures", "is_recogniser"),
+    [
+        (["WhisperForConditionalGeneration"], True),
+        (["HubertForCTC"], True),
+        (["BertForSequenceClassification"], False),
+        (["SpeechT5ForSpeechToText"], False),
+        ("HubertForCTC", False),
+        (None, False),
+    ],
+)
+def test_a_speech_recogniser_is_of_a_known_kind(folder: Path, architectures: object, is_recogniser: bool) -> None:
+    configuration = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**configuration, "architectures": architectures}))
+    if is_recogniser:
+        huggingface.check(folder, "speech-recognition")
+        return
+    with pytest.raises(UnsafeFile, match="wanted a CTC model or WhisperForConditionalGeneration"):
+        huggingface.check(folder, "speech-recognition")
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["script", "tensors", "graph"]),

@@ -1,7 +1,6 @@
 """Generated text: against transformers' own, whatever shares the batch, drawn, stopped, and in pieces."""
 
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from handlers.text.generation_state import GenerationState
 from handlers.text.sampling import Sampler, nucleus
+from tests.handlers.frontend import frontend_of, sent
 from tests.handlers.worker import Worker
 from tests.tiny_texts import LINES
 
@@ -26,54 +26,12 @@ def worker(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def frontend(worker: Worker) -> Iterator[socket.socket]:
-    """The other end of the socket on which a worker talks to TorchServe."""
-    ours, theirs = socket.socketpair()
-    worker.context.cl_socket = theirs
-    worker.context.request_ids = dict(enumerate("abcdefgh"))
-    yield ours
-    ours.close()
-    theirs.close()
+    with frontend_of(worker) as end:
+        yield end
 
 
 def row(**fields: Any) -> dict[str, Any]:
     return {"body": orjson.dumps(fields), "content-type": b"application/json"}
-
-
-def sent(frontend: socket.socket) -> list[tuple[str, bytes]]:
-    """(request, piece) of every message, read as TorchServe's ModelResponseDecoder reads them."""
-    frontend.setblocking(False)
-    data = b""
-    try:
-        while chunk := frontend.recv(1 << 16):
-            data += chunk
-    except BlockingIOError:
-        data += b""
-    found, at = [], 0
-
-    def take_int() -> int:
-        nonlocal at
-        at += 4
-        return int(struct.unpack_from("!i", data, at - 4)[0])
-
-    def take() -> bytes:
-        nonlocal at
-        length = take_int()
-        at += length
-        return data[at - length : at]
-
-    while at < len(data):
-        assert take_int() == 200
-        take()
-        while (length := take_int()) != -1:
-            at += length
-            request = data[at - length : at].decode()
-            assert take() == b"application/x-ndjson"
-            assert take_int() == 200
-            take()
-            headers = {take(): take() for _ in range(take_int())}
-            assert headers[b"ts_stream_next"] == b"true"
-            found.append((request, take()))
-    return found
 
 
 @pytest.mark.parametrize("new_tokens", [1, 12])

@@ -18,6 +18,7 @@ from deploy.configuration import PROJECT
 from tests.handlers.worker import Worker
 from tests.tiny_artifacts import TINY, text_classification
 from tests.tiny_audio import commands, sound
+from tests.tiny_speech import letters, multilingual
 from tests.tiny_transformers import LABELS, rt_detr, save, segformer, vit
 from train.core.config import ExperimentError
 from train.core.experiment import load
@@ -184,3 +185,20 @@ def test_a_folder_of_images(tmp_path: Path, task: str) -> None:
     file.write_text(json.dumps({**values, "sha256": {"model.safetensors": "0" * 64}}))
     with pytest.raises(ExperimentError, match=r"sha256: model\.safetensors of .* is "):
         load(str(file)).run(tmp_path / "other")
+def test_speech_recognisers_and_their_windows(tmp_path: Path) -> None:
+    """A CTC model hears what the experiment says, Whisper as long as it was made for."""
+    for name, make, seconds in (("letters", letters, 1.2), ("whisper", multilingual, 2.0)):
+        folder = make(tmp_path / name / "artifact")
+        description = json.loads((folder / "artifact.json").read_text())
+        assert description["task"] == "speech-recognition"
+        assert description["preprocessing"] == {"sample_rate": 16_000, "seconds": seconds}
+        assert (folder / "sample.wav").stat().st_size > 10_000
+
+
+def test_a_speech_recogniser_without_its_tokenizer(tmp_path: Path) -> None:
+    source = letters(tmp_path / "letters" / "artifact") / "weights"
+    (source / "vocab.json").unlink()
+    settings = {"task": "speech-recognition", "repository": str(source), "sample": "Yes."}
+    (tmp_path / "mine.yaml").write_text(json.dumps({"system": "huggingface", **settings}))
+    with pytest.raises(ExperimentError, match="has no tokenizer"):
+        load(str(tmp_path / "mine.yaml")).run(tmp_path / "mine")

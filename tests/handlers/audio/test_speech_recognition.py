@@ -1,0 +1,304 @@
+"""Speech recognition against transformers' own pipeline: whole, by windows, with timestamps, in batches, in pieces."""
+
+import itertools
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import torch
+from transformers import AutoProcessor, pipeline
+
+from handlers.audio.recognition import whisper
+from handlers.audio.recognition.window import Window
+from tests.handlers.frontend import frontend_of, sent
+from tests.handlers.worker import Worker
+from tests.inputs import RATE, noise, recording
+
+CTC, WHISPER = ("tiny-letters", "tiny-masked"), ("tiny-whisper", "tiny-english")
+UNITS = {**dict.fromkeys(CTC, "word"), **dict.fromkeys(WHISPER, "segment")}
+CASES = [(name, timestamps) for name, unit in UNITS.items() for timestamps in ("none", unit)]
+REST = {"Content-Length": "1"}
+
+
+@cache
+def recordings() -> list[np.ndarray]:
+    """Shorter than a window and longer, some of one length."""
+    long = np.concatenate([noise(0.95, seed) * loudness for seed, loudness in enumerate((1, 0.1, 1.5, 0.3), 10)])
+    return [noise(0.7, 0), long, noise(0.7, 1), noise(2.3, 2)]
+
+
+def wav(samples: np.ndarray, **parameters: Any) -> dict[str, Any]:
+    extra = {name: str(value).encode() for name, value in parameters.items()}
+    return {"body": recording(samples), "content-type": b"audio/wav", **extra}
+
+
+@pytest.fixture(scope="module")
+def transcribe(load: Callable[[str], Worker]) -> Callable[..., Any]:
+    """The answer of transformers' pipeline, with the worker's windows and the most probable tokens."""
+    pipelines: dict[str, Any] = {}
+
+    def ask(name: str, samples: np.ndarray, timestamps: str, **generation: Any) -> Any:
+        recogniser: Any = load(name).handler.recogniser
+        if name not in pipelines:
+            pipelines[name] = pipeline("automatic-speech-recognition", str(load(name).handler.artifact.weights))
+        options: dict[str, Any] = {
+            "chunk_length_s": recogniser.length / RATE,
+            "stride_length_s": recogniser.stride / RATE,
+            "ignore_warning": True,
+        }
+        if timestamps != "none":
+            options["return_timestamps"] = timestamps == "segment" or timestamps
+        if name in WHISPER:
+            task = {"task": "transcribe"} if name == "tiny-whisper" else {}
+            options["generate_kwargs"] = {"num_beams": 1, "max_new_tokens": 60, **task, **generation}
+        return pipelines[name](samples.copy(), **options)
+
+    return ask
+
+
+def check(answer: dict[str, Any], reference: dict[str, Any], seconds: float) -> None:
+    """The pipeline leaves the space before the text, and leaves open when a segment ended that was cut off."""
+    assert answer["text"] == reference["text"].strip()
+    parts = answer.get("words", answer.get("segments"))
+    assert (parts is None) == ("chunks" not in reference)
+    last = 0.0
+    for part, chunk in zip(parts or [], reference.get("chunks", []), strict=True):
+        start, end = chunk["timestamp"]
+        start = last if start is None else start
+        last = max(start, seconds) if end is None else end
+        assert part == {"text": chunk["text"].strip(), "start": pytest.approx(start), "end": pytest.approx(last)}
+
+
+@pytest.mark.parametrize(("name", "timestamps"), CASES)
+def test_it_equals_transformers_alone_and_in_a_batch(
+    load: Callable[[str], Worker], transcribe: Callable[..., Any], name: str, timestamps: str
+) -> None:
+    worker = load(name)
+    together = worker.json(*(wav(samples, timestamps=timestamps) for samples in recordings()))
+    for samples, answer in zip(recordings(), together, strict=True):
+        check(answer, transcribe(name, samples, timestamps), len(samples) / RATE)
+        assert answer["seconds"] == pytest.approx(len(samples) / RATE, abs=1e-3)
+    assert [worker.json(wav(samples, timestamps=timestamps))[0] for samples in recordings()[:2]] == together[:2]
+    assert len({answer["text"] for answer in together}) > 2
+
+
+def test_requests_of_one_batch_ask_for_different_things(
+    load: Callable[[str], Worker], transcribe: Callable[..., Any]
+) -> None:
+    worker, samples = load("tiny-whisper"), recordings()[1]
+    asked: list[dict[str, Any]] = [
+        {"language": "de", "timestamps": "segment"},
+        {"language": "French", "task": "translate"},
+        {},
+        {"language": "auto", "max_new_tokens": 5},
+    ]
+    answers = worker.json(*(wav(samples, **each) for each in asked))
+    assert [answer["language"] for answer in answers[:2]] == ["de", "fr"]
+    for each, answer in zip(asked[:3], answers, strict=False):  # with few tokens the pipeline's passes have no end
+        options = {key: value for key, value in each.items() if key != "timestamps"}
+        check(answer, transcribe("tiny-whisper", samples, each.get("timestamps", "none"), **options), 3.8)
+    assert len({answer["text"] for answer in answers}) == 4
+    assert answers[3]["truncated"] is True
+
+
+def test_the_language_is_the_one_that_transformers_detects(load: Callable[[str], Worker]) -> None:
+    worker = load("tiny-whisper")
+    recogniser: Any = worker.handler.recogniser
+    short = [noise(1.0, seed) for seed in range(6)]
+    answers = worker.json(*map(wav, short))
+    for samples, answer in zip(short, answers, strict=True):
+        features = recogniser.extractor(samples, sampling_rate=RATE, return_tensors="pt").input_features
+        [token] = recogniser.model.detect_language(features).tolist()
+        assert answer["language"] == recogniser.codes[token]
+    assert "language" not in load("tiny-english").json(wav(short[0]))[0]
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_front_end_is_that_of_the_models_processor(load: Callable[[str], Worker], name: str) -> None:
+    """A long window beside a short one, as a batch holds them."""
+    recogniser: Any = load(name).handler.recogniser
+    processor = AutoProcessor.from_pretrained(load(name).handler.artifact.weights, local_files_only=True)
+    windows = [torch.from_numpy(noise(1.1, 0)), torch.from_numpy(noise(0.4, 1))]
+    if name in WHISPER:
+        alike = [torch.randn(RATE) for _ in range(2)]
+        found = recogniser.features([Window(w, 0, 0, 0, recogniser.default) for w in [*windows, *alike]])
+        for row, window in zip(found, [*windows, *alike], strict=True):
+            expected = processor(window.numpy(), sampling_rate=RATE, return_tensors="pt").input_features[0]
+            torch.testing.assert_close(row, expected, atol=1e-5, rtol=1e-5)
+    else:
+        with torch.inference_mode():
+            for window in windows:
+                values = processor(window.numpy(), sampling_rate=RATE, return_tensors="pt").input_values
+                expected = recogniser.model(values).logits[0]
+                torch.testing.assert_close(recogniser.logits([window])[0], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "timestamps", "headers", "stream"),
+    [*((*case, REST, "true") for case in CASES), ("tiny-whisper", "none", {}, "StreamPredictions")],
+)
+def test_the_pieces_are_the_whole(
+    load: Callable[[str], Worker], name: str, timestamps: str, headers: dict[str, str], stream: str
+) -> None:
+    """Streams of a short and a long recording beside a whole answer and a refused one."""
+    worker = load(name)
+    short, long = noise(1.0, 5), recordings()[1]
+    whole = worker.json(wav(short, timestamps=timestamps), wav(long, timestamps=timestamps))
+    rows = [
+        wav(short, timestamps=timestamps, stream=stream),
+        wav(short) | {"body": b"RIFF"},
+        wav(long, timestamps=timestamps, stream=stream),
+        wav(long, timestamps=timestamps),
+    ]
+    with frontend_of(worker) as frontend:
+        answers = worker.answer(rows, [headers] * 4)
+        pieces = sent(frontend)
+    assert [status for status, _, _ in answers] == [200, 400, 200, 200]
+    assert orjson.loads(answers[3][2]) == whole[1]
+    assert {request for request, _ in pieces} <= {"a", "c"}
+    for request, index, wanted in (("a", 0, whole[0]), ("c", 2, whole[1])):
+        lines = [*(piece for each, piece in pieces if each == request), answers[index][2]]
+        told = [orjson.loads(line) for line in lines]
+        assert "".join(each.pop("text") for each in told) == wanted["text"]
+        assert told[:-1] == [{}] * (len(told) - 1)
+        assert told[-1] == {key: value for key, value in wanted.items() if key != "text"}
+        assert len(lines) > 2 or name not in WHISPER or index == 2  # of one window token by token
+        assert len(lines) > 1 or index == 0  # of several as they are done
+
+
+def test_a_text_goes_on_where_an_error_broke_it(load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the batch is halved for want of memory: what was sent is not sent again."""
+    worker = load("tiny-whisper")
+    recogniser: Any = worker.handler.recogniser
+    samples = [recordings()[1], noise(1.0, 5), noise(2.3, 6)]
+    wanted = worker.json(*map(wav, samples))
+    write, calls = recogniser.write, itertools.count()
+
+    def short_of_memory(*arguments: Any) -> None:
+        write(*arguments)
+        if next(calls) == 1:
+            raise torch.OutOfMemoryError("a test's own")
+
+    monkeypatch.setattr(recogniser, "write", short_of_memory)
+    with frontend_of(worker) as frontend:
+        answers = worker.answer([wav(each, stream="true") for each in samples], [REST] * 3)
+        pieces = sent(frontend)
+    assert next(calls) > 2
+    for name, answer, expected in zip("abc", answers, wanted, strict=True):
+        lines = [*(piece for request, piece in pieces if request == name), answer[2]]
+        assert "".join(orjson.loads(line)["text"] for line in lines) == expected["text"]
+
+
+@pytest.mark.parametrize("name", ["tiny-letters", "tiny-whisper"])
+def test_what_the_model_cannot_hear_fails_alone(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    worker = load(name)
+    recogniser: Any = worker.handler.recogniser
+    good, bad = noise(0.8, 0), noise(0.8, 1)
+    [wanted] = worker.json(wav(good))
+    part, index = ("logits", 1) if name == "tiny-letters" else ("features", 1)
+    real = getattr(recogniser, part)
+
+    def broken(windows: Any) -> Any:
+        found = real(windows).clone()
+        if len(found) > index:
+            found[index] = torch.nan
+        return found
+
+    monkeypatch.setattr(recogniser, part, broken)
+    (status, _, body), (other, _, message), (third, _, same) = worker.answer([wav(good), wav(bad), wav(good)])
+    assert (status, other, third) == (200, 500, 200)
+    assert orjson.loads(body) == orjson.loads(same) == wanted
+    assert "not finite" in orjson.loads(message)["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("tiny-letters", {"timestamps": "segment"}, 'timestamps: got "segment", wanted one of none, word'),
+        ("tiny-letters", {"language": "en"}, "not a parameter of this request"),
+        ("tiny-letters", {"max_new_tokens": 5}, "not a parameter of this request"),
+        ("tiny-whisper", {"timestamps": "word"}, 'timestamps: got "word", wanted one of none, segment'),
+        ("tiny-whisper", {"language": "Klingon"}, 'language: got "Klingon", wanted auto, or one of this model\'s 4'),
+        ("tiny-whisper", {"language": "it"}, 'language: got "it"'),
+        ("tiny-whisper", {"language": ""}, 'language: got ""'),
+        ("tiny-whisper", {"task": "summarise"}, "task: got"),
+        ("tiny-whisper", {"max_new_tokens": 0}, "max_new_tokens: got 0, wanted 1 to 60"),
+        ("tiny-whisper", {"max_new_tokens": 61}, "max_new_tokens: got 61, wanted 1 to 60"),
+        ("tiny-whisper", {"stream": "perhaps"}, "stream: got 'perhaps'"),
+        ("tiny-whisper", {"stream": "true"}, "wanted false or StreamPredictions"),  # without a header of HTTP: gRPC
+        ("tiny-whisper", {"beams": 5}, "not a parameter of this request"),
+        ("tiny-english", {"language": "en"}, "not a parameter of this request"),
+        ("tiny-english", {"task": "translate"}, "not a parameter of this request"),
+    ],
+)
+def test_bad_parameters(load: Callable[[str], Worker], name: str, parameters: dict[str, Any], message: str) -> None:
+    (status, _, body), (other, _, _) = load(name).answer([wav(noise(0.5, 0), **parameters), wav(noise(0.5, 0))])
+    assert (status, other) == (422, 200)
+    assert message in orjson.loads(body)["message"]
+
+
+@pytest.mark.parametrize("name", ["tiny-letters", "tiny-whisper"])
+@pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        ({"body": b"", "content-type": b"audio/wav"}, 400),
+        ({"body": b"no recording", "content-type": b"audio/wav"}, 400),
+        ({"body": recording(np.zeros(0, np.float32)), "content-type": b"audio/wav"}, 422),
+        ({"body": recording(noise(20.1, 0)), "content-type": b"audio/wav"}, 413),
+        ({"body": recording(noise(0.5, 0)), "content-type": b"image/png"}, 415),
+        ({"body": b'{"audio": [0.1, "x"]}', "content-type": b"application/json"}, 422),
+        ({"body": recording(np.full(16_000, np.nan, np.float32)), "content-type": b"audio/wav"}, 422),
+    ],
+)
+def test_bad_recordings(load: Callable[[str], Worker], name: str, row: dict[str, Any], status: int) -> None:
+    (bad, _, body), (good, _, _) = load(name).answer([row, wav(noise(0.5, 0))])
+    assert (bad, good) == (status, 200)
+    assert orjson.loads(body)["code"] == status
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_silence_says_nothing(load: Callable[[str], Worker], name: str) -> None:
+    silence, sound = np.zeros(RATE, np.float32), noise(0.5, 0)
+    first, second = load(name).json(wav(silence, timestamps=UNITS[name]), wav(sound))
+    assert first == {"text": "", "seconds": 1.0, f"{UNITS[name]}s": [], "silent": True}
+    assert second == load(name).json(wav(sound))[0]
+
+
+@pytest.mark.parametrize("samples", [1, 50, 399])
+@pytest.mark.parametrize("name", UNITS)
+def test_the_shortest_recordings(load: Callable[[str], Worker], name: str, samples: int) -> None:
+    assert load(name).json(wav(noise(0.1, 0)[:samples] + np.float32(0.1)))[0].keys() >= {"text", "seconds"}
+
+
+def test_passes_over_a_window_are_bounded(load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ends with a segment that was cut off."""
+    worker = load("tiny-whisper")
+    recogniser: Any = worker.handler.recogniser
+    first, calls = recogniser.text.first, []
+
+    def write(windows: Any, encoded: Any, changed: Any) -> None:
+        calls.append(len(windows))
+        for window in windows:
+            window.written = [first, 100, first + 1, first + 1, 100]
+
+    monkeypatch.setattr(recogniser, "write", write)
+    [answer] = worker.json(wav(noise(1.0, 0), timestamps="segment"))
+    assert calls == [1] * whisper.MAX_PASSES
+    assert answer["truncated"] is True
+
+
+def test_requests_leave_nothing_in_the_log(load: Callable[[str], Worker], caplog: pytest.LogCaptureFixture) -> None:
+    loggers = [logging.getLogger(name) for name in ("transformers", "handlers")]
+    for logger in loggers:
+        logger.addHandler(caplog.handler)
+    for name in UNITS:
+        load(name).json(wav(recordings()[1], timestamps=UNITS[name]), wav(noise(0.3, 0)))
+    for logger in loggers:
+        logger.removeHandler(caplog.handler)
+    assert caplog.records == []
