@@ -75,6 +75,12 @@ ENTRIES = {
         Entry("new", "archiver.new.command", "archiver/new/command.py:new"),
         Entry("build", "archiver.__main__", "archiver/__main__.py:build_command"),
         Entry("verify", "archiver.__main__", "archiver/__main__.py:verify_command"),
+        Entry("inspect", "archiver.__main__", "archiver/reports/command.py:inspect"),
+        Entry("diff", "archiver.__main__", "archiver/reports/command.py:diff"),
+        Entry("sbom", "archiver.__main__", "archiver/reports/command.py:sbom"),
+        Entry("keygen", "archiver.__main__", "archiver/signing.py:keygen"),
+        Entry("sign", "archiver.__main__", "archiver/signing.py:sign"),
+        Entry("verify-signature", "archiver.__main__", "archiver/signing.py:verify_signature"),
         Entry("tune", "deploy.__main__", "deploy/tuning/command.py:tune", "train"),
         Entry("bench", "benchmarks.__main__", "benchmarks/__main__.py:bench", "bench"),
         Entry("doctor", "deploy.doctor.command", "deploy/doctor/command.py:doctor"),
@@ -150,7 +156,7 @@ def without_typer(arguments: Sequence[str]) -> int:
     if name in ("", "--help", "-h"):
         print(f"Usage: {PROGRAM} COMMAND [ARGUMENT]…\n\n{SUMMARY}\n")
         for entry in ENTRIES.values():
-            print(f"  {entry.name:<8}  {entry.summary}")
+            print(f"  {entry.name:<16}  {entry.summary}")
         print(f"\nNot set up yet: `./{PROGRAM} serve` does that first; `./{PROGRAM} doctor` checks this machine.")
         return 0
     if name not in ENTRIES:

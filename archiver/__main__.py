@@ -1,4 +1,4 @@
-"""`python -m archiver build|verify|list`."""
+"""`python -m archiver build|verify|list|inspect|diff|sbom|keygen|sign|verify-signature`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
-from archiver import spec, store
+from archiver import signing, spec, store
 from archiver.archive import Archive, build
 from archiver.errors import ArchiverError
 from archiver.package import Package, resolve
+from archiver.reports import command as reports
+from archiver.reports.text import plain
 from archiver.verification.verify import verify
 
 HANDLERS = Path(__file__).parents[1] / "handlers"
@@ -136,11 +137,6 @@ def list_command(model_store: Store = Path("model_store")) -> None:
     console.print(table if entries else f"no archives in {model_store}; `python -m archiver build NAME` makes one")
 
 
-def plain(text: str) -> Text:
-    """A text from a file as it is: no markup, nothing that moves a terminal's cursor."""
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))
-
-
 def line(archive: Archive) -> str:
     runs = f"runs on {archive.backend}" + (f" ({archive.reason})" if archive.reason else "")
     return f"{archive.path.name}  {archive.size / 1e6:.1f} MB  sha256 {archive.sha256[:SHA256_PREFIX]}  {runs}"
@@ -164,6 +160,14 @@ def exit_with(errors: list[Exception], status: int) -> None:
         typer.echo(f"archiver: {error}", err=True)
     if errors:
         raise typer.Exit(status)
+
+
+app.command()(reports.inspect)
+app.command()(reports.diff)
+app.command()(reports.sbom)
+app.command()(signing.keygen)
+app.command()(signing.sign)
+app.command("verify-signature")(signing.verify_signature)
 
 
 if __name__ == "__main__":

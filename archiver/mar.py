@@ -67,6 +67,7 @@ class Mar:
 
     def __init__(self, path: Path, required: Sequence[str] = (MANIFEST, CONFIGURATION, CARD)) -> None:
         self.path = path
+        self.found: dict[str, str] = {}
         try:
             self.zip = zip_file.opened(path)
         except UnsafeFile as error:
@@ -104,8 +105,10 @@ class Mar:
         return values
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every file, by name."""
-        return {name: self.digest(name) for name in self.names}
+        """SHA-256 of every file, by name; read once."""
+        if not self.found:
+            self.found = {name: self.digest(name) for name in self.names}
+        return self.found
 
     def digest(self, name: str) -> str:
         try:

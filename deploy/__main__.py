@@ -17,6 +17,7 @@ from rich.table import Table
 
 from client import ClientError
 from client.credentials import KEY_NAMES, Credentials
+from deploy.admission import VARIABLE, Admission, admit
 from deploy.archive import Archive, archives_in, newest
 from deploy.building import Building
 from deploy.configuration import PROJECT, run_folder
@@ -31,11 +32,21 @@ from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
 from deploy.readiness import load
 from deploy.report import PatientConsole, print_calls, print_models
-from deploy.run_folder import public_server, running, server_of
+from deploy.run_folder import ADMITTED, public_server, running, server_of
 from deploy.supervision.process import SupervisorProcess
 from deploy.torchserve import TorchServe, check_not_running, stop
 from deploy.tuning.command import tune
+from trust.signature import path_of
 from zygote.libraries import libraries
+
+RequireSigned = Annotated[
+    Path | None,
+    typer.Option(
+        envvar=VARIABLE,
+        metavar="KEYFILE",
+        help="Public keys in PEM: only archives that one of their owners signed are served, or registered later.",
+    ),
+]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = PatientConsole()
@@ -70,8 +81,12 @@ def serve(
         bool, typer.Option("--train", help="Train the demo models here instead of serving those of the checkout.")
     ] = False,
     port_offset: Annotated[int, typer.Option(help="Added to every port, for a second server on one machine.")] = 0,
+    require_signed: RequireSigned = None,
 ) -> None:
-    """Start TorchServe, build the archives that are missing meanwhile, and wait until every model has answered."""
+    """Start TorchServe, build the archives that are missing meanwhile, and wait until every model has answered.
+
+    With --require-signed nothing is trained or built: what serves are the archives that were signed.
+    """
     signal.signal(signal.SIGTERM, interrupt)
     console.patient = detach
     try:
@@ -79,9 +94,19 @@ def serve(
         ports = Ports.shifted(port_offset)
         check_not_running(RUN)
         ports.check_free(edge)
-        prepare(chosen, train)
+        store, admission = chosen[0].store, None
+        if require_signed:
+            admission = admit([model.archive for model in chosen], RUN / ADMITTED, require_signed)
+            store = admission.store
+        else:
+            prepare(chosen, train)
         server = TorchServe(
-            chosen[0].store, RUN, ports, preload=libraries(*(model.task for model in chosen)), models=len(chosen)
+            store,
+            RUN,
+            ports,
+            preload=libraries(*(model.task for model in chosen)),
+            models=len(chosen),
+            admission=admission,
         )
         try:
             supervisor = start(server, chosen, edge)
@@ -134,10 +159,18 @@ def run_command(
     store: Annotated[Path, typer.Option(help="Every archive in it is served.")] = PROJECT / "model_store",
     host: Annotated[str, typer.Option(help="Where all ports listen: a network of the edge's alone.")] = HOST,
     grace: Annotated[float, typer.Option(help="Seconds that draining may take.")] = 20.0,
+    require_signed: RequireSigned = None,
+    admitted: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="BUNDLE_ADMITTED", help="Where signed archives are copied to; by default in the run folder."
+        ),
+    ] = None,
 ) -> None:
     """Serve a folder of archives in the foreground, as a container's first process: drains on SIGTERM."""
     try:
-        serve_in_container(store, RUN, host, grace)
+        admission = Admission(store, admitted or RUN / ADMITTED, require_signed) if require_signed else None
+        serve_in_container(store, RUN, host, grace, admission)
     except (DeployError, ClientError) as error:
         typer.echo(f"run: {error}", err=True)
         raise typer.Exit(1) from None
@@ -155,8 +188,19 @@ def install_command(
         # Hidden until it is whole: a server loads what is in its store.
         partial = store / f".{archive.name}.partial"
         shutil.copyfile(archive, partial)
+        signature = path_of(archive)
+        if signature.is_file():
+            shutil.copyfile(signature, store / signature.name)
         partial.replace(store / archive.name)
         print(archive.name, flush=True)
+
+
+@app.command("sbom")
+def sbom_command() -> None:
+    """Print a software bill of materials of what is installed here: CycloneDX 1.6, JSON."""
+    from trust.environment import bill  # here, because no server needs it
+
+    typer.echo(bill())
 
 
 @app.command("configure")
@@ -218,7 +262,7 @@ def prepare(models: list[Model], train: bool) -> None:
 
 def start(server: TorchServe, models: list[Model], with_edge: bool) -> SupervisorProcess:
     """Start the server and wait for every model's answer, showing which already do; what keeps it running."""
-    paths = [model.archive for model in models]
+    paths = [server.store / model.archive.name for model in models]
     states: dict[str, str] = {}
 
     def tell(stem: str, state: str) -> None:
@@ -234,7 +278,7 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> Superviso
         grid.add_row(Spinner("dots"), f"{time.monotonic() - BEGAN:.0f} s")
         return grid
 
-    stale = [model for model in models if not model.is_current()]
+    stale = [] if server.admission else [model for model in models if not model.is_current()]
     before = {model.archive: identity(model.archive) for model in stale}
     if stale:
         console.print(f"Building {', '.join(model.name for model in stale)}; each is served as soon as it is verified")
@@ -251,7 +295,7 @@ def start(server: TorchServe, models: list[Model], with_edge: bool) -> Superviso
     process = running(RUN)
     if process is None:
         raise DeployError("the server ended right after its models had answered")
-    archives = [Archive.read(model.archive) for model in models]
+    archives = [Archive.read(path) for path in paths]
     print_models(console, server.server, archives, ready, process)
     defaults = set(newest(archives).values())
     samples = {

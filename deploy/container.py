@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from client import RestManagement
+from deploy.admission import Admission
 from deploy.archive import Archive, archives_in
 from deploy.errors import DeployError
 from deploy.ports import Ports
@@ -21,12 +22,16 @@ from deploy.torchserve import TorchServe
 QUIET = 3.0  # seconds: three of the edge's health checks
 
 
-def serve(store: Path, run: Path, host: str, grace: float) -> None:
+def serve(store: Path, run: Path, host: str, grace: float, admission: Admission | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises DeployError where the server ends by itself or a model fails.
 
     host: where everything listens, the status included. grace: seconds that draining may take; the container's own
-    grace period must be longer.
+    grace period must be longer. admission: from this store, where archives must be signed.
     """
+    if admission:
+        admission.empty()
+        admission.look(say, settled=False)
+        store = admission.store
     archives, names = [], []
     for path in archives_in(store):
         try:
@@ -35,17 +40,21 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
         except DeployError as error:
             print(f"left out: {error}", flush=True)
     if not archives:
-        raise DeployError(f"no archives in {store}; mount a folder with .mar files there")
+        what = "no archive is signed as it must be" if admission else "no archives"
+        where = admission.source if admission else store
+        raise DeployError(f"{what} in {where}; mount a folder with {'signed ' if admission else ''}.mar files there")
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
     ports = Ports()
-    torchserve = TorchServe(store, run, ports, host=host, tokens=False, console=True)
+    torchserve = TorchServe(store, run, ports, host=host, tokens=False, console=True, admission=admission)
     with torchserve:
         status = Status(torchserve.server, store, names, run)
         recovery = Recovery(Record(run))
-        server = StatusServer(status, host, ports.status)
+        server = StatusServer(status, host, ports.status, admission)
         server.start()
+        if admission:
+            admission.watch(asked, say)
         kills = memory_kills()
         try:
             load(
@@ -70,6 +79,10 @@ def serve(store: Path, run: Path, host: str, grace: float) -> None:
         finally:
             server.stop()
     print("stopped", flush=True)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 def left_out(status: Status, path: Path, why: str) -> None:

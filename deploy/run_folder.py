@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STATE = "server.json"
 KEYS = "key_file.json"
+ADMITTED = "admitted"  # a store of archives that were found signed: deploy/admission.py
 EDGE_KEYS = "edge_keys.json"  # callers' keys, for our own client
 
 

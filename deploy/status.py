@@ -15,6 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from client import ClientError, NotFound, RestManagement, Server
 from client.model_status import ModelStatus
+from deploy.admission import Admission
+from deploy.edge.registration import ADMISSION, MAX_CALL, archive_of
+from deploy.errors import DeployError
 from deploy.hardware import Hardware
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import is_broken
@@ -149,9 +152,13 @@ class Status:
 
 
 class StatusServer:
-    """The HTTP side of a Status, in threads of its own; `stop` ends them."""
+    """The HTTP side of a Status, in threads of its own; `stop` ends them.
 
-    def __init__(self, status: Status, host: str, port: int) -> None:
+    admission: what decides which archives may be registered, as the edge asks before it passes such a call on; None
+    for all of the store.
+    """
+
+    def __init__(self, status: Status, host: str, port: int, admission: Admission | None = None) -> None:
         registry = CollectorRegistry()
         registry.register(status)
         registry.register(Hardware())
@@ -165,6 +172,18 @@ class StatusServer:
                     self.reply(200, generate_latest(registry), "text/plain; version=0.0.4; charset=utf-8")
                 else:
                     self.reply(404, b"there are /readyz and /metrics\n", "text/plain")
+
+            def do_POST(self) -> None:
+                """A call of the management API, as it is, below ADMISSION."""
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(min(length, MAX_CALL))
+                try:
+                    name = archive_of(self.path.removeprefix(ADMISSION), body)
+                    if admission and name:
+                        admission.admit(name)
+                    self.reply(200, b"", "text/plain")
+                except DeployError as error:
+                    self.reply(422, str(error).encode(), "text/plain; charset=utf-8")
 
             def reply(self, code: int, body: bytes, content_type: str) -> None:
                 self.send_response(code)

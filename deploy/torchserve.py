@@ -25,6 +25,7 @@ from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
 from deploy.processes import GRACE, alive, birth, end, signalled
 from deploy.run_folder import (
+    ADMITTED,
     KEYS,
     clean,
     remove_temporary,
@@ -39,6 +40,7 @@ from zygote.process import PYTHON, Zygote
 
 if TYPE_CHECKING:
     from client import Server
+    from deploy.admission import Admission
 
 LOG = Path(__file__).parent / "log4j2.xml"
 CONSOLE_LOG = Path(__file__).parent / "log4j2-console.xml"
@@ -57,7 +59,8 @@ class TorchServe:
 
     host, tokens: as `configuration.render` takes them. console: its log also goes to standard output.
     preload: what is imported once for all workers (zygote/libraries.py); None for what the archives in the store need.
-    models: how many will share the heap; None for as many as there are archives in the store.
+    models: how many will share the heap; None for as many as there are archives in the store. admission: whose store
+    this is, where archives must be signed.
     """
 
     store: Path
@@ -68,6 +71,7 @@ class TorchServe:
     console: bool = False
     preload: Sequence[str] | None = None
     models: int | None = None
+    admission: Admission | None = None
     process: psutil.Popen = field(init=False, repr=False)
 
     def start(self) -> None:
@@ -160,6 +164,7 @@ class TorchServe:
             "temporary": str(temporary),
             "store": str(self.store),
             "ports": asdict(self.ports),
+            "admission": self.admission and self.admission.to_json(),
         }
 
     @property
@@ -237,4 +242,5 @@ def stop(run: Path) -> bool:
         psutil.wait_procs([edge], timeout=GRACE)
     end(state)
     clean(run)
+    shutil.rmtree(run / ADMITTED, ignore_errors=True)
     return was_running

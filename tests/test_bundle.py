@@ -16,8 +16,8 @@ import bundle
 
 PROJECT = Path(__file__).parent.parent
 BUNDLE = PROJECT / "bundle"
-COMMANDS = ["serve", "stop", "status", "deploy", "keys", "predict", "train", "new", "build", "verify", "tune", "bench"]
-COMMANDS += ["doctor"]
+COMMANDS = ["serve", "stop", "status", "deploy", "keys", "predict", "train", "new", "build", "verify"]
+COMMANDS += ["inspect", "diff", "sbom", "keygen", "sign", "verify-signature", "tune", "bench", "doctor"]
 HEAVY = {"torch", "numpy", "transformers", "requests", "grpc", "pydantic"}
 FOLDERS = ("archiver", "benchmarks", "client", "deploy", "requirements", "scripts", "train")
 FILES = ("bundle", "bundle.py", "config.properties", "pyproject.toml")

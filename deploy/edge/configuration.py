@@ -38,6 +38,7 @@ def configuration(
         *prediction_clusters(upstream),
         cluster("management", upstream, upstream.management),
         cluster("grpc_management", upstream, upstream.grpc_management, http2=True),
+        plain_cluster("admission", socket_address(upstream.host, upstream.status)),
         plain_cluster("admin", {"pipe": {"path": str(listeners.admin)}}),
     ]
     if grafana:
@@ -47,7 +48,7 @@ def configuration(
         "admin": {"address": {"pipe": {"path": str(listeners.admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [
-                edge_listener(listeners, watched),
+                edge_listener(upstream, listeners, watched),
                 stats_listener(listeners),
             ],
             "clusters": clusters,

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from deploy.configuration import PROJECT
+from deploy.edge import registration
 from deploy.edge.clients import Clients
 from deploy.edge.clusters import sized
 from deploy.edge.discovery import TYPES, Resource, watched_file
 from deploy.edge.limits import MAX_REQUEST, RETRY_AFTER, SIZES
 from deploy.edge.management import DIGITS
+from deploy.edge.network import Upstream
 from deploy.edge.traffic import Traffic
 
 TYPE = f"{TYPES}/envoy.extensions.filters"
@@ -20,10 +22,10 @@ CLIENT_HEADER = "x-client"
 Value = str | float | Mapping[str, "Value"] | Sequence["Value"]
 
 
-def filters(folder: Path) -> list[dict[str, Any]]:
+def filters(folder: Path, upstream: Upstream) -> list[dict[str, Any]]:
     """In the order a request meets them: readiness and a browser's question need no key; a rate is a client's.
 
-    folder: of the files with the filters that change.
+    folder: of the files with the filters that change. upstream: whose status is asked about registrations.
     """
     return [
         named(
@@ -38,6 +40,7 @@ def filters(folder: Path) -> list[dict[str, Any]]:
         discovered("local_ratelimit", "http.local_ratelimit.v3.LocalRateLimit", folder),
         named("buffer", "http.buffer.v3.Buffer", max_request_bytes=MAX_REQUEST),
         discovered("requests", "http.lua.v3.Lua", folder),
+        registration.filter_of(upstream.host, upstream.status),
         lua("responses", RETRY_AFTER=RETRY_AFTER),
         # Without x-envoy-original-path, in which TorchServe would find the "/token" that the route has hidden from it.
         named("router", "http.router.v3.Router", suppress_envoy_headers=True),

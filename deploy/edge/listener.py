@@ -9,11 +9,11 @@ from deploy.edge import certificate, routes
 from deploy.edge.discovery import watched_file
 from deploy.edge.filters import TYPE, filters, named
 from deploy.edge.limits import BUFFER, MAX_HEADERS, STREAMS
-from deploy.edge.network import Listeners, socket_address
+from deploy.edge.network import Listeners, Upstream, socket_address
 from deploy.edge.replies import access_log, local_replies
 
 
-def edge_listener(listeners: Listeners, folder: Path) -> dict[str, Any]:
+def edge_listener(upstream: Upstream, listeners: Listeners, folder: Path) -> dict[str, Any]:
     """folder: of the files that change while the edge runs."""
     tls = {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -52,7 +52,7 @@ def edge_listener(listeners: Listeners, folder: Path) -> dict[str, Any]:
             "route_config_name": routes.CONFIGURATION,
             "config_source": watched_file(folder, routes.FILE),
         },
-        "http_filters": filters(folder),
+        "http_filters": filters(folder, upstream),
     }
     return {
         "name": "edge",

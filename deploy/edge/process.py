@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from deploy.admission import Admission
 from deploy.configuration import EDGE, PROJECT
 from deploy.edge import certificate
 from deploy.edge import clients as callers
@@ -91,7 +92,8 @@ def keep(run: Path, settings: Path, models: Sequence[str]) -> None:
     status = Status(server_of(run), Path(state["store"]), models, run)
     status.look()
     status.admit()
-    server = StatusServer(status, HOST, ports.status)
+    admission = Admission.from_json(state["admission"]) if state["admission"] else None
+    server = StatusServer(status, HOST, ports.status, admission)
     server.start()
     watched = Watched(settings, run / EDGE, run / EDGE_KEYS, lambda: upstream(run))
     watched.write()

@@ -12,6 +12,7 @@ from deploy.edge.filters import TYPE, cors
 from deploy.edge.limits import ADMIN, MAX_MANAGEMENT, RETRIES, SIZES, TOTAL, TRY, SizeClass
 from deploy.edge.management import CALLS, NAME, REFUSED
 from deploy.edge.network import Upstream
+from deploy.edge.registration import checked
 
 FILE, CONFIGURATION = "routes.json", "edge"
 INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"
@@ -84,13 +85,15 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
         ]
         return [authorised(each, protocol) for each in made]
 
-    def management(match: dict[str, Any], cluster: str) -> dict[str, Any]:
+    def management(match: dict[str, Any], cluster: str, registers: bool) -> dict[str, Any]:
         route: dict[str, Any] = {
             "match": match,
             "route": {"cluster": cluster, "timeout": ADMIN},
             "typed_per_filter_config": {**admins_alone(admins), **at_most(MAX_MANAGEMENT)},
         }
         made = authorised(route, cluster)
+        if registers:
+            made["typed_per_filter_config"] |= checked()
         if cluster == "management":
             made["typed_per_filter_config"] |= without("responses")  # a 500 of these is not about a form
             made["request_headers_to_remove"].append("content-type")  # JSON would be read instead of the query
@@ -101,7 +104,10 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
     made = [grafana_route()] if grafana else []
     for method in METHODS:
         made += prediction({"path": f"{INFERENCE}/{method}"}, "grpc")
-    made += [management({"path": f"{MANAGEMENT}/{method}"}, "grpc_management") for method in MANAGEMENT_METHODS]
+    made += [
+        management({"path": f"{MANAGEMENT}/{method}"}, "grpc_management", method == "RegisterModel")
+        for method in MANAGEMENT_METHODS
+    ]
     for path in PREDICTIONS:
         match: dict[str, Any] = {"safe_regex": {"regex": path}}
         taken = prediction({**match, "headers": [header(":method", "POST|PUT")]}, "rest")
@@ -112,7 +118,8 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
         made += [{**each, "typed_per_filter_config": cors(clients.allowed_origins)} for each in taken]
         made.append({**refused(match, 405, "wanted POST"), **answered_with("allow", "POST")})
     for method, call in CALLS:
-        made.append(management({**ANY, "headers": [header(":method", method), header(":path", call)]}, "management"))
+        headers = [header(":method", method), header(":path", call)]
+        made.append(management({**ANY, "headers": headers}, "management", method == "POST"))
     for other in ({"path": "/models"}, {"prefix": "/models/"}):
         made.append({**refused(other, 422, REFUSED), "typed_per_filter_config": admins_alone(admins)})
     made.append(refused(ANY, 404, "no such path; there is POST /predictions/{model}"))

@@ -36,6 +36,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     supervisor = Supervisor(server, record, asked)
     threading.Thread(target=supervisor.listen, daemon=True).start()
+    if server.admission:
+        server.admission.watch(asked, logging.info)
     try:
         supervisor.watch()
     finally:

@@ -76,6 +76,7 @@ def to_line(server: TorchServe) -> str:
             "ports": asdict(server.ports),
             "preload": server.preload,
             "models": server.models,
+            "admission": server.admission and server.admission.to_json(),
         }
     )
 
@@ -83,4 +84,9 @@ def to_line(server: TorchServe) -> str:
 def from_line(line: str) -> TorchServe:
     values = json.loads(line)
     store, run, ports = Path(values["store"]), Path(values["run"]), Ports(**values["ports"])
-    return TorchServe(store, run, ports, preload=values["preload"], models=values["models"])
+    server = TorchServe(store, run, ports, preload=values["preload"], models=values["models"])
+    if values["admission"]:
+        from deploy.admission import Admission  # here, because the server starts sooner without it
+
+        server.admission = Admission.from_json(values["admission"])
+    return server

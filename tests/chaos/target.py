@@ -17,8 +17,8 @@ import psutil
 import yaml
 
 from client import ClientError, RestManagement, Server
-from deploy.edge import clients
 from deploy.edge import process as edge_process
+from deploy.edge.private_file import write_private
 from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load
@@ -106,7 +106,7 @@ class Target:
     def write_clients(self) -> None:
         rate = {"requests_per_second": RATE, "burst": RATE}
         caller = {name: {"key": name * 8, **rate, "admin": name == "admin"} for name in ("chaos", "admin")}
-        clients.write_private(self.secrets / "clients.yaml", yaml.safe_dump({"clients": caller}))
+        write_private(self.secrets / "clients.yaml", yaml.safe_dump({"clients": caller}))
 
     @property
     def server(self) -> Server:

@@ -22,6 +22,7 @@ from handlers.formats.huggingface import (
     FILES,
     IMAGES,
     POOLING,
+    TEXTS,
     TOKENIZED,
     check_processor,
     check_tokenizer,
@@ -89,7 +90,7 @@ class HuggingFace(Experiment):
         configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         names = configuration.id2label if self.task in LABELLED else {}
         longest = max_tokens(configuration.to_dict())
-        if self.task in TOKENIZED and longest is not None and self.max_length > longest:
+        if self.task in TEXTS and longest is not None and self.max_length > longest:
             raise ExperimentError(
                 f"max_length: got {self.max_length}; {self.repository} reads at most {longest} tokens"
             )
@@ -141,7 +142,7 @@ class HuggingFace(Experiment):
         """Beside what the folder's own files say."""
         if self.task in AUDIO:
             return self.of_audio(source)
-        return {"max_length": self.max_length} if self.task in TOKENIZED else {}
+        return {"max_length": self.max_length} if self.task in TEXTS else {}
 
     def check_digests(self, source: Path) -> None:
         for name, wanted in self.sha256.items():

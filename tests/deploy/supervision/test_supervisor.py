@@ -1,6 +1,7 @@
 """A server that is kept running: TorchServe killed, its thread of a worker ended by a caller, a worker stopped."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,21 +10,24 @@ import grpc
 import psutil
 import pytest
 
-from client import ClientError, GrpcClient, RestClient, RestManagement
+from client import ClientError, GrpcClient, GrpcManagement, InvalidInput, NotFound, RestClient, RestManagement
 from client.credentials import Credentials
 from client.stubs.inference_pb2 import PredictionsRequest
 from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
+from deploy.admission import admit
 from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
 from deploy.overview.look import look
 from deploy.ports import Ports
 from deploy.processes import family
 from deploy.readiness import load
-from deploy.run_folder import public_server, running, server_of, state_of
+from deploy.run_folder import ADMITTED, public_server, running, server_of, state_of
 from deploy.status import Status
 from deploy.supervision.process import SupervisorProcess
 from deploy.supervision.record import Record
 from deploy.torchserve import TorchServe, stop
+from trust import signature
+from trust.keys import PrivateKey
 
 pytestmark = pytest.mark.e2e
 MODELS = ("tiny-policy", "tiny-values")
@@ -33,13 +37,18 @@ PATIENCE = 30.0
 
 @pytest.fixture(scope="module")
 def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The run folder of a supervised server; everything ends without a trace."""
-    archives = [tiny_archive(name) for name in MODELS]
+    """The run folder of a supervised server, whose archives must be signed; everything ends without a trace."""
     run = tmp_path_factory.mktemp("supervised") / "run"
+    source, keys, key = run.parent / "source", run.parent / "keys.pub", PrivateKey.generate()
+    source.mkdir()
+    key.write(run.parent / "key.pem", keys)
+    for name in MODELS:
+        signature.sign(Path(shutil.copy(tiny_archive(name), source)), key)
     try:
-        server = TorchServe(archives[0].parent, run, Ports.free(), models=2)
+        admission = admit([source / f"{name}.mar" for name in MODELS], run / ADMITTED, keys)
+        server = TorchServe(admission.store, run, Ports.free(), models=2, admission=admission)
         supervisor = SupervisorProcess(server)
-        load(run, archives)
+        load(run, [server.store / f"{name}.mar" for name in MODELS])
         start_edge(run, server.ports, MODELS, run.parent / "secrets")
         supervisor.admit()
         supervisor.detach()
@@ -124,6 +133,54 @@ def test_the_edge_is_killed(run: Path) -> None:
         process.kill()
     wait(lambda: through_the_edge(run), "the edge does not come back")
     assert (state_of(run) or {})["edge"]["pid"] != keeper.pid
+
+
+def rewritten(run: Path) -> tuple[Path, Path]:
+    """A good archive under another name in the folder, not signed, and what signs it."""
+    path = run.parent / "source" / "later.mar"
+    shutil.copyfile(run.parent / "source" / "tiny-values.mar", path)
+    return path, run.parent / "key.pem"
+
+
+@pytest.mark.parametrize("make", [RestManagement, GrpcManagement])
+def test_only_signed_archives_can_be_registered(run: Path, make: type[RestManagement | GrpcManagement]) -> None:
+    """Over the edge with the reason, and past it not at all; once it is signed, at once."""
+    path, key = rewritten(run)
+    try:
+        with make(public_server(run)) as admin, make(server_of(run)) as past_the_edge:
+            with pytest.raises(InvalidInput, match=r"refused: later\.mar is not signed: there is no later\.mar\.sig"):
+                admin.register(path.name, name="later", synchronous=True)
+            with pytest.raises(NotFound):
+                past_the_edge.register(path.name, name="later", synchronous=True)
+            PrivateKey.generate().write(run.parent / "foreign.pem", run.parent / "foreign.pub")
+            signature.sign(path, PrivateKey.read(run.parent / "foreign.pem"))
+            with pytest.raises(InvalidInput, match=r"with the key .* which is not trusted"):
+                admin.register(path.name, name="later", synchronous=True)
+            signature.sign(path, PrivateKey.read(key))
+            whole = path.read_bytes()
+            path.write_bytes(whole.replace(b"import", b"impart", 1))
+            with pytest.raises(InvalidInput, match=r"later\.mar was altered after it was signed"):
+                admin.register(path.name, name="later", synchronous=True)
+            with pytest.raises(NotFound):
+                past_the_edge.register(path.name, name="later", synchronous=True)
+            path.write_bytes(whole)
+            admin.register(path.name, name="later", synchronous=True)
+            admin.unregister("later")
+    finally:
+        for each in (path, signature.path_of(path), run.parent / "foreign.pem", run.parent / "foreign.pub"):
+            each.unlink(missing_ok=True)
+    wait(lambda: not (run / ADMITTED / path.name).exists(), "the archive is still in TorchServe's store")
+
+
+def test_a_signed_archive_that_comes_later_is_admitted_without_being_asked_for(run: Path) -> None:
+    path, key = rewritten(run)
+    signature.sign(path, PrivateKey.read(key))
+    wait(lambda: (run / ADMITTED / path.name).exists(), "the archive does not come into TorchServe's store")
+    with RestManagement(server_of(run)) as management:
+        management.register(path.name, name="later", synchronous=True)
+        management.unregister("later")
+    path.unlink()
+    assert "later.mar is admitted: signed with the key" in (run / "logs" / "supervisor.log").read_text()
 
 
 def test_torchserve_is_killed(run: Path) -> None:

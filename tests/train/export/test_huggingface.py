@@ -185,6 +185,8 @@ def test_a_folder_of_images(tmp_path: Path, task: str) -> None:
     file.write_text(json.dumps({**values, "sha256": {"model.safetensors": "0" * 64}}))
     with pytest.raises(ExperimentError, match=r"sha256: model\.safetensors of .* is "):
         load(str(file)).run(tmp_path / "other")
+
+
 def test_speech_recognisers_and_their_windows(tmp_path: Path) -> None:
     """A CTC model hears what the experiment says, Whisper as long as it was made for."""
     for name, make, seconds in (("letters", letters, 1.2), ("whisper", multilingual, 2.0)):

@@ -1,0 +1,142 @@
+"""How two archives differ: in their files, in what their JSON and YAML files say, in their tensors."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archiver.digest import sha256
+from archiver.errors import VerificationError
+from archiver.mar import MANIFEST, Mar
+from archiver.reports import tensors
+from archiver.reports.contents import Member
+from archiver.reports.json_values import as_json, flat
+from archiver.reports.tensors import TensorDifference
+
+READABLE = (".json", ".yaml")
+
+
+@dataclass
+class FieldDifference:
+    """Of a JSON or YAML file, by key path."""
+
+    added: dict[str, Any] = field(default_factory=dict)
+    removed: dict[str, Any] = field(default_factory=dict)
+    changed: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Difference:
+    """before, after: SHA-256 of the two files, which differ where they were packed in another way as well.
+
+    changed: of members that both have. fields: of those among them that can be read. tensors: None where neither
+    archive has safetensors, or all of them are the same files.
+    """
+
+    before: str
+    after: str
+    added: list[Member]
+    removed: list[Member]
+    changed: list[tuple[Member, Member]]
+    fields: dict[str, FieldDifference]
+    tensors: TensorDifference | None
+
+    @property
+    def same(self) -> bool:
+        """Whether both unpack to the same files."""
+        return not (self.added or self.removed or self.changed)
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.tensors
+        return as_json(
+            {
+                "same": self.same,
+                "sha256": {"a": self.before, "b": self.after},
+                "members": {
+                    "added": [vars(member) for member in self.added],
+                    "removed": [vars(member) for member in self.removed],
+                    "changed": [
+                        {"name": a.name, "size": {"a": a.size, "b": b.size}, "sha256": {"a": a.sha256, "b": b.sha256}}
+                        for a, b in self.changed
+                    ],
+                },
+                "fields": {
+                    name: {
+                        "added": each.added,
+                        "removed": each.removed,
+                        "changed": {path: {"a": a, "b": b} for path, (a, b) in each.changed.items()},
+                    }
+                    for name, each in self.fields.items()
+                },
+                "tensors": found
+                and {
+                    "added": {name: vars(kind) for name, kind in found.added.items()},
+                    "removed": {name: vars(kind) for name, kind in found.removed.items()},
+                    "reshaped": {name: {"a": vars(a), "b": vars(b)} for name, (a, b) in found.reshaped.items()},
+                    "changed": {
+                        name: {
+                            "a": asdict(change.before),
+                            "b": asdict(change.after),
+                            "elements": change.elements,
+                            "max_abs_difference": change.max_abs_difference,
+                        }
+                        for name, change in found.changed.items()
+                    },
+                    "unchanged": found.unchanged,
+                },
+            }
+        )
+
+
+def compare(before: Path, after: Path) -> Difference:
+    """Raises VerificationError where one of the two cannot be read."""
+    with Mar(before, required=[MANIFEST]) as old, Mar(after, required=[MANIFEST]) as new:
+        a, b = members(old), members(new)
+        common = sorted(a.keys() & b.keys())
+        changed = [(a[name], b[name]) for name in common if a[name].sha256 != b[name].sha256]
+        return Difference(
+            sha256(before),
+            sha256(after),
+            [b[name] for name in sorted(b.keys() - a.keys())],
+            [a[name] for name in sorted(a.keys() - b.keys())],
+            changed,
+            {
+                name: fields(*values)
+                for name in (each.name for each, _ in changed if each.name.endswith(READABLE))
+                if (values := readable(old, new, name))
+            },
+            None if weights(a) == weights(b) else tensors.compare(old, new),
+        )
+
+
+def members(mar: Mar) -> dict[str, Member]:
+    sizes = {entry.filename: entry.file_size for entry in mar.zip.infolist()}
+    return {name: Member(name, sizes[name], value) for name, value in mar.digests().items() if not name.endswith("/")}
+
+
+def weights(found: dict[str, Member]) -> set[tuple[str, str]]:
+    """Name and digest of each file of tensors."""
+    return {(name, member.sha256) for name, member in found.items() if name.endswith(tensors.SUFFIX)}
+
+
+def readable(old: Mar, new: Mar, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """A file's keys and values in both; None where one of the two has none that can be read."""
+    try:
+        return old.mapping(name), new.mapping(name)
+    except VerificationError:
+        return None
+
+
+def fields(before: dict[str, Any], after: dict[str, Any]) -> FieldDifference:
+    a, b = dict(flat(as_json(before))), dict(flat(as_json(after)))
+    return FieldDifference(
+        {path: value for path, value in b.items() if path not in a},
+        {path: value for path, value in a.items() if path not in b},
+        {path: (value, b[path]) for path, value in a.items() if path in b and not equal(value, b[path])},
+    )
+
+
+def equal(a: Any, b: Any) -> bool:
+    """As JSON has it: 1 is not true, and 1 is not 1.0."""
+    return type(a) is type(b) and a == b
