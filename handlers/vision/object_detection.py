@@ -45,6 +45,7 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
 
     input_type = InputType.MEDIA
     media_types = (JSON, PNG)
+    detector: TransformersDetector | ExportedDetector | None = None
 
     def load(self) -> None:
         self.max_pixels = int(self.limits["max_pixels"])
