@@ -14,6 +14,7 @@ from torch import Tensor
 
 from handlers.audio.containers import ffmpeg, flac, ogg, wav
 from handlers.audio.containers.kind import Kind, recognise
+from handlers.audio.containers.mp3_length import with_length
 from handlers.audio.front_end.resampling import resample
 from handlers.audio.limits import MAX_RATE, MIN_RATE, UNKNOWN, Limits, check_rate
 from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMedia
@@ -91,6 +92,8 @@ def from_file(data: bytes, content_type: str, limits: Limits) -> tuple[int, Samp
             data = wav.repaired(data)
         case Kind.FLAC:
             flac.check_blocks(data)
+        case Kind.MP3:
+            data = with_length(data, limits)
         case Kind.OGG:
             return from_links(ogg.links(data), limits)
         case Kind.M4A | Kind.AAC | Kind.WEBM:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 # Kilobits a second by the header's index: of MPEG 1's layers 1, 2 and 3, and of MPEG 2's layer 1, and 2 and 3.
 BIT_RATES = {
@@ -34,8 +35,23 @@ def tags_end(data: bytes) -> int:
     return end
 
 
+class Frame(NamedTuple):
+    """size: bytes. samples: of each channel."""
+
+    layer: int
+    size: int
+    rate: int
+    samples: int
+    channels: int
+
+
 def frame_bytes(data: bytes, at: int) -> int | None:
     """The length of the frame whose header stands there; None where there is none."""
+    frame = frame_at(data, at)
+    return frame.size if frame else None
+
+
+def frame_at(data: bytes, at: int) -> Frame | None:
     header = data[at : at + 4]
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
@@ -46,9 +62,11 @@ def frame_bytes(data: bytes, at: int) -> int | None:
     mpeg = 1 if version == 3 else 2
     hertz = RATES[rate] // {3: 1, 2: 2, 0: 4}[version]
     bits = BIT_RATES[mpeg, layer][index - 1] * 1000
+    channels = 1 if header[3] >> 6 == 3 else 2
     if layer == 1:
-        return (12 * bits // hertz + padding) * 4
-    return (72 if mpeg == 2 and layer == 3 else 144) * bits // hertz + padding
+        return Frame(layer, (12 * bits // hertz + padding) * 4, hertz, 384, channels)
+    samples = 576 if mpeg == 2 and layer == 3 else 1152
+    return Frame(layer, samples // 8 * bits // hertz + padding, hertz, samples, channels)
 
 
 def is_frame(data: bytes, at: int, frames: int = FRAMES) -> bool:
