@@ -45,6 +45,9 @@ SAMPLE_TYPES = {
 # Tasks whose answers name no class; a policy may name its actions.
 UNLABELLED = {
     "policy",
+    "image-embedding",
+    "zero-shot-image-classification",
+    "depth-estimation",
     "audio-embedding",
     "voice-activity",
     "speech-recognition",

@@ -35,6 +35,17 @@ class ImageLimits(MediaLimits):
     )
 
 
+class ZeroShotLimits(ImageLimits):
+    max_labels: Count = Field(default=100, description="in one request, or of the spec")
+    max_label_characters: Count = Field(default=200, description="of a label, and of the template")
+
+
+class DepthLimits(ImageLimits):
+    max_model_pixels: Count = Field(
+        default=1_000_000, description="width × height of the image as the model sees it, where that follows its shape"
+    )
+
+
 class AudioLimits(MediaLimits):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
     max_seconds: Positive = Field(default=60.0, description="of the decoded recording")

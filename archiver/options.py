@@ -8,6 +8,8 @@ from pydantic import Field
 
 from archiver.config import Count, Fraction, Positive, Seconds, StrictModel
 
+APPLIES = "probability from which a class of a multi-label model applies"
+
 
 class ClassificationOptions(StrictModel):
     top_k: Count = Field(default=5, description="classes in an answer, best first")
@@ -54,7 +56,7 @@ class VoiceActivityOptions(StrictModel):
 
 
 class TextClassificationOptions(ClassificationOptions):
-    threshold: Fraction = Field(default=0.5, description="from which a class of a multi-label model applies")
+    threshold: Fraction = Field(default=0.5, description=APPLIES)
 
 
 class NoOptions(StrictModel):
@@ -83,6 +85,24 @@ class ImageClassificationOptions(ClassificationOptions):
         default="auto",
         description="JPEGs of a worker on a GPU; auto: on the GPU where the sample's answer stays the same",
     )
+    threshold: Fraction = Field(default=0.5, description=APPLIES)
+
+
+class ImageEmbeddingOptions(StrictModel):
+    embedding: str | None = Field(
+        default=None, min_length=1, description="the layer whose output is the embedding; the artifact's own"
+    )
+    pooling: Literal["model", "first", "mean"] = Field(
+        default="model", description="the model's own vector, its first token's last state, or the mean of all tokens'"
+    )
+    normalise: bool = Field(default=True, description="to length 1, for requests that do not say otherwise")
+
+
+class ZeroShotOptions(ClassificationOptions):
+    template: str = Field(
+        default="This is a photo of {}.", min_length=1, description="what a label becomes before the model reads it"
+    )
+    label_sets: Count = Field(default=100, description="that a worker remembers, the least recently used forgotten")
 
 
 class DetectionOptions(StrictModel):

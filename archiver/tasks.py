@@ -8,17 +8,20 @@ from typing import Any, Literal
 from archiver.config import StrictModel
 from archiver.limits import (
     AudioLimits,
+    DepthLimits,
     ImageLimits,
     Limits,
     SpeechRecognitionLimits,
     TensorLimits,
     TextGenerationLimits,
     TextLimits,
+    ZeroShotLimits,
 )
 from archiver.options import (
     AudioClassificationOptions,
     DetectionOptions,
     ImageClassificationOptions,
+    ImageEmbeddingOptions,
     NoOptions,
     PolicyOptions,
     QuestionAnsweringOptions,
@@ -28,13 +31,18 @@ from archiver.options import (
     TextGenerationOptions,
     VoiceActivityOptions,
     WindowOptions,
+    ZeroShotOptions,
 )
 
 TaskName = Literal[
     "image-classification",
+    "image-embedding",
+    "zero-shot-image-classification",
     "object-detection",
     "instance-segmentation",
     "semantic-segmentation",
+    "keypoint-detection",
+    "depth-estimation",
     "audio-classification",
     "audio-embedding",
     "voice-activity",
@@ -78,10 +86,12 @@ TEXTS = ("text/plain", JSON)
 RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", JSON)
 
 TOP_K = {"top_k": "integer: classes in the answer"}
+THRESHOLD = {"threshold": "number from 0 to 1, for multi-label models"}
 THRESHOLDS = {"score_threshold": "number from 0 to 1", "max_detections": "integer"}
 
 CLASSES = {"predictions": [{"label": "string", "probability": "number", "index": "integer"}]}
 DETECTION = {"box": ["x1", "y1", "x2", "y2"], "label": "string", "score": "number", "index": "integer"}
+KEYPOINT = {"name": "string", "x": "number", "y": "number", "score": "number"}
 MASK = {"rle": {"size": ["height", "width"], "counts": "string"}, "area": "integer"}
 APPLY = {"labels": ["string: the classes that apply, of a multi-label model"]}
 CUT = {"truncated": "true, where the text was", "tokens": {"read": "integer", "sent": "integer"}}
@@ -118,6 +128,14 @@ HEARING = {
     **PIECES,
 }
 SPOKEN = {"text": "string", **SPEECH}
+DEPTH = {
+    "size": ["height", "width"],
+    "kind": "metric, in metres, or relative",
+    "nearer": "lower or higher: which numbers are nearer to the camera",
+    **dict.fromkeys(("minimum", "maximum", "mean"), "number: of the depths"),
+    **dict.fromkeys(("scale", "offset"), "number: depth = offset + scale × a number of the PNG"),
+    "png": "where asked for: base64 of a 16-bit grey PNG of the image's size",
+}
 ACTION = {
     "action": "integer or numbers",
     "label": "string, of a discrete action that has one",
@@ -137,12 +155,39 @@ TASKS: dict[str, Task] = {
         content_types=IMAGES,
         field="image",
         accept=(JSON,),
-        parameters={**TOP_K, "embedding": "boolean: the embedding layer's numbers as well"},
+        parameters={**TOP_K, **THRESHOLD, "embedding": "boolean: the embedding layer's numbers as well"},
         answer={
             **CLASSES,
+            **APPLY,
             "tasks": {"<task>": "instead of predictions, of a model with several: a list like it of each"},
             "embedding": "numbers, where asked for",
         },
+        graph=True,
+    ),
+    "image-embedding": Task(
+        handler="handlers.vision.image_embedding.ImageEmbedding",
+        limits=ImageLimits,
+        options=ImageEmbeddingOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON,),
+        parameters={"normalise": "boolean: to length 1"},
+        answer={"embedding": "numbers"},
+        graph=True,
+    ),
+    "zero-shot-image-classification": Task(
+        handler="handlers.vision.zero_shot_classification.ZeroShotClassification",
+        limits=ZeroShotLimits,
+        options=ZeroShotOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON,),
+        parameters={
+            **TOP_K,
+            "labels": "list of strings, or one with commas between them: the classes; by default the model's",
+            "template": "string with {} where the label goes",
+        },
+        answer=CLASSES,
         graph=True,
     ),
     "object-detection": Task(
@@ -176,6 +221,28 @@ TASKS: dict[str, Task] = {
         accept=(JSON, PNG),
         parameters={"render": "string: overlay or label-map, of a PNG"},
         answer={"size": ["height", "width"], "segments": [{"label": "string", "index": "integer", **MASK}]},
+        graph=True,
+    ),
+    "keypoint-detection": Task(
+        handler="handlers.vision.keypoint_detection.KeypointDetection",
+        limits=ImageLimits,
+        options=DetectionOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON, PNG),
+        parameters=THRESHOLDS,
+        answer={"detections": [{**DETECTION, "keypoints": [KEYPOINT]}]},
+        graph=True,
+    ),
+    "depth-estimation": Task(
+        handler="handlers.vision.depth_estimation.DepthEstimation",
+        limits=DepthLimits,
+        options=NoOptions,
+        content_types=IMAGES,
+        field="image",
+        accept=(JSON, PNG),
+        parameters={"map": "boolean: the PNG in the JSON answer as well"},
+        answer=DEPTH,
         graph=True,
     ),
     "audio-classification": Task(
@@ -234,7 +301,7 @@ TASKS: dict[str, Task] = {
         content_types=TEXTS,
         field="text",
         accept=(JSON,),
-        parameters={**TOP_K, "threshold": "number from 0 to 1, for multi-label models"},
+        parameters={**TOP_K, **THRESHOLD},
         answer={
             **CLASSES,
             **APPLY,

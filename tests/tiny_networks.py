@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small
-from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection import KeypointRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -26,6 +26,28 @@ def mask_rcnn(classes: int) -> MaskRCNN:
     )
     # Spread the scores: near ties would be ordered by rounding, and no two runs of a batch could be compared.
     with torch.no_grad():
+        model.roi_heads.box_predictor.cls_score.weight.mul_(30)
+    return model
+
+
+def keypoint_rcnn(classes: int, keypoints: int) -> KeypointRCNN:
+    """Keypoint R-CNN over one feature map of a small backbone; every proposal survives its thresholds."""
+    backbone = mobilenet_v3_small(weights=None).features[:4]
+    backbone.out_channels = 24
+    model = KeypointRCNN(
+        backbone,
+        num_classes=classes,
+        num_keypoints=keypoints,
+        min_size=64,
+        max_size=128,
+        rpn_anchor_generator=AnchorGenerator(((16, 32),), ((0.5, 1.0, 2.0),)),
+        box_roi_pool=MultiScaleRoIAlign(["0"], 7, 2),
+        keypoint_roi_pool=MultiScaleRoIAlign(["0"], 14, 2),
+        box_score_thresh=0.0,
+        box_detections_per_img=5,
+        rpn_post_nms_top_n_test=1000,
+    )
+    with torch.no_grad():  # as above
         model.roi_heads.box_predictor.cls_score.weight.mul_(30)
     return model
 

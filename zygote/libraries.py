@@ -27,9 +27,13 @@ SOUND = ("soundfile", "torchaudio.transforms")
 TEXTS = ("transformers", "transformers.models.auto.tokenization_auto")
 OF_TASKS = {
     "image-classification": IMAGES,
+    "image-embedding": IMAGES,
+    "zero-shot-image-classification": (*IMAGES, *TEXTS),
     "object-detection": IMAGES,
     "instance-segmentation": (*IMAGES, "pycocotools.mask"),
     "semantic-segmentation": (*IMAGES, "pycocotools.mask"),
+    "keypoint-detection": IMAGES,
+    "depth-estimation": IMAGES,
     "audio-classification": SOUND,
     "audio-embedding": SOUND,
     "voice-activity": SOUND,

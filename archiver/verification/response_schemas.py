@@ -42,6 +42,12 @@ class Classes(Answer):
     labels: list[str] | None = None
 
 
+class Ranked(Answer):
+    """The labels are the request's, which the model card need not have."""
+
+    predictions: list[Class] = Field(min_length=1)
+
+
 class Score(Labelled):
     score: Finite
 
@@ -68,6 +74,23 @@ class Detections(Answer):
     detections: list[Detection]
 
 
+class Keypoint(Answer):
+    """x, y: in the image's pixels. score: of any range, as the model has it."""
+
+    name: str
+    x: Finite
+    y: Finite
+    score: Finite
+
+
+class KeypointDetection(Detection):
+    keypoints: list[Keypoint] = Field(min_length=1)
+
+
+class KeypointDetections(Answer):
+    detections: list[KeypointDetection]
+
+
 class RunLengths(Answer):
     size: Size
     counts: str
@@ -91,6 +114,19 @@ class Instance(Segment):
 class Instances(Answer):
     size: Size
     segments: list[Instance]
+
+
+class Depth(Answer):
+    """scale, offset: depth = offset + scale × a number of the PNG."""
+
+    size: Size
+    kind: Literal["metric", "relative"]
+    nearer: Literal["lower", "higher"]
+    minimum: Finite
+    maximum: Finite
+    mean: Finite
+    scale: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    offset: Finite
 
 
 class Embedding(Answer):
@@ -194,9 +230,13 @@ class Error(BaseModel):
 
 SCHEMAS: dict[str, type[Answer]] = {
     "image-classification": Classes,
+    "image-embedding": Embedding,
+    "zero-shot-image-classification": Ranked,
     "object-detection": Detections,
     "instance-segmentation": Instances,
     "semantic-segmentation": Segments,
+    "keypoint-detection": KeypointDetections,
+    "depth-estimation": Depth,
     "audio-classification": Classes,
     "audio-embedding": Embedding,
     "voice-activity": VoiceActivity,
@@ -234,7 +274,7 @@ def check(task: str, body: Any, labels: list[str], where: str, whole: bool = Fal
     match answer:
         case Classes() | Scores():
             found = answer.predictions
-        case Detections():
+        case Detections() | KeypointDetections():
             found = answer.detections
         case Segments() | Instances():
             found = answer.segments

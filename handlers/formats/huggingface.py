@@ -23,8 +23,8 @@ CONFIGURATIONS = {"config.json", "tokenizer_config.json", "preprocessor_config.j
 POOLING = "1_Pooling/config.json"
 # Tasks whose input is tokens, and those for which a folder needs a tokenizer.
 TEXTS = {"text-classification", "text-embedding", "token-classification", "question-answering", "text-generation"}
-TOKENIZED = {*TEXTS, "speech-recognition"}
-# Tasks whose input is an image.
+TOKENIZED = {*TEXTS, "speech-recognition", "zero-shot-image-classification"}
+# Tasks whose input is an image that transformers' own processor prepares.
 IMAGES = {"image-classification", "object-detection", "semantic-segmentation"}
 # One of these is a tokenizer's vocabulary; a tokenizer of bytes or characters has none, and says so by its class.
 VOCABULARIES = {

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from handlers.loader import channels_last
+from handlers.vision.depth_transform import DepthTransform
 from handlers.vision.transform import ImageTransform
 
 
 class Normalised(nn.Module):
-    """uint8 (N, 3, H, W) → the network's outputs as float32: logits, or logits and an embedding.
+    """uint8 (N, 3, H, W) → the network's outputs as float32: logits, or logits and an embedding, or depths.
 
     A network that answers with a dict, as torchvision's segmentation models do, gives its "out".
     """
@@ -18,7 +19,7 @@ class Normalised(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, transform: ImageTransform) -> None:
+    def __init__(self, network: nn.Module, transform: ImageTransform | DepthTransform) -> None:
         super().__init__()
         self.network = channels_last(network)
         self.register_buffer("mean", torch.tensor(transform.mean).mul(255).view(3, 1, 1))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.utils import draw_bounding_boxes
+from torchvision import utils
 
 from handlers.vision.decoding import to_png
 
@@ -27,8 +27,23 @@ def draw_boxes(image_CHW: Tensor, boxes_N4: Tensor, indices: Sequence[int], capt
     if len(indices):
         width = max(2, round(max(image_CHW.shape) / 300))
         colours = [colour(index) for index in indices]
-        image_CHW = draw_bounding_boxes(image_CHW, boxes_N4, labels=list(captions), colors=colours, width=width)
+        image_CHW = utils.draw_bounding_boxes(image_CHW, boxes_N4, labels=list(captions), colors=colours, width=width)
     return to_png(image_CHW.permute(1, 2, 0).numpy())
+
+
+def draw_keypoints(
+    image_CHW: Tensor, points_NK2: Tensor, indices: Sequence[int], skeleton: Sequence[tuple[int, int]]
+) -> Tensor:
+    """Points with lines between some of them over a uint8 image; a uint8 image again.
+
+    indices: of the objects' classes, whose colours the points have. skeleton: pairs of points.
+    """
+    size = max(2, round(max(image_CHW.shape) / 300))
+    for points_K2, index in zip(points_NK2, indices, strict=True):
+        image_CHW = utils.draw_keypoints(
+            image_CHW, points_K2[None], list(skeleton), colors=colour(index), radius=size, width=size
+        )
+    return image_CHW
 
 
 def draw_masks(image_CHW: Tensor, masks: Iterable[Tensor], indices: Sequence[int]) -> Tensor:

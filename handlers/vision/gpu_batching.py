@@ -11,10 +11,12 @@ from torchvision.io import encode_jpeg
 
 from handlers.acceleration.batch_buckets import Function
 from handlers.acceleration.equivalence import mismatch
-from handlers.artifact import Artifact
+from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import is_poisoned
 from handlers.loader import LoadError
-from handlers.protocol.payload import Payload
+from handlers.protocol.limits import Limits
+from handlers.protocol.payload import InputType
+from handlers.protocol.request import parse
 from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
 from handlers.vision.decoding import decode_image
 from handlers.vision.transform import ImageTransform
@@ -25,8 +27,11 @@ Choice = Literal["auto", "cpu", "gpu"]
 
 
 def sample(artifact: Artifact) -> Tensor:
-    """The artifact's sample, uint8 (3, height, width)."""
-    return decode_image(Payload(artifact.sample.read_bytes()))
+    """The image in the artifact's sample, uint8 (3, height, width)."""
+    data = artifact.sample.read_bytes()
+    limits = Limits(len(data), max_instances=1, max_values=len(data))
+    headers = {"content-type": SAMPLE_TYPES[artifact.sample.suffix]}
+    return decode_image(parse({"body": data}, headers, InputType.MEDIA, limits).payloads[0])
 
 
 def example(artifact: Artifact, batcher: ImageBatcher) -> Tensor:

@@ -1,4 +1,4 @@
-"""Image classification: an image in, the most probable classes out, and on request an embedding."""
+"""Image classification: an image in, the most probable classes out or all that apply, and on request an embedding."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ from handlers.vision.nvjpeg import decode_together
 
 @dataclass(frozen=True)
 class ClassificationInput:
-    """image: uint8 (3, height, width), resized and cropped, not yet normalised; or a JPEG not yet decoded."""
+    """image: uint8 (3, height, width), resized and cropped, not yet normalised; or a JPEG not yet decoded.
+
+    threshold: the probability from which on a class applies, for multi-label models.
+    """
 
     image: ImageData
     top_k: int
     embedding: bool
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
     """For models that return logits (B, classes).
 
     The artifact's preprocessing holds, beside the transform, `tasks`: {name: labels} of a model with several, whose
-    logits stand one task after the other; `embedding`: the layer that gives one; and `activation`, which makes
-    probabilities of the model's outputs.
+    logits stand one task after the other; `embedding`: the layer that gives one; `activation`, which makes
+    probabilities of the model's outputs; and `multi_label`: whether any number of the classes can apply, each by its
+    sigmoid. A model of one label says by a sigmoid whether that applies.
     """
 
     input_type = InputType.MEDIA
@@ -56,10 +61,12 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         preprocessing = dict(self.artifact.preprocessing)
         self.tasks: dict[str, list[str]] = preprocessing.pop("tasks", {})
         layer = preprocessing.pop("embedding", None)
-        activation = preprocessing.pop("activation", None) or activation_of(self.artifact)
+        several = preprocessing.pop("multi_label", False) or len(self.labels) == 1
+        given = preprocessing.pop("activation", None)
+        activation = given or ("sigmoid" if several else activation_of(self.artifact))
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation: got {activation!r}; wanted {', '.join(ACTIVATIONS)}")
-        self.probabilities = ACTIVATIONS[activation]
+        self.probabilities, self.multi_label = ACTIVATIONS[activation], several or activation == "sigmoid"
         self.layer = self.options.get("embedding", layer)
         self.transform = transform_of(self.artifact, preprocessing)
         self.max_pixels = int(self.limits["max_pixels"])
@@ -69,6 +76,7 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
             choice, decode = self.options["decode"], partial(decode_together, device=self.device)
             self.batcher = on_gpu(self.batcher, sample(self.artifact), self.forward, choice, decode)
         self.top_k = int(self.options["top_k"])
+        self.threshold = float(self.options["threshold"])
 
     def build(self) -> nn.Module:
         network = self.with_embedding(load_model(self.artifact, self.device))
@@ -86,7 +94,8 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         embedding = payload.flag("embedding", False)
         if embedding and not self.layer:
             raise InvalidInput("embedding: this model gives none; its spec names no layer (options.embedding)")
-        return ClassificationInput(self.batcher.open(payload), top_k, embedding)
+        threshold = payload.number("threshold", self.threshold, 0, 1) if self.multi_label else self.threshold
+        return ClassificationInput(self.batcher.open(payload), top_k, embedding, threshold)
 
     def predict(self, items: Sequence[ClassificationInput]) -> Sequence[ClassificationOutput]:
         outputs: dict[int, ClassificationOutput] = {}
@@ -100,7 +109,8 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         return [outputs[index] for index in range(len(items))]
 
     def encode(self, item: ClassificationInput, output: ClassificationOutput, media_type: str) -> Response:
-        """{"predictions": […]}, or {"tasks": {name: […]}} of a model with several; and "embedding" where asked for."""
+        """{"predictions": […]}, of a multi-label model with "labels"; {"tasks": {name: […]}} of a model with several;
+        and "embedding" where asked for."""
         body: dict[str, object]
         if self.tasks:
             parts = np.split(output.logits, np.cumsum([len(labels) for labels in self.tasks.values()])[:-1])
@@ -110,6 +120,10 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
             }
             body = {"tasks": answers}
             classes = [f"{name}.{ranked[0]['label']}" for name, ranked in answers.items()]
+        elif self.multi_label:
+            ranked = rank(self.probabilities(output.logits), self.labels, len(self.labels))
+            classes = [each["label"] for each in ranked if each["probability"] >= item.threshold]
+            body = {"predictions": ranked[: item.top_k], "labels": classes}
         else:
             ranked = rank(self.probabilities(output.logits), self.labels, item.top_k)
             body = {"predictions": ranked}
@@ -130,9 +144,8 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The probability of each class by itself."""
-    with np.errstate(over="ignore"):
-        return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    """The probability of each class by itself, without an overflow; what is not finite stays so."""
+    return np.exp(-np.logaddexp(0, -logits))
 
 
 def unchanged(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,4 +163,4 @@ def activation_of(artifact: Artifact) -> str:
     problem = orjson.loads((artifact.weights / "config.json").read_bytes()).get("problem_type")
     if problem == "regression":
         raise LoadError("problem_type: a model for regression answers with numbers, not with classes")
-    return "sigmoid" if problem == "multi_label_classification" or len(artifact.labels) == 1 else "softmax"
+    return "sigmoid" if problem == "multi_label_classification" else "softmax"

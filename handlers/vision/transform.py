@@ -28,6 +28,7 @@ class ImageTransform:
     crop: [height, width] around the centre after the resize, or None.
     interpolation: a torchvision InterpolationMode value: "bilinear", "bicubic", "nearest".
     mean, std: per channel, of images in [0, 1].
+    floor: the crop starts at the whole pixel before the centre, as transformers has it, and not at the nearest one.
     """
 
     resize: int | tuple[int, int]
@@ -35,6 +36,7 @@ class ImageTransform:
     interpolation: str = "bilinear"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    floor: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageTransform:
@@ -46,7 +48,7 @@ class ImageTransform:
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "floor" or value}
 
     def geometry(self, image_CHW: Tensor) -> Tensor:
         """Resize and crop a uint8 image; the dtype stays uint8, which halves the work of the float path."""
@@ -55,7 +57,17 @@ class ImageTransform:
         if self.crop and self.is_strip(height, width):
             image_CHW, size = self.centre_of_strip(image_CHW, size, self.crop)
         image_CHW = F.resize(image_CHW, size, interpolation=InterpolationMode(self.interpolation), antialias=True)
-        return F.center_crop(image_CHW, list(self.crop)) if self.crop else image_CHW
+        return self.centre(image_CHW, self.crop) if self.crop else image_CHW
+
+    def centre(self, images: Tensor, crop: tuple[int, int]) -> Tensor:
+        """The centre of images (…, H, W), filled up with zeros where they are smaller."""
+        if self.floor:  # with an even number of rows and columns left to cut off, the centre is a whole pixel
+            height, width = (
+                side - (side - part) % 2 if side > part else side
+                for side, part in zip(images.shape[-2:], crop, strict=True)
+            )
+            images = images[..., :height, :width]
+        return F.center_crop(images, list(crop))
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of an image after the resize, rounded as torchvision does."""
@@ -88,7 +100,7 @@ class ImageTransform:
         """
         axis = 1 if size[0] > size[1] else 2
         long, crop = size[axis - 1], crop_size[axis - 1]
-        start = round((long - crop) / 2)  # as center_crop has it
+        start = (long - crop) // 2 if self.floor else round((long - crop) / 2)  # as `centre` has it
         neighbours, weights = taps(image_CHW.shape[axis], long, start, start + crop, self.interpolation)
         if axis == 1:
             first, last = int(neighbours.min()), int(neighbours.max())
@@ -128,7 +140,7 @@ class ImageTransform:
         target = list(self.resized(height, width))
         for size in ([height, target[1]], target):
             images_NCHW = F.resize(images_NCHW, size, interpolation=InterpolationMode(self.interpolation))
-        return F.center_crop(images_NCHW, list(self.crop)) if self.crop else images_NCHW
+        return self.centre(images_NCHW, self.crop) if self.crop else images_NCHW
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (…, 3, H, W) → float32, scaled and normalised; works on one image or a batch, on any device."""

@@ -21,9 +21,9 @@ FILES = {
     "defects.py": 'name="defects"',
     "defects.yaml": "limits: {max_pixels: 12000000}",
     "net.py": "class Net",
-    "depth_artifact.py": 'name="depth"',
-    "depth.yaml": "handler: depth.Depth",
-    "depth.py": "class Depth",
+    "edges_artifact.py": 'name="edges"',
+    "edges.yaml": "handler: edges.Edges",
+    "edges.py": "class Edges",
 }
 
 
@@ -50,7 +50,7 @@ def run(folder: Path, *command: str) -> None:
     ("name", "script", "sample", "answer"),
     [
         ("defects", "defects.py", "good-part.jpg", "predictions"),
-        ("depth", "depth_artifact.py", "room.jpg", "depth"),
+        ("edges", "edges_artifact.py", "room.jpg", "edges"),
     ],
 )
 def test_the_examples_are_built_and_verified(
@@ -61,7 +61,7 @@ def test_the_examples_are_built_and_verified(
     archive = folder / "model_store" / f"{name}.mar"
     with zipfile.ZipFile(archive) as file:
         card = orjson.loads(file.read("card.json"))
-    assert card["task"] == ("image-classification" if name == "defects" else "depth-estimation")
+    assert card["task"] == ("image-classification" if name == "defects" else "edge-detection")
     row = {"body": (folder / sample).read_bytes()}
     first, second = Worker(archive, tmp_path).json(row, row)
     assert first.keys() == {answer}

@@ -37,7 +37,7 @@ def test_an_empty_spec_takes_everything_from_the_artifact(project: SampleProject
     assert made.preprocessing == {"resize": 32, "crop": None}
     media = {"max_instances": 64, "max_values": 3_000_000}
     assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 25_000_000, **media}
-    assert made.options == {"top_k": 5, "decode": "auto"}
+    assert made.options == {"top_k": 5, "decode": "auto", "threshold": 0.5}
     assert sorted(made.artifact.files) == ["sample.png", "weights.safetensors"]
 
 
@@ -78,9 +78,7 @@ def test_all_errors_at_once(project: SampleProject) -> None:
 
 
 def test_options_of_another_task_are_refused(project: SampleProject) -> None:
-    assert "options.score_threshold: unknown key; known are top_k" in problems(
-        project, options={"score_threshold": 0.5}
-    )
+    assert "options.max_detections: unknown key; known are top_k" in problems(project, options={"max_detections": 5})
 
 
 def test_a_missing_artifact_names_the_command_that_makes_it(project: SampleProject) -> None:
@@ -127,7 +125,7 @@ def test_a_handler_of_the_users_own_brings_its_own_options(project: SampleProjec
         (mine / name).write_text("")
     made = package(project, handler="mine.handler.Mine", code=["mine"], options={"colour": "red", "top_k": 2})
     assert sorted(made.code) == ["mine/__init__.py", "mine/handler.py"]
-    assert made.options == {"top_k": 2, "decode": "auto", "colour": "red"}
+    assert made.options == {"top_k": 2, "decode": "auto", "threshold": 0.5, "colour": "red"}
 
 
 @pytest.mark.parametrize("name", ["json", "torch", "handlers", "entry", "yaml"])
@@ -170,13 +168,13 @@ def test_a_factory_that_is_not_a_networks(project: SampleProject) -> None:
 
 
 def test_a_task_of_ones_own_needs_a_handler(project: SampleProject) -> None:
-    project.describe(task="depth-estimation", labels=[])
+    project.describe(task="edge-detection", labels=[])
     text = problems(project, limits={"max_depth": 3})
-    assert "task: 'depth-estimation' is not one of the project's" in text
+    assert "task: 'edge-detection' is not one of the project's" in text
     assert "one of your own needs a `handler`" in text
     (project.spec_file.parent / "mine.py").write_text("")
     made = package(project, handler="mine.Mine", code=["mine.py"], limits={"max_depth": 3}, options={"colour": "red"})
-    assert (made.task, made.handler) == ("depth-estimation", "mine.Mine")
+    assert (made.task, made.handler) == ("edge-detection", "mine.Mine")
     media = {"max_instances": 64, "max_values": 3_000_000}
     assert made.limits == {"max_bytes": 16 * 2**20, "max_depth": 3, **media}
     assert made.options == {"colour": "red"}

@@ -23,9 +23,13 @@ from train.core.stored_weights import StoredType, narrowed
 
 Task = Literal[
     "image-classification",
+    "image-embedding",
+    "zero-shot-image-classification",
     "object-detection",
     "instance-segmentation",
     "semantic-segmentation",
+    "keypoint-detection",
+    "depth-estimation",
     "audio-classification",
     "audio-embedding",
     "voice-activity",

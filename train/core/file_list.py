@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Example:
-    """file: as its source names it. labels: a class for each task. split: one of SPLITS, or "" while undecided.
+    """file: as its source names it. labels: a class for each task, or any number of classes of the one task of a list
+    with a separator. split: one of SPLITS, or "" while undecided.
 
     group: of examples that stay in one split together, such as a speaker; "" for an example of its own.
     """
@@ -32,23 +34,40 @@ class Example:
 
 @dataclass
 class FileList:
-    """tasks: each with its classes in the order of their index. bad: what was left out, with the reason."""
+    """tasks: each with its classes in the order of their index. bad: what was left out, with the reason.
+
+    separator: between the labels of an example in a table, where it may have any number of one task's classes; "" where
+    it has exactly one of each task's.
+    """
 
     tasks: dict[str, list[str]]
     examples: list[Example]
     bad: dict[str, str] = field(default_factory=dict)
+    separator: str = ""
+
+    @property
+    def multi_label(self) -> bool:
+        return bool(self.separator)
 
     def of(self, split: str) -> list[Example]:
         return [example for example in self.examples if example.split == split]
 
     def indices(self, example: Example) -> list[int]:
-        """The index of the example's class in each task."""
+        """The index of the example's class in each task; of a multi-label list, for each class 1 where it applies and
+        0 where it does not."""
+        if self.multi_label:
+            [classes] = self.tasks.values()
+            return [int(name in example.labels) for name in classes]
         pairs = zip(self.tasks.values(), example.labels, strict=True)
         return [classes.index(label) for classes, label in pairs]
 
     def counts(self, split: str) -> dict[str, dict[str, int]]:
         """Files of each class, for each task."""
         examples = self.of(split)
+        if self.multi_label:
+            [(task, classes)] = self.tasks.items()
+            counted = Counter(label for example in examples for label in example.labels)
+            return {task: {name: counted[name] for name in classes}}
         return {
             task: {name: Counter(example.labels[number] for example in examples)[name] for name in classes}
             for number, (task, classes) in enumerate(self.tasks.items())
@@ -56,12 +75,13 @@ class FileList:
 
     def without(self, bad: dict[str, str]) -> FileList:
         kept = [example for example in self.examples if example.file not in bad]
-        return FileList(self.tasks, kept, {**self.bad, **bad})
+        return replace(self, examples=kept, bad={**self.bad, **bad})
 
     def divided(self, validation: float, test: float, seed: int) -> FileList:
         """Splits that are missing are drawn from those for training: the same share of every combination of classes.
 
-        Where examples have groups, whole groups are drawn, whatever their classes.
+        Where combinations are many, of a multi-label list, the same share of the examples with one rarest class. Where
+        examples have groups, whole groups are drawn, whatever their classes.
 
         validation, test: their parts of the files that are to be divided, or of the groups. Raises ExperimentError when
         a split would be empty, or a class is in no file for training.
@@ -74,11 +94,8 @@ class FileList:
             self.draw_groups(open_, splits, shares, rng)
         else:
             self.draw_by_class(open_, splits, shares, rng)
-        divided = FileList(
-            self.tasks,
-            [replace(example, split=split) for example, split in zip(self.examples, splits, strict=True)],
-            self.bad,
-        )
+        examples = [replace(example, split=split) for example, split in zip(self.examples, splits, strict=True)]
+        divided = replace(self, examples=examples)
         divided.check()
         return divided
 
@@ -97,8 +114,12 @@ class FileList:
 
     def draw_by_class(self, numbers: list[int], splits: list[str], shares: dict[str, float], rng: Generator) -> None:
         groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        counted = Counter(label for number in numbers for label in self.examples[number].labels)
         for number in numbers:
-            groups[self.examples[number].labels].append(number)
+            labels = self.examples[number].labels
+            if self.multi_label:
+                labels = tuple(sorted(labels, key=lambda label: (counted[label], label))[:1])
+            groups[labels].append(number)
         for labels in sorted(groups):
             members = rng.permutation(groups[labels]).tolist()
             left = len(members) - 1  # one stays for training
@@ -123,7 +144,7 @@ class FileList:
     def write(self, folder: Path, **statistics: Any) -> None:
         """Write files.csv, unreadable.csv and, last, data.json with the classes, their counts and `statistics`."""
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [(example.split, example.file, example.group, *example.labels) for example in self.examples]
+        rows = [(example.split, example.file, example.group, *self.cells(example)) for example in self.examples]
         write_table(folder / "files.csv", ("split", "file", "group", *self.tasks), rows)
         write_table(folder / "unreadable.csv", ("file", "reason"), list(self.bad.items()))
         found = {
@@ -131,6 +152,7 @@ class FileList:
             "files": {split: len(self.of(split)) for split in SPLITS},
             "unreadable": len(self.bad),
             "classes": {split: self.counts(split) for split in SPLITS},
+            "separator": self.separator,
             **statistics,
         }
         partial = folder / "data.json.partial"
@@ -142,12 +164,27 @@ class FileList:
         """What `write` wrote: the list, and data.json."""
         found = json.loads((folder / "data.json").read_text(encoding="utf-8"))
         rows = read_table(folder / "files.csv")
+        separator = found.get("separator", "")  # which runs of earlier versions do not have
         examples = [
-            Example(row["file"], tuple(row[task] for task in found["tasks"]), row["split"], row["group"])
+            Example(
+                row["file"], labels_in([row[task] for task in found["tasks"]], separator), row["split"], row["group"]
+            )
             for row in rows
         ]
         bad = {row["file"]: row["reason"] for row in read_table(folder / "unreadable.csv")}
-        return cls(found["tasks"], examples, bad), found
+        return cls(found["tasks"], examples, bad, separator), found
+
+    def cells(self, example: Example) -> tuple[str, ...]:
+        """The example's labels as a table has them: one cell for each task."""
+        return (self.separator.join(example.labels),) if self.multi_label else example.labels
+
+
+def labels_in(cells: Sequence[str], separator: str) -> tuple[str, ...]:
+    """The labels in a row's cells: one in each, or, with a separator, any number of different ones in the only cell."""
+    if not separator:
+        return tuple(cells)
+    [cell] = cells
+    return tuple(dict.fromkeys(part.strip() for part in cell.split(separator) if part.strip()))
 
 
 def write_table(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from train.core.config import ExperimentError
-from train.core.file_list import Example, FileList, read_table
+from train.core.file_list import Example, FileList, labels_in, read_table
 
 # Usual names of the splits.
 ALIASES = {
@@ -63,12 +63,15 @@ def table_path(folder: Path, labels: Path) -> Path:
     return beside if beside.is_file() or not labels.is_file() else labels.absolute()
 
 
-def list_table(root: Path, table: Path, tasks: Sequence[str] | None = None, group: str | None = None) -> FileList:
+def list_table(
+    root: Path, table: Path, tasks: Sequence[str] | None = None, group: str | None = None, separator: str = ""
+) -> FileList:
     """A CSV file with the column `file`, relative to `root`, and one for each task; optionally `split`.
 
     tasks: the columns to learn; by default all but file, split and group. group: the column whose values stay in one
-    split, such as a speaker. A row whose file does not exist, that lacks a label,
-    or names an unknown split, is left out and named. Raises ExperimentError for a table without these columns.
+    split, such as a speaker. separator: between the labels of a cell, where a file may have several or none; there is
+    one column of labels then. A row whose file does not exist, that lacks a label, or names an unknown split, is left
+    out and named. Raises ExperimentError for a table without these columns.
     """
     if not table.is_file():
         raise ExperimentError(f"data.labels: there is no {table}")
@@ -82,14 +85,19 @@ def list_table(root: Path, table: Path, tasks: Sequence[str] | None = None, grou
     if missing or not chosen:
         what = f"no column {', '.join(missing)}" if missing else "no column of labels"
         raise ExperimentError(f"data.labels: {table} has {what}; its columns are {', '.join(columns) or 'none'}")
+    if separator and len(chosen) > 1:
+        raise ExperimentError(
+            f"data.separator: one column has all labels of a file; {table} has {', '.join(chosen)}: "
+            "name one in data.tasks"
+        )
     examples: list[Example] = []
     bad: dict[str, str] = {}
     seen: set[str] = set()
     for number, row in enumerate(rows, start=2):
         file = row["file"] or ""
-        labels = tuple((row[task] or "").strip() for task in chosen)
+        labels = labels_in([(row[task] or "").strip() for task in chosen], separator)
         split = (row.get("split") or "").strip().lower()
-        empty = [task for task, label in zip(chosen, labels, strict=True) if not label]
+        empty = [] if separator else [task for task, label in zip(chosen, labels, strict=True) if not label]
         if None in row or None in row.values():
             bad[f"line {number}"] = f"wanted {len(columns)} cells; a text with a comma needs quotes"
         elif not (root / file).is_file():
@@ -104,8 +112,11 @@ def list_table(root: Path, table: Path, tasks: Sequence[str] | None = None, grou
             seen.add(file)
             of = (row[group] or "").strip() if group else ""
             examples.append(Example(file, labels, ALIASES.get(split, ""), of))
-    names = {task: sorted({e.labels[number] for e in examples}, key=natural) for number, task in enumerate(chosen)}
-    return FileList(names, examples, bad)
+    if separator:
+        names = {chosen[0]: sorted({label for e in examples for label in e.labels}, key=natural)}
+    else:
+        names = {task: sorted({e.labels[number] for e in examples}, key=natural) for number, task in enumerate(chosen)}
+    return FileList(names, examples, bad, separator)
 
 
 def natural(label: str) -> tuple[int, int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -36,6 +37,7 @@ from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.experiment import Experiment
 from train.core.stored_weights import narrow_folder
+from train.export.image_processor import depth_preprocessing, image_transform
 from train.export.torchvision import SAMPLE
 
 Task = Literal[
@@ -50,9 +52,16 @@ Task = Literal[
     "audio-classification",
     "audio-embedding",
     "speech-recognition",
+    "image-embedding",
+    "zero-shot-image-classification",
+    "depth-estimation",
 ]
 LABELLED = (*IMAGES, "text-classification", "token-classification", "audio-classification")
 AUDIO = ("audio-classification", "audio-embedding", "speech-recognition")
+# Tasks of images whose preprocessing becomes ours.
+TRANSFORMED = ("image-embedding", "zero-shot-image-classification", "depth-estimation")
+# Of the sample of a model that has none of its own.
+ZERO_SHOT_LABELS = ["a cat", "a dog", "a car"]
 
 
 class HuggingFace(Experiment):
@@ -61,8 +70,9 @@ class HuggingFace(Experiment):
     max_length: tokens the served model reads, and writes, where it does. seconds: of a window over longer recordings,
         for models of audio; by default 10, and as long as Whisper's always is.
     sample: a request for the warm-up and the archive's verification: a text, which models of audio hear spoken, or the
-        keys of a JSON body, such as a question and its context. Models of images have one.
+        keys of a JSON body, such as a question and its context. Models of images have an image of their own.
     sha256: of files of the repository, by their names; another one is refused.
+    labels: of a zero-shot classifier, for requests that bring none.
     """
 
     task: Task = "text-classification"
@@ -72,11 +82,12 @@ class HuggingFace(Experiment):
     seconds: float = Field(default=10.0, gt=0)
     sample: str | dict[str, Any] = ""
     sha256: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
+    labels: list[str] = []  # noqa: RUF012 - pydantic copies a default
 
     def run(self, folder: Path) -> None:
         started = time.monotonic()
         print(f"{self.name}: {self.repository} at {self.revision}")
-        if not self.sample and self.task not in IMAGES:
+        if not self.sample and self.task not in (*IMAGES, *TRANSFORMED):
             raise ExperimentError("sample: missing: a request for the warm-up and the archive's verification")
         source = self.fetch()
         self.check_digests(source)
@@ -95,6 +106,8 @@ class HuggingFace(Experiment):
                 f"max_length: got {self.max_length}; {self.repository} reads at most {longest} tokens"
             )
         self.check_pooling(source)
+        if self.labels and self.task != "zero-shot-image-classification":
+            raise ExperimentError(f"labels: those of {self.task} are the model's own")
         if self.task in TOKENIZED:
             self.check_tokenizer(source, configuration.to_dict())
         elif self.task in IMAGES:
@@ -114,7 +127,7 @@ class HuggingFace(Experiment):
                 experiment=self,
                 task=self.task,
                 format="huggingface",
-                labels=[names[index] for index in range(len(names))],
+                labels=self.labels or [names[index] for index in range(len(names))],
                 preprocessing=self.preprocessing(source),
                 training={
                     "source": self.repository,
@@ -125,7 +138,12 @@ class HuggingFace(Experiment):
 
     def write_sample(self, folder: Path) -> Path:
         """A file that a request may hold: a text, a JSON body, or the text spoken."""
-        if self.task in IMAGES:
+        if self.task == "zero-shot-image-classification" and not self.labels:
+            path = folder / "sample.json"
+            image = base64.b64encode(SAMPLE.read_bytes()).decode()
+            path.write_text(json.dumps({"image": image, "labels": ZERO_SHOT_LABELS}), encoding="utf-8")
+            return path
+        if self.task in (*IMAGES, *TRANSFORMED):
             return SAMPLE
         if self.task in AUDIO:
             if not isinstance(self.sample, str):
@@ -140,6 +158,10 @@ class HuggingFace(Experiment):
 
     def preprocessing(self, source: Path) -> dict[str, Any]:
         """Beside what the folder's own files say."""
+        if self.task == "depth-estimation":
+            return depth_preprocessing(source)
+        if self.task in TRANSFORMED:
+            return image_transform(source).to_dict()
         if self.task in AUDIO:
             return self.of_audio(source)
         return {"max_length": self.max_length} if self.task in TEXTS else {}

@@ -10,6 +10,7 @@ from torchvision.models import WeightsEnum, get_model_builder, get_model_weights
 
 from handlers.networks.classifier import derived
 from handlers.networks.detection import has_zero_epsilon, zero_epsilon
+from handlers.networks.embedding import embedding_layer
 from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
@@ -20,6 +21,13 @@ from train.core.stored_weights import round_weights
 # "Chelsea the cat", by Stéfan van der Walt, who put it under CC0; as scikit-image's `chelsea`.
 SAMPLE = Path(__file__).parents[1] / "samples" / "cat.jpg"
 # Heads of GoogLeNet and Inception that only a training from nothing uses.
+# Tasks of torchvision's classifiers.
+WHOLE = ("image-classification", "image-embedding")
+# The person's lines in COCO's annotations, its numbers less one.
+COCO_SKELETON = [
+    *([15, 13], [13, 11], [16, 14], [14, 12], [11, 12], [5, 11], [6, 12], [5, 6], [5, 7], [6, 8], [7, 9], [8, 10]),
+    *([1, 2], [0, 1], [0, 2], [1, 3], [2, 4], [3, 5], [4, 6]),
+]
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 
@@ -32,7 +40,14 @@ class Pretrained(Experiment):
 
     model: str
     weights: str = "DEFAULT"
-    task: Literal["image-classification", "object-detection", "instance-segmentation", "semantic-segmentation"]
+    task: Literal[
+        "image-classification",
+        "image-embedding",
+        "object-detection",
+        "instance-segmentation",
+        "semantic-segmentation",
+        "keypoint-detection",
+    ]
     arguments: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies a default
 
     def run(self, folder: Path) -> None:
@@ -42,7 +57,7 @@ class Pretrained(Experiment):
         print(f"{self.name}: torchvision's {self.model} with {weights}")
         published_state = state_dict(weights)
         arguments = {**derived(self.model, weights), **self.arguments, "weights": None}
-        if self.task != "image-classification":
+        if self.task not in WHOLE:
             arguments |= {"weights_backbone": None, "num_classes": len(categories)}
         if any(name.startswith("aux_classifier.") for name in published_state):
             arguments |= {"aux_loss": True}
@@ -55,14 +70,15 @@ class Pretrained(Experiment):
         network.load_state_dict(kept)
         round_weights(network, self.stored_weights)
         reported = published(weights)
+        embedding = {"embedding": embedding_layer(network)} if self.task == "image-embedding" else {}
         Artifact(
             name=self.name,
             experiment=self,
             task=self.task,
             format="safetensors",
-            labels=categories,
+            labels=[] if self.task == "image-embedding" else categories,
             architecture={"factory": f"{builder.__module__}.{builder.__name__}", "arguments": arguments},
-            preprocessing=self.preprocessing(weights),
+            preprocessing=self.preprocessing(weights) | embedding,
             # Those of rounded weights were never measured.
             metrics={"published": reported} if self.stored_weights else reported,
             training={
@@ -84,11 +100,13 @@ class Pretrained(Experiment):
 
     def preprocessing(self, weights: WeightsEnum) -> dict[str, Any]:
         """torchvision's own evaluation preset as our transform; detection models hold theirs themselves."""
+        if self.task == "keypoint-detection":
+            return {"keypoints": list(weights.meta["keypoint_names"]), "skeleton": COCO_SKELETON}
         if self.task in ("object-detection", "instance-segmentation"):
             return {}
         preset = weights.transforms()
         size = preset.resize_size
-        resize = size[0] if len(size) == 1 and self.task == "image-classification" else (size[0], size[0])
+        resize = size[0] if len(size) == 1 and self.task in WHOLE else (size[0], size[0])
         crop = getattr(preset, "crop_size", None)
         return ImageTransform(
             resize=resize,

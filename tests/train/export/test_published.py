@@ -33,6 +33,7 @@ LARGE = [
     ("vit_b_16", "IMAGENET1K_SWAG_E2E_V1", "image-classification"),
     ("fasterrcnn_resnet50_fpn", "COCO_V1", "object-detection"),
     ("maskrcnn_resnet50_fpn", "COCO_V1", "instance-segmentation"),
+    ("keypointrcnn_resnet50_fpn", "COCO_V1", "keypoint-detection"),
 ]
 # All that torchvision has, one after the other: half an hour, and 8 GB for the largest.
 EVERY = [

@@ -41,6 +41,9 @@ class DataSettings(StrictModel):
     )
     labels: Path | None = Field(default=None, description="a CSV file beside the images: file,<task>…[,split]")
     tasks: list[str] | None = Field(default=None, description="the columns to learn; by default all of a CSV file")
+    separator: str = Field(
+        default="", description="between the labels of a cell of the CSV file, where an image may have several or none"
+    )
     validation_share: float = Field(default=0.15, gt=0, lt=1, description="part of the images, where no split is given")
     test_share: float = Field(
         default=0.15, ge=0, lt=1, description="the same for the test; 0: the test is on the validation's"
@@ -58,11 +61,13 @@ class DataSettings(StrictModel):
 
     def listed(self) -> FileList:
         """All images with their labels, not yet checked or divided. Raises ExperimentError."""
+        if self.separator and (self.labels is None or is_dataset(self.folder)):
+            raise ExperimentError("data.separator: wanted a CSV file, data.labels, whose cells hold several labels")
         if is_dataset(self.folder):
             return list_dataset(DatasetReader(self.folder), self.tasks)
         if self.labels is None:
             return list_folders(self.folder, SUFFIXES)
-        return list_table(self.folder, self.labels, self.tasks)
+        return list_table(self.folder, self.labels, self.tasks, separator=self.separator)
 
     def prepare(self, run: Run, seed: int, transform: ImageTransform) -> tuple[FileList, dict[str, Any]]:
         """The run's images and data.json: listed, checked, divided and measured once, by the first process.
@@ -119,7 +124,8 @@ def colours(
 
 
 class Batch(NamedTuple):
-    """images: uint8 (N, 3, H, W). labels: int64 (N, tasks). positions: int64 (N,), in the list of the split.
+    """images: uint8 (N, 3, H, W). labels: int64 (N, tasks), class indices; of a multi-label list (N, classes), 1 for
+    each that applies. positions: int64 (N,), in the list of the split.
 
     lost: how many images that belong here could not be read.
     """

@@ -46,6 +46,8 @@ class Member:
             raise ExperimentError(
                 f"members: {folder} is for {found[0]} as {found[1]}; wanted safetensors of a classifier"
             )
+        if described["preprocessing"].get("multi_label"):
+            raise ExperimentError(f"members: {folder} is multi-label; wanted classes of which one applies")
         preprocessing = {key: value for key, value in described["preprocessing"].items() if key != "embedding"}
         return cls(
             name=described["name"],
@@ -140,7 +142,7 @@ class Ensemble(Experiment):
             return {}, {}
         experiment, run = classification(path, "held_out")
         _, data = experiment.restore(run)
-        if data.listed.tasks != tasks:
+        if data.listed.tasks != tasks or data.listed.multi_label:
             raise ExperimentError(f"held_out: {path} has the classes {data.listed.tasks}; the members have {tasks}")
         fields = {key: value for key, value in members[0].preprocessing.items() if key != "tasks"}
         data.transform = transform = ImageTransform.from_dict(fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torchmetrics.classification import MulticlassF1Score
 from handlers.vision.transform import ImageTransform
 from train.core.progress import progress
 from train.vision.classification.module import scores
+from train.vision.classification.multi_label import MultiLabelEvaluation, binary_cross_entropy
 
 DIGITS = 4
 
@@ -79,14 +80,52 @@ def mean(values: Any) -> float:
     return round(float(np.mean(list(values))), DIGITS)
 
 
-@torch.inference_mode()
 def evaluate(
     network: nn.Module, transform: ImageTransform, tasks: dict[str, list[str]], loader: DataLoader[Any], name: str
 ) -> Evaluation:
     """All of `loader` through a network that answers the tasks one after the other, in one process, with a bar."""
+    answered = answers(network, transform, loader, name)
+    by_task = dict(zip(tasks, answered.logits.split([len(classes) for classes in tasks.values()], dim=1), strict=True))
+    losses = [F.cross_entropy(part, answered.labels[:, number]) for number, part in enumerate(by_task.values())]
+    return Evaluation(
+        tasks=tasks,
+        probabilities={task: part.softmax(1).numpy() for task, part in by_task.items()},
+        labels=answered.labels.numpy(),
+        positions=answered.positions.numpy(),
+        loss=torch.stack(losses).sum().item(),
+        lost=answered.lost,
+    )
+
+
+def evaluate_multi_label(
+    network: nn.Module, transform: ImageTransform, classes: list[str], loader: DataLoader[Any], name: str
+) -> MultiLabelEvaluation:
+    """All of `loader` through a network for which any number of `classes` can apply, as `evaluate`."""
+    answered = answers(network, transform, loader, name)
+    return MultiLabelEvaluation(
+        classes=classes,
+        probabilities=answered.logits.sigmoid().numpy(),
+        labels=answered.labels.numpy(),
+        positions=answered.positions.numpy(),
+        loss=binary_cross_entropy(answered.logits, answered.labels, None, 0.0).item(),
+        lost=answered.lost,
+    )
+
+
+class Answers(NamedTuple):
+    """logits: float32 (N, outputs). labels: as in a batch. positions: (N,), in the list of the split. lost: images."""
+
+    logits: Tensor
+    labels: Tensor
+    positions: Tensor
+    lost: int
+
+
+@torch.inference_mode()
+def answers(network: nn.Module, transform: ImageTransform, loader: DataLoader[Any], name: str) -> Answers:
+    """The network's answers to all of `loader`. Raises ValueError where none of its images could be read."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device).eval()
-    sizes = [len(classes) for classes in tasks.values()]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     lost = 0
     with progress() as bar:
@@ -101,13 +140,4 @@ def evaluate(
     if not found:
         raise ValueError(f"none of the {lost} images for {name} could be read")
     logits, labels, positions = (torch.cat(parts) for parts in zip(*found, strict=True))
-    by_task = dict(zip(tasks, logits.split(sizes, dim=1), strict=True))
-    losses = [F.cross_entropy(part, labels[:, number]) for number, part in enumerate(by_task.values())]
-    return Evaluation(
-        tasks=tasks,
-        probabilities={task: part.softmax(1).numpy() for task, part in by_task.items()},
-        labels=labels.numpy(),
-        positions=positions.numpy(),
-        loss=torch.stack(losses).sum().item(),
-        lost=lost,
-    )
+    return Answers(logits, labels, positions, lost)

@@ -31,10 +31,11 @@ from train.plots.confusion import plot_confusion
 from train.plots.prediction_table import write_predictions
 from train.vision.augmentation import Augmentation
 from train.vision.classification.data import DataSettings, ImageData
-from train.vision.classification.evaluation import Evaluation, evaluate
+from train.vision.classification.evaluation import Evaluation, evaluate, evaluate_multi_label
 from train.vision.classification.mixing import Mixing
 from train.vision.classification.models import Frozen, find_weights, load_published
 from train.vision.classification.module import ImageClassifier, Learning
+from train.vision.classification.multi_label import MultiLabelEvaluation
 from train.vision.classification.plots import write_examples, write_precision_recall
 from train.vision.images import Unreadable, read_image
 
@@ -50,6 +51,7 @@ class ImageClassification(Staged):
     image_size: the side of the square the network sees, in pixels.
     frozen: "statistics" keeps batch-norm as published, "backbone" everything but the new head.
     class_weights: "balanced" counts an image the more, the rarer its class is in training.
+    data.separator: makes it multi-label, with a sigmoid for each class.
     task_weights: of a task's loss in the sum of all; 1 by default.
     arguments: of the model's builder, such as {dropout: 0.3}.
     batch_size: images a device learns from at once.
@@ -95,6 +97,7 @@ class ImageClassification(Staged):
             balanced(listed) if self.class_weights == "balanced" else None,
             self.task_weights,
             self.monitor,
+            listed.multi_label,
         )
         if weights is not None and run.last is None:
             load_published(module.network, weights)
@@ -113,19 +116,30 @@ class ImageClassification(Staged):
         run.record("test", metrics)
         print(f"{self.name}: accuracy {metrics['accuracy']}, F1 {metrics['f1']} on {split}; plots in {run.plots}")
 
-    def measure(self, module: ImageClassifier, data: ImageData, split: str) -> Evaluation:
-        return evaluate(module.network, module.transform, module.tasks, data.evaluation(split), split)
+    def measure(self, module: ImageClassifier, data: ImageData, split: str) -> Evaluation | MultiLabelEvaluation:
+        network, transform, images = module.network, module.transform, data.evaluation(split)
+        if module.multi_label:
+            [classes] = module.tasks.values()
+            return evaluate_multi_label(network, transform, classes, images, split)
+        return evaluate(network, transform, module.tasks, images, split)
 
-    def plot(self, run: Run, data: ImageData, split: str, found: Evaluation) -> None:
+    def plot(self, run: Run, data: ImageData, split: str, found: Evaluation | MultiLabelEvaluation) -> None:
         """Write the run's plots, for each task where there are several."""
         images = data.images(split)
         files = [images.files[position] for position in found.positions]
+        if isinstance(found, MultiLabelEvaluation):
+            write_precision_recall(
+                run.plots / "precision-recall.png", found.labels == 1, found.probabilities, found.classes
+            )
+            found.write_predictions(run.plots / "predictions.csv", files, data.listed.separator)
+            return
         for number, (task, classes) in enumerate(found.tasks.items()):
             labels, probabilities = found.labels[:, number], found.probabilities[task]
             prefix = f"{file_name(task)}-" if len(found.tasks) > 1 else ""
             confusion = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(classes)))
             plot_confusion(confusion, classes, f"{len(labels)} images", run.plots / f"{prefix}confusion.png")
-            write_precision_recall(run.plots / f"{prefix}precision-recall.png", labels, probabilities, classes)
+            true = labels[:, None] == np.arange(len(classes))
+            write_precision_recall(run.plots / f"{prefix}precision-recall.png", true, probabilities, classes)
             write_predictions(run.plots / f"{prefix}predictions.csv", files, labels, probabilities, classes)
             write_examples(
                 run.plots / f"{prefix}examples.png",
@@ -143,6 +157,8 @@ class ImageClassification(Staged):
         preprocessing = module.transform.to_dict()
         if len(tasks) > 1:
             preprocessing["tasks"] = tasks
+        if module.multi_label:
+            preprocessing["multi_label"] = True
         if self.format == "safetensors":
             preprocessing["embedding"] = embedding_layer(network)
         with TemporaryDirectory() as temporary:
@@ -243,6 +259,11 @@ class ImageClassification(Staged):
             raise ExperimentError(
                 f"task_weights: no task is called {', '.join(unknown)}; there are {', '.join(listed.tasks)}"
             )
+        if listed.multi_label and self.model.startswith("squeezenet"):
+            raise ExperimentError(
+                f"model: {self.model} ends in a ReLU, so that every class would apply with a probability of 0.5 or "
+                "more; wanted another classifier for several labels per image"
+            )
 
     def sample(self, data: ImageData, folder: Path) -> Path:
         """An image held out, as a file that a request can hold."""
@@ -261,7 +282,13 @@ class ImageClassification(Staged):
 
 
 def balanced(listed: FileList) -> dict[str, list[float]]:
-    """Weights of each task's classes, in inverse proportion to their images for training; of mean 1 over images."""
+    """Weights of each task's classes, in inverse proportion to their images for training; of mean 1 over images.
+
+    Of a multi-label list: how many images a class does not apply to, for each that it does.
+    """
+    if listed.multi_label:
+        images = len(listed.of("train"))
+        return {t: [max(images - n, 1) / n for n in counts.values()] for t, counts in listed.counts("train").items()}
     found = {}
     for task, counts in listed.counts("train").items():
         total = sum(counts.values())

@@ -18,6 +18,7 @@ from train.core.optimization import ClassifierOptimization
 from train.vision.classification.data import Batch
 from train.vision.classification.mixing import Mixing
 from train.vision.classification.models import Frozen, freeze, keep_statistics, parameter_groups
+from train.vision.classification.multi_label import binary_cross_entropy, multi_label_scores
 
 
 class Learning(ClassifierOptimization):
@@ -30,8 +31,11 @@ class ImageClassifier(LightningModule):
     """Its hyper-parameters rebuild it: `ImageClassifier.load_from_checkpoint(path, weights_only=True)`.
 
     Logs `<stage>/loss`, `<stage>/accuracy` (of all images) and `<stage>/f1` (the mean of the classes'), for train,
-    val and test; with several tasks, `<stage>/accuracy/<task>` and so on beside the mean over the tasks.
+    val and test; with several tasks, `<stage>/accuracy/<task>` and so on beside the mean over the tasks. The accuracy
+    of a multi-label model is over all classes of all images.
     """
+
+    class_weights_0: Tensor | None
 
     def __init__(
         self,
@@ -45,10 +49,13 @@ class ImageClassifier(LightningModule):
         class_weights: dict[str, list[float]] | None = None,
         task_weights: dict[str, float] | None = None,
         monitor: str = "val/accuracy",
+        multi_label: bool = False,
     ) -> None:
         """tasks: each with its classes. transform: of evaluation, as ImageTransform.to_dict gives it.
 
-        class_weights: of each task, as many as its classes; an image counts in the loss as its class does.
+        class_weights: of each task, as many as its classes; an image counts in the loss as its class does. Of a
+        multi-label model: what an image that a class applies to counts for it, against one that it does not.
+        multi_label: any number of the classes of the only task can apply to an image.
         task_weights: of the tasks' losses in their sum; 1 by default.
         """
         super().__init__()
@@ -62,11 +69,13 @@ class ImageClassifier(LightningModule):
         self.mixing = Mixing.model_validate(mixing or {})
         self.task_weights = {task: (task_weights or {}).get(task, 1.0) for task in tasks}
         self.monitor = monitor
+        self.multi_label = multi_label
         for number, task in enumerate(tasks):
             weights = (class_weights or {}).get(task)
             tensor = None if weights is None else torch.tensor(weights)
             self.register_buffer(f"class_weights_{number}", tensor, persistent=False)
-        self.train_scores, self.val_scores, self.test_scores = (scores(self.sizes) for _ in range(3))
+        of = multi_label_scores if multi_label else scores
+        self.train_scores, self.val_scores, self.test_scores = (of(self.sizes) for _ in range(3))
         freeze(self.network, frozen)
         keep_statistics(self.network, frozen)
         self.to(memory_format=torch.channels_last)
@@ -88,6 +97,10 @@ class ImageClassifier(LightningModule):
 
     def losses(self, logits: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cross-entropy of each task. targets: indices (N,), or probabilities (N, classes)."""
+        if self.multi_label:
+            [task] = self.tasks
+            smoothing = self.learning.label_smoothing
+            return {task: binary_cross_entropy(logits[task], targets[task], self.class_weights_0, smoothing)}
         return {
             task: F.cross_entropy(
                 logits[task].float(),
@@ -104,11 +117,11 @@ class ImageClassifier(LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         self.count_lost("train", batch)
-        images, labels = batch.images, dict(zip(self.tasks, batch.labels.unbind(1), strict=True))
+        images, labels = batch.images, self.labels(batch)
         targets: dict[str, Tensor] = labels
         if self.mixing.on:
             joined = torch.cat(
-                [F.one_hot(labels[t], n).float() for t, n in zip(self.tasks, self.sizes, strict=True)], 1
+                [self.probabilities(labels[t], n) for t, n in zip(self.tasks, self.sizes, strict=True)], 1
             )
             normal_NCHW, joined = self.mixing(self.transform.normalise(images), joined)
             targets = self.split(joined)
@@ -120,6 +133,16 @@ class ImageClassifier(LightningModule):
         self.record("train", logits, labels, losses, loss)
         return loss
 
+    def labels(self, batch: Batch) -> dict[str, Tensor]:
+        """Class indices (N,) of each task; of a multi-label model, 0 or 1 for each class (N, classes)."""
+        if self.multi_label:
+            return dict.fromkeys(self.tasks, batch.labels)
+        return dict(zip(self.tasks, batch.labels.unbind(1), strict=True))
+
+    def probabilities(self, labels: Tensor, classes: int) -> Tensor:
+        """The labels as float (N, classes)."""
+        return (labels if self.multi_label else F.one_hot(labels, classes)).float()
+
     def validation_step(self, batch: Batch, index: int) -> None:
         self.evaluate("val", batch)
 
@@ -130,7 +153,7 @@ class ImageClassifier(LightningModule):
         self.count_lost(stage, batch)
         if not len(batch.images):
             return
-        labels = dict(zip(self.tasks, batch.labels.unbind(1), strict=True))
+        labels = self.labels(batch)
         logits = self(batch.images)
         losses = self.losses(logits, labels)
         self.record(stage, logits, labels, losses, self.total(losses))

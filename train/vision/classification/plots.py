@@ -21,17 +21,21 @@ Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 
-def write_precision_recall(path: Path, labels: Indices, probabilities: Matrix, classes: Sequence[str]) -> None:
-    """One class against the others; where there are many, those with the lowest average precision."""
-    present = [index for index in range(len(classes)) if (labels == index).any()]
-    precision = {index: average_precision_score(labels == index, probabilities[:, index]) for index in present}
+def write_precision_recall(path: Path, true: NDArray[np.bool_], probabilities: Matrix, classes: Sequence[str]) -> None:
+    """Each class by itself; where there are many, those with the lowest average precision.
+
+    true: (N, classes), whether each applies.
+    """
+    present = [index for index in range(len(classes)) if true[:, index].any()]
+    precision = {index: average_precision_score(true[:, index], probabilities[:, index]) for index in present}
     figure = Figure((8, 5), layout="constrained")
     axes = figure.subplots()
     for index in sorted(present, key=lambda i: precision[i])[:MAX_CURVES]:
-        height, width, _ = precision_recall_curve(labels == index, probabilities[:, index])
+        height, width, _ = precision_recall_curve(true[:, index], probabilities[:, index])
         axes.step(width, height, where="post", label=f"{classes[index]}  AP {precision[index]:.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
-    axes.set_title(f"mean average precision {np.mean(list(precision.values())):.3f} over {len(present)} classes")
+    mean = np.mean(list(precision.values())) if precision else np.nan
+    axes.set_title(f"mean average precision {mean:.3f} over {len(present)} classes")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="lower left")
     figure.savefig(path, dpi=110)

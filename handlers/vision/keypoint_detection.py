@@ -1,0 +1,52 @@
+"""Keypoint detection: object detection with named points for each box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from handlers.errors import InternalError
+from handlers.vision.drawing import draw_keypoints
+from handlers.vision.object_detection import DetectionInput, ObjectDetection
+
+
+class KeypointDetection(ObjectDetection):
+    """For models that add keypoints (N, K, 3), x, y and a third number that is not read, and keypoints_scores (N, K) to
+    torchvision's detection contract.
+
+    preprocessing: {"keypoints": a name for each of K, and optionally "skeleton": [[i, j], …], those that lines join}.
+    """
+
+    def load(self) -> None:
+        super().load()
+        self.names: list[str] = self.artifact.preprocessing["keypoints"]
+        self.skeleton = [(int(i), int(j)) for i, j in self.artifact.preprocessing.get("skeleton", ())]
+        if not all(0 <= index < len(self.names) for pair in self.skeleton for index in pair):
+            raise ValueError(f"skeleton: wanted indices of the {len(self.names)} keypoints")
+
+    def points(self, output: dict[str, Tensor]) -> Tensor:
+        """(N, K, 3): x and y in the image's pixels, and the score. Raises InternalError and ValueError."""
+        found_NK3 = torch.cat([output["keypoints"][..., :2], output["keypoints_scores"][..., None]], dim=2)
+        if found_NK3.shape[1] != len(self.names):
+            raise ValueError(f"the model has {found_NK3.shape[1]} keypoints; the artifact names {len(self.names)}")
+        if not torch.isfinite(found_NK3).all():
+            raise InternalError("the model's output for this input is not finite")
+        return found_NK3
+
+    def canvas(self, item: DetectionInput, output: dict[str, Tensor]) -> Tensor:
+        return draw_keypoints(item.image, self.points(output)[..., :2], output["labels"].tolist(), self.skeleton)
+
+    def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
+        detections = [
+            {
+                **detection,
+                "keypoints": [
+                    {"name": name, "x": x, "y": y, "score": score}
+                    for name, (x, y, score) in zip(self.names, points, strict=True)
+                ],
+            }
+            for detection, points in zip(found, self.points(output).tolist(), strict=True)
+        ]
+        return {"detections": detections}
