@@ -65,7 +65,7 @@ class Entry:
 ENTRIES = {
     entry.name: entry
     for entry in (
-        Entry("serve", "deploy.__main__", "deploy/__main__.py:serve"),
+        Entry("serve", "deploy.__main__", "deploy/serving/command.py:serve"),
         Entry("stop", "deploy.__main__", "deploy/__main__.py:stop_command"),
         Entry("status", "deploy.overview.command", "deploy/overview/command.py:status"),
         Entry("deploy", "deploy.versions.command", "deploy/versions/command.py:deploy"),
