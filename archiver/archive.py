@@ -110,6 +110,7 @@ def configuration(package: Package) -> dict[str, Any]:
         "handler": {
             "class": package.handler,
             "threads": spec.threads,
+            "request_s": spec.timeouts.seconds,
             **({"profile": True} if spec.profile else {}),
             "limits": package.limits,
             "options": package.options,

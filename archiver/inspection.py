@@ -43,6 +43,7 @@ class Manifest(StrictModel):
 class HandlerConfiguration(StrictModel):
     class_: str = Field(alias="class", pattern=DOTTED_NAME)
     threads: int = Field(ge=0)
+    request_s: float | None = Field(default=None, gt=0)  # missing in archives from before there was this limit
     profile: bool = False
     limits: dict[str, Any]
     options: dict[str, Any]

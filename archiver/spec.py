@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
-from archiver.config import StrictModel
+from archiver.config import Positive, StrictModel
 from archiver.errors import Problem, SpecError, nearest
 from archiver.reading import MAX_YAML_BYTES, parse_yaml, read_text
 from archiver.tasks import OWN_TASK
@@ -64,10 +64,28 @@ class Batch(StrictModel):
 
 
 class Timeouts(StrictModel):
+    """A worker that is ended after `request_s` is replaced, and its batch done, before `response_s` have passed."""
+
+    request_s: Positive | None = Field(
+        default=None,
+        description="for reading, predicting or answering one request, after which it alone fails; "
+        "by default a third of response_s, and at most half of it",
+    )
     response_s: int = Field(
-        default=30, ge=1, description="after which a worker that has not answered is killed and restarted"
+        default=30, ge=1, description="for a batch, after which its worker is killed and all its requests fail"
     )
     startup_s: int = Field(default=600, ge=1, description="for loading the model and warming it up")
+
+    @property
+    def seconds(self) -> float:
+        """For one request."""
+        return self.request_s if self.request_s is not None else self.response_s / 3
+
+    @model_validator(mode="after")
+    def one_request_leaves_time_for_others(self) -> Self:
+        if self.request_s is not None and self.request_s > self.response_s / 2:
+            raise ValueError(f"request_s is {self.request_s:g}: wanted at most half of response_s, {self.response_s}")
+        return self
 
 
 class Architecture(StrictModel):

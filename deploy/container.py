@@ -14,10 +14,11 @@ from deploy.ports import Ports
 from deploy.readiness import load, tail
 from deploy.run_folder import running
 from deploy.status import POLL, Status, StatusServer, drain
-from deploy.supervision.cause import cause, memory_kills
+from deploy.supervision.cause import cause
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery
 from deploy.torchserve import TorchServe
+from zygote.usage import memory_kills
 
 QUIET = 3.0  # seconds: three of the edge's health checks
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar, Generic
 from warnings import warn
 
@@ -21,7 +22,7 @@ from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
 from handlers.batching.request_state import Batch, Item, Output, RequestState
-from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError
+from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError, TooSlow, Unavailable
 from handlers.formats.weights import check
 from handlers.loader import load_model
 from handlers.memory import Memory
@@ -34,6 +35,7 @@ from handlers.protocol.response import JSON, Response, error_response
 from handlers.rare_tracebacks import RareTracebacks
 from handlers.torchserve.base_handler import BaseHandler, device_of, timed
 from handlers.torchserve.metrics import MetricsReporter, StageTimer, silence_prediction_time
+from handlers.torchserve.progress import DECODING, ENCODING, PROGRESS, SENT
 from handlers.torchserve.response_stream import ResponseStream
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         settings: Mapping[str, Any] = context.model_yaml_config["handler"]
         self.limits: Mapping[str, Any] = settings.get("limits") or {}
         self.options: Mapping[str, Any] = settings.get("options") or {}
+        self.request_s = float(settings["request_s"])
         self.batch_size = int(context.system_properties["batch_size"])
         cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
         threads = int(settings.get("threads", 0))
@@ -139,6 +142,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
                 return bodies
             bodies = self.postprocess(self.inference(self.preprocess(data)))
         self.memory.give_back()
+        PROGRESS.answering()
         return bodies
 
     @timed
@@ -154,17 +158,26 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     @timed
     def inference(self, data: Batch[Item, Output]) -> Batch[Item, Output]:
         """Predict the items of all requests together."""
-        with torch.inference_mode():
-            outputs = iter(run_batch(self.predict, [item for state in data.states for item in state.to_predict]))
-        for state in data.states:
-            state.outputs = [next(outputs) for _ in state.to_predict]
+        asked = [index for index, state in enumerate(data.states) if state.to_predict]
+        for group in PROGRESS.groups(asked):
+            states = [data.states[index] for index in group]
+            PROGRESS.predicting(group)
+            with torch.inference_mode():
+                outputs = iter(run_batch(self.predict, [item for state in states for item in state.to_predict]))
+            PROGRESS.predicted(group)
+            for state in states:
+                state.outputs = [next(outputs) for _ in state.to_predict]
         data.stages.end("InferenceTime")
         return data
 
     @timed
     def postprocess(self, data: Batch[Item, Output]) -> list[bytes]:
         """Encode the outputs of each request as its answer."""
-        answers = [self.encode_response(state) for state in data.states]
+        answers, slots = [], PROGRESS.slots
+        for index, state in enumerate(data.states):
+            slots[index] |= ENCODING
+            answers.append(self.encode_response(state))
+            slots[index] &= SENT
         data.stages.end("EncodeTime")
         if self.metrics is not None:
             predicted = [answer for state, answer in zip(data.states, answers, strict=True) if not state.describe]
@@ -175,6 +188,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             data.streams[index].close()
             if answer.status != 200:
                 self.context.set_response_status(answer.status, answer.phrase, index)
+                if answer.status == Unavailable.code:
+                    self.context.set_response_header(index, "Retry-After", "1")
         return [answer.body for answer in answers]
 
     def attach_stream(self, request: Request, items: Sequence[Item], stream: ResponseStream) -> None:
@@ -185,8 +200,10 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     ) -> RequestState[Item, Output]:
         """Parse and decode one request; what is wrong with it stays with it."""
         state: RequestState[Item, Output] = RequestState.start(row, headers)
-        if state.describe:
+        state.error = PROGRESS.verdict(stream.index)
+        if state.describe or state.error:
             return state
+        PROGRESS.slots[stream.index] |= DECODING
         try:
             state.request = parse(row, headers, self.input_type, self.request_limits)
             state.items = self.decode_payloads(state.request)
@@ -201,6 +218,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         except Exception:
             logger.exception("decoding of request %s failed in an unforeseen way", state.id)
             state.error = InternalError("the input could not be read; the cause is in the server's log")
+        PROGRESS.slots[stream.index] &= SENT
         return state
 
     def offers(self, items: Sequence[Item]) -> tuple[str, ...]:
@@ -210,7 +228,10 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     def decode_payloads(self, request: Request) -> list[Item]:
         """The items of one request; an error says which of several it is about."""
         items = []
+        end = monotonic() + self.request_s
         for index, payload in enumerate(request.payloads):
+            if index and monotonic() > end:
+                raise TooSlow(f"{request.place(index)} was not reached within {self.request_s:g} s")
             try:
                 items.append(self.decode(payload))
                 payload.check_parameters()

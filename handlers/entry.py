@@ -16,7 +16,7 @@ class Entry:
         module, _, name = context.model_yaml_config["handler"]["class"].rpartition(".")
         self.handler = getattr(import_module(module), name)()
         self.handler.initialize(context)
-        import_module("handlers.torchserve.frame_reader").install()
+        import_module("handlers.torchserve.frame_reader").install(context)
 
     def handle(self, data: Any, context: Any) -> list[bytes]:
         return self.handler.handle(data, context)

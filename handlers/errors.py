@@ -6,8 +6,11 @@ RequestError
 ├── TooLarge           413  over a limit: bytes, pixels, seconds, characters, elements
 ├── UnsupportedMedia   415  a content type this task does not take
 ├── InvalidInput       422  readable, but not what the model takes: wrong shape, NaN, empty text, bad parameter
+├── TooSlow            422  the work on it takes longer than the model's time for one request
 ├── InternalError      500  the model failed on this item; the cause is in the server's log
 ├── NotOffered         501  a request for something this model does not do
+├── Unavailable        503  not tried, because the requests beside it took the time of the batch
+├── DeadlineExceeded   504  its caller's deadline had passed before its turn came
 └── OutOfMemory        507  this item alone does not fit into the device's memory
 """
 
@@ -80,12 +83,24 @@ class InvalidInput(RequestError):
     code = 422
 
 
+class TooSlow(RequestError):
+    code = 422
+
+
 class InternalError(RequestError):
     code = 500
 
 
 class NotOffered(RequestError):
     code = 501
+
+
+class Unavailable(RequestError):
+    code = 503
+
+
+class DeadlineExceeded(RequestError):
+    code = 504
 
 
 class OutOfMemory(RequestError):

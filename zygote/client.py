@@ -1,16 +1,10 @@
-"""Runs a Python script as a fork of the warm process, and waits for it.
-
-Also a program, of the standard library alone: `python -I -S client.py SCRIPT ARGUMENT…` takes the place of an
-interpreter. Where the warm process is not to be had, or the arguments are no plain script, it becomes one.
-"""
+"""Runs a Python script as a fork of the warm process, and waits for it."""
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
-import sys
 from collections.abc import Mapping, Sequence
 
 LENGTH = struct.Struct("!I")
@@ -27,7 +21,7 @@ class Unreachable(Exception):
 
 
 class Job:
-    """A script that runs, with these standard `files`. preload: what the warm process imports first.
+    """A script that runs, with these standard `files`, and more where server.py says. preload: what is imported first.
 
     The script ends with this process at the latest. Raises Unreachable.
     """
@@ -72,29 +66,11 @@ class Job:
         # The warm process died, and with it the script.
         return int(STATUS.unpack(status)[0]) if len(status) == STATUS.size else KILLED
 
-    def end(self) -> None:
-        """End the script if it still runs, and return when it has ended."""
+    def end(self) -> int:
+        """End the script if it still runs, and return when it has ended; its exit status, if it has not been told."""
         with self.connection:
             try:
                 self.connection.shutdown(socket.SHUT_WR)
             except OSError:  # closed at the other end, as it is when the script has ended
-                return
-            self.wait()
-
-
-def main() -> int:
-    address = os.environ.pop(SOCKET, "")
-    os.environ.pop(INTERPRETER, None)
-    arguments = sys.argv[1:]
-    try:
-        if not arguments or arguments[0].startswith("-"):
-            raise Unreachable("no script is named")
-        status = Job(address, arguments, os.getcwd(), os.environ).wait()  # noqa: PTH109 - pathlib takes longer to import
-    except Unreachable as error:
-        print(f"zygote: {error}; a fresh interpreter takes over", file=sys.stderr, flush=True)
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
-    return status if status >= 0 else 128 - status
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+                return KILLED
+            return self.wait()

@@ -33,6 +33,9 @@ CREDENTIALS = struct.Struct("iII")  # pid, uid, gid of SO_PEERCRED
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")
 STARTED = b"+"
+MAX_FILES = 8  # that a script is given
+STANDARD = 3  # of them become its standard files; where the others are, it finds in its environment, in JSON
+FILES = "ZYGOTE_FILES"
 PATIENCE = 5.0  # seconds in which a client must have sent its request
 
 
@@ -147,12 +150,12 @@ def refuse(client: socket.socket, error: Exception) -> None:
 
 
 def receive(client: socket.socket) -> dict[str, Any]:
-    """A client's request: `arguments`, `folder`, `environment`, `preload`, and its three standard `files`."""
+    """A client's request: `arguments`, `folder`, `environment`, `preload`, and its `files` from standard input on."""
     _, uid, _ = CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
     if uid != os.getuid():
         raise PermissionError(f"user {uid} asks for a process of user {os.getuid()}")
     client.settimeout(PATIENCE)
-    head, files, _, _ = socket.recv_fds(client, LENGTH.size, 3)
+    head, files, _, _ = socket.recv_fds(client, LENGTH.size, MAX_FILES)
     try:
         (left,) = LENGTH.unpack(head) if len(head) == LENGTH.size else (0,)
         body = b""
@@ -187,13 +190,16 @@ def load(name: str) -> None:
 
 def become(request: dict[str, Any]) -> None:
     """Take on a request's files, folder, environment and arguments, as a fresh interpreter would have them."""
-    for number, fd in enumerate(request["files"]):
+    standard, more = request["files"][:STANDARD], request["files"][STANDARD:]
+    for number, fd in enumerate(standard):
         os.dup2(fd, number)
         os.close(fd)
     os.chdir(request["folder"])
     # Before any call of CUDA, so CUDA_VISIBLE_DEVICES holds as well.
     os.environ.clear()
     os.environ.update(request["environment"])
+    if more:
+        os.environ[FILES] = json.dumps(more)
     script = request["arguments"][0]
     sys.argv = request["arguments"]
     sys.orig_argv = [sys.executable, *sys.argv]

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import signal
 
-from deploy.cgroup import text_of
+from zygote.usage import memory_kills
 
 # Java's status with -XX:+ExitOnOutOfMemoryError.
 OUT_OF_HEAP = 3
-
-
-def memory_kills() -> int:
-    """How many processes the kernel has killed for want of memory: of the machine, and of this container."""
-    counters = f"{text_of('/proc/vmstat')}\n{text_of('/sys/fs/cgroup/memory.events')}"
-    return sum(int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill "))
 
 
 def cause(status: int, kills_before: int) -> str:

@@ -17,12 +17,13 @@ from deploy.processes import GRACE, alive
 from deploy.readiness import LOADING, check_alive, wait_listening
 from deploy.run_folder import state_of, write_state
 from deploy.status import Status
-from deploy.supervision.cause import cause, memory_kills
+from deploy.supervision.cause import cause
 from deploy.supervision.logs import bound
 from deploy.supervision.process import ADMIT, DETACH
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery
 from deploy.torchserve import TorchServe
+from zygote.usage import memory_kills
 
 logger = logging.getLogger(__name__)
 TICK = 0.5  # seconds between two looks at the process

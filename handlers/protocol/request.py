@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers.errors import InvalidInput, MalformedInput, RequestError, TooLarge, UnsupportedMedia, shown
+from handlers.protocol import deadline
 from handlers.protocol.content_encoding import decode_content
 from handlers.protocol.json_body import DATA_KEYS, MAX_PARAMETERS, from_json, is_object_with_data
 from handlers.protocol.limits import Limits
 from handlers.protocol.media_type import decode_text, is_json, is_media_type, media_type
 from handlers.protocol.payload import InputType, Parameters, Payload, Request
 
-HEADER_KEYS = ("content-type", "content-encoding", "accept")
+HEADER_KEYS = ("content-type", "content-encoding", "accept", deadline.HEADER)
 NOT_PARAMETERS = frozenset(DATA_KEYS + HEADER_KEYS)
 FORMS = ("multipart/", "application/x-www-form")
 BINARY_TENSORS = "inference-header-content-length"
@@ -38,9 +39,11 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], input_type: InputT
     more than once has a list of them. headers: of the HTTP request, in the sender's spelling; a form's part stands
     under its name with its content type. input_type: what the task takes.
 
-    Raises MalformedInput, TooLarge, UnsupportedMedia or InvalidInput.
+    Raises MalformedInput, TooLarge, UnsupportedMedia or InvalidInput; DeadlineExceeded before anything is read.
     """
     lower = {str(name).lower(): value for name, value in headers.items()}
+    if deadline.HEADER in lower or deadline.HEADER in row:
+        deadline.check(header(deadline.HEADER, row, lower))
     named = [key for key in DATA_KEYS if key in row]
     if "body" in named and named != ["body"] and not row["body"]:
         named.remove("body")  # an empty body beside an input map that carries the data

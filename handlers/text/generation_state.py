@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-FinishReason = Literal["length", "eos_token", "stop_sequence", "not_finite"]
+FinishReason = Literal["length", "eos_token", "stop_sequence", "time_limit", "not_finite"]
 
 CONTEXT = 6  # tokens of the prompt that decide how the first new one is spelled: with a space before it or without
 INCOMPLETE = "\ufffd"  # what bytes that do not make a character yet are decoded to

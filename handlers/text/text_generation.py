@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import torch
@@ -98,16 +99,22 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
         return (LINES, JSON) if any(item.out for item in items) else (JSON,)
 
     def predict(self, items: Sequence[GenerationInput]) -> Sequence[GenerationState]:
-        """The items' drafts, finished; one that was begun before an error goes on where it was."""
+        """The items' drafts, finished; one that was begun before an error goes on where it was.
+
+        When the time for a request is over, the texts end where they are.
+        """
+        end = monotonic() + self.request_s
         while unfinished := [item for item in items if item.state.finish_reason is None]:
             with self.lock:
                 ids = [item.ids + item.state.tokens for item in unfinished]
                 batch = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
-            self.run(unfinished, {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")})
+            self.run(unfinished, {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")}, end)
         return [item.state for item in items]
 
-    def run(self, items: Sequence[GenerationInput], batch: Mapping[str, Tensor]) -> Sequence[GenerationState]:
-        """Write until all are done, or as far as all can go together."""
+    def run(
+        self, items: Sequence[GenerationInput], batch: Mapping[str, Tensor], end: float
+    ) -> Sequence[GenerationState]:
+        """Write until all are done, or as far as all can go together; end: by the monotonic clock."""
         left = [item.state.limit - len(item.state.tokens) for item in items]
         # A finished text is padded while the others are written, and must not leave the model's positions.
         together = batch["input_ids"].shape[1] + max(left) <= self.max_length
@@ -116,7 +123,7 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
             do_sample=False,  # Writer leaves one token to choose from
             max_new_tokens=max(left) if together else min(left),
             logits_processor=LogitsProcessorList([Writer(items, self.ends, self.tokenizer.pad_token_id)]),
-            stopping_criteria=StoppingCriteriaList([Finished(items)]),
+            stopping_criteria=StoppingCriteriaList([Finished(items, end)]),
         )
         return [item.state for item in items]
 
@@ -172,11 +179,15 @@ class Writer(LogitsProcessor):
 
 
 class Finished(StoppingCriteria):
-    """Which items are done; without it the batch would run on to the limit of its longest."""
+    """Which items are done; without it the batch would run on to the limit of its longest. end: as `run` takes it."""
 
-    def __init__(self, items: Sequence[GenerationInput]) -> None:
+    def __init__(self, items: Sequence[GenerationInput], end: float) -> None:
         self.items = items
+        self.end = end
 
     def __call__(self, input_ids: LongTensor, scores: Any, **kwargs: Any) -> Any:
+        if monotonic() > self.end:
+            for item in self.items:
+                item.state.finish_reason = item.state.finish_reason or "time_limit"
         done = [item.state.finish_reason is not None for item in self.items]
         return torch.tensor(done, device=input_ids.device)

@@ -12,20 +12,24 @@ import sys
 from struct import Struct
 from typing import Any
 
+from handlers.torchserve.progress import BUFFER, PROGRESS, Progress
+
 INTEGER = Struct("!i")
 PREDICT = b"I"
 END = -1
-# A request of 640 × 480 pixels as JPEG is 100 KB; the buffer grows to the largest batch that came, up to this size: it
-# is given back after a larger one.
-BUFFER = 1 << 20
+# The buffer grows to the largest batch that came, up to this size: it is given back after a larger one.
 MAX_KEPT = 8 << 20
 
 
 class FrameReader:
-    """One message after another; a message is in the buffer from its first byte on."""
+    """One message after another; a message is in the buffer from its first byte on.
 
-    def __init__(self) -> None:
-        self.buffer = bytearray(BUFFER)
+    The buffer is the memory of `progress`, in which a message may be there from a worker before this one.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.buffer = progress.message
         self.filled = 0
         self.position = 0
         self.last: list[dict[str, Any]] = []
@@ -39,7 +43,11 @@ class FrameReader:
         """
         for answered in self.last:
             answered.clear()
-        self.filled = self.position = 0
+        self.last = []
+        self.progress.hand_over(connection)
+        self.position, self.filled = 0, self.progress.wait()
+        if not self.filled and len(self.buffer) > MAX_KEPT:
+            self.buffer.resize(BUFFER)
         command = self.take(connection, 1)
         if command != PREDICT:
             raise ValueError(f"command {bytes(command)!r}; a loaded worker takes {PREDICT!r} only")
@@ -56,26 +64,16 @@ class FrameReader:
                 part = self.take(connection, length).decode()
                 content_type = self.field(connection).decode()
                 every = values.setdefault(part, [])
-                every.append(self.body(connection))
+                every.append(self.field(connection))
                 value = every if len(every) > 1 else every[0]
                 parameters.append({"name": part, "contentType": content_type, "value": value})
             batch.append(request)
         self.last = batch
-        if len(self.buffer) > MAX_KEPT:
-            self.buffer = bytearray(BUFFER)
+        self.progress.begin(len(batch))
         return PREDICT, batch
 
-    def field(self, connection: socket.socket) -> bytearray:
+    def field(self, connection: socket.socket) -> bytes:
         return self.take(connection, self.integer(connection))
-
-    def body(self, connection: socket.socket) -> bytes:
-        """A field that handlers take as bytes: the only copy of a large one."""
-        length = self.integer(connection)
-        if self.filled - self.position < length:
-            self.fill(connection, length)
-        start, self.position = self.position, self.position + length
-        with memoryview(self.buffer) as view:
-            return bytes(view[start : self.position])
 
     def integer(self, connection: socket.socket) -> int:
         if self.filled - self.position < INTEGER.size:
@@ -86,7 +84,7 @@ class FrameReader:
         self.position += INTEGER.size
         return value
 
-    def take(self, connection: socket.socket, length: int) -> bytearray:
+    def take(self, connection: socket.socket, length: int) -> bytes:
         if self.filled - self.position < length:
             self.fill(connection, length)
         start, self.position = self.position, self.position + length
@@ -100,16 +98,18 @@ class FrameReader:
         wanted = self.position + length
         while self.filled < wanted:
             if self.filled == len(self.buffer):
-                self.buffer += bytes(len(self.buffer))
+                self.buffer.resize(2 * len(self.buffer))
             with memoryview(self.buffer) as view:
                 received = connection.recv_into(view[self.filled :])
             if not received:
                 sys.exit(0)
             self.filled += received
+            self.progress.received(self.filled)
 
 
-def install() -> None:
-    """Read so from the next message on, in a worker of TorchServe's; nothing elsewhere."""
+def install(context: Any) -> None:
+    """Read so from the next message on, in a worker of TorchServe's with this context; nothing elsewhere."""
     worker: Any = sys.modules["__main__"]
     if hasattr(worker, "TorchModelServiceWorker") and hasattr(worker, "retrieve_msg"):
-        worker.retrieve_msg = FrameReader().message
+        PROGRESS.describe(context)
+        worker.retrieve_msg = FrameReader(PROGRESS).message

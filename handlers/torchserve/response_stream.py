@@ -7,6 +7,8 @@ from typing import Any
 
 from ts.handler_utils.utils import send_intermediate_predict_response
 
+from handlers.torchserve.progress import PROGRESS
+
 # The response header by which TorchServe knows whether more is to come.
 MORE = "ts_stream_next"
 
@@ -32,6 +34,7 @@ class ResponseStream:
     def send(self, body: bytes, content_type: str) -> None:
         """Send one part now. content_type: the whole response's; it is sent with the first part."""
         self.context.set_response_content_type(self.index, content_type)
+        PROGRESS.sent(self.index)
         identifiers = {self.index: self.context.request_ids[self.index]}
         send_intermediate_predict_response({self.index: body}, identifiers, "Prediction success", 200, self.context)
 

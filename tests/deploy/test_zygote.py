@@ -88,15 +88,29 @@ def test_a_worker_is_a_fork(served: Served) -> None:
     assert thread.id == served.zygote.pid
 
 
-@pytest.mark.parametrize("victim", ["worker", "client"])
-def test_a_killed_worker(served: Served, victim: str) -> None:
-    """Either ends the other, and another pair takes their place."""
+def test_a_killed_worker(served: Served) -> None:
+    """Another takes its place, and TorchServe's process stays; it costs no request, whatever was being done."""
+    client, killed = served.client, []
+    with RestClient(served.torchserve.server) as rest:
+        for _ in range(3):
+            killed.append(served.worker)
+            killed[-1].kill()
+            for _ in range(20):
+                assert rest.predict(NAME, QUESTION, timeout=LIMIT).json()["action"] in (0, 1)
+    assert gone(*killed)
+    assert served.client == client
+    assert served.worker not in killed
+    assert [child.pid for child in served.zygote.children()] == [served.worker.pid]  # and no zombie
+
+
+def test_a_killed_client(served: Served) -> None:
+    """The worker ends with it, and another pair takes their place."""
     worker, client = served.worker, served.client
-    (worker if victim == "worker" else client).kill()
+    client.kill()
     assert gone(worker, client)
     served.answers()
     assert served.worker.ppid() == served.zygote.pid
-    assert [child.pid for child in served.zygote.children()] == [served.worker.pid]  # and no zombie
+    assert [child.pid for child in served.zygote.children()] == [served.worker.pid]
 
 
 def test_a_killed_zygote(served: Served) -> None:

@@ -16,10 +16,11 @@ import pytest
 from client.model_status import ModelStatus, Worker
 from deploy.configuration import PROJECT
 from deploy.supervision import recovery
-from deploy.supervision.cause import cause, memory_kills
+from deploy.supervision.cause import cause
 from deploy.supervision.logs import bound
 from deploy.supervision.record import KEPT, Record
 from deploy.supervision.recovery import is_gone, is_stopped
+from zygote.usage import memory_kills
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""How far a worker is with its batch, in memory that outlives it, and what it takes over from a worker before it.
+
+A process stays beside each worker and looks there (zygote/keeper.py, which hands over the memory). It ends a worker
+that takes too long over one request, and lets another go on with the batch, whose bytes are in the same memory. The
+layout is described in both files, and a test compares them.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from handlers.errors import InternalError, RequestError, TooSlow, Unavailable
+
+# Of the environment, in JSON: the open files of the memory and of a socket to the keeper, and, of a worker that takes
+# over, how it treats the batch.
+FILES, PLAN = "ZYGOTE_FILES", "ZYGOTE_PLAN"
+# Bytes before the message: WORDS of 64 bits, then from SLOTS on a byte for each request, as many as a queue can hold.
+HEADER = 1 << 17
+WORDS = ("phase", "batch", "requests", "filled", "call")
+PHASE, BATCH, REQUESTS, FILLED, CALL = range(len(WORDS))
+WAITING, WORKING, ANSWERING = range(3)  # phases; a message that is being received is waited for
+SLOTS = 64
+# In a slot: the work that is under way on this request alone, and whether pieces of its answer have been sent.
+DECODING, PREDICTING, ENCODING = 1, 2, 3
+SENT = 0x80
+# A request of 640 × 480 pixels as JPEG is 100 KB; the buffer grows to the largest batch that came.
+BUFFER = 1 << 20
+
+VERDICTS: Mapping[str, RequestError] = {
+    "slow": TooSlow("the work on this request takes longer than the model's time for one"),
+    "died": InternalError("the worker's process ended while it worked on this input, twice"),
+    "sent": InternalError("the worker was replaced while it sent this answer; ask again"),
+    "left": Unavailable("the requests beside this one took the time of the batch; try again"),
+}
+
+
+class Progress:
+    """files: of the memory and the keeper's socket; without them the memory is the process's own, and nobody looks.
+
+    plan: `verdicts`, by index, on requests of the batch that is taken over, and `others`, on the rest of them: a key of
+    VERDICTS or None; `one_by_one`: whether they are predicted each by itself.
+    """
+
+    def __init__(self, files: Sequence[int] = (), plan: Mapping[str, Any] | None = None) -> None:
+        file, *control = files or [os.memfd_create("batch")]
+        os.ftruncate(file, max(os.fstat(file).st_size, HEADER + BUFFER))
+        self.header = mmap.mmap(file, HEADER)
+        self.message = mmap.mmap(file, os.fstat(file).st_size - HEADER, offset=HEADER)
+        os.close(file)
+        # Written for each request: a piece of work is set where it begins, and only SENT is kept where it ends.
+        self.words = memoryview(self.header)[:SLOTS].cast("q")
+        self.slots = memoryview(self.header)[SLOTS:]
+        self.control = socket.socket(fileno=control[0]) if control else None
+        self.plan = plan or {}
+        self.takes_over = plan is not None
+        self.calls = 0
+        self.described: dict[str, Any] = {}
+
+    def describe(self, context: Any) -> None:
+        """Remember what another worker needs to load the same model, and how long it may take over what.
+
+        context: TorchServe's.
+        """
+        properties, configuration = context.system_properties, context.model_yaml_config
+        load = {
+            "modelPath": properties["model_dir"],
+            "modelName": context.model_name,
+            "handler": context.manifest["model"]["handler"],
+            "gpu": properties.get("gpu_id"),
+            "batchSize": properties["batch_size"],
+        }
+        times = {
+            "request_s": configuration["handler"]["request_s"],
+            "response_s": configuration["responseTimeout"],
+            "delay_s": configuration["maxBatchDelay"] / 1000,
+        }
+        self.described = {"pid": os.getpid(), **times, "load": load}
+
+    def hand_over(self, connection: socket.socket) -> None:
+        """Give the keeper TorchServe's connection, once, so that it stays open when this process ends."""
+        if self.control is not None:
+            with self.control:
+                socket.send_fds(self.control, [json.dumps(self.described).encode()], [connection.fileno()])
+            self.control = None
+
+    def wait(self) -> int:
+        """A message is waited for; returns how many bytes of it are there, as another worker has received them."""
+        if self.takes_over:
+            self.takes_over = False
+            return self.words[FILLED]
+        self.plan = {}
+        count = self.words[REQUESTS]
+        self.slots[:count] = bytes(count)
+        self.words[FILLED] = self.words[REQUESTS] = self.words[CALL] = 0
+        self.words[PHASE] = WAITING  # at last: a batch that has been answered is not to be taken over
+        return 0
+
+    def received(self, filled: int) -> None:
+        """filled: bytes of the message that are there now."""
+        self.words[FILLED] = filled
+
+    def begin(self, requests: int) -> None:
+        """A batch has been read, or read again after another worker."""
+        self.words[BATCH] += not self.words[REQUESTS]
+        self.words[REQUESTS] = requests
+        self.words[PHASE] = WORKING
+
+    def answering(self) -> None:
+        """From here on the batch's answers may be on their way, and nobody can take over."""
+        self.words[PHASE] = ANSWERING
+
+    def verdict(self, index: int) -> RequestError | None:
+        """The error a request is answered with because of what it did to a worker before this one."""
+        if not self.plan:
+            return None
+        found = self.plan["verdicts"].get(str(index), self.plan["others"])
+        return VERDICTS[found] if found else None
+
+    def groups(self, indices: Sequence[int]) -> Sequence[Sequence[int]]:
+        """Requests whose items are predicted together: all, or each by itself where one has held up a worker."""
+        return [[index] for index in indices] if self.plan.get("one_by_one") else [indices] if indices else []
+
+    def predicting(self, group: Sequence[int]) -> None:
+        """The items of these requests are predicted from now on, of none where it is empty."""
+        if len(group) == 1:
+            self.slots[group[0]] |= PREDICTING
+        elif group:
+            self.calls += 1
+            self.words[CALL] = self.calls
+
+    def predicted(self, group: Sequence[int]) -> None:
+        if len(group) == 1:
+            self.slots[group[0]] &= SENT
+        self.words[CALL] = 0
+
+    def sent(self, index: int) -> None:
+        """A piece of a request's answer is on its way."""
+        self.slots[index] |= SENT
+
+
+PROGRESS = Progress(json.loads(os.environ.pop(FILES, "[]")), json.loads(os.environ.pop(PLAN, "null")))

@@ -1,0 +1,68 @@
+"""A batch and the worker that has it, and how another worker treats what is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SHORTEST = 1.0  # seconds; nothing is tried in less
+
+
+@dataclass
+class Worker:
+    """One that has loaded its model. times in seconds; load: what TorchServe told the first one; memory: in bytes."""
+
+    pid: int
+    request_s: float
+    response_s: float
+    load: dict[str, Any]
+    load_s: float
+    memory: int
+
+    @property
+    def takes(self) -> float:
+        """Seconds until a successor has loaded the model, with a reserve."""
+        return 1.5 * self.load_s + 1
+
+
+@dataclass
+class Batch:
+    """The batch in hand. since: when it was first seen.
+
+    budget: seconds for one request; several: for a call with several, which leaves time to try them one by one.
+    ended: how many workers have, by the request they worked on alone. plan: for a successor, as
+    handlers/torchserve/progress.py takes it.
+    """
+
+    number: int
+    since: float
+    budget: float
+    several: float
+    ended: dict[int, int] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=lambda: {"verdicts": {}, "others": None, "one_by_one": False})
+
+    @classmethod
+    def start(cls, number: int, now: float, worker: Worker) -> Batch:
+        several = max(worker.request_s, (worker.response_s - worker.takes) / 3)
+        return cls(number, now, worker.request_s, several)
+
+    def retry(self, now: float, worker: Worker, suspects: Sequence[int], sent: Sequence[int]) -> bool:
+        """Plan how a successor treats it; False where there is no time for that.
+
+        suspects: requests that the worker was working on, each alone. sent: those whose answers have begun.
+        """
+        left = worker.response_s - (now - self.since) - worker.takes
+        if left < 0:
+            return False
+        for index in suspects:
+            self.ended[index] = self.ended.get(index, 0) + 1
+            if self.ended[index] > 1:
+                self.plan["verdicts"].setdefault(index, "died")
+        for index in sent:
+            self.plan["verdicts"].setdefault(index, "sent")
+        self.plan["one_by_one"] |= not suspects
+        self.budget, self.several = min(worker.request_s, left / 2), left / 3
+        if self.budget < SHORTEST:
+            self.plan["others"] = "left"
+        return True

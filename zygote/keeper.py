@@ -1,0 +1,232 @@
+"""Stays beside a worker of TorchServe's, in the place of its process, and replaces it, unseen by TorchServe.
+
+A worker that has died, or was ended because it takes too long over one request or holds too much memory, leaves its
+connection to TorchServe and its batch here. Another worker (successor.py) takes over both: the request that was to
+blame is answered with an error, the others of the batch are computed. Where that cannot be in time, or the worker is
+not of our handlers, everything ends, and TorchServe does what it does without a keeper: it fails the batch and starts
+another worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from zygote.batch import Batch, Worker
+from zygote.client import Job, Unreachable
+from zygote.death import MOST_NAMED, Death, Verdict, end_of
+from zygote.shared_progress import ANSWERING, WAITING, WORKING, SharedProgress, Words
+from zygote.usage import memory_kills, processor_time, resident
+
+SEVERAL = -1
+PLAN = "ZYGOTE_PLAN"
+SUCCESSOR = os.path.join(os.path.dirname(__file__), "successor.py")  # noqa: PTH118, PTH120 - pathlib takes longer
+
+LOOK = 0.5  # seconds between two looks
+SLACK = 0.1  # of the time for a request, and a second: a text that is generated ends itself when it is over
+BUSY = 0.5  # of that time on a processor: the request is to blame, and not the worker's being stopped or locked
+LONGEST_LOAD = 600.0  # seconds for a successor that has no batch to answer
+MOST, WITHIN = 10, 60.0  # replacements in so many seconds, after which TorchServe is left to it, with its pauses
+# Memory that stays in an idle worker: half as much again as after loading, and so much more.
+KEPT, SPARE = 1.5, 256 << 20
+IDLE, RARELY = 10.0, 600.0  # seconds without a batch before, and between two such replacements
+COLLECTED = 1.0  # seconds beyond the batch's delay after which TorchServe is collecting nothing, as good as always
+NOTICED = 0.2  # seconds in which TorchServe sees that a connection has ended
+
+# (batch, index of the request or SEVERAL, work or call)
+Unit = tuple[int, int, int]
+
+
+class Keeper:
+    """Of the worker that `arguments` start, as `Job` takes them. Raises Unreachable where it cannot be started."""
+
+    def __init__(self, address: str, arguments: Sequence[str], folder: str, environment: Mapping[str, str]) -> None:
+        self.address, self.arguments, self.folder, self.environment = address, arguments, folder, dict(environment)
+        self.progress = SharedProgress()
+        self.connection: socket.socket | None = None  # TorchServe's
+        self.delay = 0.0  # seconds for which it collects a batch
+        self.worker: Worker | None = None
+        self.batch = Batch(0, 0.0, 0.0, 0.0)
+        self.units: dict[Unit, tuple[float, float]] = {}  # since when, and the worker's processor time then
+        self.guilty: Unit | None = None  # for which the worker was ended
+        self.verdict: tuple[Verdict, str] | None = None  # with which it was
+        self.replaced: list[float] = []
+        self.idle = self.looked = self.started = time.monotonic()
+        self.recycled = -RARELY
+        self.kills = memory_kills()  # when the worker was last seen at work
+        self.job, self.control = self.start(arguments)
+
+    def start(self, arguments: Sequence[str], *more: int, **environment: str) -> tuple[Job, socket.socket]:
+        control, theirs = socket.socketpair()
+        control.settimeout(0)
+        with theirs:
+            files = (0, 1, 2, self.progress.file, theirs.fileno(), *more)
+            return Job(self.address, arguments, self.folder, {**self.environment, **environment}, files), control
+
+    def run(self) -> int:
+        """The exit status for TorchServe."""
+        while True:
+            try:
+                status: int | None = self.job.wait(LOOK)
+            except TimeoutError:
+                status = self.look()
+            else:
+                self.hear()
+            if status is not None and (status == 0 or not self.replace(status)):
+                return status
+
+    def hear(self) -> Worker | None:
+        """A worker that waits for its first message has loaded its model, and hands over its connection."""
+        try:
+            said, files, _, _ = socket.recv_fds(self.control, 1 << 16, 1)
+        except BlockingIOError:
+            return self.worker
+        if files:
+            if self.connection is not None:
+                self.connection.close()
+            self.connection = socket.socket(fileno=files[0])
+            told = json.loads(said)
+            self.delay = told.pop("delay_s")
+            self.idle, self.kills = time.monotonic(), memory_kills()
+            self.worker = Worker(**told, load_s=self.idle - self.started, memory=resident(told["pid"]))
+        return self.worker
+
+    def look(self) -> int | None:
+        """The exit status of a worker that it has ended."""
+        now = time.monotonic()
+        late = now - self.looked - LOOK
+        self.looked = now
+        if late > LOOK:  # this process stood still, and so did the others perhaps
+            self.units = {unit: (since + late, used) for unit, (since, used) in self.units.items()}
+        worker = self.hear()
+        if worker is None:
+            successor = self.connection is not None  # TorchServe waits for the first one
+            if not successor or now - self.started < LONGEST_LOAD:
+                return None
+            self.verdict = Verdict.STARTUP, f"not loaded within {LONGEST_LOAD:g} s"
+            return self.job.end()
+        words = self.progress.read()
+        if words.phase == WAITING and not words.filled:
+            self.units = {}
+            return self.look_at_memory(worker, now)
+        self.idle = now
+        if words.batch != self.batch.number:
+            self.batch, self.kills = Batch.start(words.batch, now, worker), memory_kills()
+        return self.look_at_work(worker, now, words) if words.phase == WORKING else None
+
+    def look_at_work(self, worker: Worker, now: float, words: Words) -> int | None:
+        batch = self.batch
+        under_way: set[Unit] = {(batch.number, *one) for one in self.progress.under_way(words.requests)}
+        if words.call or not under_way:  # or the batch is between two pieces of work
+            under_way.add((batch.number, SEVERAL, words.call))
+        used = processor_time(worker.pid)
+        self.units = {unit: self.units.get(unit, (now, used)) for unit in under_way}
+        for unit, (since, before) in self.units.items():
+            taken, index = now - since, unit[1]
+            budget = batch.several if index == SEVERAL else batch.budget
+            if taken > budget + SLACK * budget + LOOK:
+                self.guilty = unit
+                busy = used - before > BUSY * taken
+                if index != SEVERAL and busy:
+                    batch.plan["verdicts"][index] = "slow" if budget == worker.request_s else "left"
+                at = f"{words.requests} requests" if index == SEVERAL else f"request {index} of {words.requests}"
+                self.verdict = Verdict.HUNG, f"{taken:.1f} s {'busy with' if busy else 'without progress on'} {at}"
+                return self.job.end()
+        return None
+
+    def look_at_memory(self, worker: Worker, now: float) -> int | None:
+        """End a worker that is idle and holds far more memory than it began with."""
+        if now - self.idle < IDLE or now - self.recycled < RARELY:
+            return None
+        held = resident(worker.pid)
+        if held < KEPT * worker.memory + SPARE:
+            return None
+        os.kill(worker.pid, signal.SIGSTOP)
+        if self.progress.read().filled:  # a request has come meanwhile
+            os.kill(worker.pid, signal.SIGCONT)
+            return None
+        before = f"{worker.memory >> 20} when it had loaded its model"
+        self.verdict = Verdict.KEPT_MEMORY, f"idle with {held >> 20} MiB, {before}"
+        self.recycled = now
+        return self.job.end()
+
+    def replace(self, status: int) -> bool:
+        """Report the death of a worker, and start a successor; whether there is one."""
+        now, words, worker = time.monotonic(), self.progress.read(), self.worker
+        verdict, detail = self.verdict or end_of(status, memory_kills() > self.kills)
+        suspects = self.suspects(words)
+        named = suspects or range(min(words.requests, MOST_NAMED))
+        model, pid = (worker.load["modelName"], worker.pid) if worker else ("", 0)
+        death = Death(
+            verdict if worker else Verdict.STARTUP, model, pid, detail, tuple(self.progress.held(named)), words.requests
+        )
+        taken_over = (
+            worker is not None
+            and words.phase != ANSWERING
+            and self.plan(now, words, worker, suspects)
+            and self.succeed(now, words, worker)
+        )
+        tell(dataclasses.replace(death, lost=0) if taken_over else death)
+        if not taken_over:
+            self.leave(idle=words.phase == WAITING and not words.filled)
+        self.guilty = self.verdict = None
+        return taken_over
+
+    def plan(self, now: float, words: Words, worker: Worker, suspects: Sequence[int]) -> bool:
+        """Decide how a successor treats the batch; False where there is no time for that, or for another worker."""
+        self.replaced = [at for at in self.replaced if now - at < WITHIN]
+        if self.connection is None or len(self.replaced) >= MOST:
+            return False
+        if words.batch != self.batch.number or words.phase == WAITING:
+            self.batch = Batch.start(words.batch, now, worker)
+        if words.phase != WORKING:
+            return True
+        return self.batch.retry(now, worker, suspects, self.progress.sent(words.requests))
+
+    def suspects(self, words: Words) -> list[int]:
+        """The requests that the worker was working on, each alone, when it ended or for which it was ended."""
+        at = [index for index, _ in self.progress.under_way(words.requests)]
+        return [index for index in at if not self.guilty or self.guilty[1] in (index, SEVERAL)]
+
+    def succeed(self, now: float, words: Words, worker: Worker) -> bool:
+        """Start a successor, which goes on with the batch by `plan`."""
+        if self.connection is None:
+            return False
+        self.replaced.append(now)
+        self.progress.go_back(words)
+        self.units, self.worker, self.started = {}, None, now
+        self.control.close()
+        plan = json.dumps({**self.batch.plan, "load": worker.load})
+        arguments = [SUCCESSOR, *self.arguments[1:]]
+        try:
+            self.job, self.control = self.start(arguments, self.connection.fileno(), **{PLAN: plan})
+        except Unreachable as error:
+            print(f"zygote: there is no successor: {error}", file=sys.stderr, flush=True)
+            return False
+        return True
+
+    def leave(self, idle: bool) -> None:
+        """Close TorchServe's connection, before TorchServe sees that this process ends: it would call that a request
+        too large.
+
+        At that moment it forgets the requests that it is collecting for an idle worker, and their callers wait for
+        ever. So it is let write them first, and fails them as it does a dead worker's.
+        """
+        if self.connection is None:
+            return
+        if idle:
+            select.select([self.connection], [], [], COLLECTED + self.delay)
+        self.connection.close()
+        time.sleep(NOTICED)
+
+
+def tell(death: Death) -> None:
+    """To TorchServe's log of the model."""
+    print(death, file=sys.stderr, flush=True)

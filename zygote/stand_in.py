@@ -1,0 +1,39 @@
+"""Takes the place of an interpreter: `python -I -S stand_in.py SCRIPT ARGUMENT…`, of the standard library alone.
+
+Runs the script as a fork of the warm process. Where that is not to be had, or the arguments are no plain script, it
+becomes an interpreter. A worker of TorchServe's gets a keeper.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))  # noqa: PTH120 - pathlib takes longer
+
+from zygote.client import INTERPRETER, SOCKET, Job, Unreachable
+from zygote.keeper import Keeper
+
+WORKER = "model_service_worker.py"
+
+
+def main() -> int:
+    address = os.environ.pop(SOCKET, "")
+    os.environ.pop(INTERPRETER, None)
+    arguments = sys.argv[1:]
+    try:
+        if not arguments or arguments[0].startswith("-"):
+            raise Unreachable("no script is named")
+        folder = os.getcwd()  # noqa: PTH109
+        if os.path.basename(arguments[0]) == WORKER:  # noqa: PTH119
+            status = Keeper(address, arguments, folder, os.environ).run()
+        else:
+            status = Job(address, arguments, folder, os.environ).wait()
+    except Unreachable as error:
+        print(f"zygote: {error}; a fresh interpreter takes over", file=sys.stderr, flush=True)
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
