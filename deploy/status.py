@@ -1,11 +1,14 @@
-"""True readiness and what TorchServe does not export, over HTTP: /readyz for an edge, /metrics for Prometheus."""
+"""True readiness and what TorchServe does not export, over HTTP.
+
+/readyz for who starts the server, /available for an edge, /metrics for Prometheus.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +27,7 @@ from deploy.supervision.recovery import is_broken
 
 POLL = 2.0
 MODEL = ("model", "version")
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class Status:
@@ -31,6 +35,8 @@ class Status:
 
     ready: every model has answered its warm-up request (the caller says so by `admit`), all its workers are up, none of
     them is lost (deploy/supervision/recovery.py), and the server is not about to end (`refuse`).
+
+    available: the same of one model at least, so that a model that is broken does not take the others along.
     """
 
     def __init__(self, server: Server, store: Path, names: Sequence[str], run: Path | None = None) -> None:
@@ -55,13 +61,21 @@ class Status:
         self.admitted = True
 
     def refuse(self) -> None:
-        """From now on /readyz says 503, so that an edge sends nothing more."""
+        """From now on there is nothing but 503, so that an edge sends nothing more."""
         self.admitted = False
 
     @property
+    def up(self) -> set[str]:
+        """The models that answer."""
+        return {status.name for status in self.models if status.ready and not is_broken(status)}
+
+    @property
     def ready(self) -> bool:
-        up = {status.name for status in self.models if status.ready and not is_broken(status)}
-        return self.admitted and self.names <= up
+        return self.admitted and self.names <= self.up
+
+    @property
+    def available(self) -> bool:
+        return self.ready or (self.admitted and bool(self.up))
 
     @property
     def pending(self) -> int:
@@ -168,10 +182,15 @@ class StatusServer:
                 if self.path == "/readyz":
                     code, text = (200, b"ready\n") if status.ready else (503, b"not ready\n")
                     self.reply(code, text, "text/plain")
+                elif self.path == "/available":
+                    # Envoy takes a server that is degraded for want of another.
+                    degraded = {} if status.ready else {"x-envoy-degraded": "true"}
+                    code, text = (200, b"available\n") if status.available else (503, b"not available\n")
+                    self.reply(code, text, "text/plain", degraded)
                 elif self.path == "/metrics":
                     self.reply(200, generate_latest(registry), "text/plain; version=0.0.4; charset=utf-8")
                 else:
-                    self.reply(404, b"there are /readyz and /metrics\n", "text/plain")
+                    self.reply(404, b"there are /readyz, /available and /metrics\n", "text/plain")
 
             def do_POST(self) -> None:
                 """A call of the management API, as it is, below ADMISSION."""
@@ -185,9 +204,11 @@ class StatusServer:
                 except DeployError as error:
                     self.reply(422, str(error).encode(), "text/plain; charset=utf-8")
 
-            def reply(self, code: int, body: bytes, content_type: str) -> None:
+            def reply(self, code: int, body: bytes, content_type: str, more: Mapping[str, str] = NO_HEADERS) -> None:
                 self.send_response(code)
                 self.send_header("Content-Type", content_type)
+                for name, value in more.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

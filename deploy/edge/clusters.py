@@ -1,4 +1,4 @@
-"""Envoy's clusters: the servers' ports, with health checks that mean "every model answers"."""
+"""Envoy's clusters: the servers' ports, with health checks that tell whether all, some or none of the models answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from deploy.edge.limits import BUFFER, SIZES, SizeClass
 from deploy.edge.network import Upstream, socket_address
+
+MOST_SERVERS = 1000  # of which one that has all its models takes all requests
 
 
 def sized(name: str, size: SizeClass) -> str:
@@ -25,7 +27,7 @@ def prediction_clusters(upstream: Upstream) -> list[dict[str, Any]]:
 def cluster(
     name: str, upstream: Upstream, port: int, http2: bool = False, size: SizeClass = SIZES[0]
 ) -> dict[str, Any]:
-    """All servers' port; those whose models do not all answer get nothing. size: of the requests it takes."""
+    """All servers' port; one that lacks a model gets something only where all do. size: of the requests it takes."""
     # Where a connection carries many requests, it is the number of these that makes the next one wait.
     protocol: dict[str, Any] = (
         {"http2_protocol_options": {"max_concurrent_streams": size.in_flight}}
@@ -56,7 +58,7 @@ def cluster(
                 # Of checks without an answer, as on a machine that is busy; "not ready" counts at once.
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
-                "http_health_check": {"path": "/readyz"},
+                "http_health_check": {"path": "/available"},
             }
         ],
         "circuit_breakers": {
@@ -77,7 +79,12 @@ def cluster(
                 "explicit_http_config": protocol,
             }
         },
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
+            # By default a third of the traffic of two servers would go to the one that is degraded.
+            "policy": {"overprovisioning_factor": 100 * MOST_SERVERS},
+        },
     }
 
 

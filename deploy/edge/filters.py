@@ -11,7 +11,7 @@ from deploy.edge import registration
 from deploy.edge.clients import Clients
 from deploy.edge.clusters import sized
 from deploy.edge.discovery import TYPES, Resource, watched_file
-from deploy.edge.limits import MAX_REQUEST, RETRY_AFTER, SIZES
+from deploy.edge.limits import MAX_REQUEST, RETRY_AFTER, SIZES, TOTAL
 from deploy.edge.management import DIGITS
 from deploy.edge.network import Upstream
 from deploy.edge.traffic import Traffic
@@ -55,7 +55,7 @@ def changeable(clients: Clients, traffic: Traffic) -> list[Resource]:
     made = (
         keys(clients),
         rates(clients),
-        lua("requests", SMALL=SIZES[0].digits, DIGITS=DIGITS, SHARES=shares),
+        lua("requests", SMALL=SIZES[0].digits, DIGITS=DIGITS, SHARES=shares, TOTAL=int(TOTAL.removesuffix("s"))),
     )
     kind = f"{TYPES}/envoy.config.core.v3.TypedExtensionConfig"
     return [Resource(file_of(each["name"].rpartition(".")[2]), {"@type": kind, **each}) for each in made]
@@ -107,7 +107,7 @@ def cors(origins: Sequence[str]) -> dict[str, Any]:
         "@type": f"{TYPE}.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [{"exact": origin} for origin in origins],
         "allow_methods": "POST",
-        "allow_headers": "authorization, content-type, accept, x-request-id",
+        "allow_headers": "authorization, content-type, accept, x-request-id, x-request-timeout",
         "expose_headers": "x-request-id, retry-after, model-version",
         "max_age": "600",
     }

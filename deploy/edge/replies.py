@@ -25,7 +25,7 @@ REPLIES: dict[int, tuple[str, str | None]] = {
 # The same of what Envoy's own words do not tell a caller, by its response flags.
 FLAGS = {
     "UO": "the servers have as many requests of this size as they can hold; try again",
-    "UH": "no server is ready: not every model answers",
+    "UH": "no server is ready: none of their models answers",
 }
 HEADERS = {
     401: {"www-authenticate": "Bearer"},

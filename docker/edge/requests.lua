@@ -1,6 +1,7 @@
 -- Reads each request before TorchServe does. deploy/edge/filters.py adds SMALL, the digits of the length of a small body,
--- DIGITS, those of each number in a management call, and SHARES: for each model whose calls are divided between versions,
--- the header by whose value a caller stays with one ("" for none), and the versions, each with its bound for a draw.
+-- DIGITS, those of each number in a management call, TOTAL, the seconds after which a caller gets 504, and SHARES: for each
+-- model whose calls are divided between versions, the header by whose value a caller stays with one ("" for none), and the
+-- versions, each with its bound for a draw.
 --
 -- A gRPC call must have one message with the fields that our clients send, and nothing else: TorchServe logs kilobytes of
 -- stack for one that it cannot read, and takes every value of a management call.
@@ -202,8 +203,17 @@ local function over_grpc(request, headers, named)
   note(request, named.model or "", version)
 end
 
+-- Until when the caller waits, by this machine's clock: TorchServe does not tell a handler that a caller has left. For
+-- gRPC there is no such header, as TorchServe forwards none.
+local function set_deadline(request, headers)
+  local wanted = tonumber(headers:get("x-request-timeout") or "")
+  local seconds = wanted and wanted > 0 and wanted < TOTAL and wanted or TOTAL
+  headers:replace("x-request-deadline", string.format("%.3f", tonumber(request:timestamp()) / 1000 + seconds))
+end
+
 function envoy_on_request(request)
   local headers = request:headers()
+  set_deadline(request, headers)
   -- The buffer before this filter has counted a length where none was declared, after the route had been chosen.
   if #(headers:get("content-length") or "") > SMALL then request:clearRouteCache() end
   -- By the path and not the content type, of which TorchServe takes any spelling.
