@@ -156,12 +156,16 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
 
 
 def is_pickle(name: str, start: bytes, weights_format: str) -> bool:
-    """By name, or by its first two bytes: the PROTO opcode and a version from 2 to 5."""
+    """By name, or by its first two bytes: the PROTO opcode and a version from 2 to 5.
+
+    A safetensors file may begin so as well, with its header's length; its reader never unpickles.
+    """
     suffix = Path(name).suffix.lower()
     if weights_format == "onnx":
         return False  # bare numbers beside a graph, under any name; nothing unpickles them
     by_name = suffix in PICKLES and not (suffix == ".pt" and weights_format == "torchscript")
-    return by_name or (len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5)
+    by_content = len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5
+    return by_name or (by_content and suffix != ".safetensors")
 
 
 def start_of(path: Path) -> bytes:

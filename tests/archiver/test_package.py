@@ -158,6 +158,15 @@ def test_pickles_are_refused_by_name_and_by_content(project: SampleProject) -> N
     assert "weights/config.json: is a pickle" in text
 
 
+def test_the_length_of_a_header_is_not_taken_for_a_pickle(project: SampleProject) -> None:
+    weights = project.artifact / "weights.safetensors"
+    data = weights.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    padded = next(n for n in range(size, size + 2**16) if n % 256 == 0x80 and 2 <= n // 256 % 256 <= 5)
+    weights.write_bytes(padded.to_bytes(8, "little") + data[8 : 8 + size].ljust(padded) + data[8 + size :])
+    assert package(project).artifact.files["weights.safetensors"] == weights
+
+
 def test_a_factory_that_is_not_a_networks(project: SampleProject) -> None:
     project.describe(architecture={"factory": "os.system", "arguments": {"command": "true"}})
     assert "architecture: factory 'os.system' is not in torchvision" in problems(project)
