@@ -108,7 +108,7 @@ WRITING = {
     "chat": "boolean: the text is a turn of a user",
     **PIECES,
 }
-REASON = "eos_token, stop_sequence or length"
+REASON = "eos_token, stop_sequence, length or time_limit"
 WINDOW = {"start": "number: seconds", "end": "number: seconds", **CLASSES["predictions"][0]}
 SPEECH = {"start": "number: seconds", "end": "number: seconds"}
 RECORDING = {

@@ -183,7 +183,7 @@ class Spans(Answer):
 
 class Written(Answer):
     text: str
-    finish_reason: Literal["eos_token", "stop_sequence", "length"]
+    finish_reason: Literal["eos_token", "stop_sequence", "length", "time_limit"]
 
 
 class Action(Answer):
