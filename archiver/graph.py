@@ -11,6 +11,7 @@ import yaml
 
 from archiver import mar
 from archiver.errors import Problem, SpecError
+from archiver.external_tensors import without_shared
 from archiver.package import Package
 from archiver.tasks import task_of
 from archiver.verification.worker_process import WorkerError, run_worker
@@ -20,9 +21,9 @@ MEMBER = "artifact/graph.onnx"
 
 @dataclass(frozen=True)
 class Graph:
-    """data: the ONNX file; None where the archive has none. reason: why it could not be had, "" where nobody asked.
+    """data: the ONNX file, without the tensors that the weights' own files hold; None where the archive has none.
 
-    own: the weights are an ONNX file themselves.
+    reason: why it could not be had, "" where nobody asked. own: the weights are an ONNX file themselves.
     """
 
     data: bytes | None = None
@@ -53,7 +54,7 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
         mar.stage(folder, content)
         configuration = yaml.safe_load((folder / mar.CONFIGURATION).read_text(encoding="utf-8"))
         configuration["handler"]["export"] = str(path)
-        (folder / mar.CONFIGURATION).write_text(yaml.safe_dump(configuration), encoding="utf-8")
+        (folder / mar.CONFIGURATION).write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
         (folder / mar.CARD).write_text(f'{{"version": "{package.spec.version}"}}', encoding="utf-8")
         job = {
             "name": package.spec.name,
@@ -70,7 +71,7 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
         except WorkerError as error:
             reason = str(error)
         if path.is_file():
-            return Graph(path.read_bytes())
+            return Graph(without_shared(path, package.artifact.files))
     if package.spec.backend == "onnxruntime":
         raise SpecError(package.spec.name, [Problem("backend", f"the model has no ONNX graph: {reason}")])
     return Graph(reason=reason)

@@ -13,6 +13,8 @@ from deploy.cgroup import cores, memory_left
 
 # The least memory of a worker: Python, torch and the libraries a handler imports.
 WORKER_BYTES = 600 * 2**20
+# A graph's weights as ONNX Runtime lays them out, once for each number of threads that a worker runs it with.
+COPIES_OF_GRAPH = 2
 # Of the memory that is free; the rest is for requests and for other processes.
 SHARE_OF_MEMORY = 0.5
 # One worker decodes while another computes.
@@ -57,14 +59,15 @@ class Machine:
             workers = self.workers(own.get("minWorkers", "auto"), models, size)
             return ServingPlan(workers, own.get("batchSize", BATCH_SIZE), own.get("maxBatchDelay", BATCH_DELAY))
         batch_size, delay = self.batch(**archive.card["batch"])
-        return ServingPlan(self.workers(archive.card["workers"], models, size), batch_size, delay)
+        held = size * (COPIES_OF_GRAPH if archive.card.get("backend") == "onnxruntime" else 1)
+        return ServingPlan(self.workers(archive.card["workers"], models, held), batch_size, delay)
 
     def workers(self, asked: int | str, models: int, size: int) -> int:
         """Workers of one model among `models`.
 
         asked: a number, for each GPU where there are any, or "auto". That is two on each GPU; on a CPU a core each,
         the cores divided among the models, as far as the memory goes. Two workers of one thread answer more than one
-        worker of two threads. size: bytes of the archive.
+        worker of two threads. size: bytes of the model that a worker holds.
         """
         if asked != "auto":
             return int(asked) * max(1, self.gpus)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from handlers.acceleration.adaptive_threads import with_adaptive_threads
 from handlers.acceleration.onnx_runtime import export
-from handlers.formats.onnx import check
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,6 @@ class Acceleration:
             export(module, example, dynamic, self.export)
             return module
         if self.device.type == "cpu" and self.graph.is_file():
-            check(self.graph)
             return with_adaptive_threads(self.graph, self.threads, self.cores, self.others_idle, example)
         if self.device.type == "cuda":
             from handlers.acceleration.gpu import accelerated  # a worker on a CPU starts sooner without it

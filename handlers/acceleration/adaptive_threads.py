@@ -13,6 +13,7 @@ from time import perf_counter
 from torch import Tensor
 
 from handlers.acceleration.onnx_runtime import OnnxGraph
+from handlers.formats.onnx import external_files
 
 # Waking threads takes a tenth of a millisecond.
 MIN_SECONDS = 0.002
@@ -44,10 +45,12 @@ def with_adaptive_threads(
     """The graph on `threads` threads, and on `cores` while `others_idle()` for inputs large enough to gain from it.
 
     example: an input of batch size 1; the time it takes decides from which size on more threads are worth waking.
+    UnsafeFile for a graph that names files outside of its folder.
     """
+    size = path.stat().st_size + sum((path.parent / name).stat().st_size for name in external_files(path))
     single = OnnxGraph(path, threads)
     cores = min(cores, MAX_CORES)
-    if not 0 < threads < cores or path.stat().st_size > MAX_BYTES:
+    if not 0 < threads < cores or size > MAX_BYTES:
         return single
     seconds = min_time(single, example)
     if seconds < MIN_SECONDS:

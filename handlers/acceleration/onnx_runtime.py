@@ -65,6 +65,10 @@ def export(module: nn.Module, example: Tensor, dynamic: Sequence[int], path: Pat
                 output_names=outputs,
                 dynamic_axes={INPUT: axes(INPUT, dynamic), **{name: axes(name, dynamic) for name in outputs}},
                 opset_version=OPSET,
+                # The weights as they are stored, so that the graph can name their place there. ONNX Runtime merges a
+                # batch norm into its convolution, and folds what is constant, as well when it loads a graph.
+                training=torch.onnx.TrainingMode.PRESERVE,
+                do_constant_folding=False,
             )
         difference = compare(module, OnnxGraph(path, 1), example, dynamic)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""An ONNX graph: that tensors kept outside of it are beside it, and that its operators are ONNX Runtime's own.
+"""An ONNX graph: that tensors kept outside of it are in its folder, and that its operators are ONNX Runtime's own.
 
 The fields are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), whose messages are read
 by their tags alone: what is a tensor is recognised by where it stands.
@@ -35,17 +35,18 @@ NODE_DOMAIN, FUNCTION_DOMAIN = 7, 10
 # Domains of the operators in ONNX Runtime itself; those of any other are in a library that would have to be loaded.
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"}
 ENTRY_KEY, LOCATION = 1, b"location"
-PLAIN = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+# A file beside the graph, or in a folder there.
+PLAIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
 MAX_DEPTH = 64
 
 
 def check(path: Path) -> None:
-    """UnsafeFile where the file is not an ONNX graph, or names a file that is not beside it."""
+    """UnsafeFile where the file is not an ONNX graph, or names a file that is not in its folder."""
     external_files(path)
 
 
 def external_files(path: Path) -> list[str]:
-    """The names of the files beside it that tensors are kept in; UnsafeFile as `check` raises it."""
+    """The files that tensors are kept in, by their path from its folder; UnsafeFile as `check` raises it."""
     try:
         zip_file.check_file(path)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
@@ -53,12 +54,16 @@ def external_files(path: Path) -> list[str]:
             locations = sorted(set(external(mapped))) if mapped.find(LOCATION) >= 0 else []
     except (OSError, ValueError, IndexError) as error:
         raise UnsafeFile(f"is not an ONNX graph: {zip_file.reason(error)}") from None
-    for location in locations:
-        beside = path.parent / location.decode("ascii", "replace")
-        if not PLAIN.match(location) or beside.is_symlink() or not beside.is_file():
-            name = location.decode("utf-8", "replace")
+    names = [location.decode("utf-8", "replace") for location in locations]
+    for name in names:
+        if not PLAIN.fullmatch(name) or not is_within(path.parent, name):
             raise UnsafeFile(f"keeps tensors in {name[:80]!r}, which is not a file beside it")
-    return [location.decode("ascii") for location in locations]
+    return names
+
+
+def is_within(folder: Path, name: str) -> bool:
+    """Whether the file is there, and no link on the way to it from the folder."""
+    return (folder / name).is_file() and (folder / name).resolve() == folder.resolve() / name
 
 
 def check_model(path: Path) -> None:

@@ -31,6 +31,17 @@ def check(path: Path) -> None:
 
 def header(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor, by its name; UnsafeFile where the file is not what it says."""
+    return {name: tuple(entry["shape"]) for name, entry in entries(path)[0].items()}
+
+
+def places(path: Path) -> dict[str, tuple[int, int]]:
+    """Where each tensor's bytes begin and end in the file, by its name; UnsafeFile as above."""
+    found, start = entries(path)
+    return {name: (start + entry["data_offsets"][0], start + entry["data_offsets"][1]) for name, entry in found.items()}
+
+
+def entries(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
+    """The header's entries, checked, and where in the file the tensors start."""
     try:
         zip_file.check_file(path)
         with path.open("rb") as file:
@@ -44,10 +55,12 @@ def header(path: Path) -> dict[str, tuple[int, ...]]:
     if not isinstance(values, dict):
         raise UnsafeFile("is not safetensors: its header is not an object")
     values.pop("__metadata__", None)
-    return {name: shape(name, entry, size - 8 - length) for name, entry in values.items()}
+    for name, entry in values.items():
+        check_entry(name, entry, size - 8 - length)
+    return values, 8 + length
 
 
-def shape(name: str, entry: Any, available: int) -> tuple[int, ...]:
+def check_entry(name: str, entry: Any, available: int) -> None:
     """available: bytes after the header."""
     try:
         sizes, (begin, end), bits = entry["shape"], entry["data_offsets"], ITEM_BITS[entry["dtype"]]
@@ -57,4 +70,3 @@ def shape(name: str, entry: Any, available: int) -> tuple[int, ...]:
         fits = False
     if not fits:
         raise UnsafeFile(f"is not safetensors: the entry {name[:80]!r} of its header does not fit its data")
-    return tuple(sizes)
