@@ -10,9 +10,9 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from handlers.loader import LoadError
-from handlers.vision.drawing import draw_masks
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
-from handlers.vision.rle import encode_mask
+from handlers.vision.output.drawing import draw_masks
+from handlers.vision.output.rle import encode_mask
 
 MASK_THRESHOLD = 0.5
 Size = tuple[int, int]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from handlers.errors import InternalError
-from handlers.vision.drawing import draw_keypoints
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
+from handlers.vision.output.drawing import draw_keypoints
 
 
 class KeypointDetection(ObjectDetection):

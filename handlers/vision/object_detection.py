@@ -21,7 +21,7 @@ from handlers.ranking import check_count
 from handlers.vision.decoding import decode_image
 from handlers.vision.detectors.exported import ExportedDetector
 from handlers.vision.detectors.transformers_detector import TransformersDetector
-from handlers.vision.drawing import draw_boxes
+from handlers.vision.output.drawing import draw_boxes
 
 # Pixels of the images that one call of the model gets, where there are several: as float32 they take 12 bytes each.
 PIXELS_PER_CALL = 12_000_000

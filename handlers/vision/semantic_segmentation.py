@@ -19,11 +19,11 @@ from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
 from handlers.vision.batching import ImageBatcher, to_device
 from handlers.vision.decoding import decode_image, to_png
-from handlers.vision.drawing import draw_label_map
 from handlers.vision.gpu_batching import example
 from handlers.vision.huggingface.semantic_scores import SemanticScores
 from handlers.vision.network_input import over_images, transform_of, varying
-from handlers.vision.rle import encode_mask
+from handlers.vision.output.drawing import draw_label_map
+from handlers.vision.output.rle import encode_mask
 
 RENDERINGS = ("overlay", "label-map")
 # Pixels whose logits are stretched at a time: for 21 classes they take 84 bytes each.
