@@ -46,6 +46,10 @@ class DepthLimits(ImageLimits):
     )
 
 
+class ClassificationLimits(ImageLimits):
+    max_feature_values: Count = Field(default=100_000, description="numbers of the layers' features in one answer")
+
+
 class AudioLimits(MediaLimits):
     max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
     max_seconds: Positive = Field(default=60.0, description="of the decoded recording")

@@ -79,7 +79,14 @@ class TextGenerationOptions(StrictModel):
 
 class ImageClassificationOptions(ClassificationOptions):
     embedding: str | None = Field(
-        default=None, min_length=1, description="the layer whose output `embedding=true` returns; the artifact's own"
+        default=None,
+        min_length=1,
+        description="the layer whose output, averaged over its positions, `embedding=true` returns; the artifact's own",
+    )
+    features: dict[str, Literal["map", "pooled"]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="layers that a request can ask for, each as it is, map, or averaged over its positions, pooled",
     )
     decode: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",

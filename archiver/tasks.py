@@ -8,6 +8,7 @@ from typing import Any, Literal
 from archiver.config import StrictModel
 from archiver.limits import (
     AudioLimits,
+    ClassificationLimits,
     DepthLimits,
     ImageLimits,
     Limits,
@@ -150,17 +151,23 @@ ACTION = {
 TASKS: dict[str, Task] = {
     "image-classification": Task(
         handler="handlers.vision.image_classification.ImageClassification",
-        limits=ImageLimits,
+        limits=ClassificationLimits,
         options=ImageClassificationOptions,
         content_types=IMAGES,
         field="image",
         accept=(JSON,),
-        parameters={**TOP_K, **THRESHOLD, "embedding": "boolean: the embedding layer's numbers as well"},
+        parameters={
+            **TOP_K,
+            **THRESHOLD,
+            "embedding": "boolean: the embedding layer's numbers as well",
+            "features": "string: some of the layers of options.features, with commas",
+        },
         answer={
             **CLASSES,
             **APPLY,
             "tasks": {"<task>": "instead of predictions, of a model with several: a list like it of each"},
             "embedding": "numbers, where asked for",
+            "features": {"<layer>": "where asked for: its output, nested lists of numbers"},
         },
         graph=True,
     ),

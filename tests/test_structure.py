@@ -10,6 +10,7 @@ PROJECT = Path(__file__).parent.parent
 FOLDERS = {"handlers", "archiver", "train", "client", "deploy", "trust", "zygote", "scripts", "tests"}
 SHARED_WITH_TRAINING = (
     "handlers.vision.transform",
+    "handlers.vision.views",
     "handlers.vision.depth_transform",
     "handlers.formats",
     "handlers.networks",

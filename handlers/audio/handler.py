@@ -72,12 +72,11 @@ class AudioHandler(Handler[Item, Output]):
 
     def features(self, payload: Payload, waveform: Tensor) -> dict[str, Any]:
         """{"features": …} when the request asks for some, as in features=mfcc,rms; else nothing."""
-        asked = payload.parameters.get("features")
-        if not asked:
+        names = payload.names("features")
+        if not names:
             return {}
-        names = [str(name).strip() for name in (asked if isinstance(asked, list) else str(asked).split(","))]
         try:
-            extraction = extraction_of(tuple(dict.fromkeys(names)), self.sample_rate)
+            extraction = extraction_of(tuple(names), self.sample_rate)
         except ValueError as error:
             raise InvalidInput(str(error)[:200]) from None
         frames = len(waveform) // extraction.hop + 1

@@ -15,7 +15,7 @@ Average = Literal["probabilities", "logits"]
 
 
 class Ensemble(nn.Module):
-    """(B, 3, H, W) → logits (B, classes).
+    """(B, 3, H, W), or as many of them as there are members → logits (B, classes).
 
     Averaged probabilities are returned as their logarithms, whose softmax they are: an ensemble stands wherever one
     classifier does. Averaged logits are, after the softmax, the members' weighted geometric mean.
@@ -29,10 +29,12 @@ class Ensemble(nn.Module):
         weights: Sequence[float] | None = None,
         average: Average = "probabilities",
         tasks: Sequence[int] | None = None,
+        separate: bool = False,
     ) -> None:
         """weights: of the members, any positive numbers, equal by default; kept in the state dict, summing to 1.
 
-        tasks: the number of classes of each task, where the members answer several.
+        tasks: the number of classes of each task, where the members answer several. separate: each member has images
+        of its own, resized and normalised as it was trained.
         Raises ValueError when the weights are not as many as the members, or one is not positive.
         """
         super().__init__()
@@ -45,12 +47,16 @@ class Ensemble(nn.Module):
         self.register_buffer("weights", (given / given.sum()).float())
         self.average = average
         self.tasks = None if tasks is None else list(tasks)
+        self.separate = separate
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits_MBC = torch.stack([member(images).float() for member in self.members])
+    def forward(self, images: Tensor | Sequence[Tensor]) -> Tensor:
+        # By number, as torch.fx traces it: it cannot know how many there are.
+        found = [member(images[i] if self.separate else images).float() for i, member in enumerate(self.members)]
+        logits_MBC = torch.stack(found)
         if self.tasks is None:
             return self.combine(logits_MBC)
-        return torch.cat([self.combine(part) for part in logits_MBC.split(self.tasks, dim=2)], dim=1)
+        parts = logits_MBC.split(self.tasks, dim=2)
+        return torch.cat([self.combine(parts[i]) for i in range(len(self.tasks))], dim=1)
 
     def combine(self, logits_MBC: Tensor) -> Tensor:
         """The members' logits of one task as one: (B, C)."""
@@ -66,6 +72,7 @@ def ensemble(
     weights: Sequence[float] | None = None,
     average: Average = "probabilities",
     tasks: Sequence[int] | None = None,
+    separate: bool = False,
 ) -> Ensemble:
     """An ensemble out of architectures, each {"factory": dotted name, "arguments": {…}}; no weights are fetched."""
-    return Ensemble([build(member) for member in members], weights, average, tasks)
+    return Ensemble([build(member) for member in members], weights, average, tasks, separate)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from handlers.networks.embedding import WithEmbedding
+from handlers.networks.layers import WithLayers
 
 Pooling = Literal["model", "first", "mean"]
 
@@ -17,7 +17,7 @@ class LayerOutput(nn.Module):
     def __init__(self, network: nn.Module, layer: str) -> None:
         """ValueError where the network has no such layer."""
         super().__init__()
-        self.extractor = WithEmbedding(network, layer).extractor
+        self.extractor = WithLayers(network, [(layer, "map")])
 
     def forward(self, images: Tensor) -> Tensor:
         found: Tensor = self.extractor(images)[1]

@@ -107,6 +107,12 @@ class Payload:
             raise InvalidInput(f"{name}: got {shown(value)}, wanted true or false")
         return text in TRUE
 
+    def names(self, name: str) -> list[str]:
+        """The parameter `name`, names in a list or with commas between them, each once; empty where it was not sent."""
+        value = self.parameters.get(name, "")
+        parts = value if isinstance(value, list) else str(value).split(",")
+        return list(dict.fromkeys(found for part in parts if (found := str(part).strip())))
+
     def choice(self, name: str, default: str, options: tuple[str, ...]) -> str:
         """The parameter `name`, one of `options`."""
         value = self.parameters.get(name, default)

@@ -15,10 +15,12 @@ from handlers.vision.decoding import decode_image, decode_pixels, open_image
 from handlers.vision.huggingface.image_processor import ImageProcessor
 from handlers.vision.nvjpeg import is_plain
 from handlers.vision.transform import ImageTransform
+from handlers.vision.views import Views
 
 logger = logging.getLogger(__name__)
 
-# (3, height, width) as the transform's geometry makes it, on the CPU; or a JPEG, decoded with the others of its batch.
+# (3, height, width) as the transform's geometry makes it, or (3, pixels) as Views packs it, on the CPU; or a JPEG,
+# decoded with the others of its batch.
 ImageData = Tensor | bytes
 DecodeFiles = Callable[[Sequence[bytes]], list[Tensor]]
 
@@ -27,7 +29,7 @@ DecodeFiles = Callable[[Sequence[bytes]], list[Tensor]]
 class ImageBatcher:
     """Decodes each image on the CPU while its request is read."""
 
-    transform: ImageTransform | ImageProcessor
+    transform: ImageTransform | ImageProcessor | Views
     max_pixels: int
     device: torch.device
 
@@ -60,7 +62,7 @@ class JpegBatcher(ImageBatcher):
     decode_files: JPEGs → uint8 (3, H, W) each, on the device; a RuntimeError when it refuses any of them.
     """
 
-    transform: ImageTransform
+    transform: ImageTransform | Views
     decode_files: DecodeFiles
 
     def open(self, payload: Payload) -> ImageData:

@@ -19,7 +19,7 @@ from handlers.protocol.payload import InputType
 from handlers.protocol.request import parse
 from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
 from handlers.vision.decoding import decode_image
-from handlers.vision.transform import ImageTransform
+from handlers.vision.huggingface.image_processor import ImageProcessor
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def on_gpu(
     "gpu" takes it without asking, and raises LoadError where it does not work at all. forward: the model.
     """
     transform = batcher.transform
-    if choice == "cpu" or not isinstance(transform, ImageTransform) or not transform.fixed_size:
+    if choice == "cpu" or isinstance(transform, ImageProcessor) or not transform.fixed_size:
         return batcher
     together = JpegBatcher(transform, batcher.max_pixels, batcher.device, decode_files)
     try:

@@ -1,4 +1,4 @@
-"""Image classification: an image in, the most probable classes out or all that apply, and on request an embedding."""
+"""Image classification: an image in, the most probable classes out or all that apply, and what layers computed."""
 
 from __future__ import annotations
 
@@ -13,46 +13,53 @@ from torch import nn
 
 from handlers.artifact import Artifact
 from handlers.base import Handler
-from handlers.errors import InternalError, InvalidInput
+from handlers.errors import InternalError, InvalidInput, TooLarge, shown
 from handlers.loader import LoadError, load_model
-from handlers.networks.embedding import WithEmbedding
+from handlers.networks.ensemble import Ensemble
+from handlers.networks.layers import Form, WithLayers
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
 from handlers.vision.batching import ImageBatcher, ImageData
 from handlers.vision.gpu_batching import example, on_gpu, sample
-from handlers.vision.network_input import over_images, transform_of, varying
+from handlers.vision.network_input import Transform, over_images, transform_of, varying
 from handlers.vision.nvjpeg import decode_together
+from handlers.vision.views import Views
 
 
 @dataclass(frozen=True)
 class ClassificationInput:
     """image: uint8 (3, height, width), resized and cropped, not yet normalised; or a JPEG not yet decoded.
 
-    threshold: the probability from which on a class applies, for multi-label models.
+    threshold: the probability from which on a class applies, for multi-label models. features: the names of the layers
+    whose outputs the answer holds.
     """
 
     image: ImageData
     top_k: int
     embedding: bool
     threshold: float
+    features: list[str]
 
 
 @dataclass(frozen=True)
 class ClassificationOutput:
-    """logits: (classes,), of all tasks one after the other. embedding: (dimensions,), or None where there is none."""
+    """logits: (classes,), of all tasks one after the other. layers: their outputs, in the handler's order."""
 
     logits: NDArray[np.float32]
-    embedding: NDArray[np.float32] | None
+    layers: Sequence[NDArray[np.float32]]
 
 
 class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
     """For models that return logits (B, classes).
 
-    The artifact's preprocessing holds, beside the transform, `tasks`: {name: labels} of a model with several, whose
-    logits stand one task after the other; `embedding`: the layer that gives one; `activation`, which makes
-    probabilities of the model's outputs; and `multi_label`: whether any number of the classes can apply, each by its
-    sigmoid. A model of one label says by a sigmoid whether that applies.
+    The artifact's preprocessing holds, beside the transform or the `members` of an ensemble with one each, `tasks`:
+    {name: labels} of a model with several, whose logits stand one task after the other; `embedding`: the layer that
+    gives one; `activation`, which makes probabilities of the model's outputs; and `multi_label`: whether any number of
+    the classes can apply, each by its sigmoid. A model of one label says by a sigmoid whether that applies.
+
+    layers: those whose outputs the model returns, the embedding's first; the others are options.features,
+    {layer: "map" or "pooled"}.
     """
 
     input_type = InputType.MEDIA
@@ -67,9 +74,17 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation: got {activation!r}; wanted {', '.join(ACTIVATIONS)}")
         self.probabilities, self.multi_label = ACTIVATIONS[activation], several or activation == "sigmoid"
-        self.layer = self.options.get("embedding", layer)
-        self.transform = transform_of(self.artifact, preprocessing)
+        self.embedding = self.options.get("embedding", layer)
+        self.features: dict[str, Form] = self.options["features"]
+        self.layers: list[tuple[str, Form]] = [(self.embedding, "pooled")] if self.embedding else []
+        self.layers += self.features.items()
+        self.transform: Transform | Views
+        if "members" in preprocessing:
+            self.transform = Views.from_dict(preprocessing)
+        else:
+            self.transform = transform_of(self.artifact, preprocessing)
         self.max_pixels = int(self.limits["max_pixels"])
+        self.max_feature_values = int(self.limits["max_feature_values"])
         self.batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
         self.forward = self.accelerate(self.build, example(self.artifact, self.batcher), varying(self.transform))
         if self.device.type == "cuda":
@@ -79,38 +94,53 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         self.threshold = float(self.options["threshold"])
 
     def build(self) -> nn.Module:
-        network = self.with_embedding(load_model(self.artifact, self.device))
-        return over_images(network, self.transform).to(self.device).eval()
+        network = load_model(self.artifact, self.device)
+        if isinstance(self.transform, Views):
+            members = len(network.members) if isinstance(network, Ensemble) and network.separate else 1
+            if members != len(self.transform.members):
+                raise LoadError(f"preprocessing: {len(self.transform.members)} members; the network has {members}")
+        return over_images(self.with_layers(network), self.transform).to(self.device).eval()
 
-    def with_embedding(self, model: nn.Module) -> nn.Module:
-        if not self.layer:
-            return model
+    def with_layers(self, network: nn.Module) -> nn.Module:
+        if not self.layers:
+            return network
         if self.artifact.format != "safetensors":
-            raise LoadError(f"embedding: wanted weights as safetensors; {self.artifact.format} has no layers to name")
-        return WithEmbedding(model, self.layer)
+            raise LoadError(f"layers: wanted weights as safetensors; {self.artifact.format} has no layers to name")
+        try:
+            return WithLayers(network, self.layers)
+        except ValueError as error:
+            raise LoadError(f"embedding or features: {error}") from None
 
     def decode(self, payload: Payload) -> ClassificationInput:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
         embedding = payload.flag("embedding", False)
-        if embedding and not self.layer:
+        if embedding and not self.embedding:
             raise InvalidInput("embedding: this model gives none; its spec names no layer (options.embedding)")
         threshold = payload.number("threshold", self.threshold, 0, 1) if self.multi_label else self.threshold
-        return ClassificationInput(self.batcher.open(payload), top_k, embedding, threshold)
+        return ClassificationInput(self.batcher.open(payload), top_k, embedding, threshold, self.asked(payload))
+
+    def asked(self, payload: Payload) -> list[str]:
+        """The layers whose outputs the answer is to hold. Raises InvalidInput for others than the spec's."""
+        names = payload.names("features")
+        unknown = [name for name in names if name not in self.features]
+        if unknown:
+            known = ", ".join(self.features) or "none: its spec names no layers (options.features)"
+            raise InvalidInput(f"features: {shown(unknown[0])} is not one of this model's; it has {known}")
+        return names
 
     def predict(self, items: Sequence[ClassificationInput]) -> Sequence[ClassificationOutput]:
         outputs: dict[int, ClassificationOutput] = {}
         for indices in self.batcher.groups([item.image for item in items]):
-            batch_NCHW = self.batcher.batch([items[index].image for index in indices])
-            logits, *embedding = (part.cpu().numpy() for part in self.forward(batch_NCHW))
+            batch = self.batcher.batch([items[index].image for index in indices])
+            logits, *layers = (part.cpu().numpy() for part in self.forward(batch))
             check_count(logits.shape[1], self.labels)
-            embeddings = embedding[0] if embedding else [None] * len(indices)
-            for index, *found in zip(indices, logits, embeddings, strict=True):
-                outputs[index] = ClassificationOutput(*found)
+            for position, index in enumerate(indices):
+                outputs[index] = ClassificationOutput(logits[position], [layer[position] for layer in layers])
         return [outputs[index] for index in range(len(items))]
 
     def encode(self, item: ClassificationInput, output: ClassificationOutput, media_type: str) -> Response:
         """{"predictions": […]}, of a multi-label model with "labels"; {"tasks": {name: […]}} of a model with several;
-        and "embedding" where asked for."""
+        and "embedding" and "features" where asked for."""
         body: dict[str, object]
         if self.tasks:
             parts = np.split(output.logits, np.cumsum([len(labels) for labels in self.tasks.values()])[:-1])
@@ -128,11 +158,20 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
             ranked = rank(self.probabilities(output.logits), self.labels, item.top_k)
             body = {"predictions": ranked}
             classes = [ranked[0]["label"]]
-        if item.embedding and output.embedding is not None:
-            if not np.isfinite(output.embedding).all():
-                raise InternalError("the embedding of this input is not finite")
-            body["embedding"] = output.embedding
-        return Response(to_json(body), classes=classes)
+        return Response(to_json(body | self.layers_of(item, output)), classes=classes)
+
+    def layers_of(self, item: ClassificationInput, output: ClassificationOutput) -> dict[str, object]:
+        """The outputs of layers that were asked for. Raises TooLarge for more numbers than the limit."""
+        outputs = dict(zip(self.features, output.layers[len(self.layers) - len(self.features) :], strict=True))
+        embedding = {"embedding": output.layers[0]} if item.embedding else {}
+        features = {name: outputs[name] for name in item.features}
+        values = sum(layer.size for layer in features.values())
+        if values > self.max_feature_values:
+            raise TooLarge(f"features: {values} values, the limit is {self.max_feature_values}")
+        for name, layer in (embedding | features).items():
+            if not np.isfinite(layer).all():
+                raise InternalError(f"{name}: its values for this input are not finite")
+        return embedding | ({"features": features} if features else {})
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,10 +8,11 @@ from typing import Any
 from torch import nn
 
 from handlers.artifact import Artifact
-from handlers.networks.normalised import Normalised
+from handlers.networks.normalised import normalised
 from handlers.vision.huggingface.image_processor import ImageProcessor
 from handlers.vision.huggingface.named_outputs import NamedOutputs
 from handlers.vision.transform import ImageTransform
+from handlers.vision.views import Views
 
 Transform = ImageTransform | ImageProcessor
 
@@ -25,13 +26,13 @@ def transform_of(artifact: Artifact, preprocessing: Mapping[str, Any]) -> Transf
     return ImageProcessor(artifact.weights)
 
 
-def over_images(network: nn.Module, transform: Transform) -> nn.Module:
+def over_images(network: nn.Module, transform: Transform | Views) -> nn.Module:
     """The network as a function of a batch of what the transform's `geometry` makes, with outputs as a tuple."""
     if isinstance(transform, ImageProcessor):
         return NamedOutputs(network)
-    return Normalised(network, transform)
+    return normalised(network, transform)
 
 
-def varying(transform: Transform) -> tuple[int, ...]:
+def varying(transform: Transform | Views) -> tuple[int, ...]:
     """The dimensions of a batch that differ from the example's: the number of images, and their size if it varies."""
     return (0,) if transform.fixed_size else (0, 2, 3)

@@ -152,7 +152,20 @@ class ImageTransform:
         """uint8 (3, H, W) of any size → float32 (3, height, width)."""
         return self.normalise(self.geometry(image_CHW))
 
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(height, width) of the result. ValueError where that depends on the image."""
+        if self.crop is not None:
+            return self.crop
+        if isinstance(self.resize, int):
+            raise ValueError("a transform that keeps the aspect ratio needs a crop")
+        return self.resize
+
     def example(self) -> Tensor:
         """An image of noise as a batch of one, uint8 (1, 3, height, width): what a graph is traced with."""
-        noise = torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        return self.geometry(noise)[None]
+        return self.geometry(noise())[None]
+
+
+def noise() -> Tensor:
+    """uint8 (3, 256, 256), always the same."""
+    return torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

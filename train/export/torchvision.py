@@ -10,7 +10,7 @@ from torchvision.models import WeightsEnum, get_model_builder, get_model_weights
 
 from handlers.networks.classifier import derived
 from handlers.networks.detection import has_zero_epsilon, zero_epsilon
-from handlers.networks.embedding import embedding_layer
+from handlers.networks.layers import embedding_layer
 from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError

@@ -254,12 +254,13 @@ class ImageData(LightningDataModule):
         """The split to test on: validation where none was kept for it."""
         return "test" if self.listed.of("test") else "validation"
 
-    def images(self, split: str) -> Images:
+    def images(self, split: str, geometry: Callable[[Tensor], Tensor] | None = None) -> Images:
+        """As training sees them or, of another split, as evaluation does, or as `geometry` makes them."""
         examples, read = self.listed.of(split), self.settings.reader()
         if split == "train":
-            height, width = size_of(self.transform)
-            return Images(self.listed, examples, read, self.augmentation, 2 * max(height, width), replace=True)
-        return Images(self.listed, examples, read, self.transform.geometry)
+            side = 2 * max(self.transform.output_size)
+            return Images(self.listed, examples, read, self.augmentation, side, replace=True)
+        return Images(self.listed, examples, read, geometry or self.transform.geometry)
 
     def train_dataloader(self) -> DataLoader[Any]:
         images = self.images("train")
@@ -271,9 +272,9 @@ class ImageData(LightningDataModule):
         )
         return DataLoader(images, self.batch_size, sampler=sampler, drop_last=drop, **self.loading(processes))
 
-    def evaluation(self, split: str) -> DataLoader[Any]:
-        """Every image of `split` once, in the order of the list."""
-        images = self.images(split)
+    def evaluation(self, split: str, geometry: Callable[[Tensor], Tensor] | None = None) -> DataLoader[Any]:
+        """Every image of `split` once, in the order of the list. geometry: in the place of evaluation's own."""
+        images = self.images(split, geometry)
         rank, processes = self.share
         if len(images) < processes:
             raise ExperimentError(f"data: {len(images)} images for {split} cannot be shared by {processes} processes")
@@ -290,12 +291,3 @@ class ImageData(LightningDataModule):
             workers = min(8, max(1, (os.cpu_count() or 1) // processes - 1))
         options: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
         return {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "collate_fn": collate, **options}
-
-
-def size_of(transform: ImageTransform) -> tuple[int, int]:
-    """(height, width) of what the network sees. ValueError where that depends on the image."""
-    if transform.crop is not None:
-        return transform.crop
-    if isinstance(transform.resize, int):
-        raise ValueError("a transform that keeps the aspect ratio needs a crop")
-    return transform.resize

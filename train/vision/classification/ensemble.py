@@ -15,6 +15,7 @@ from handlers.networks.ensemble import Average
 from handlers.networks.ensemble import Ensemble as Network
 from handlers.networks.weights import load_weights
 from handlers.vision.transform import ImageTransform
+from handlers.vision.views import Views
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.experiment import Experiment, load
@@ -34,7 +35,8 @@ class Member:
     architecture: dict[str, Any]
     weights: Path
     labels: list[str]
-    preprocessing: dict[str, Any]
+    tasks: dict[str, list[str]]
+    transform: ImageTransform
     sample: Path
 
     @classmethod
@@ -49,18 +51,23 @@ class Member:
         if described["preprocessing"].get("multi_label"):
             raise ExperimentError(f"members: {folder} is multi-label; wanted classes of which one applies")
         preprocessing = {key: value for key, value in described["preprocessing"].items() if key != "embedding"}
+        tasks = preprocessing.pop("tasks", {})
+        if "members" in preprocessing:
+            raise ExperimentError(f"members: {folder} is an ensemble of different transforms; name its members")
         return cls(
             name=described["name"],
             architecture=described["architecture"],
             weights=folder / described["weights"],
             labels=described["labels"],
-            preprocessing=preprocessing,
+            tasks=tasks or {"class": described["labels"]},
+            transform=ImageTransform.from_dict(preprocessing),
             sample=folder / described["sample"],
         )
 
 
 class Ensemble(Experiment):
-    """members: runs or artifact folders of image classifiers with the same classes and the same transform.
+    """members: runs or artifact folders of image classifiers with the same classes; each sees an image by its own
+        transform: resized, cropped and normalised as it was trained.
 
     weights: of the members, positive; equal by default. average: of the probabilities, or of the logits.
     held_out: a run, on whose images held out the ensemble and each member are measured; the members should not have
@@ -77,18 +84,20 @@ class Ensemble(Experiment):
             members = [self.member(path, Path(temporary, str(number))) for number, path in enumerate(self.members)]
             self.check(members)
             first = members[0]
-            tasks: dict[str, list[str]] = first.preprocessing.get("tasks", {"class": first.labels})
-            sizes = [len(classes) for classes in tasks.values()] if len(tasks) > 1 else None
+            sizes = [len(classes) for classes in first.tasks.values()] if len(first.tasks) > 1 else None
+            transforms = [member.transform for member in members]
+            separate = len(set(transforms)) > 1
+            transform = Views(tuple(transforms)) if separate else transforms[0]
             networks = [build(member.architecture) for member in members]
             for network, member in zip(networks, members, strict=True):
                 load_weights(network, member.weights)
             try:
-                network = Network(networks, self.weights, self.average, sizes)
+                network = Network(networks, self.weights, self.average, sizes, separate)
             except ValueError as error:
                 raise ExperimentError(str(error)) from None
             print(f"{self.name}: {', '.join(member.name for member in members)}")
             round_weights(network, self.stored_weights)
-            metrics, reference = self.measure(network, members, tasks)
+            metrics, reference = self.measure(network, transform, members)
             architectures = [member.architecture for member in members]
             shares = network.weights.tolist()
             Artifact(
@@ -99,9 +108,14 @@ class Ensemble(Experiment):
                 labels=first.labels,
                 architecture={
                     "factory": FACTORY,
-                    "arguments": {"members": architectures, "average": self.average, "tasks": sizes},
+                    "arguments": {
+                        "members": architectures,
+                        "average": self.average,
+                        "tasks": sizes,
+                        "separate": separate,
+                    },
                 },
-                preprocessing=first.preprocessing,
+                preprocessing=transform.to_dict() | ({"tasks": first.tasks} if sizes else {}),
                 metrics=metrics,
                 training={"members": [m.name for m in members], "weights": shares, "average": self.average},
                 reference=reference,
@@ -117,22 +131,24 @@ class Ensemble(Experiment):
         return Member.read(temporary)
 
     def check(self, members: list[Member]) -> None:
-        """ExperimentError with all that sets a member apart from the first."""
+        """ExperimentError with all members that cannot stand beside the first."""
         first = members[0]
         problems = []
         for path, member in zip(self.members, members, strict=True):
             if member.labels != first.labels:
                 problems.append(f"{path}: labels {member.labels[:5]}…; wanted {first.labels[:5]}… as the first has")
-            for key in sorted(first.preprocessing.keys() | member.preprocessing.keys()):
-                got, wanted = member.preprocessing.get(key), first.preprocessing.get(key)
-                if got != wanted:
-                    problems.append(f"{path}: {key} is {got}; wanted {wanted} as the first has")
+            elif list(member.tasks.items()) != list(first.tasks.items()):
+                problems.append(f"{path}: tasks {member.tasks}; wanted {first.tasks} as the first has")
+            try:
+                _ = member.transform.output_size
+            except ValueError as error:
+                problems.append(f"{path}: {error}")
         if problems:
             listed = "\n  ".join(problems)
-            raise ExperimentError(f"members: they must see the same image and name the same classes\n  {listed}")
+            raise ExperimentError(f"members: they must name the same classes\n  {listed}")
 
     def measure(
-        self, network: Network, members: list[Member], tasks: dict[str, list[str]]
+        self, network: Network, transform: ImageTransform | Views, members: list[Member]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The ensemble's metrics with each member's accuracy and F1 beside, and its reference statistics."""
         runs = [path for path in self.members if not (path / "artifact.json").is_file()]
@@ -142,20 +158,20 @@ class Ensemble(Experiment):
             return {}, {}
         experiment, run = classification(path, "held_out")
         _, data = experiment.restore(run)
+        tasks = members[0].tasks
         if data.listed.tasks != tasks or data.listed.multi_label:
             raise ExperimentError(f"held_out: {path} has the classes {data.listed.tasks}; the members have {tasks}")
-        fields = {key: value for key, value in members[0].preprocessing.items() if key != "tasks"}
-        data.transform = transform = ImageTransform.from_dict(fields)
         split = data.held_out
-        found = evaluate(network, transform, tasks, data.evaluation(split), f"{split}, ensemble")
+        found = evaluate(network, transform, tasks, data.evaluation(split, transform.geometry), f"{split}, ensemble")
         each = {}
         for number, (member, one) in enumerate(zip(members, network.members, strict=True), start=1):
-            scores = evaluate(one, transform, tasks, data.evaluation(split), f"{split}, {member.name}").metrics()
+            loader = data.evaluation(split, member.transform.geometry)
+            scores = evaluate(one, member.transform, tasks, loader, f"{split}, {member.name}").metrics()
             each[f"{number}: {member.name}"] = {key: scores[key] for key in ("accuracy", "f1", "loss")}
         metrics = {"measured on": split, **found.metrics(), "members": each}
         print(f"{self.name}: accuracy {metrics['accuracy']}; its members' {[m['accuracy'] for m in each.values()]}")
-        reference = evaluate(network, transform, tasks, data.evaluation("validation"), "validation").reference()
-        return metrics, reference
+        loader = data.evaluation("validation", transform.geometry)
+        return metrics, evaluate(network, transform, tasks, loader, "validation").reference()
 
 
 def classification(path: Path, key: str) -> tuple[ImageClassification, Run]:

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassF1Score
 
+from handlers.networks.normalised import normalised
 from handlers.vision.transform import ImageTransform
+from handlers.vision.views import Views
 from train.core.progress import progress
 from train.vision.classification.module import scores
 from train.vision.classification.multi_label import MultiLabelEvaluation, binary_cross_entropy
@@ -81,7 +83,11 @@ def mean(values: Any) -> float:
 
 
 def evaluate(
-    network: nn.Module, transform: ImageTransform, tasks: dict[str, list[str]], loader: DataLoader[Any], name: str
+    network: nn.Module,
+    transform: ImageTransform | Views,
+    tasks: dict[str, list[str]],
+    loader: DataLoader[Any],
+    name: str,
 ) -> Evaluation:
     """All of `loader` through a network that answers the tasks one after the other, in one process, with a bar."""
     answered = answers(network, transform, loader, name)
@@ -122,10 +128,10 @@ class Answers(NamedTuple):
 
 
 @torch.inference_mode()
-def answers(network: nn.Module, transform: ImageTransform, loader: DataLoader[Any], name: str) -> Answers:
+def answers(network: nn.Module, transform: ImageTransform | Views, loader: DataLoader[Any], name: str) -> Answers:
     """The network's answers to all of `loader`. Raises ValueError where none of its images could be read."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device).eval()
+    model = normalised(network, transform).to(device).eval()
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     lost = 0
     with progress() as bar:
@@ -134,8 +140,7 @@ def answers(network: nn.Module, transform: ImageTransform, loader: DataLoader[An
             bar.advance(task)
             lost += batch.lost
             if len(batch.images):
-                images_NCHW = transform.normalise(batch.images.to(device))
-                logits = network(images_NCHW.contiguous(memory_format=torch.channels_last))
+                logits = model(batch.images.to(device))[0]
                 found.append((logits.float().cpu(), batch.labels, batch.positions))
     if not found:
         raise ValueError(f"none of the {lost} images for {name} could be read")

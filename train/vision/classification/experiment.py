@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.models import WeightsEnum
 
 from handlers.networks.classifier import derived
-from handlers.networks.embedding import embedding_layer
+from handlers.networks.layers import embedding_layer
 from handlers.vision.transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError

@@ -10,7 +10,7 @@ from torchvision.models import WeightsEnum, get_model_weights
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from handlers.networks.classifier import names
-from handlers.networks.embedding import head
+from handlers.networks.layers import head
 from train.core.config import ExperimentError
 from train.core.published_weights import state_dict
 

@@ -20,7 +20,7 @@ from archiver.verification.verify import verify
 from deploy.configuration import PROJECT
 from handlers.loader import from_safetensors
 from handlers.networks.classifier import classifier
-from handlers.networks.embedding import embedding_layer
+from handlers.networks.layers import embedding_layer
 from handlers.vision.transform import ImageTransform
 from tests.handlers.worker import Worker
 from tests.train.images import plain_image, write_folders, write_table
@@ -42,7 +42,8 @@ def _one_thread() -> None:
 
 def packed(name: str, artifact: Path, folder: Path, **spec: Any) -> Path:
     file = folder / f"{name}.yaml"
-    file.write_text(yaml.safe_dump({"artifact": str(artifact), "batch": {"size": 4}, "threads": 1, **spec}))
+    values = {"artifact": str(artifact), "batch": {"size": 4}, "threads": 1, **spec}
+    file.write_text(yaml.safe_dump(values, sort_keys=False))
     return archive.build(resolve(file, folder), PROJECT / "handlers", folder / "store").path
 
 
@@ -202,6 +203,72 @@ def test_an_ensemble_of_a_run_and_an_artifact_is_served_as_one(trained: Trained,
     for one, other in zip(found["predictions"], expected["predictions"], strict=True):
         assert one["label"] == other["label"]
         assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
+
+
+def artifact_of(name: str, folder: Path, transform: ImageTransform) -> tuple[Path, torch.nn.Module]:
+    """A classifier of the classes of "one" that nobody trained."""
+    torch.manual_seed(1)
+    network = classifier(name, 3).eval()
+    sample = folder.with_suffix(".png")
+    plain_image("red", np.random.default_rng(0)).save(sample)
+    artifact = Artifact(
+        name=folder.name,
+        task="image-classification",
+        format="safetensors",
+        labels=["blue", "green", "red"],
+        architecture={
+            "factory": "handlers.networks.classifier.classifier",
+            "arguments": {"model": name, "classes": 3},
+        },
+        preprocessing={**transform.to_dict(), "embedding": embedding_layer(network)},
+    )
+    return artifact.write(folder, network.state_dict(), sample), network
+
+
+@torch.inference_mode()
+def test_an_ensemble_of_other_architectures_and_transforms(trained: Trained, tmp_path: Path) -> None:
+    run, _ = trained("one")
+    transforms = [
+        ImageTransform((48, 40), interpolation="bicubic", mean=(0.1, 0.2, 0.3)),
+        ImageTransform(36, (32, 32)),
+    ]
+    made = [
+        artifact_of(name, tmp_path / name, transform)
+        for name, transform in zip(("mobilenet_v3_small", "shufflenet_v2_x0_5"), transforms, strict=True)
+    ]
+    best = run / json.loads((run / "fit.json").read_text())["best"]
+    module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True).eval()
+    experiment = tmp_path / "three.yaml"
+    members = [*(str(folder) for folder, _ in made), str(run)]
+    experiment.write_text(yaml.safe_dump({"system": "ensemble", "members": members, "weights": [1, 1, 2]}))
+    call(experiment, "--output", tmp_path / "artifacts")
+    described = json.loads((tmp_path / "artifacts" / "three" / "artifact.json").read_text())
+    each = list(described["metrics"]["members"].values())
+    assert each[2]["accuracy"] == json.loads((run / "test.json").read_text())["accuracy"]
+    features = {"members.2.features": "pooled", "members.0.features.0": "map"}
+    archive_file = packed("three", tmp_path / "artifacts" / "three", tmp_path, options={"features": features})
+    served = Worker(archive_file, tmp_path / "unpacked")
+    images = [path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix == ".jpg"][:3]
+    whole = {"features": b"members.2.features, members.0.features.0"}
+    batch = served.json(*(row(path, **whole) for path in images))
+    for path, together in zip(images, batch, strict=True):
+        image = read_image(path.read_bytes())
+        networks = [(network, transform) for (_, network), transform in zip(made, transforms, strict=True)]
+        networks.append((module.network, module.transform))
+        probabilities = [network(transform(image)[None])[0].softmax(0) for network, transform in networks]
+        expected = (torch.stack(probabilities) * torch.tensor([[1], [1], [2]]) / 4).sum(0).numpy()
+        [alone] = served.json(row(path, **whole))
+        for answer in (alone, together):
+            found = {item["index"]: item["probability"] for item in answer["predictions"]}
+            np.testing.assert_allclose([found[index] for index in range(3)], expected, atol=1e-4)
+            maps = create_feature_extractor(made[0][1], ["features.0"])(transforms[0](image)[None])["features.0"]
+            np.testing.assert_allclose(answer["features"]["members.0.features.0"], maps[0].numpy(), atol=1e-3)
+            last = create_feature_extractor(module.network, ["features"])(module.transform(image)[None])["features"]
+            mean = last[0].mean((1, 2)).numpy()
+            np.testing.assert_allclose(answer["features"]["members.2.features"], mean, atol=1e-3, rtol=1e-3)
+    status, _, body = served.answer([row(images[0], features=b"classifier")])[0]
+    assert status == 422
+    assert b"it has members.2.features, members.0.features.0" in body
 
 
 @pytest.mark.parametrize(

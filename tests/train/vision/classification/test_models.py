@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision import models
-from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+from torchvision.models import MobileNet_V2_Weights, MobileNetV3, mobilenet_v2
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from handlers.networks.classifier import classifier, names
-from handlers.networks.embedding import WithEmbedding, embedding_layer, head
 from handlers.networks.ensemble import Ensemble, ensemble
+from handlers.networks.layers import WithLayers, embedding_layer, head
 from train.core.config import ExperimentError
 from train.core.published_weights import state_dict
 from train.vision.classification.models import find_weights, freeze, keep_statistics, load_published, parameter_groups
@@ -84,8 +84,13 @@ def test_a_step_with_a_frozen_backbone_changes_the_head_alone(name: str) -> None
 def test_the_embedding_is_what_the_head_takes(name: str) -> None:
     network = build(name).eval()
     images = torch.randn(2, 3, FAMILIES[name], FAMILIES[name])
-    logits, embedding = WithEmbedding(network, embedding_layer(network))(images)
+    layer = embedding_layer(network)
+    logits, embedding = WithLayers(network, [(layer, "pooled")])(images)
     torch.testing.assert_close(logits, network(images), rtol=1e-5, atol=1e-5)
+    assert embedding.ndim == 2
+    if name.startswith("squeezenet"):
+        maps = create_feature_extractor(network, [layer])(images)[layer]
+        torch.testing.assert_close(embedding, maps.mean((2, 3)))
     last = network.get_submodule(head(network))
     if isinstance(last, nn.Linear):  # SqueezeNet's is a convolution, before the pooling
         torch.testing.assert_close(last(embedding), logits, rtol=1e-5, atol=1e-5)
@@ -93,14 +98,44 @@ def test_the_embedding_is_what_the_head_takes(name: str) -> None:
 
 
 @torch.inference_mode()
-def test_any_layer_by_its_name_is_torchvisions_extractors() -> None:
-    network = build("resnet18").eval()
-    images = torch.randn(2, 3, 64, 64)
-    expected = create_feature_extractor(network, ["layer2"])(images)["layer2"]
-    _, found = WithEmbedding(network, "layer2")(images)
-    torch.testing.assert_close(found, expected.flatten(1))
+@pytest.mark.parametrize(
+    ("name", "size", "layers"),
+    [
+        # Where the channels are: their axis in the layer's output.
+        ("resnet18", (64, 96), {"layer2": 1, "layer4.1.relu_1": 1, "avgpool": 1, "flatten": 1}),
+        ("swin_t", (96, 64), {"features.3": 3, "permute": 1, "flatten": 1}),
+        ("swin_t", (64, 64), {"features.1.0.add": 3}),
+        ("vit_b_32", (32, 32), {"encoder.layers.encoder_layer_3": 2, "getitem_5": 1}),
+    ],
+)
+def test_layers_by_their_names_are_torchvisions_extractors(
+    name: str, size: tuple[int, int], layers: dict[str, int]
+) -> None:
+    network = build(name).eval()
+    images = torch.randn(2, 3, *size)
+    expected = create_feature_extractor(network, list(layers))(images)
+    logits, *maps = WithLayers(network, [(layer, "map") for layer in layers])(images)
+    torch.testing.assert_close(logits, network(images))
+    _, *means = WithLayers(network, [(layer, "pooled") for layer in layers])(images)
+    for layer, found, mean in zip(layers, maps, means, strict=True):
+        torch.testing.assert_close(found, expected[layer])
+        axes = set(range(1, found.ndim)) - {layers[layer]}
+        torch.testing.assert_close(mean, found.mean(tuple(axes)) if axes else found)
+
+
+def test_a_layer_that_is_not_there() -> None:
     with pytest.raises(ValueError, match=r"no layer 'layer9'; its last ones are .*avgpool, flatten, fc"):
-        WithEmbedding(network, "layer9")
+        WithLayers(build("resnet18"), [("layer9", "pooled")])
+
+
+@torch.inference_mode()
+def test_layers_of_an_ensemble_of_several_tasks(members: list[nn.Module]) -> None:
+    images = [torch.randn(2, 3, 64, 64), torch.randn(2, 3, 48, 48), torch.randn(2, 3, 32, 64)]
+    whole = Ensemble(members, tasks=[2, 3], separate=True).eval()
+    logits, found = WithLayers(whole, [("members.1.features", "pooled")])(images)
+    torch.testing.assert_close(logits, whole(images))
+    assert isinstance(members[1], MobileNetV3)
+    torch.testing.assert_close(found, members[1].features(images[1]).mean((2, 3)))
 
 
 def test_published_weights_under_a_new_head() -> None:
