@@ -30,7 +30,8 @@ class Worker:
 class ModelStatus:
     """max_batch_delay: milliseconds. pending: requests in the queue; remaining: how many more it takes.
 
-    card: the model card, where it was asked for.
+    card: the model card, where it was asked for. response_timeout: seconds, after which TorchServe ends a worker that
+    has not answered; None of a server that does not say.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelStatus:
     remaining: int
     workers: tuple[Worker, ...]
     card: Mapping[str, Any] | None = None
+    response_timeout: int | None = None
 
     @property
     def ready(self) -> bool:
@@ -69,4 +71,5 @@ class ModelStatus:
                 for worker in value["workers"]
             ),
             card=value.get("customizedMetadata"),
+            response_timeout=value.get("responseTimeout"),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from client.errors import unreachable
@@ -36,23 +36,30 @@ class Server:
         looked for on TorchServe's default ports. Raises Unreachable when no server is running.
         """
         path = Path(os.environ.get("TORCHSERVE_SERVER_FILE", SERVER_FILE))
-        key_file = os.environ.get("TORCHSERVE_KEY_FILE")
+        key_file, ca_file = (os.environ.get(f"TORCHSERVE_{name}_FILE") for name in ("KEY", "CA"))
+        if key_file and not path.exists():
+            return cls(key_file=Path(key_file))
+        found = cls.read(path)
+        return replace(
+            found,
+            key_file=path.parent / key_file if key_file else found.key_file,
+            ca_file=path.parent / ca_file if ca_file else found.ca_file,
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Server:
+        """The server that a server.json describes. Raises Unreachable."""
         try:
             described = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise unreachable(f"{path} is not JSON: {error}") from None
         except FileNotFoundError:
-            if key_file:
-                return cls(key_file=Path(key_file))
             raise unreachable(f"no server is running: {path} does not exist") from None
         try:
             addresses = {name: described[name] for name in ("inference", "management", "grpc", "grpc_management")}
         except (KeyError, TypeError):
             raise unreachable(f"{path}: wanted inference, management, grpc and grpc_management") from None
-        key_file = key_file or described.get("key_file")
-        ca_file = os.environ.get("TORCHSERVE_CA_FILE") or described.get("ca_file")
-        return cls(
-            **addresses,
-            key_file=path.parent / key_file if key_file else None,
-            ca_file=path.parent / ca_file if ca_file else None,
+        key_file, ca_file = (
+            path.parent / name if name else None for name in map(described.get, ("key_file", "ca_file"))
         )
+        return cls(**addresses, key_file=key_file, ca_file=ca_file)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import psutil
 
+from client import GrpcManagement
 from client.management import Management
+from client.model_status import ModelStatus
 from deploy.archive import Archive
 from deploy.cgroup import cores, memory_left
 
@@ -98,6 +100,23 @@ def gpus() -> int:
 
 def register(management: Management, archive: Archive, plan: ServingPlan) -> None:
     """Register a model as planned and return; its workers load it meanwhile."""
-    file, batch_size, delay = archive.path.name, plan.batch_size, plan.delay_ms
-    management.register(file, batch_size=batch_size, max_batch_delay=delay, synchronous=False)
+    batch_size, delay = plan.batch_size, sent(management, plan.delay_ms)
+    management.register(archive.path.name, batch_size=batch_size, max_batch_delay=delay, synchronous=False)
     management.scale(archive.name, plan.workers, version=archive.version, synchronous=False)
+
+
+def register_again(management: Management, model: ModelStatus) -> None:
+    """Register a version as it was and return; its workers load it meanwhile."""
+    management.register(
+        model.archive,
+        name=model.name,
+        batch_size=model.batch_size,
+        max_batch_delay=sent(management, model.max_batch_delay),
+        synchronous=False,
+    )
+    management.scale(model.name, model.min_workers, model.max_workers, version=model.version, synchronous=False)
+
+
+def sent(management: Management, delay_ms: int) -> int:
+    """A batch's delay as it can be sent: TorchServe's gRPC takes 0 for not given, which is 100 ms."""
+    return max(1, delay_ms) if isinstance(management, GrpcManagement) else delay_ms

@@ -40,7 +40,7 @@ class Status:
     """
 
     def __init__(self, server: Server, store: Path, names: Sequence[str], run: Path | None = None) -> None:
-        """names: of the models that must be ready; more may be registered later.
+        """names: of the models that must be ready, until they are unregistered; more may be registered later.
 
         run: the run folder whose supervisor's record is reported with the rest.
         """
@@ -49,6 +49,7 @@ class Status:
         self.run = run
         self.names = set(names)
         self.admitted = False
+        self.answered = False
         self.models: list[ModelStatus] = []
         self.defaults: dict[str, str] = {}
         self.digests: dict[tuple[str, int, int], str] = {}
@@ -98,7 +99,9 @@ class Status:
         with self.lock:
             for status in found:
                 self.count_restarts(status)
-            self.models, self.defaults = found, defaults
+            if answered and self.answered:  # a server that has been started again does not answer in between
+                self.names -= self.defaults.keys() - defaults.keys()
+            self.models, self.defaults, self.answered = found, defaults, answered
         return answered
 
     def count_restarts(self, status: ModelStatus) -> None:

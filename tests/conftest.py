@@ -18,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests import tiny_archives
 
 # Folders whose files share one server.
-ONE_SERVER = ("chaos", "containers", "demo", "deploy/edge", "e2e", "monitoring")
+ONE_SERVER = ("chaos", "containers", "demo", "deploy/edge", "deploy/versions", "e2e", "monitoring")
 # Roughly, of a test with such a mark.
 SECONDS = {"slow": 10.0, "e2e": 2.0}
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -14,11 +14,12 @@ from deploy.edge.discovery import TYPES, Resource, watched_file
 from deploy.edge.limits import MAX_REQUEST, RETRY_AFTER, SIZES, TOTAL
 from deploy.edge.management import DIGITS
 from deploy.edge.network import Upstream
-from deploy.edge.traffic import Traffic
+from deploy.edge.traffic import FALL, Traffic
 
 TYPE = f"{TYPES}/envoy.extensions.filters"
 SCRIPTS = PROJECT / "docker" / "edge"
 CLIENT_HEADER = "x-client"
+EVERY = {"numerator": 100, "denominator": "HUNDRED"}
 Value = str | float | Mapping[str, "Value"] | Sequence["Value"]
 
 
@@ -41,6 +42,8 @@ def filters(folder: Path, upstream: Upstream) -> list[dict[str, Any]]:
         named("buffer", "http.buffer.v3.Buffer", max_request_bytes=MAX_REQUEST),
         discovered("requests", "http.lua.v3.Lua", folder),
         registration.filter_of(upstream.host, upstream.status),
+        # By as much as a header of requests.lua says.
+        named("fault", "http.fault.v3.HTTPFault", delay={"header_delay": {}, "percentage": EVERY}),
         lua("responses", RETRY_AFTER=RETRY_AFTER),
         # Without x-envoy-original-path, in which TorchServe would find the "/token" that the route has hidden from it.
         named("router", "http.router.v3.Router", suppress_envoy_headers=True),
@@ -55,7 +58,17 @@ def changeable(clients: Clients, traffic: Traffic) -> list[Resource]:
     made = (
         keys(clients),
         rates(clients),
-        lua("requests", SMALL=SIZES[0].digits, DIGITS=DIGITS, SHARES=shares, TOTAL=int(TOTAL.removesuffix("s"))),
+        lua(
+            "requests",
+            SMALL=SIZES[0].digits,
+            DIGITS=DIGITS,
+            SHARES=shares,
+            CLOSED={model: dict.fromkeys(versions, 1) for model, versions in traffic.closed.items()},
+            HELD={model: [1000 * hold.seconds, 1000 * hold.until] for model, hold in traffic.held.items()},
+            FALL=FALL,
+            TRAFFIC=traffic.digest(),
+            TOTAL=int(TOTAL.removesuffix("s")),
+        ),
     )
     kind = f"{TYPES}/envoy.config.core.v3.TypedExtensionConfig"
     return [Resource(file_of(each["name"].rpartition(".")[2]), {"@type": kind, **each}) for each in made]
@@ -87,7 +100,7 @@ def rates(clients: Clients) -> dict[str, Any]:
         }
         for name, client in clients.clients.items()
     ]
-    everywhere = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    everywhere = {"default_value": EVERY}
     return named(
         "local_ratelimit",
         "http.local_ratelimit.v3.LocalRateLimit",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_REQUEST = 24 << 20  # bytes, as TorchServe's max_request_size
+UPLOAD = 60  # seconds that a body may take
 MAX_MANAGEMENT = 1 << 16  # bytes: what such a call says is in its path, or in a short message
 MAX_HEADERS = 7  # KiB: with what the edge adds, below the 8 KiB that TorchServe reads
 BUFFER = 32 << 20  # bytes of a request or answer held at most: for retries, and for responses.lua

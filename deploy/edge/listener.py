@@ -8,7 +8,7 @@ from typing import Any
 from deploy.edge import certificate, routes
 from deploy.edge.discovery import watched_file
 from deploy.edge.filters import TYPE, filters, named
-from deploy.edge.limits import BUFFER, MAX_HEADERS, STREAMS
+from deploy.edge.limits import BUFFER, MAX_HEADERS, STREAMS, UPLOAD
 from deploy.edge.network import Listeners, Upstream, socket_address
 from deploy.edge.replies import access_log, local_replies
 
@@ -43,7 +43,7 @@ def edge_listener(upstream: Upstream, listeners: Listeners, folder: Path) -> dic
         "max_request_headers_kb": MAX_HEADERS,
         "http2_protocol_options": {"max_concurrent_streams": STREAMS},
         "request_headers_timeout": "10s",
-        "request_timeout": "60s",
+        "request_timeout": f"{UPLOAD}s",
         "stream_idle_timeout": "90s",
         "drain_timeout": "10s",
         "access_log": [access_log()],

@@ -28,6 +28,7 @@ DECIDING = ("describe", "explain")
 # Envoy answers `Expect: 100-continue` itself; any other expectation would end as a bare 417 of TorchServe's.
 EXPECTATIONS = ("expect",)
 ANY = {"prefix": "/"}
+NO_PATH = "no such path; there is POST /predictions/{model}"
 
 
 def route_configuration(clients: Clients, upstream: Upstream, grafana: bool) -> Resource:
@@ -122,7 +123,9 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
         made.append(management({**ANY, "headers": headers}, "management", method == "POST"))
     for other in ({"path": "/models"}, {"prefix": "/models/"}):
         made.append({**refused(other, 422, REFUSED), "typed_per_filter_config": admins_alone(admins)})
-    made.append(refused(ANY, 404, "no such path; there is POST /predictions/{model}"))
+    # requests.lua answers it.
+    made.append({**refused({"path": "/traffic"}, 404, NO_PATH), "typed_per_filter_config": admins_alone(admins)})
+    made.append(refused(ANY, 404, NO_PATH))
     return made
 
 

@@ -1,7 +1,11 @@
-"""Which version answers the calls of a model that name none: traffic.yaml, shares in percent."""
+"""Which version answers the calls of a model that name none, and which calls are refused or wait: traffic.yaml."""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import time
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +18,11 @@ from deploy.edge.management import NAME as MODEL_NAME
 from deploy.edge.private_file import replace_private
 
 NAME = "traffic.yaml"
-HEADER = "# Shares of the calls that name no version; `./bundle deploy split` writes them.\n"
+HEADER = """# models: shares of the calls that name no version, in percent; `./bundle deploy split` writes them.
+# closed, held: of `./bundle deploy unregister` and `scale`, for as long as they run.
+"""
+LONGEST_HOLD = 60.0  # seconds
+FALL = 1 / 3  # seconds by which a delay falls each second; what was delayed then comes at 1.5 times its rate
 Name = Annotated[str, Field(pattern=rf"^{MODEL_NAME}$")]
 Version = Annotated[Name, Field(max_length=100)]  # its length is one byte in a gRPC message
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -50,12 +58,73 @@ class Split(BaseModel):
         return [(version, bound) for (version, _), bound in zip(shares, bounds, strict=True)]
 
 
+class Hold(BaseModel):
+    """Each call of a model is delayed by some seconds until a time, seconds since 1970, and then by less and less.
+
+    So it ends by itself, and what was delayed does not come all at once.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: Annotated[float, Field(gt=0, le=LONGEST_HOLD)]
+    until: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @property
+    def end(self) -> float:
+        """When no call is delayed any more."""
+        return self.until + self.seconds / FALL
+
+
 class Traffic(BaseModel):
-    """The models whose calls are divided; the others' go to the server's default version."""
+    """models: those whose calls are divided; the others' go to the server's default version.
+
+    closed: versions of a model that are about to be unregistered, whose calls are answered with 404; all of them where
+    none is named. held: models whose calls are delayed, while some of their workers end.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: dict[Name, Split] = {}
+    closed: dict[Name, tuple[Version, ...]] = {}
+    held: dict[Name, Hold] = {}
+
+    def digest(self) -> str:
+        """Names this state of it; the edge answers GET /traffic with that of the one it goes by."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def divided(self, model: str, split: Split | None) -> Traffic:
+        """With another division of a model's calls; None for none."""
+        rest = {name: each for name, each in self.models.items() if name != model}
+        return self.model_copy(update={"models": rest if split is None else {**rest, model: split}})
+
+    def closing(self, model: str, versions: tuple[str, ...]) -> Traffic:
+        """Without calls for some versions of a model, or for the whole model where none is named.
+
+        Their share goes to the others, in proportion; where these had none, to the server's default version.
+        """
+        closed = () if not versions else tuple(dict.fromkeys((*self.closed.get(model, ()), *versions)))
+        changed = self.model_copy(update={"closed": {**self.closed, model: closed}})
+        split = self.models.get(model)
+        if split is None:
+            return changed
+        left = {version: share for version, share in split.versions.items() if versions and version not in versions}
+        total = sum(left.values())
+        rest = {version: 100 * share / total for version, share in left.items()} if total else {}
+        return changed.divided(model, split.model_copy(update={"versions": rest}) if rest else None)
+
+    def opened(self, model: str, versions: tuple[str, ...]) -> Traffic:
+        """With calls for some versions of a model again, as far as it was closed; all where none is named."""
+        left = tuple(version for version in self.closed.get(model, ()) if versions and version not in versions)
+        rest = {name: each for name, each in self.closed.items() if name != model}
+        return self.model_copy(update={"closed": {**rest, model: left} if left else rest})
+
+    def holding(self, model: str, hold: Hold) -> Traffic:
+        """With the calls of a model delayed."""
+        return self.model_copy(update={"held": {**self.held, model: hold}})
+
+    def at(self, now: float) -> Traffic:
+        """Without the holds that have ended by then, in seconds since 1970."""
+        return self.model_copy(update={"held": {name: hold for name, hold in self.held.items() if hold.end > now}})
 
 
 def read(path: Path) -> Traffic:
@@ -64,5 +133,16 @@ def read(path: Path) -> Traffic:
 
 
 def write(path: Path, traffic: Traffic) -> None:
-    content: dict[str, Any] = traffic.model_dump(exclude_none=True)
-    replace_private(path, HEADER + yaml.safe_dump(content, sort_keys=False))
+    content: dict[str, Any] = traffic.model_dump(mode="json", exclude_none=True)
+    kept = {name: value for name, value in content.items() if value or name == "models"}
+    replace_private(path, HEADER + yaml.safe_dump(kept, sort_keys=False))
+
+
+def change(path: Path, how: Callable[[Traffic], Traffic]) -> Traffic:
+    """Read, change and write the file while nobody else does; the state that is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        changed = how(read(path).at(time.time()))
+        write(path, changed)
+    return changed

@@ -16,6 +16,7 @@ from deploy.errors import DeployError
 from deploy.processes import GRACE, alive
 from deploy.readiness import LOADING, check_alive, wait_listening
 from deploy.run_folder import state_of, write_state
+from deploy.serving_plan import register_again
 from deploy.status import Status
 from deploy.supervision.cause import cause
 from deploy.supervision.logs import bound
@@ -92,7 +93,8 @@ class Supervisor:
             return
         self.answered = time.monotonic()
         self.models, self.defaults = self.status.models, self.status.defaults
-        self.served = self.served or sorted(self.defaults)
+        # A model that was unregistered since is not waited for.
+        self.served = [name for name in self.served or sorted(self.defaults) if name in self.defaults]
         try:
             with RestManagement(self.status.server) as management:
                 self.recovery.look(management, self.models)
@@ -164,14 +166,3 @@ class Supervisor:
 
         write_state(self.server.run, state["torchserve"])
         start_edge(self.server.run, self.server.ports, self.served, Path(state["ca_file"]).parent)
-
-
-def register_again(management: RestManagement, model: ModelStatus) -> None:
-    management.register(
-        model.archive,
-        name=model.name,
-        batch_size=model.batch_size,
-        max_batch_delay=model.max_batch_delay,
-        synchronous=False,
-    )
-    management.scale(model.name, model.min_workers, model.max_workers, version=model.version, synchronous=False)

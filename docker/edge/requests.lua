@@ -1,7 +1,9 @@
 -- Reads each request before TorchServe does. deploy/edge/filters.py adds SMALL, the digits of the length of a small body,
 -- DIGITS, those of each number in a management call, TOTAL, the seconds after which a caller gets 504, and SHARES: for each
 -- model whose calls are divided between versions, the header by whose value a caller stays with one ("" for none), and the
--- versions, each with its bound for a draw.
+-- versions, each with its bound for a draw; CLOSED, for each model the versions that take no calls, none for all; HELD, for
+-- each model the milliseconds by which its calls are delayed, and until when, since 1970; FALL, by how much less that is for
+-- each one after; and TRAFFIC, which names them all.
 --
 -- A gRPC call must have one message with the fields that our clients send, and nothing else: TorchServe logs kilobytes of
 -- stack for one that it cannot read, and takes every value of a management call.
@@ -162,10 +164,22 @@ local function drawn(headers, model)
   end
 end
 
-local function note(request, model, version)
+local DELAY = "x-envoy-fault-delay-request" -- in milliseconds; Envoy's fault filter reads it
+
+-- Once it is known which version answers. Of one that is about to be unregistered, the answer is as it will be then.
+local function decided(request, model, version)
   local metadata = request:streamInfo():dynamicMetadata()
   metadata:set("edge", "model", model)
   if version then metadata:set("edge", "version", version) end
+  local closed = CLOSED[model]
+  if closed and (next(closed) == nil or closed[version or ""]) then
+    request:respond({ [":status"] = "404" }, ("model %s has no version %s"):format(model, version or "that answers"))
+  end
+  local held = HELD[model]
+  if held then
+    local delay = held[1] - FALL * math.max(0, request:timestamp() - held[2])
+    if delay > 0 then request:headers():replace(DELAY, ("%d"):format(delay)) end
+  end
 end
 
 -- A call's model, its version if it names one, and what follows.
@@ -184,7 +198,7 @@ local function over_rest(request, headers)
     -- KServe's paths have no place for a version; the body says which form the answer has.
     if version then headers:replace(":path", ("/predictions/%s/%s%s"):format(model, version, query)) end
   end
-  note(request, model, version)
+  decided(request, model, version)
 end
 
 local function over_grpc(request, headers, named)
@@ -200,7 +214,7 @@ local function over_grpc(request, headers, named)
       headers:replace("content-length", tostring(body:setBytes(prefix .. message)))
     end
   end
-  note(request, named.model or "", version)
+  decided(request, named.model or "", version ~= "" and version or nil)
 end
 
 -- Until when the caller waits, by this machine's clock: TorchServe does not tell a handler that a caller has left. For
@@ -213,6 +227,11 @@ end
 
 function envoy_on_request(request)
   local headers = request:headers()
+  if headers:get(":path") == "/traffic" then
+    request:respond({ [":status"] = "200" }, ("%s %d"):format(TRAFFIC, request:timestamp()))
+  end
+  headers:remove(DELAY)
+  headers:remove(DELAY .. "-percentage")
   set_deadline(request, headers)
   -- The buffer before this filter has counted a length where none was declared, after the route had been chosen.
   if #(headers:get("content-length") or "") > SMALL then request:clearRouteCache() end
