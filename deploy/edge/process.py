@@ -112,7 +112,7 @@ def keep(run: Path, settings: Path, models: Sequence[str]) -> None:
         ]
     )
     try:
-        while not asked.wait(0.5):
+        while not asked.wait(0.25):
             if process.poll() is not None:
                 raise DeployError(f"Envoy ended by itself with status {process.returncode}")
             said = watched.refresh()

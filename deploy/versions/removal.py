@@ -56,7 +56,7 @@ class Removal:
                     self.unregister(target, status, undoing)
         # Calls for them go to TorchServe again, which knows them no more.
         for target in edges(targets):
-            edge.change(target, lambda now: now.opened(self.model, self.versions))
+            edge.change(target, partial(self.settled, default=self.default(target)))
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -108,6 +108,18 @@ class Removal:
 
     def reopened(self, now: Traffic, split: Split | None) -> Traffic:
         return now.opened(self.model, self.versions).divided(self.model, split)
+
+    def default(self, target: Target) -> str | None:
+        with target.management() as management:
+            try:
+                return management.describe(self.model).version
+            except NotFound:
+                return None
+
+    def settled(self, now: Traffic, default: str | None) -> Traffic:
+        """Nothing is closed, and nothing is divided where the default version has all that is left."""
+        opened, split = now.opened(self.model, self.versions), now.models.get(self.model)
+        return opened.divided(self.model, None) if split and list(split.versions) == [default] else opened
 
     def unregister(self, target: Target, status: ModelStatus, undoing: Undoing) -> None:
         with target.management() as management:

@@ -13,7 +13,7 @@ from client import ClientError, GrpcClient, RestClient, Server
 
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
 RATE = 60.0  # calls a second, of all callers together
-CALLERS = 6  # half of them over gRPC
+CALLERS = 60  # half of them over gRPC; so many that some wait for seconds and the others go on
 PATIENCE = 30.0  # seconds, after which a call is taken to hang
 
 
@@ -22,6 +22,7 @@ class Load:
 
     def __init__(self, server: Server, model: str, payload: Any = OBSERVATION, rate: float = RATE) -> None:
         self.server, self.model, self.payload, self.rate = server, model, payload, rate
+        self.clients = (RestClient(server, timeout=PATIENCE), GrpcClient(server, timeout=PATIENCE))
         self.ended = threading.Event()
         self.lock = threading.Lock()
         self.answered: Counter[tuple[str, str]] = Counter()
@@ -30,21 +31,20 @@ class Load:
         self.threads = [threading.Thread(target=self.call, args=(number,)) for number in range(CALLERS)]
 
     def call(self, number: int) -> None:
-        kind = (RestClient, GrpcClient)[number % 2]
-        pause = CALLERS / self.rate
-        with kind(self.server, timeout=PATIENCE) as client:
-            due = time.monotonic() + number * pause / CALLERS
-            while not self.ended.wait(max(0.0, due - time.monotonic())):
-                due = max(due + pause, time.monotonic() - 1)
-                began = time.monotonic()
-                try:
-                    version = client.predict(self.model, self.payload).version
-                    with self.lock:
-                        self.answered[kind.__name__, version] += 1
-                except ClientError as error:
-                    with self.lock:
-                        self.failed.append((kind.__name__, error))
-                self.longest = max(self.longest, time.monotonic() - began)
+        client = self.clients[number % 2]
+        protocol, pause = type(client).__name__, CALLERS / self.rate
+        due = time.monotonic() + number * pause / CALLERS
+        while not self.ended.wait(max(0.0, due - time.monotonic())):
+            began = time.monotonic()
+            due = max(due + pause, began)
+            try:
+                version = client.predict(self.model, self.payload).version
+                with self.lock:
+                    self.answered[protocol, version] += 1
+            except ClientError as error:
+                with self.lock:
+                    self.failed.append((protocol, error))
+            self.longest = max(self.longest, time.monotonic() - began)
 
     def versions(self) -> Counter[str]:
         with self.lock:
@@ -65,3 +65,5 @@ def load(server: Server, model: str, **settings: Any) -> Iterator[Load]:
         made.ended.set()
         for thread in made.threads:
             thread.join()
+        for client in made.clients:
+            client.close()
