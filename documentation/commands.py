@@ -14,6 +14,7 @@ PROGRAMS = {
     "python -m train": "train.__main__",
     "python -m archiver": "archiver.__main__",
     "python -m deploy": "deploy.__main__",
+    "./bundle deploy": "deploy.versions.command",
     "./scripts/predict": "client.__main__",
     "./scripts/docs": "documentation.__main__",
     "./scripts/chaos": "tests.chaos.__main__",

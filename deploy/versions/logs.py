@@ -1,4 +1,4 @@
-"""What a server of this machine has logged about a model."""
+"""Lines about a model in the logs of a server of this machine."""
 
 from __future__ import annotations
 

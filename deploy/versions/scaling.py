@@ -87,7 +87,7 @@ class Scaling:
             tell(f"{each.name}: {self.model} has {self.workers} workers; calls meanwhile waited {self.hold:g} s")
 
     def wait_for_earlier(self, target: Target, tell: Tell) -> None:
-        """What an earlier change has delayed would come while this one ends workers."""
+        """Calls that an earlier change has delayed would come while this one ends workers."""
         hold = traffic.read(target.traffic).held.get(self.model)
         left = hold.end - time.time() if hold else 0.0
         if left > 0:

@@ -18,7 +18,7 @@ PATIENCE = 30.0  # seconds, after which a call is taken to hang
 
 
 class Load:
-    """answered: calls by (protocol, version). failed: (protocol, error) of each call that failed; hung: of those too."""
+    """answered: calls by (protocol, version). failed: (protocol, error) of each call that failed or hung."""
 
     def __init__(self, server: Server, model: str, payload: Any = OBSERVATION, rate: float = RATE) -> None:
         self.server, self.model, self.payload, self.rate = server, model, payload, rate
