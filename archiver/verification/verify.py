@@ -14,7 +14,8 @@ from archiver.errors import Problem, VerificationError
 from archiver.inspection import Contents, inspect, inspect_weights
 from archiver.mar import Mar
 from archiver.tasks import JSON, TASKS
-from archiver.verification import response_schemas
+from archiver.verification import response_checks
+from archiver.verification.response_schemas import SCHEMAS, Classes
 from archiver.verification.worker_process import WorkerError, run_worker
 
 ALONE, BATCH, CARD = "the sample alone", "the sample beside an empty request", "describe"
@@ -53,7 +54,7 @@ def requests(folder: Path, contents: Contents) -> dict[str, list[dict[str, Any]]
     content_type = SAMPLE_TYPES[sample.suffix]
     data = base64.b64encode(sample.read_bytes()).decode()
     fields = {"body": data}
-    if contents.card.labels and response_schemas.SCHEMAS.get(contents.card.task) is response_schemas.Classes:
+    if contents.card.labels and SCHEMAS.get(contents.card.task) is Classes:
         fields["top_k"] = base64.b64encode(str(len(contents.card.labels)).encode()).decode()
     headers = {"Content-Type": content_type}
     whole = {"fields": fields, "content_type": content_type, "headers": headers}
@@ -100,9 +101,9 @@ def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Proble
             problems.append(Problem(name, f"wanted application/json; got {answer['content_type']}"))
         else:
             whole = contents.configuration.handler.class_.startswith("handlers.")
-            problems += response_schemas.check(card.task, body, card.labels, name, whole)
+            problems += response_checks.check(card.task, body, card.labels, name, whole)
     broken = batches[BATCH]["answers"][1]
-    problems += response_schemas.check_error(broken["status"], decode(broken), f"{BATCH}, the empty one")
+    problems += response_checks.check_error(broken["status"], decode(broken), f"{BATCH}, the empty one")
     described = decode(batches[CARD]["answers"][0])
     if not isinstance(described, dict) or (described.get("name"), described.get("version")) != (
         card.name,

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from archiver.tasks import TaskName
-from archiver.verification.response_schemas import check, check_error
+from archiver.verification.response_checks import check, check_error
 
 LABELS = ["a", "b"]
 RLE = {"size": [2, 3], "counts": "06"}

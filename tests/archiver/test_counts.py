@@ -9,7 +9,7 @@ import torch
 from archiver.archive import build
 from archiver.errors import VerificationError
 from archiver.package import resolve
-from archiver.verification.response_schemas import check
+from archiver.verification.response_checks import check
 from archiver.verification.verify import verify
 from deploy.configuration import PROJECT
 from tests.tiny_artifacts import TINY
