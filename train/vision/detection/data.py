@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.data_problems import DataProblems
 from train.core.splitting import hold_out
 from train.core.trainer import LOADERS
 from train.vision import coco
+from train.vision.annotated_split import AnnotatedSplit
 from train.vision.coco import AnnotatedImage, CocoFile
 from train.vision.images import read_image
 
@@ -76,55 +75,23 @@ def read_once(annotations: Path, images: Path, masks: bool, decode: bool, labels
     return coco.read(annotations, images, masks, decode, list(labels) or None)
 
 
-@dataclass(frozen=True)
-class Split:
-    """labels: the background, then the classes. problems: by the name of the annotation file."""
-
-    labels: list[str]
-    training: list[AnnotatedImage]
-    validation: list[AnnotatedImage]
-    test: list[AnnotatedImage]
-    problems: dict[str, DataProblems]
-
+class Split(AnnotatedSplit[AnnotatedImage]):
     def check(self, strict: bool) -> None:
-        """Raises ExperimentError where nothing can be trained or measured; strict: for any problem at all."""
-        problems = "\n".join(f"{name}:\n{problems}" for name, problems in self.problems.items() if len(problems))
-        if strict and problems:
-            raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
-        for part, images in (("training", self.training), ("validation", self.validation), ("test", self.test)):
+        super().check(strict)
+        for part, images in self.parts.items():
             if not any(not annotation.crowd for image in images for annotation in image.annotations):
-                found = f"; left out are\n{problems}" if problems else ""
-                raise ExperimentError(f"no object is annotated on the {len(images)} images for {part}{found}")
+                raise ExperimentError(f"no object is annotated on the {len(images)} images for {part}{self.left_out}")
 
-    def describe(self) -> dict[str, Any]:
-        """How many images and objects of each class there are, and what was left out."""
-        parts = {"training": self.training, "validation": self.validation, "test": self.test}
+    def describe_part(self, images: list[AnnotatedImage]) -> dict[str, Any]:
+        """How many images and objects of each class there are."""
+        objects = [annotation for image in images for annotation in image.annotations]
+        counts = np.bincount([a.label for a in objects if not a.crowd], minlength=len(self.labels)).tolist()
         return {
-            "labels": self.labels,
-            **{name: describe(images, self.labels) for name, images in parts.items()},
-            "problems": {name: problems.to_dict() for name, problems in self.problems.items()},
+            "images": len(images),
+            "images without an object": sum(not image.annotations for image in images),
+            "crowds": sum(annotation.crowd for annotation in objects),
+            "objects": dict(zip(self.labels[1:], counts[1:], strict=True)),
         }
-
-    def __str__(self) -> str:
-        lines = [
-            f"{len(self.training)} images for training, {len(self.validation)} for validation, "
-            f"{len(self.test)} for the test; {len(self.labels) - 1} classes"
-        ]
-        for name, problems in self.problems.items():
-            if len(problems):
-                lines.append(f"{name}: {len(problems)} problems, left out:\n{problems}")
-        return "\n".join(lines)
-
-
-def describe(images: Sequence[AnnotatedImage], labels: list[str]) -> dict[str, Any]:
-    objects = [annotation for image in images for annotation in image.annotations]
-    counts = np.bincount([a.label for a in objects if not a.crowd], minlength=len(labels)).tolist()
-    return {
-        "images": len(images),
-        "images without an object": sum(not image.annotations for image in images),
-        "crowds": sum(annotation.crowd for annotation in objects),
-        "objects": dict(zip(labels[1:], counts[1:], strict=True)),
-    }
 
 
 class CocoImages(Dataset[Item]):

@@ -16,14 +16,11 @@ from torchvision.io import write_jpeg
 
 from handlers.networks.weights import load_weights
 from train.core.artifact import Artifact, Task
-from train.core.experiment import Staged
 from train.core.generated_data import GeneratedData, by_source
-from train.core.optimization import Optimization
-from train.core.run import Run, is_first_process
-from train.core.stored_weights import round_weights
-from train.core.trainer import TrainerSettings, quiet_trainer
+from train.core.run import Run
 from train.plots.augmentations import write_grid as write_samples
 from train.plots.predictions import chosen, confident, draw_boxes, draw_found, write_grid, write_pairs
+from train.vision.annotated_experiment import AnnotatedExperiment
 from train.vision.detection.augmentation import DetectionAugmentation
 from train.vision.detection.average_precision import MASK_THRESHOLD
 from train.vision.detection.data import CocoData, CocoImages, CocoSettings, Split
@@ -45,7 +42,7 @@ else:
     DetectionData = SerializeAsAny[Annotated[CocoSettings, WrapValidator(by_source)]]
 
 
-class ObjectDetection(Staged):
+class ObjectDetection(AnnotatedExperiment):
     """data: images and annotations. model: the network and its limits. learning: optimizer and its schedule.
 
     batch_size: images a device learns from at once.
@@ -59,18 +56,13 @@ class ObjectDetection(Staged):
     data: DetectionData
     model: BoxModel = BoxModel()
     augmentation: DetectionAugmentation = DetectionAugmentation()
-    learning: Optimization = Optimization()
-    trainer: TrainerSettings = TrainerSettings()
     batch_size: int = Field(default=4, ge=1)
     answer_threshold: float = Field(default=0.5, ge=0, le=1)
 
     def fit(self, run: Run) -> None:
-        self.trainer.check()
-        seed_everything(self.seed, workers=True, verbose=False)
+        self.begin()
         split = self.split()
-        if is_first_process():
-            print(f"{self.name}: {split}")
-        run.record("data", split.describe())
+        self.record_data(run, split)
         network = self.model.network(len(split.labels))
         published = self.model.initialise(network)
         keep = published if self.model.keep_statistics else []
@@ -104,17 +96,14 @@ class ObjectDetection(Staged):
 
     def measure(self, module: DetectionModule, split: Split) -> dict[str, Any]:
         """COCO's mean average precision on the test's images."""
-        lightning = quiet_trainer(
-            accelerator=self.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
-        )
-        lightning.test(module, self.images(split), verbose=False)
+        self.measure_on(module, self.images(split))
         metrics: dict[str, Any] = {}
         for kind, found in module.measured.items():
             metrics |= found.to_dict(split.labels, "mAP" if kind == "bbox" else "mask mAP")
         return {**metrics, "images": len(split.test)}
 
     def export(self, run: Run, folder: Path) -> None:
-        tested, fitted = run.recorded("test"), run.recorded("fit")
+        tested = run.recorded("test")
         split = self.split()
         module = self.restored(run, split)
         with TemporaryDirectory() as temporary:
@@ -128,13 +117,7 @@ class ObjectDetection(Staged):
                 labels=split.labels,
                 architecture=self.model.served(len(split.labels)),
                 metrics={name: value for name, value in tested.items() if name != "reference"},
-                training={
-                    "data": self.data.source if isinstance(self.data, GeneratedData) else self.data.annotations.name,
-                    **{f"{name} images": len(getattr(split, name)) for name in ("training", "validation", "test")},
-                    **self.model_dump(mode="json", exclude={"name", "system", "data"}),
-                    "epochs": fitted["epochs"],
-                    "steps": fitted["steps"],
-                },
+                training=self.provenance(run, split, self.files().annotations.name),
                 reference=tested["reference"],
             ).write(folder, module.network.state_dict(), sample, sorted(run.plots.iterdir()))
 
@@ -162,9 +145,8 @@ class ObjectDetection(Staged):
         """The best checkpoint, in evaluation mode."""
         network = self.model.network(len(split.labels))
         module = DetectionModule(network, split.labels, self.masks, self.learning)
-        module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
-        round_weights(network, self.stored_weights)
-        return module.eval()
+        self.load_best(run, module)
+        return module
 
     def sample(self, split: Split) -> Tensor:
         """An image to verify the archive with: of those measured on, the first that shows an object."""

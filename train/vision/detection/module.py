@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from train.core.optimization import Optimization
 from train.vision.detection.average_precision import AveragePrecision, Kind, Precision
 from train.vision.detection.data import Item
+from train.vision.fine_tuning import FineTunedModule
 
 
-class DetectionModule(LightningModule):
+class DetectionModule(FineTunedModule):
     """network: in training (images, targets) → a dict of losses; in evaluation images → a list of dicts.
 
     masks: it finds masks too; what chooses the checkpoint, `mAP`, is then that of the masks.
-    keep: batch norms, by name, whose published statistics stay as they are.
     """
 
     def __init__(
         self, network: nn.Module, labels: list[str], masks: bool, learning: Optimization, keep: list[str] | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(network, labels, learning, keep)
         self.save_hyperparameters({"labels": labels, "masks": masks, "learning": learning.model_dump(mode="json")})
-        self.network = network
-        self.labels = labels
-        self.learning = learning
-        self.keep = set(keep or [])
         self.average_precision = AveragePrecision(masks)
         self.measured: dict[Kind, Precision] = {}
         # The detections of the last measurement, in the images' order.
         self.found: list[dict[str, Tensor]] = []
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        for name, module in self.network.named_modules():
-            if name in self.keep:
-                module.eval()
-        return self
-
-    def configure_optimizers(self) -> Any:
-        steps = int(self.trainer.estimated_stepping_batches)
-        return self.learning.configure(self.learning.groups(self.network), steps)
 
     def training_step(self, batch: list[Item], index: int) -> Tensor:
         losses = self.network([image / 255 for image, _ in batch], [target for _, target in batch])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -17,9 +16,9 @@ from torchvision import tv_tensors
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.data_problems import DataProblems
 from train.core.splitting import hold_out
 from train.core.trainer import LOADERS
+from train.vision.annotated_split import AnnotatedSplit
 from train.vision.images import read_image
 from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledImage, from_coco, from_maps
 
@@ -108,47 +107,13 @@ def read_once(
     return from_maps(maps, images, decode, list(labels))
 
 
-@dataclass(frozen=True)
-class LabelSplit:
-    """labels: the background, then the classes. problems: by the name of the annotation file or folder."""
-
-    labels: list[str]
-    training: list[LabelledImage]
-    validation: list[LabelledImage]
-    test: list[LabelledImage]
-    problems: dict[str, DataProblems]
-
+class LabelSplit(AnnotatedSplit[LabelledImage]):
     def check(self, strict: bool) -> None:
-        """Raises ExperimentError where nothing can be trained or measured; strict: for any problem at all."""
-        problems = "\n".join(f"{name}:\n{problems}" for name, problems in self.problems.items() if len(problems))
-        if strict and problems:
-            raise ExperimentError(f"data.on_problem is fail, and there are problems\n{problems}")
-        for part, images, least in (("training", self.training, 2), ("validation", self.validation, 1)):
-            if len(images) < least:
-                found = f"; left out are\n{problems}" if problems else ""
-                raise ExperimentError(f"{len(images)} images for {part}; wanted {least} or more{found}")
-        if not self.test:
-            raise ExperimentError(f"no image for the test; left out are\n{problems}")
-
-    def describe(self) -> dict[str, Any]:
-        """How many images there are, and what was left out."""
-        return {
-            "labels": self.labels,
-            "training": len(self.training),
-            "validation": len(self.validation),
-            "test": len(self.test),
-            "problems": {name: problems.to_dict() for name, problems in self.problems.items()},
-        }
-
-    def __str__(self) -> str:
-        lines = [
-            f"{len(self.training)} images for training, {len(self.validation)} for validation, "
-            f"{len(self.test)} for the test; {len(self.labels)} classes with the background"
-        ]
-        for name, problems in self.problems.items():
-            if len(problems):
-                lines.append(f"{name}: {len(problems)} problems, left out:\n{problems}")
-        return "\n".join(lines)
+        super().check(strict)
+        for part, least in (("training", 2), ("validation", 1), ("test", 1)):
+            found = len(self.parts[part])
+            if found < least:
+                raise ExperimentError(f"{found} images for {part}; wanted {least} or more{self.left_out}")
 
 
 class TrainingImages(Dataset[Item]):

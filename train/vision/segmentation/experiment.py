@@ -19,15 +19,13 @@ from torchvision.io import write_jpeg
 from handlers.networks.weights import load_weights
 from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
-from train.core.experiment import Staged
 from train.core.generated_data import GeneratedData, by_source
 from train.core.optimization import Optimization
-from train.core.run import Run, is_first_process
-from train.core.stored_weights import round_weights
-from train.core.trainer import TrainerSettings, quiet_trainer
+from train.core.run import Run
 from train.plots.augmentations import write_grid as write_samples
 from train.plots.confusion import plot_confusion
 from train.plots.predictions import chosen, draw_label_map, write_pairs
+from train.vision.annotated_experiment import AnnotatedExperiment
 from train.vision.images import read_image
 from train.vision.segmentation.augmentation import SegmentationAugmentation
 from train.vision.segmentation.data import LabelMapData, LabelSettings, LabelSplit, MeasuredImages
@@ -49,7 +47,7 @@ else:
     SegmentationData = SerializeAsAny[Annotated[LabelSettings, WrapValidator(by_source)]]
 
 
-class SemanticSegmentation(Staged):
+class SemanticSegmentation(AnnotatedExperiment):
     """data: images, and masks or label maps. model: the network. learning: optimizer and its schedule.
 
     image_size: height and width of the network's input, multiples of 32; every image is resized to it, in training
@@ -62,7 +60,6 @@ class SemanticSegmentation(Staged):
     model: SegmenterSettings = SegmenterSettings()
     augmentation: SegmentationAugmentation = SegmentationAugmentation()
     learning: Learning = Learning()
-    trainer: TrainerSettings = TrainerSettings()
     image_size: tuple[int, int] = (512, 512)
     batch_size: int = Field(default=8, ge=2)
     dice_weight: float = Field(default=0.0, ge=0)
@@ -72,12 +69,9 @@ class SemanticSegmentation(Staged):
         return ImageTransform(resize=self.image_size)
 
     def fit(self, run: Run) -> None:
-        self.trainer.check()
-        seed_everything(self.seed, workers=True, verbose=False)
+        self.begin()
         split = self.split()
-        if is_first_process():
-            print(f"{self.name}: {split}")
-        run.record("data", split.describe())
+        self.record_data(run, split)
         network = self.model.network(len(split.labels))
         published = self.model.initialise(network)
         keep = published if self.model.keep_statistics else []
@@ -107,16 +101,13 @@ class SemanticSegmentation(Staged):
 
     def measure(self, module: SegmentationModule, split: LabelSplit) -> Overlap:
         """Intersection over union on the test's images."""
-        lightning = quiet_trainer(
-            accelerator=self.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
-        )
-        lightning.test(module, self.images(split), verbose=False)
+        self.measure_on(module, self.images(split))
         if module.measured is None:
             raise RuntimeError("Lightning tested without the end of an epoch")
         return module.measured
 
     def export(self, run: Run, folder: Path) -> None:
-        tested, fitted = run.recorded("test"), run.recorded("fit")
+        tested = run.recorded("test")
         split = self.split()
         network = self.restored(run, split).network
         weights = {name: value for name, value in network.state_dict().items() if not name.startswith(AUXILIARY)}
@@ -132,13 +123,7 @@ class SemanticSegmentation(Staged):
                 architecture=self.model.served(len(split.labels)),
                 preprocessing=self.transform.to_dict(),
                 metrics={name: value for name, value in tested.items() if name != "reference"},
-                training={
-                    "data": self.data.source if isinstance(self.data, GeneratedData) else self.data.name,
-                    **{f"{name} images": len(getattr(split, name)) for name in ("training", "validation", "test")},
-                    **self.model_dump(mode="json", exclude={"name", "system", "data"}),
-                    "epochs": fitted["epochs"],
-                    "steps": fitted["steps"],
-                },
+                training=self.provenance(run, split, self.files().name),
                 reference=tested["reference"],
             ).write(folder, weights, sample, sorted(run.plots.iterdir()))
 
@@ -175,9 +160,8 @@ class SemanticSegmentation(Staged):
         """The best checkpoint, in evaluation mode."""
         network = self.model.network(len(split.labels))
         module = SegmentationModule(network, split.labels, self.transform, self.learning)
-        module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
-        round_weights(network, self.stored_weights)
-        return module.eval()
+        self.load_best(run, module)
+        return module
 
     @torch.inference_mode()
     def draw(self, module: SegmentationModule, images: MeasuredImages, path: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +16,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJac
 
 from handlers.vision.transform import ImageTransform
 from train.core.optimization import Optimization
+from train.vision.fine_tuning import FineTunedModule
 from train.vision.segmentation.data import Item
 from train.vision.segmentation.label_maps import IGNORE
 
@@ -75,10 +75,10 @@ class OverlapMetric(nn.Module):
         )
 
 
-class SegmentationModule(LightningModule):
+class SegmentationModule(FineTunedModule):
     """network: normalised images (B, 3, H, W) → {"out": logits (B, classes, H, W), "aux": the same, of a second head}.
 
-    transform: what a server does to an image. keep: batch norms, by name, whose published statistics stay.
+    transform: what a server does to an image.
     """
 
     def __init__(
@@ -91,32 +91,17 @@ class SegmentationModule(LightningModule):
         keep: list[str] | None = None,
         dice_weight: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(network, labels, learning, keep)
         self.save_hyperparameters(
             {"labels": labels, "learning": learning.model_dump(mode="json"), "auxiliary_weight": auxiliary_weight}
         )
-        self.network = network
-        self.labels = labels
         self.transform = transform
-        self.learning = learning
         self.auxiliary_weight = auxiliary_weight
         self.dice_weight = dice_weight
-        self.keep = set(keep or [])
         self.overlap = OverlapMetric(len(labels))
         self.measured: Overlap | None = None
         # Of each measured image the part of each class in its prediction.
         self.parts: list[NDArray[np.float64]] = []
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        for name, module in self.network.named_modules():
-            if name in self.keep:
-                module.eval()
-        return self
-
-    def configure_optimizers(self) -> Any:
-        steps = int(self.trainer.estimated_stepping_batches)
-        return self.learning.configure(self.learning.groups(self.network), steps)
 
     def training_step(self, batch: Item, index: int) -> Tensor:
         images_NCHW, masks_NHW = batch
