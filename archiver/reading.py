@@ -18,7 +18,22 @@ KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 
 class UniqueKeyLoader(yaml.SafeLoader):
     """YAML as pyyaml reads it, with more errors: a key that is there twice, of which the last would win; a key that
-    is not a string, which JSON could not hold; and a document that its aliases blow up."""
+    is not a string, which JSON could not hold; a value that is not of its tag; and a document that its aliases blow up.
+    """
+
+    depth = nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Within the bounds while it reads, not afterwards: pyyaml looks at every open bracket for each token."""
+        self.depth, self.nodes = self.depth + 1, self.nodes + 1
+        mark = self.peek_event().start_mark
+        if self.depth > json_file.MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, f"is nested more than {json_file.MAX_DEPTH} deep", mark)
+        if self.nodes > MAX_YAML_NODES:
+            raise yaml.composer.ComposerError(None, None, f"holds more than {MAX_YAML_NODES} values", mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def compose_document(self) -> yaml.Node | None:
         node = super().compose_document()
@@ -26,6 +41,15 @@ class UniqueKeyLoader(yaml.SafeLoader):
         if node and expanded(node, sizes, json_file.MAX_DEPTH) > MAX_YAML_NODES:
             raise yaml.composer.ComposerError(None, None, f"holds more than {MAX_YAML_NODES} values", node.start_mark)
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError):
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            problem = f"{node.value[:40]!r} is not a valid {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: list[Any] = []  # a key may be a list, which no set holds
@@ -90,5 +114,5 @@ def parse_yaml(text: str) -> Any:
         raise UnsafeFile(f"{line}is not YAML: {error.problem}") from None
     except RecursionError:
         raise UnsafeFile(f"is nested more than {json_file.MAX_DEPTH} deep") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # also of an impossible date, or a huge number
+    except (yaml.YAMLError, ValueError) as error:
         raise UnsafeFile(f"is not YAML: {(str(error).splitlines() or [type(error).__name__])[0]}") from None
