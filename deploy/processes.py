@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 GRACE = 15.0  # seconds
+PAUSE = 0.05  # between two looks
 
 
 def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
@@ -42,6 +45,14 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return process.children(recursive=True)
     except psutil.NoSuchProcess:  # it has just ended
         return []
+
+
+def wait_ended(process: psutil.Process, timeout: float) -> None:
+    """Until a process has ended, or so many seconds. One that is not a child of ours may be a zombie for long after."""
+    until = time.monotonic() + timeout
+    with suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+            time.sleep(PAUSE)
 
 
 def end(state: Mapping[str, Any] | None) -> None:

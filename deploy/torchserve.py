@@ -23,7 +23,7 @@ from deploy.archive import Archive
 from deploy.cgroup import cores
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
-from deploy.processes import GRACE, alive, birth, end, signalled
+from deploy.processes import GRACE, alive, birth, end, signalled, wait_ended
 from deploy.run_folder import (
     ADMITTED,
     KEYS,
@@ -239,7 +239,7 @@ def stop(run: Path) -> bool:
     edge = alive((state or {}).get("edge"))
     if edge:  # first, so that nothing more comes in
         signalled(edge, signal.SIGTERM)
-        psutil.wait_procs([edge], timeout=GRACE)
+        wait_ended(edge, GRACE)
     end(state)
     clean(run)
     shutil.rmtree(run / ADMITTED, ignore_errors=True)

@@ -36,7 +36,15 @@ def is_gone(worker: Worker) -> bool:
 def is_stopped(worker: Worker) -> bool:
     """Whether a worker was stopped by a signal; TorchServe would wait for its answer until the response timeout."""
     try:
-        return worker.pid > 0 and psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
+        return worker.pid > 0 and stands_still(psutil.Process(worker.pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def stands_still(process: psutil.Process) -> bool:
+    """Whether a process was stopped by a signal."""
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
     except psutil.NoSuchProcess:
         return False
 

@@ -8,12 +8,10 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
-
 from client import ClientError, RestManagement
 from client.model_status import ModelStatus
 from deploy.errors import DeployError
-from deploy.processes import GRACE, alive
+from deploy.processes import GRACE, alive, descendants, wait_ended
 from deploy.readiness import LOADING, check_alive, wait_listening
 from deploy.run_folder import state_of, write_state
 from deploy.serving_plan import register_again
@@ -22,7 +20,7 @@ from deploy.supervision.cause import cause
 from deploy.supervision.logs import bound
 from deploy.supervision.process import ADMIT, DETACH
 from deploy.supervision.record import Record
-from deploy.supervision.recovery import Recovery
+from deploy.supervision.recovery import Recovery, stands_still
 from deploy.torchserve import TorchServe
 from zygote.usage import memory_kills
 
@@ -82,8 +80,19 @@ class Supervisor:
         self.looked = time.monotonic()
         bound(self.server.run / "logs")
         if self.admitted:
+            self.look_at_stopped()
             self.look_at_models()
             self.look_at_edge()
+
+    def look_at_stopped(self) -> None:
+        """Make what a signal has stopped go on; forks of the zygote, the workers, are looked at with their models."""
+        state = state_of(self.server.run) or {}
+        heads = [head for head in (alive(state), alive(state.get("edge"))) if head]
+        serving = [alive(state.get("zygote")), *heads, *(below for head in heads for below in descendants(head))]
+        for process in serving:
+            if process and stands_still(process):
+                logger.warning("%s (%d) was stopped by a signal; it goes on", process.name(), process.pid)
+                process.resume()
 
     def look_at_models(self) -> None:
         """Remember them and replace workers that are lost; restart a server that does not do its part."""
@@ -161,7 +170,7 @@ class Supervisor:
         keeper = alive(state["edge"])
         if keeper:
             keeper.terminate()
-            psutil.wait_procs([keeper], timeout=GRACE)
+            wait_ended(keeper, GRACE)
         from deploy.edge.process import start as start_edge  # here, because few servers have one
 
         write_state(self.server.run, state["torchserve"])

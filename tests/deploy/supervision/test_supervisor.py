@@ -19,7 +19,7 @@ from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
 from deploy.overview.look import look
 from deploy.ports import Ports
-from deploy.processes import family
+from deploy.processes import alive, family
 from deploy.readiness import load
 from deploy.run_folder import ADMITTED, public_server, running, server_of, state_of
 from deploy.status import Status
@@ -181,6 +181,22 @@ def test_a_signed_archive_that_comes_later_is_admitted_without_being_asked_for(r
         management.unregister("later")
     path.unlink()
     assert "later.mar is admitted: signed with the key" in (run / "logs" / "supervisor.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["java", "keeper", "zygote", "edge", "envoy"])
+def test_what_serves_was_stopped(run: Path, name: str) -> None:
+    """It goes on within seconds; nothing is started again."""
+    state = state_of(run) or {}
+    java, edge = (psutil.Process(each["pid"]) for each in (state, state["edge"]))
+    of_workers, [envoy] = java.children(), edge.children()
+    serving = {"java": java, "keeper": of_workers[0], "zygote": alive(state["zygote"]), "edge": edge, "envoy": envoy}
+    process = serving[name]
+    assert process is not None
+    process.suspend()
+    wait(lambda: process.status() != psutil.STATUS_STOPPED, "it does not go on")
+    wait(lambda: through_the_edge(run), "the edge does not come back")
+    assert f"({process.pid}) was stopped by a signal" in (run / "logs" / "supervisor.log").read_text()
+    assert state_of(run) == state
 
 
 def test_torchserve_is_killed(run: Path) -> None:
