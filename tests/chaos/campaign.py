@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import base64
+import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
-from threading import Event, Lock
-from typing import Any, TypeVar
-
-from hypothesis.strategies import SearchStrategy
+from threading import Event
+from typing import TypeVar
 
 from client import ClientError
 from deploy.errors import DeployError
-from tests.chaos import grpc_attack, http_attack, parser_attack, rest_attack
-from tests.chaos.faults import KILL_OF_JAVA, STEADY, Fault, inflict
+from tests.chaos import clock, grpc_attack, http_attack, parser_attack, rest_attack
+from tests.chaos.attack import Attack, encoded
+from tests.chaos.faults import STEADY, Fault, inflict
 from tests.chaos.grpc_attack import Call, Caller
 from tests.chaos.inputs.generation import rounds
+from tests.chaos.inputs.variants import varied, vary_bytes, vary_call, vary_request
 from tests.chaos.neighbours import Neighbours
-from tests.chaos.outcome import Outcome, unwanted
+from tests.chaos.outcome import Outcome
 from tests.chaos.report import Finding, Phase
 from tests.chaos.target import Target
 from tests.chaos.wire import Line, Wire, request
+from zygote.process import Zygote
 
 T = TypeVar("T", Wire, Call)
-CALLERS = 8
-QUEUED = 4  # rounds of requests a caller may have before it
+CALLERS = 24  # most of them wait: for a worker, or for the answer to what is hardly HTTP
 SETTLING = 20.0  # seconds in which every model must answer after an attack
 REPLACING = 60.0  # seconds in which a model that did not must answer with new workers
 PIPELINES = 10
 LAST = (("Connection", "close"),)  # of a pipeline
+JUMP = 10.0  # seconds for which a clock stays as it is
 SHOWN = 1.0  # seconds between two lines of progress
-MOST_KEPT = 200_000  # bytes of a request that a report keeps
 
 
 class Campaign:
@@ -56,20 +57,19 @@ class Campaign:
         self.seed, self.deadline, self.say = seed, deadline, say
         self.phases: list[Phase] = []
         self.seen, self.java_starts = len(target.seen), target.java_starts  # at the end of the last phase
-        self.lock = Lock()
         self.stopped = stopped or Event()
 
     @contextmanager
-    def phase(self, name: str, settles: bool = True) -> Iterator[Phase]:
-        """One row: what happened while it lasted. settles: afterwards every model must answer."""
+    def phase(self, name: str, ends_java: bool = False) -> Iterator[Phase]:
+        """One row: what happened while it lasted; afterwards every model must answer."""
         phase, started = Phase(name), time.monotonic()
         self.phases.append(phase)
         phase.before = self.target.memory()
-        expected, killed = self.target.expected, name == KILL_OF_JAVA
+        expected = self.target.expected
         try:
             yield phase
         finally:
-            if settles and not self.stopped.is_set():
+            if not self.stopped.is_set():
                 self.settle(phase)
             self.target.look()
             after = self.neighbours.taken()
@@ -79,11 +79,11 @@ class Campaign:
             new, self.seen = len(self.target.seen) - self.seen, len(self.target.seen)
             phase.restarts += max(0, new - (self.target.expected - expected))
             self.target.expected = expected
-            if not killed:
+            if not ends_java:
                 phase.restarts += max(0, self.target.java_starts - self.java_starts)
             self.java_starts = self.target.java_starts
             phase.after = self.target.memory()
-            phase.seconds = time.monotonic() - started
+            phase.seconds = 0.0 if phase.note.startswith("not run") else time.monotonic() - started
             phase.settle()
 
     def settle(self, phase: Phase) -> None:
@@ -104,57 +104,25 @@ class Campaign:
             except (ClientError, DeployError) as error:
                 phase.add(Finding(f"the server could not be brought back: {error}"))
 
-    def attack(
-        self, phase: Phase, strategy: SearchStrategy[T], send: Callable[[T, float], Outcome], seconds: float
-    ) -> None:
-        """Send generated requests from several callers at once, for some seconds; each answer is judged."""
-        end, number = 0.0, len(self.phases)
-        pending: list[Future[None]] = []
-        with ThreadPoolExecutor(CALLERS, "attack") as pool:
-            for made in rounds(strategy, self.seed * 100 + number):
-                end = end or time.monotonic() + seconds
-                for one in made:
-                    pending.append(pool.submit(self.judge, phase, one, send))
-                    if len(pending) >= CALLERS * QUEUED:
-                        self.progress(phase)
-                        wait(pending[:CALLERS])
-                        for done in pending[:CALLERS]:
-                            done.result()
-                        pending = pending[CALLERS:]
-                    if time.monotonic() > end or self.stopped.is_set():
-                        break
-                if time.monotonic() > end or self.stopped.is_set():
-                    break
-            for left in pending:
-                if self.stopped.is_set():
-                    left.cancel()
-                else:
-                    left.result()
+    def attack(self, phase: Phase, send: Callable[[T, float], Outcome], requests: Iterator[T], seconds: float) -> None:
+        Attack(phase, send, self.deadline, self.say, self.stopped).run(requests, seconds, CALLERS)
 
-    def judge(self, phase: Phase, sent: T, send: Callable[[T, float], Outcome]) -> None:
-        if self.stopped.is_set():
-            return
-        outcome = send(sent, self.deadline)
-        must_answer = sent.complete if isinstance(sent, Wire) else sent.readable
-        what = unwanted(outcome, must_answer)
-        with self.lock:
-            phase.requests += 1
-            phase.answers[outcome.kind] += 1
-            if what:
-                phase.add(Finding(f"{sent.kind}: {what}", as_json(sent, outcome)))
-
-    def progress(self, phase: Phase) -> None:
-        self.say(f"{phase.name}: {phase.requests} requests, {sum(phase.times.values())} unwanted")
+    @property
+    def seed_here(self) -> int:
+        """Another for each phase."""
+        return self.seed * 100 + len(self.phases)
 
     def rest(self, seconds: float) -> None:
         with self.phase("REST") as phase:
             line = Line(self.target.server, self.target.key)
-            self.attack(phase, rest_attack.strategy(self.target.models), line.send, seconds)
+            drawn = rounds(rest_attack.strategy(self.target.models), self.seed_here)
+            self.attack(phase, line.send, varied(drawn, self.seed_here, vary_request), seconds)
 
     def http(self, seconds: float) -> None:
         with self.phase("raw HTTP/1.1, HTTP/2") as phase:
             line = Line(self.target.server, self.target.key)
-            self.attack(phase, http_attack.strategy(self.target.models), line.send, seconds)
+            drawn = rounds(http_attack.strategy(self.target.models), self.seed_here)
+            self.attack(phase, line.send, varied(drawn, self.seed_here, vary_bytes), seconds)
             self.pipeline(phase, line)
 
     def pipeline(self, phase: Phase, line: Line) -> None:
@@ -173,16 +141,18 @@ class Campaign:
 
     def grpc(self, seconds: float) -> None:
         with self.phase("gRPC") as phase:
-            self.call(phase, grpc_attack.strategy(self.target.models), seconds)
+            drawn = rounds(grpc_attack.strategy(self.target.models), self.seed_here)
+            self.call(phase, varied(drawn, self.seed_here, vary_call), seconds)
 
     def streams(self, seconds: float) -> None:
         with self.phase("gRPC, two sequences") as phase:
-            self.call(phase, grpc_attack.streams(self.target.models), seconds)
+            drawn = rounds(grpc_attack.streams(self.target.models), self.seed_here)
+            self.call(phase, chain.from_iterable(drawn), seconds)
 
-    def call(self, phase: Phase, strategy: SearchStrategy[Call], seconds: float) -> None:
+    def call(self, phase: Phase, calls: Iterator[Call], seconds: float) -> None:
         caller = Caller(self.target.server, self.target.key)
         try:
-            self.attack(phase, strategy, caller.send, seconds)
+            self.attack(phase, caller.send, calls, seconds)
         finally:
             caller.close()
 
@@ -191,11 +161,15 @@ class Campaign:
         ways = list(parser_attack.ways(by_coverage))
         each = 2 * seconds / len(ways)
 
-        def one(way: tuple[str, str]) -> parser_attack.ParserRun:
-            self.say(f"parsers: {way[0]} by {way[1]}")
-            return parser_attack.attack(way[0], folder, each, self.seed, way[1], self.stopped.is_set)
+        with self.phase("parsers") as phase, ExitStack() as stack:
+            warm = Zygote(folder / "zygote", parser_attack.MODULES, os.environ)
+            stack.callback(warm.stop)
 
-        with self.phase("parsers") as phase, ThreadPoolExecutor(2) as pool:
+            def one(way: tuple[str, str]) -> parser_attack.ParserRun:
+                self.say(f"parsers: {way[0]} by {way[1]}")
+                return parser_attack.attack(way[0], folder, each, self.seed, way[1], warm, self.stopped.is_set)
+
+            pool = stack.enter_context(ThreadPoolExecutor(2))
             for (name, by), run in zip(ways, pool.map(one, ways), strict=True):
                 phase.requests += run.inputs
                 phase.answers["hung"] += run.hangs
@@ -206,10 +180,29 @@ class Campaign:
 
     def fault(self, fault: Fault) -> None:
         self.say(fault.name)
-        with self.phase(fault.name) as phase:
+        with self.phase(fault.name, fault.ends_java) as phase:
             inflict(fault, self.target, self.neighbours, phase, self.deadline)
-        if phase.note.startswith("not run"):
-            phase.seconds = 0.0
+
+    def clock(self, folder: Path) -> None:
+        """A server whose clock goes a day ahead, then a day behind, and is right again; nobody is to notice."""
+        library = clock.library()
+        with self.phase("a clock that jumps", ends_java=True) as phase:
+            if library is None:
+                phase.note = "not run: libfaketime is not installed"
+                return
+            shown = clock.Clock(library, folder / "clock")
+            try:
+                with self.neighbours.permitting(frozenset({500, 503, 504})):
+                    self.target.start_again(shown)
+                    self.neighbours.recovered(self.target.models, REPLACING, STEADY)
+            except (ClientError, DeployError) as error:
+                phase.add(Finding(f"the server did not start: {error}"))
+                return
+            for offset in (clock.DAY, -clock.DAY, 0):
+                shown.set(offset)
+                self.stopped.wait(JUMP)
+                if abs(shown.offset() - offset) > JUMP:
+                    phase.add(Finding("the clock did not jump"))
 
     def soak(self, seconds: float) -> None:
         """Healthy callers alone."""
@@ -222,23 +215,3 @@ class Campaign:
     @property
     def is_clean(self) -> bool:
         return not any(phase.findings for phase in self.phases)
-
-
-def as_json(sent: Wire | Call, outcome: Outcome) -> dict[str, Any]:
-    """The request as it went over the wire, and its answer; @KEY@ stands for the key."""
-    pieces: Sequence[bytes] = sent.pieces if isinstance(sent, Wire) else sent.messages
-    return {
-        "protocol": "HTTP" if isinstance(sent, Wire) else f"gRPC {sent.method}",
-        "model": sent.model,
-        "kind": sent.kind,
-        "pause": sent.pause if isinstance(sent, Wire) else 0.0,
-        "sent": [encoded(piece) for piece in pieces],
-        "code": outcome.code,
-        "seconds": round(outcome.seconds, 2),
-        "answer": outcome.body[:2000].decode("utf-8", "replace"),
-    }
-
-
-def encoded(data: bytes) -> str:
-    """Base64, of a large one its beginning."""
-    return base64.b64encode(data[:MOST_KEPT]).decode()

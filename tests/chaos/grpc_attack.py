@@ -88,6 +88,21 @@ class Caller:
             return Outcome(known.code, seconds, to_json(value), hung=seconds > deadline)
         return outcome_of(body, time.monotonic() - started)
 
+    def leave(self, call: Call, seconds: float) -> Outcome:
+        """Cancel the call after so long, if there is no answer yet."""
+        channel, started = self.channels[0], time.monotonic()
+        if call.method == "StreamPredictions":
+            asked: Any = channel.unary_stream(SERVICE + call.method)(call.messages[0], metadata=self.metadata)
+        else:
+            asked = channel.unary_unary(SERVICE + call.method).future(call.messages[0], metadata=self.metadata)
+        time.sleep(seconds)
+        answered = asked.done()
+        asked.cancel()
+        if not answered:
+            return Outcome(0, time.monotonic() - started, left=True)
+        code = 200 if asked.code() is grpc.StatusCode.OK else from_rpc(asked, seconds).code
+        return Outcome(code, time.monotonic() - started)
+
 
 def outcome_of(message: bytes, seconds: float) -> Outcome:
     """Of a PredictionResponse as it came, in which a model's own error may stand."""

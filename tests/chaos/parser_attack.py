@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,8 +17,25 @@ from typing import IO, cast
 from deploy.configuration import PROJECT
 from tests.chaos.parser_process import READING, SECONDS
 from tests.chaos.parsers import PARSERS
+from zygote.process import PYTHON, Zygote
 
 BY_COVERAGE = find_spec("atheris") is not None
+# What takes long to import, once for all processes.
+MODULES = (
+    *(
+        "torch",
+        "torchvision",
+        "torchaudio",
+        "sklearn.datasets",
+        "hypothesis",
+        "pydantic",
+        "soundfile",
+        "psutil",
+        "typer",
+    ),
+    *("google.protobuf.message", "grpc", "requests", "rich.progress", "yaml", "orjson", "PIL.Image"),
+)
+SCRIPT = PROJECT / "tests" / "chaos" / "parser_process.py"
 STARTING = 120.0  # seconds for imports
 LOOKING = 0.5
 
@@ -35,27 +52,31 @@ class ParserRun:
 
 
 def attack(
-    name: str, folder: Path, seconds: float, seed: int, by: str, stopped: Callable[[], bool] = lambda: False
+    name: str, folder: Path, seconds: float, seed: int, by: str, warm: Zygote, stopped: Callable[[], bool]
 ) -> ParserRun:
-    """Read generated inputs for some seconds; a process that hangs or dies is a finding, and another goes on."""
+    """Read generated inputs for some seconds; a process that hangs or dies is a finding, and another goes on.
+
+    warm: what the processes are forked from.
+    """
     run, end, turn = ParserRun(name), time.monotonic() + seconds + STARTING, 0
     left = seconds
     while left > 0.5 and time.monotonic() < end and not stopped():
         current = folder / f"{name}-{by}-{turn}"
-        left -= one_process(run, current, left, seed + turn, by, stopped)
+        left -= one_process(run, current, left, seed + turn, by, warm, stopped)
         turn += 1
     return run
 
 
 def one_process(
-    run: ParserRun, current: Path, seconds: float, seed: int, by: str, stopped: Callable[[], bool]
+    run: ParserRun, current: Path, seconds: float, seed: int, by: str, warm: Zygote, stopped: Callable[[], bool]
 ) -> float:
     """Seconds that it read for."""
-    command = [sys.executable, "-m", "tests.chaos.parser_process", run.name, str(current)]
+    command = [str(PYTHON), str(SCRIPT), run.name, str(current)]
     command += ["--seconds", str(seconds), "--seed", str(seed), "--by", by]
+    environment = {**os.environ, **warm.stand_in, "PYTHONPATH": str(PROJECT)}
     before, began = run.inputs, time.monotonic()
     with (current.with_suffix(".log")).open("wb") as log:
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     reader = Thread(target=take_all, args=(run, cast(IO[str], process.stdout), before), daemon=True)
     reader.start()
     try:

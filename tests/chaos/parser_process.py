@@ -45,8 +45,9 @@ def main(
     reading = Reading(PARSERS[name], current)
     if by == "coverage":
         by_coverage(reading, name, seconds, seed)
-    end = time.monotonic() + seconds
+    end = 0.0
     for made in rounds(PARSERS[name].inputs(), seed):
+        end = end or time.monotonic() + seconds  # the first take long to draw
         for data in made:
             reading.read(data)
             if time.monotonic() > end:

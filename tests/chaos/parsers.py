@@ -28,6 +28,7 @@ from handlers.protocol.limits import Limits
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.request import parse
 from handlers.torchserve.frame_reader import FrameReader
+from handlers.torchserve.progress import Progress
 from handlers.vision.decoding import decode_image
 from tests.chaos.inputs import json_bodies, media
 from tests.chaos.inputs.mutations import mutated
@@ -87,7 +88,7 @@ def read_frame(data: bytes) -> None:
         there.sendall(data[:100_000])
         there.shutdown(socket.SHUT_WR)
         with suppress(SystemExit, ValueError):
-            FrameReader().message(here)
+            FrameReader(Progress()).message(here)
 
 
 def frame(name: bytes = b"body", value: bytes = b'{"data": [1]}') -> bytes:

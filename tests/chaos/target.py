@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 from typing import Self
+from unittest.mock import patch
 
 import psutil
 import yaml
@@ -21,11 +22,13 @@ from deploy.edge import process as edge_process
 from deploy.edge.private_file import write_private
 from deploy.errors import DeployError
 from deploy.ports import Ports
+from deploy.processes import alive
 from deploy.readiness import load
 from deploy.report import memory_of
 from deploy.run_folder import public_server, running, server_of, state_of
 from deploy.supervision.process import SupervisorProcess
 from deploy.torchserve import TorchServe
+from tests.chaos.clock import Clock
 
 LOOKING = 1.0  # seconds between two looks at the workers
 RATE = 1_000_000  # of requests that the edge lets through: the attack is not to end in 429
@@ -75,12 +78,13 @@ class Target:
     ) -> None:
         self.stop()
 
-    def start(self) -> None:
-        """Raises DeployError."""
+    def start(self, clock: Clock | None = None) -> None:
+        """clock: of all its processes but the edge's: Envoy does not start with libfaketime. Raises DeployError."""
         starts = self.java_starts
-        self.supervisor = SupervisorProcess(self.torchserve)
-        limit_memory(self.run)
-        load(self.run, self.archives)
+        with patch.dict(os.environ, clock.variables if clock else {}):
+            self.supervisor = SupervisorProcess(self.torchserve)
+            limit_memory(self.run)
+            load(self.run, self.archives)
         if self.with_edge:
             self.write_clients()
             edge_process.start(self.run, self.torchserve.ports, self.models, self.secrets)
@@ -96,11 +100,11 @@ class Target:
         if self.has_small_disk:
             subprocess.run(["/bin/umount", "--lazy", str(self.run)], check=False)
 
-    def start_again(self) -> None:
-        """After TorchServe has ended, where nothing else does that. Raises DeployError."""
+    def start_again(self, clock: Clock | None = None) -> None:
+        """As `start`, in place of the server that there is."""
         self.ended.set()
         self.torchserve.stop()
-        self.start()
+        self.start(clock)
         self.expected += len(self.models)
 
     def write_clients(self) -> None:
@@ -133,6 +137,7 @@ class Target:
         process = running(self.run)
         if process and process.pid != self.java:
             self.java, self.java_starts = process.pid, self.java_starts + 1
+            limit_memory(self.run)
         try:
             for model in self.models:
                 for pid in self.workers(model):
@@ -156,9 +161,9 @@ class Target:
 
 def limit_memory(run: Path) -> None:
     """Of the process that workers are forked from, so of all of them."""
-    state = state_of(run) or {}
-    zygote = psutil.Process(int(state["zygote"]["pid"]))
-    zygote.rlimit(psutil.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    zygote = alive((state_of(run) or {}).get("zygote"))
+    if zygote:
+        zygote.rlimit(psutil.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
 
 
 def resident(pid: int) -> int:

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.e2e
 MODELS = ("tiny-image", "tiny-keywords", "tiny-text", "tiny-policy")
 SEED = 17
 DEADLINE = 20.0
-# Seconds of each attack; SIGSTOP and the end of Java take longer to mend than CI has time for.
-REST, GRPC, HTTP, STREAMS, PARSERS = 7.0, 6.0, 3.0, 2.0, 9.0
+# Seconds of each attack; other faults take longer to mend than CI has time for.
+REST, GRPC, HTTP, STREAMS, PARSERS = 4.0, 3.0, 3.0, 1.0, 6.0
 SHORT = ("slow callers", "leaving callers", "kill -9 of a worker", "a full queue")
 
 
@@ -62,7 +62,7 @@ def test_streams_of_two_sequences(campaign: Campaign) -> None:
 
 def test_parsers(campaign: Campaign, tmp_path: Path) -> None:
     campaign.parsers(tmp_path, PARSERS, by_coverage=False)
-    check(campaign.phases[-1], 300)
+    check(campaign.phases[-1], 200)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.name in SHORT], ids=lambda fault: fault.name)

@@ -6,6 +6,7 @@ import http.client
 import io
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,13 +41,14 @@ class Wire:
 
 
 class Line:
-    """Connections to one server."""
+    """Connections to one server. One that brought a whole answer to a whole request carries its thread's next."""
 
     def __init__(self, server: Server, key: str) -> None:
         address = urlsplit(server.inference)
         self.host, self.port = str(address.hostname), int(address.port or 0)
         self.key = key.encode()
         self.tls = ssl.create_default_context(cafile=str(server.ca_file)) if server.ca_file else None
+        self.kept = threading.local()
 
     def connect(self, deadline: float) -> socket.socket:
         plain = socket.create_connection((self.host, self.port), CONNECTING)
@@ -56,20 +58,38 @@ class Line:
 
     def send(self, wire: Wire, deadline: float) -> Outcome:
         """The first answer to what was sent; deadline: seconds."""
+        usual = wire.complete and not wire.leaves and len(wire.pieces) == 1
+        kept: socket.socket | None = vars(self.kept).pop("connection", None) if usual else None
+        outcome = self.exchange(wire, deadline, usual, kept)
+        if kept and not outcome.code and not outcome.hung:  # the server had closed it before it got the request
+            outcome = self.exchange(wire, deadline, usual, None)
+        return outcome
+
+    def exchange(self, wire: Wire, deadline: float, usual: bool, connection: socket.socket | None) -> Outcome:
+        """connection: a new one where None. usual: keep it, if the server does."""
         started = time.monotonic()
+        keep = False
         try:
-            with self.connect(deadline) as connection:
-                refused = self.write(connection, wire)
-                if wire.leaves or not wire.complete:
-                    connection.settimeout(LEAVING)
-                if wire.leaves and not refused:
-                    return Outcome(0, time.monotonic() - started, left=True)
-                return first_answer(connection, wire, started, deadline)
+            connection = connection or self.connect(deadline)
+            connection.settimeout(deadline)
+            refused = self.write(connection, wire)
+            if wire.leaves or not wire.complete:
+                connection.settimeout(LEAVING)
+            if wire.leaves and not refused:
+                return Outcome(0, time.monotonic() - started, left=True)
+            outcome, ends = first_answer(connection, wire, started, deadline)
+            keep = usual and not refused and not ends
+            if keep:
+                self.kept.connection = connection
+            return outcome
         except (OSError, http.client.HTTPException) as error:
             seconds = time.monotonic() - started
             if isinstance(error, TimeoutError):
                 return Outcome(0, seconds, hung=wire.complete and not wire.leaves, left=not wire.complete)
             return Outcome(0, seconds)
+        finally:
+            if connection and not keep:
+                connection.close()
 
     def pipeline(self, requests: Sequence[bytes]) -> list[tuple[int, bytes]]:
         """(status, body) of every answer to requests that are sent at once over one connection."""
@@ -94,14 +114,16 @@ class Line:
         return False
 
 
-def first_answer(connection: socket.socket, wire: Wire, started: float, deadline: float) -> Outcome:
+def first_answer(connection: socket.socket, wire: Wire, started: float, deadline: float) -> tuple[Outcome, bool]:
+    """The answer, and whether nothing more can come over the connection."""
     response = http.client.HTTPResponse(connection)
     response.begin()
     if wire.complete:
         connection.settimeout(max(0.1, deadline - (time.monotonic() - started)))
     body = response.read(MOST_ANSWER)
     waits = response.headers.get("Retry-After") is not None
-    return Outcome(response.status, time.monotonic() - started, body, retry_after=waits)
+    ends = response.will_close or not response.isclosed()
+    return Outcome(response.status, time.monotonic() - started, body, retry_after=waits), ends
 
 
 class Kept(io.BytesIO):

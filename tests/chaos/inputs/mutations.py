@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import zlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 HEADER = 256  # bytes in which most of a file's structure stands
 MOST_BYTES = 4 << 20
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -17,66 +16,70 @@ NUMBERS = (0, 1, 2, 3, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x8
 COPIES = (2, 3, 10, 300)
 
 
-def position(draw: Draw, data: bytearray) -> int:
+def position(chance: random.Random, data: bytearray) -> int:
     """Half of all are in the header."""
-    end = len(data) if draw(st.booleans()) else min(HEADER, len(data))
-    return int(draw(st.integers(0, max(0, end - 1))))
+    end = len(data) if chance.random() < 0.5 else min(HEADER, len(data))
+    return chance.randrange(max(1, end))
 
 
-def flip(draw: Draw, data: bytearray) -> bytearray:
+def flip(chance: random.Random, data: bytearray) -> bytearray:
     if data:
-        data[position(draw, data)] ^= draw(st.integers(1, 255))
+        data[position(chance, data)] ^= chance.randint(1, 255)
     return data
 
 
-def truncate(draw: Draw, data: bytearray) -> bytearray:
-    return data[: position(draw, data)]
+def truncate(chance: random.Random, data: bytearray) -> bytearray:
+    return data[: position(chance, data)]
 
 
-def double(draw: Draw, data: bytearray) -> bytearray:
+def double(chance: random.Random, data: bytearray) -> bytearray:
     """A piece of the file again and again."""
-    start = position(draw, data)
-    piece = data[start : start + draw(st.integers(1, 4096))]
-    copies = min(draw(st.sampled_from(COPIES)), MOST_BYTES // max(1, len(piece)))
+    start = position(chance, data)
+    piece = data[start : start + chance.randint(1, 4096)]
+    copies = min(chance.choice(COPIES), MOST_BYTES // max(1, len(piece)))
     return data[:start] + piece * copies + data[start:]
 
 
-def remove(draw: Draw, data: bytearray) -> bytearray:
-    start = position(draw, data)
-    return data[:start] + data[start + draw(st.integers(1, 4096)) :]
+def remove(chance: random.Random, data: bytearray) -> bytearray:
+    start = position(chance, data)
+    return data[:start] + data[start + chance.randint(1, 4096) :]
 
 
-def insert(draw: Draw, data: bytearray) -> bytearray:
-    start = position(draw, data)
-    return data[:start] + draw(st.binary(min_size=1, max_size=64)) + data[start:]
+def insert(chance: random.Random, data: bytearray) -> bytearray:
+    start = position(chance, data)
+    return data[:start] + chance.randbytes(chance.randint(1, 64)) + data[start:]
 
 
-def rewrite_number(draw: Draw, data: bytearray) -> bytearray:
+def rewrite_number(chance: random.Random, data: bytearray) -> bytearray:
     """A number that may be a length, a count or a size."""
-    code = draw(st.sampled_from(["<B", ">H", "<H", ">I", "<I"]))
+    code = chance.choice(["<B", ">H", "<H", ">I", "<I"])
     size = struct.calcsize(code)
-    start = position(draw, data)
+    start = position(chance, data)
     if start + size <= len(data):
-        value = draw(st.sampled_from(NUMBERS) | st.integers(0, 0xFFFFFFFF)) & ((1 << 8 * size) - 1)
-        data[start : start + size] = struct.pack(code, value)
+        value = chance.choice(NUMBERS) if chance.random() < 0.5 else chance.getrandbits(32)
+        data[start : start + size] = struct.pack(code, value & ((1 << 8 * size) - 1))
     return data
 
 
 CHANGES = (flip, truncate, double, remove, insert, rewrite_number, rewrite_number)
 
 
-@st.composite
-def mutated(draw: Draw, samples: Sequence[bytes]) -> bytes:
+def mutate(chance: random.Random, samples: Sequence[bytes]) -> bytes:
     """One of the samples with a few changes; sometimes its second half is another's."""
-    data = bytearray(draw(st.sampled_from(samples)))
-    if draw(st.integers(0, 9)) == 0:
-        other = draw(st.sampled_from(samples))
-        data = data[: position(draw, data)] + other[len(other) // 2 :]
-    for _ in range(draw(st.integers(1, 4))):
-        data = draw(st.sampled_from(CHANGES))(draw, data)
-    if data.startswith(SIGNATURE) and draw(st.booleans()):
+    data = bytearray(chance.choice(samples))
+    if chance.random() < 0.1:
+        other = chance.choice(samples)
+        data = data[: position(chance, data)] + other[len(other) // 2 :]
+    for _ in range(chance.randint(1, 4)):
+        data = chance.choice(CHANGES)(chance, data)
+    if data.startswith(SIGNATURE) and chance.random() < 0.5:
         data = with_checksums(data)
     return bytes(data[:MOST_BYTES])
+
+
+def mutated(samples: Sequence[bytes]) -> st.SearchStrategy[bytes]:
+    """One draw each, of the seed: a draw for every change would take far longer than the changes."""
+    return st.integers(0, 2**64 - 1).map(lambda seed: mutate(random.Random(seed), samples))
 
 
 def with_checksums(data: bytearray) -> bytearray:
