@@ -38,7 +38,7 @@ MOST, WITHIN = 10, 60.0  # replacements in so many seconds, after which TorchSer
 KEPT, SPARE = 1.5, 256 << 20
 IDLE, RARELY = 10.0, 600.0  # seconds without a batch before, and between two such replacements
 COLLECTED = 1.0  # seconds beyond the batch's delay after which TorchServe is collecting nothing, as good as always
-NOTICED = 0.2  # seconds in which TorchServe sees that a connection has ended
+LEFT = 1  # exit status; of a process that was killed, 137, TorchServe says that a request was too large
 
 # (batch, index of the request or SEVERAL, work or call)
 Unit = tuple[int, int, int]
@@ -79,8 +79,10 @@ class Keeper:
                 status = self.look()
             else:
                 self.hear()
-            if status is not None and (status == 0 or not self.replace(status)):
-                return status
+            if status == 0:
+                return 0
+            if status is not None and not self.replace(status):
+                return LEFT
 
     def hear(self) -> Worker | None:
         """A worker that waits for its first message has loaded its model, and hands over its connection."""
@@ -213,8 +215,7 @@ class Keeper:
         return True
 
     def leave(self, idle: bool) -> None:
-        """Close TorchServe's connection, before TorchServe sees that this process ends: it would call that a request
-        too large.
+        """Close TorchServe's connection.
 
         At that moment it forgets the requests that it is collecting for an idle worker, and their callers wait for
         ever. So it is let write them first, and fails them as it does a dead worker's.
@@ -224,7 +225,6 @@ class Keeper:
         if idle:
             select.select([self.connection], [], [], COLLECTED + self.delay)
         self.connection.close()
-        time.sleep(NOTICED)
 
 
 def tell(death: Death) -> None:

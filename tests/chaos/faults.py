@@ -17,6 +17,7 @@ from tests.chaos.report import Finding, Phase
 from tests.chaos.target import Target
 
 WORKER_DIED = frozenset({500})  # as docs/requests.md says of the batch that a worker had
+KILLED = frozenset({507})  # as it says where the process that TorchServe takes for the worker was
 DISK_FULL = 8.0  # seconds
 STEADY = 4.0  # seconds of right answers alone: the edge takes some to see that a worker has gone
 
@@ -83,7 +84,7 @@ FAULTS = (
     Fault("a full queue", 15.0, BUSY, overflow),
     Fault("a full disk", 15.0, frozenset(), fill_disk, needs=has_small_disk),
     Fault("SIGSTOP of a worker", 60.0, frozenset(), signalled(worker, SIGSTOP), kills=one),
-    Fault("kill -9 of a worker's keeper", 30.0, DOWN, signalled(keeper, SIGKILL), kills=one),
+    Fault("kill -9 of a worker's keeper", 30.0, DOWN | KILLED, signalled(keeper, SIGKILL), kills=one),
     Fault("SIGSTOP of a worker's keeper", 30.0, frozenset(), signalled(keeper, SIGSTOP)),
     Fault("kill -9 of Envoy", 30.0, DOWN, signalled(envoy, SIGKILL), needs=has_edge),
     Fault("SIGSTOP of Envoy", 30.0, DOWN, signalled(envoy, SIGSTOP), needs=has_edge),
