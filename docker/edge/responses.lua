@@ -113,8 +113,9 @@ local function over_rest(response)
   local code = headers:get(":status")
   if not TELLING[code] or headers:get("content-type") ~= "application/json" then return end
   local body = response:body()
-  if body == nil or body:length() > LONGEST then return end
-  local new, type, said = told(code, body:getBytes(0, body:length()))
+  if body == nil then return end
+  -- TorchServe's words may repeat what was sent, in whatever length; a handler's error is short.
+  local new, type, said = told(code, body:getBytes(0, math.min(body:length(), LONGEST)))
   if new == nil then return end
   headers = response:headers() -- those from before the body came are not to be used any more
   headers:replace(":status", new)

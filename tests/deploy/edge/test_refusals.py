@@ -166,6 +166,7 @@ def test_a_model_whose_name_begins_with_token(caller: Caller) -> None:
     ("application/x-www-form-urlencoded", "=1"),
     ("application/x-www-form-urlencoded", "a=%zz"),
     ("application/x-www-form-urlencoded", bytes(range(256))),
+    ("application/x-www-form-urlencoded", "a=" + "x" * 9000 + "%zz"),
 ])  # fmt: skip
 def test_a_form_that_torchserve_cannot_read(caller: Caller, content_type: str, body: str | bytes) -> None:
     answer = caller.rest("POST", "/predictions/tiny-policy", data=body, headers={"Content-Type": content_type})
