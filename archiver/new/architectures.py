@@ -16,7 +16,9 @@ TASKS = {
     "torchvision.models.detection": "object-detection",
     "torchvision.models.segmentation": "semantic-segmentation",
 }
-MASKED = ("maskrcnn_",)
+# torchvision's detectors with more than boxes, by the beginning of their names.
+OF_INSTANCES = {"maskrcnn_": "instance-segmentation", "keypointrcnn_": "keypoint-detection"}
+KEYPOINTS = "roi_heads.keypoint_predictor.kps_score_lowres.bias"
 TIMM = "timm/"
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -76,8 +78,7 @@ def fitting(name: str, shapes: Shapes) -> Network | None:
     builder = get_model_builder(name)
     module = builder.__module__
     task = next((task for room, task in TASKS.items() if module.startswith(room)), "image-classification")
-    if name.startswith(MASKED):
-        task = "instance-segmentation"
+    task = next((more for start, more in OF_INSTANCES.items() if name.startswith(start)), task)
     for extra in variants(task, shapes):
         arguments = {"weights": None, **extra}
         if task != "image-classification":
@@ -88,13 +89,16 @@ def fitting(name: str, shapes: Shapes) -> Network | None:
                 break  # whatever the number of classes
             if own == shapes:
                 arguments["num_classes"] = classes
-                return Network(f"{module}.{builder.__name__}", arguments, task, classes, torchvision_preset(name, task))
+                preprocessing = torchvision_preset(name, task, extra.get("num_keypoints"))
+                return Network(f"{module}.{builder.__name__}", arguments, task, classes, preprocessing)
     return None
 
 
 def variants(task: str, shapes: Shapes) -> list[dict[str, Any]]:
     if task == "semantic-segmentation" and any(name.startswith("aux_classifier.") for name in shapes):
         return [{"aux_loss": True}]
+    if task == "keypoint-detection" and len(shapes.get(KEYPOINTS, ())) == 1:
+        return [{"num_keypoints": shapes[KEYPOINTS][0]}]
     return [{}]
 
 
@@ -125,10 +129,17 @@ def unlike(name: str, shapes: Shapes) -> str:
     return f"the weights are not its own: {'; '.join(parts) or 'of other shapes'}"
 
 
-def torchvision_preset(name: str, task: str) -> Setting | None:
-    """The evaluation transform of torchvision's own weights; detectors hold theirs themselves."""
+def torchvision_preset(name: str, task: str, keypoints: int | None = None) -> Setting | None:
+    """The evaluation transform of torchvision's own weights; detectors hold theirs themselves, and of keypoints only
+    the names are missing."""
     from torchvision.models import get_model_weights
 
+    if keypoints:
+        names = list(next(iter(get_model_weights(name))).meta["keypoint_names"])
+        if len(names) == keypoints:
+            return Setting("preprocessing", {"keypoints": names}, "assumed: COCO's", certain=False)
+        names = [f"keypoint {index}" for index in range(keypoints)]
+        return Setting("preprocessing", {"keypoints": names}, "placeholders, the weights have no names", certain=False)
     if task in ("object-detection", "instance-segmentation"):
         return None
     preset = next(iter(get_model_weights(name))).transforms()
@@ -155,7 +166,8 @@ def of_timm(path: Path, name: str, shapes: Shapes) -> Network:
             published = timm.get_pretrained_cfg(name)
             config = published.to_dict() if published else {}
             setting = timm_transform(config, "assumed: timm's for its own weights", certain=False)
-            return Network("timm.create_model", arguments, "image-classification", classes, setting)
+            task = "image-classification" if classes else "image-embedding"  # without its head
+            return Network("timm.create_model", arguments, task, classes, setting)
     raise refused(path, f"--architecture timm/{name}: the weights are not its own")
 
 

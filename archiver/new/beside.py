@@ -46,6 +46,29 @@ def transform_of(weights: Path, size: tuple[int, int] | None) -> Setting:
     return Setting("preprocessing", {"resize": [height, width], **IMAGENET}, "assumed: ImageNet's", certain=False)
 
 
+def preprocessing_of(weights: Path, task: str) -> tuple[list[Setting], list[str]]:
+    """(settings, what is to be filled in) for weights that say nothing about their preprocessing."""
+    if task in ("image-classification", "image-embedding", "semantic-segmentation"):
+        return [transform_of(weights, None)], []
+    if task == "depth-estimation":
+        return [depth_transform(None)], []
+    if task in ("object-detection", "instance-segmentation"):
+        # torchvision's detectors have theirs inside; an export with raw outputs names its own.
+        return [], []
+    if task == "keypoint-detection":
+        return [], ["preprocessing: {keypoints: [the name of each]}"]
+    if task.startswith("audio-"):
+        values = {"sample_rate": 16_000, "seconds": 1.0}
+        return [Setting("preprocessing", values, "assumed: 16 kHz, windows of a second", certain=False)], []
+    return [], [f"preprocessing, as docs/own-model.md has it for {task}"]
+
+
+def depth_transform(size: tuple[int, int] | None) -> Setting:
+    """That of DPT's models, whose numbers are higher for what is nearer."""
+    values = {"size": list(size or (384, 384)), "kind": "relative", "nearer": "higher"}
+    return Setting("preprocessing", values, "assumed: as DPT has it", certain=False)
+
+
 def translated(values: dict[str, Any], size: tuple[int, int] | None) -> dict[str, Any]:
     """An image processor's settings in the words of our transform."""
     found = values.get("size")

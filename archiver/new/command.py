@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +19,7 @@ from archiver.new.findings import Findings
 from archiver.new.kinds import Options, read
 from archiver.new.writing import Places, labels_name, write
 from archiver.package import resolve
+from archiver.store import entry
 from archiver.tasks import TASKS
 
 PROJECT = Path(__file__).parents[2]
@@ -29,6 +32,7 @@ SAMPLES = {
     "data": DEMO / "cartpole" / "sample.json",
 }
 QUESTION = '{"question": "Where was she born?", "context": "Marie Curie worked in Paris, and was born in Warsaw."}\n'
+CANDIDATES = ["a circle", "a square", "a triangle"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -71,7 +75,7 @@ def new(
     """
     try:
         check_name(name)
-        if weights.suffix == ".mar" and weights.is_file():
+        if weights.suffix.lower() == ".mar" and weights.is_file():
             target = model_store / f"{name}.mar"
             copy_archive(weights, target)
             typer.echo(f"{target} is a finished archive; serve it: ./bundle serve {name}")
@@ -97,6 +101,8 @@ def check_name(name: str) -> None:
 
 
 def copy_archive(source: Path, target: Path) -> None:
+    if problem := entry(source).problem:
+        raise SpecError(str(source), [Problem("the archive", problem)])
     if target.exists():
         raise SpecError(target.stem, [Problem("the name", f"is taken: {target}; delete it or take another name")])
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,6 +118,11 @@ def sample_of(found: Findings, given: Path | None, workspace: Path) -> Path:
     if found.task == "question-answering":
         path = workspace / "sample.json"
         path.write_text(QUESTION, encoding="utf-8")
+        return path
+    if found.task == "zero-shot-image-classification" and not found.labels:
+        path = workspace / "sample.json"
+        image = base64.b64encode(SAMPLES["image"].read_bytes()).decode()
+        path.write_text(json.dumps({"image": image, "labels": CANDIDATES}), encoding="utf-8")
         return path
     return SAMPLES[TASKS[found.task].field]
 

@@ -14,21 +14,27 @@ from handlers.formats.huggingface import (
     CONFIGURATIONS,
     FILES,
     INDEX,
+    NESTED_PROCESSOR,
     POOLING,
     PROCESSOR,
     TEXTS,
     WEIGHTS,
+    check_processor,
     json_of,
     pooling_mode,
     without_code,
 )
+from handlers.formats.processor_transform import depth_preprocessing, image_preprocessing
 
+# Tasks of images whose preprocessing becomes ours; the others of images run the folder's own image processor.
+TRANSFORMED = ("image-embedding", "zero-shot-image-classification", "depth-estimation")
 # By the end of an architecture's name, the tasks it may serve.
 HEADS = {
     "ForImageClassification": ("image-classification",),
     "ForImageClassificationWithTeacher": ("image-classification",),
     "ForObjectDetection": ("object-detection",),
     "ForSemanticSegmentation": ("semantic-segmentation",),
+    "ForDepthEstimation": ("depth-estimation",),
     "ForUniversalSegmentation": ("semantic-segmentation",),
     "MaskFormerForInstanceSegmentation": ("semantic-segmentation",),
     "ForSequenceClassification": ("text-classification", "audio-classification"),
@@ -39,7 +45,8 @@ HEADS = {
     "LMHeadModel": ("text-generation",),
     "ForCTC": ("speech-recognition",),
     "WhisperForConditionalGeneration": ("speech-recognition",),
-    "Model": ("text-embedding", "audio-embedding"),
+    "VisionModelWithProjection": ("image-embedding",),
+    "Model": ("zero-shot-image-classification", "image-embedding", "text-embedding", "audio-embedding"),
 }
 LABELLED = {
     *("image-classification", "object-detection", "semantic-segmentation"),
@@ -84,15 +91,30 @@ def task_of(path: Path, config: dict[str, Any], given: str | None) -> str:
     architectures = config.get("architectures") or []
     name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     possible = next((tasks for head, tasks in HEADS.items() if name.endswith(head)), ())
-    sounds = (path / PROCESSOR).is_file() and "sampling_rate" in values(path, PROCESSOR)
-    possible = tuple(task for task in possible if len(possible) == 1 or (task in TEXTS) != sounds)
+    if len(possible) > 1:
+        possible = tuple(task for task in possible if task in of_inputs(path, config))
     if not possible:
         heads = ", ".join(dict.fromkeys(head for head in HEADS if head.startswith("For")))
         said = f"its architecture {name} is not served" if name else "it names no architecture"
         raise refused(path, f"{CONFIG}: {said}; wanted a model of transformers …{heads}")
     if given is None or given in possible:
-        return possible[0]
+        return given or possible[0]
     return wanted_task(path, given, possible, f"{CONFIG}: its architecture is {name}")
+
+
+def of_inputs(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
+    """The tasks of what the folder's files prepare: sound, images, or texts."""
+    processor = values(path, PROCESSOR) if (path / PROCESSOR).is_file() else {}
+    if not processor and (path / NESTED_PROCESSOR).is_file():
+        nested = values(path, NESTED_PROCESSOR)
+        processor = nested.get("image_processor") or nested.get("feature_extractor") or {}
+    if "sampling_rate" in processor:
+        return ("audio-classification", "audio-embedding")
+    if not processor:
+        return tuple(TEXTS)
+    # CLIP and SigLIP have a tower for each of the two that they compare.
+    both = {"vision_config", "text_config"} <= config.keys()
+    return ("zero-shot-image-classification", "image-embedding") if both else ("image-embedding",)
 
 
 def without_safetensors(path: Path, config: dict[str, Any]) -> str:
@@ -128,6 +150,14 @@ def settings_of(path: Path, task: str) -> list[Setting]:
         # Whisper's windows have one length.
         windows = {"sample_rate": found.get("sampling_rate", 16_000), "seconds": found.get("chunk_length", SECONDS)}
         return [Setting("preprocessing", windows, f"{PROCESSOR}; longer recordings in windows of so many seconds")]
+    if task in TRANSFORMED:
+        translated = depth_preprocessing if task == "depth-estimation" else image_preprocessing
+        try:
+            check_processor(path, {file.name for file in path.iterdir()})
+            found = translated(path)
+        except UnsafeFile as error:
+            raise refused(path, str(error)) from None
+        return [Setting("preprocessing", found, "its image processor, with which it was compared")]
     return []
 
 

@@ -18,7 +18,10 @@ from handlers.formats.onnx import check_model, external_files
 
 # As Ultralytics writes it into its exports.
 ULTRALYTICS = {"detect": "object-detection", "classify": "image-classification"}
-IMAGES = ("image-classification", "object-detection", "semantic-segmentation")
+IMAGES = (
+    *("image-classification", "image-embedding", "object-detection"),
+    *("semantic-segmentation", "depth-estimation"),
+)
 OTHERS = ("policy", "audio-classification", "audio-embedding", "voice-activity")
 Shape = tuple[int | str | None, ...]
 
@@ -55,6 +58,10 @@ def read(path: Path, task: str | None) -> Findings:
     if task in OTHERS:
         said = f"preprocessing, as docs/own-model.md has it for {task}"
         return Findings(kind, task, "onnx", "weights.onnx", files, missing=[said])
+    if task in ("image-embedding", "depth-estimation"):
+        depth = task == "depth-estimation"
+        setting = beside.depth_transform(signature.size) if depth else beside.transform_of(path, signature.size)
+        return Findings(kind, task, "onnx", "weights.onnx", files, settings=[setting])
     names = names_of(signature)
     classes, settings = model_of(path, signature, task, len(names) or None)
     labels, source = (names, "the file's metadata, names") if names else beside.labels_of(path, classes)
@@ -127,8 +134,10 @@ def task_of(path: Path, signature: Signature, given: str | None) -> str:
         return wanted_task(path, given, IMAGES, "its input is an image")
     ranks = [len(output) for output in signature.outputs.values()]
     first = next(iter(signature.outputs.values()))
-    if ranks == [4]:
+    if ranks == [4] and first[1] != 1:
         return "semantic-segmentation"
+    if ranks == [4] or (ranks == [3] and first[1:] == signature.size):
+        return wanted_task(path, None, IMAGES, "its output is one number for each pixel")
     if ranks == [2] and (first[0] == shape[0] or first[1] not in (6, 7)):
         return "image-classification"
     return "object-detection"
@@ -163,6 +172,8 @@ def model_of(path: Path, signature: Signature, task: str, names: int | None) -> 
         transform = Setting("preprocessing", values, "as Ultralytics classifies")
     if task == "image-classification" and "Softmax" in signature.last:
         transform = with_value(transform, "activation", "none")
+    if task == "image-classification" and "Sigmoid" in signature.last:
+        transform = with_value(with_value(transform, "activation", "none"), "multi_label", True)
     if task == "semantic-segmentation":
         transform = with_value(transform, "background", None)
     return classes, [transform]

@@ -37,22 +37,23 @@ def read(path: Path, task: str | None, architecture: str | None, workspace: Path
             'architecture: {factory, arguments}, "timm.create_model" or a class in a file that `code` names',
             "labels: the name of each class, as --labels FILE",
         ]
-        settings = (
-            [beside.transform_of(path, None)] if chosen in ("image-classification", "semantic-segmentation") else []
-        )
+        settings, further = beside.preprocessing_of(path, chosen)
+        missing += further
         return Findings(kind, chosen, "safetensors", NAME, {NAME: file}, settings=settings, missing=missing)
     chosen = network.task or wanted_task(path, task, tuple(TASKS), f"{network.factory} may be for any task")
     if task not in (None, chosen):
         chosen = wanted_task(path, task, (chosen,), f"{network.factory} is for {chosen}")
     settings = [network.setting]
-    if network.preprocessing is not None:
+    if network.preprocessing is not None and chosen == "keypoint-detection":
+        settings.append(network.preprocessing)
+    elif network.preprocessing is not None:
         found = beside.transform_of(path, None)
         settings.append(found if found.certain else network.preprocessing)
     labels, source = beside.labels_of(path, network.classes)
     missing = []
     if not labels and network.classes:
         labels, source = placeholders(network.classes), "CHECK: placeholders, the weights have no names"
-    elif not labels:
+    elif not labels and network.classes is None:
         missing = ["labels: the name of each class, as --labels FILE"]
     if not network.task:
         root = network.factory.partition(".")[0]

@@ -21,7 +21,6 @@ def is_one(config: dict[str, Any]) -> bool:
 
 
 def read(path: Path, config: dict[str, Any], task: str | None) -> Findings:
-    wanted_task(path, task or "image-classification", ("image-classification",), "a folder of timm's")
     file = path / WEIGHTS
     if not file.is_file():
         convert = "timm.models.save_for_hf(model, folder, safe_serialization=True)"
@@ -32,16 +31,20 @@ def read(path: Path, config: dict[str, Any], task: str | None) -> Findings:
         raise refused(path, f"{WEIGHTS} {error}") from None
     pretrained = config.get("pretrained_cfg")
     values: dict[str, Any] = pretrained if isinstance(pretrained, dict) else {}
-    classes = config.get("num_classes") or values.get("num_classes") or 1000
+    classes = next((each["num_classes"] for each in (config, values) if "num_classes" in each), 1000)
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 0:
+        raise refused(path, f"{CONFIG}: num_classes: got {str(classes)[:80]}; wanted a number")
+    own = "image-classification" if classes else "image-embedding"  # without its head
+    task = wanted_task(path, task or own, (own,), f"a folder of timm's with {classes} classes")
     arguments = {**(config.get("model_args") or {}), "model_name": config["architecture"], "num_classes": classes}
     named = config.get("label_names") or values.get("label_names") or []
     names = [str(name) for name in named] if len(named) == classes else []
     labels, source = (names, f"{CONFIG}, label_names") if names else beside.labels_of(file, classes)
-    if not labels:
+    if not labels and classes:
         labels, source = placeholders(classes), "CHECK: placeholders, the folder has no names"
     settings = [
         Setting("architecture", {"factory": "timm.create_model", "arguments": arguments}, CONFIG),
         timm_transform(values, f"{CONFIG}, pretrained_cfg"),
     ]
     kind = "a folder of timm's"
-    return Findings(kind, "image-classification", "safetensors", NAME, {NAME: file}, labels, source, classes, settings)
+    return Findings(kind, task, "safetensors", NAME, {NAME: file}, labels, source, classes, settings)

@@ -57,7 +57,8 @@ class ImageFeatures(nn.Module):
         """The model's vector, or what one is made of."""
         network: Any = self.network
         if not hasattr(network, "base_model_prefix"):  # not one of transformers
-            found: Tensor = network(images)
+            output = network(images)
+            found: Tensor = output[0] if isinstance(output, tuple) else output
             return found
         if self.pooling == "model" and hasattr(network, "get_image_features"):
             output = network.get_image_features(pixel_values=images)

@@ -40,8 +40,8 @@ class DepthInput:
 
 
 class DepthNetwork(nn.Module):
-    """Normalised images (B, 3, H, W) → depths (B, h, w), of a network that gives these, (B, 1, h, w), or transformers'
-    `predicted_depth`."""
+    """Normalised images (B, 3, H, W) → depths (B, h, w), of a network that gives these, (B, 1, h, w), alone or first of
+    several, or transformers' `predicted_depth`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -49,6 +49,8 @@ class DepthNetwork(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         output: Any = self.network(images_NCHW)
+        if isinstance(output, tuple):
+            output = output[0]
         depths: Tensor = output if isinstance(output, Tensor) else output.predicted_depth
         return depths.squeeze(1) if depths.ndim == 4 else depths
 

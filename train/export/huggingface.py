@@ -31,13 +31,13 @@ from handlers.formats.huggingface import (
     vocabulary,
     without_code,
 )
+from handlers.formats.processor_transform import depth_preprocessing, image_preprocessing
 from handlers.networks.positions import max_tokens
 from train.audio.speech_synthesis import Voice, sample_rate, speak
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.experiment import Experiment
 from train.core.stored_weights import narrow_folder
-from train.export.image_processor import depth_preprocessing, image_transform
 from train.export.torchvision import SAMPLE
 
 Task = Literal[
@@ -158,10 +158,12 @@ class HuggingFace(Experiment):
 
     def preprocessing(self, source: Path) -> dict[str, Any]:
         """Beside what the folder's own files say."""
-        if self.task == "depth-estimation":
-            return depth_preprocessing(source)
         if self.task in TRANSFORMED:
-            return image_transform(source).to_dict()
+            translated = depth_preprocessing if self.task == "depth-estimation" else image_preprocessing
+            try:
+                return translated(source)
+            except UnsafeFile as error:
+                raise ExperimentError(f"{self.repository}: {error}") from None
         if self.task in AUDIO:
             return self.of_audio(source)
         return {"max_length": self.max_length} if self.task in TEXTS else {}

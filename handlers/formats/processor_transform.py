@@ -1,18 +1,18 @@
-"""transformers' image processors, as the preprocessing of an artifact."""
+"""The image processor of a Hugging Face folder as our own transform, compared with it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from transformers import AutoConfig, AutoImageProcessor
+from handlers.formats.errors import UnsafeFile
 
-from handlers.vision.depth_transform import DepthTransform
-from handlers.vision.transform import ImageTransform
-from train.core.config import ExperimentError
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from handlers.vision.depth_transform import DepthTransform
+    from handlers.vision.transform import ImageTransform
 
 # By Pillow's numbers. Lanczos is what transformers takes bicubic for as well.
 INTERPOLATIONS = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
@@ -22,26 +22,36 @@ TOLERANCE = 0.02
 # Depth estimators, and what they give where their configuration does not say.
 DEPTH_MODELS = {"dpt": "relative", "depth_anything": "relative", "glpn": "metric"}
 UNSIZED = 384  # from this side on ConvNeXt's images are not cropped
+MAX_SIDE = 4096  # of an image as a model sees it
 
 
 def processor_of(source: Path) -> Any:
-    """The folder's image processor. Raises ExperimentError where it has none that can be read."""
+    """The folder's image processor. Raises UnsafeFile where it has none that can be read."""
+    from transformers import AutoImageProcessor
+
     try:
-        return AutoImageProcessor.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        processor = AutoImageProcessor.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise ExperimentError(f"{source} has no image processor: {str(error).splitlines()[0]}") from None
+        raise UnsafeFile(f"has no image processor: {str(error).splitlines()[0]}") from None
+    for key in ("size", "crop_size"):
+        for name, side in dict(getattr(processor, key, None) or {}).items():
+            if side is not None and not 0 < side <= MAX_SIDE:
+                raise UnsafeFile(f"{key}.{name}: got {side}; wanted 1 to {MAX_SIDE}")
+    return processor
 
 
-def image_transform(source: Path) -> ImageTransform:
-    """The transform that does what the folder's image processor does; the two are compared on images of noise.
+def image_preprocessing(source: Path) -> dict[str, Any]:
+    """The ImageTransform that does what the folder's image processor does; the two are compared on images of noise.
 
-    Raises ExperimentError for a processor that does anything but resize, crop the centre and normalise.
+    Raises UnsafeFile for a processor that does anything but resize, crop the centre and normalise.
     """
+    from handlers.vision.transform import ImageTransform
+
     processor = processor_of(source)
     name = type(processor).__name__
     size, crop = dict(processor.size or {}), dict(processor.crop_size or {}) if processor.do_center_crop else {}
     if not processor.do_resize or not ({"height", "width"} <= size.keys() or size.keys() == {"shortest_edge"}):
-        raise ExperimentError(f"{name}: wanted a resize to height and width, or of the shorter side; got size {size}")
+        raise UnsafeFile(f"{name}: wanted a resize to height and width, or of the shorter side; got size {size}")
     mean, std = colours(processor)
     resize: Any = size.get("shortest_edge") or (size["height"], size["width"])
     cropped = (crop["height"], crop["width"]) if crop else None
@@ -51,14 +61,18 @@ def image_transform(source: Path) -> ImageTransform:
         resize, cropped = (int(edge / fraction), (edge, edge)) if edge < UNSIZED else ((edge, edge), None)
     transform = ImageTransform(resize, cropped, interpolation(processor), mean, std, floor=cropped is not None)
     compare(processor, transform)
-    return transform
+    return transform.to_dict()
 
 
 def depth_preprocessing(source: Path) -> dict[str, Any]:
-    """The preprocessing of a depth estimator's folder: DPT's, Depth Anything's or GLPN's. Raises ExperimentError."""
+    """The preprocessing of a depth estimator's folder: DPT's, Depth Anything's or GLPN's. Raises UnsafeFile."""
+    from transformers import AutoConfig
+
+    from handlers.vision.depth_transform import DepthTransform
+
     configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     if configuration.model_type not in DEPTH_MODELS:
-        raise ExperimentError(f"model_type: got {configuration.model_type}, wanted one of {', '.join(DEPTH_MODELS)}")
+        raise UnsafeFile(f"model_type: got {configuration.model_type}, wanted one of {', '.join(DEPTH_MODELS)}")
     processor = processor_of(source)
     mean, std = colours(processor)
     size = dict(getattr(processor, "size", None) or {})
@@ -77,21 +91,25 @@ def depth_preprocessing(source: Path) -> dict[str, Any]:
 
 
 def compare(processor: Any, transform: ImageTransform | DepthTransform) -> None:
-    """ExperimentError where the transform does something else than the processor, on images of noise."""
+    """UnsafeFile where the transform does something else than the processor, on images of noise."""
+    import torch
+
+    from handlers.vision.transform import ImageTransform
+
     normalise = ImageTransform(1, mean=transform.mean, std=transform.std).normalise
     for height, width in SIZES:
         noise = torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         wanted: Tensor = processor(images=noise, return_tensors="pt")["pixel_values"][0]
         found = normalise(transform.geometry(noise))
         if found.shape != wanted.shape or not (found - wanted).abs().max() <= TOLERANCE:
-            raise ExperimentError(f"{type(processor).__name__}: does more than resize, crop the centre and normalise")
+            raise UnsafeFile(f"{type(processor).__name__}: does more than resize, crop the centre and normalise")
 
 
 def interpolation(processor: Any) -> str:
     """torchvision's name of the processor's resampling filter."""
     found = INTERPOLATIONS.get(int(processor.resample))
     if found is None:
-        raise ExperimentError(f"resample: got {int(processor.resample)}, wanted one of {sorted(INTERPOLATIONS)}")
+        raise UnsafeFile(f"resample: got {int(processor.resample)}, wanted one of {sorted(INTERPOLATIONS)}")
     return found
 
 
@@ -102,6 +120,6 @@ def colours(processor: Any) -> tuple[tuple[float, float, float], tuple[float, fl
     mean: Sequence[float] = processor.image_mean if normalises else (0.0, 0.0, 0.0)
     std: Sequence[float] = processor.image_std if normalises else (1.0, 1.0, 1.0)
     if len(mean) != 3 or len(std) != 3:
-        raise ExperimentError(f"image_mean: wanted three numbers; got {list(mean)}")
+        raise UnsafeFile(f"image_mean: wanted three numbers; got {list(mean)}")
     found = [tuple(value / scale for value in values) for values in (mean, std)]
     return (found[0][0], found[0][1], found[0][2]), (found[1][0], found[1][1], found[1][2])
