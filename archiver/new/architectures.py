@@ -10,6 +10,7 @@ from typing import Any
 from archiver.errors import nearest
 from archiver.new.findings import Setting, refused
 from handlers.formats import architecture as packed
+from handlers.formats import timm_config
 from handlers.formats.errors import UnsafeFile
 
 TASKS = {
@@ -172,17 +173,9 @@ def of_timm(path: Path, name: str, shapes: Shapes) -> Network:
 
 
 def timm_transform(config: Mapping[str, Any], source: str, certain: bool = True) -> Setting:
-    """timm's evaluation transform (its timm/data/transforms_factory.py) as ours."""
-    _, height, width = config.get("input_size") or (3, 224, 224)
-    mean, std = list(config.get("mean") or (0.485, 0.456, 0.406)), list(config.get("std") or (0.229, 0.224, 0.225))
-    interpolation = config.get("interpolation") or "bicubic"
-    mode, share = config.get("crop_mode") or "center", config.get("crop_pct") or 0.875
-    scaled = [int(height / share), int(width / share)]
-    values: dict[str, Any] = {"resize": scaled if mode == "squash" or height != width else scaled[0]}
-    values |= {"crop": [height, width], "interpolation": interpolation, "mean": mean, "std": std}
-    if mode not in ("center", "squash") or interpolation not in ("bilinear", "bicubic", "nearest"):
-        source, certain = f"{source}; its crop_mode {mode} or interpolation {interpolation} is not ours", False
-    return Setting("preprocessing", values, source, certain)
+    if other := timm_config.differs(config):
+        source, certain = f"{source}; its {other} is not ours", False
+    return Setting("preprocessing", timm_config.preprocessing(config), source, certain)
 
 
 def dotted(path: Path, name: str) -> Network:

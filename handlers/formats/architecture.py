@@ -33,6 +33,8 @@ def check(architecture: Mapping[str, Any], code: Container[str]) -> None:
             raise UnsafeFile(f"factory {name[:80]!r} is not in {known} or a file named in `code`")
         if not isinstance(arguments, Mapping):
             raise UnsafeFile(f"arguments of {name[:80]!r}: wanted names and values")
+        if root == "timm" and ":" in str(arguments.get("model_name", "")):
+            raise UnsafeFile("arguments.model_name would be read from a hub or a folder; wanted a name of timm's own")
         for key in sorted(FETCHING & arguments.keys()):
             # The weights of an ensemble's members are numbers.
             if root not in code and arguments[key] and not isinstance(arguments[key], list):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torchvision
 from torch import Tensor, fx, nn
@@ -13,6 +13,7 @@ from torchvision.models.feature_extraction import NodePathTracer
 
 # How a layer's output is given: as it is, or averaged over its positions, one number per channel.
 Form = Literal["map", "pooled"]
+PRE_LOGITS = "pre_logits"  # timm's own name of what a head's last layer takes
 
 
 class WithLayers(nn.Module):
@@ -22,17 +23,26 @@ class WithLayers(nn.Module):
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[tuple[str, Form]]) -> None:
-        """layers: names as `layers` below gives them, or the dotted names of modules. ValueError for any other."""
+        """layers: names as `layers` below gives them, the dotted names of modules, or "pre_logits" of one of timm's
+        networks. ValueError for any other."""
         super().__init__()
+        self.forms = [form for _, form in layers]
+        self.extractor: nn.Module
+        if is_of_timm(network) and {name for name, _ in layers} == {PRE_LOGITS}:
+            self.extractor = PreLogits(network, len(layers))
+            return
         tracer, graph = traced(network)
         nodes = {name: node for node, name in tracer.node_to_qualname.items()}
+        if is_of_timm(network) and head(network) in nodes:
+            before = list(nodes)[list(nodes).index(head(network)) - 1]
+            nodes = {PRE_LOGITS: nodes[before], **nodes}
         *_, logits = nodes.values()
-        self.forms = [form for _, form in layers]
-        self.extractor = fx.GraphModule(tracer.root, graph)
+        extractor = fx.GraphModule(tracer.root, graph)
         [returned] = (node for node in graph.nodes if node.op == "output")
         returned.args = ((logits, *(node_of(nodes, name) for name, _ in layers)),)
         graph.eliminate_dead_code()
-        self.extractor.recompile()
+        extractor.recompile()
+        self.extractor = extractor
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         logits, *outputs = self.extractor(images)
@@ -43,6 +53,27 @@ class WithLayers(nn.Module):
             for output, form in zip(outputs, self.forms, strict=True)
         )
         return logits, *given
+
+
+class PreLogits(nn.Module):
+    """The same of one of timm's networks, most of which cannot be traced, by its own two halves.
+
+    copies: of what its head's last layer takes.
+    """
+
+    def __init__(self, network: nn.Module, copies: int) -> None:
+        super().__init__()
+        self.network, self.copies = network, copies
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        network: Any = self.network
+        features = network.forward_features(images)
+        before = network.forward_head(features, pre_logits=True)
+        return network.forward_head(features), *[before] * self.copies
+
+
+def is_of_timm(network: nn.Module) -> bool:
+    return all(hasattr(network, name) for name in ("forward_features", "forward_head", "get_classifier"))
 
 
 def node_of(nodes: dict[str, fx.Node], layer: str) -> fx.Node:
@@ -93,6 +124,8 @@ def layers(network: nn.Module) -> list[str]:
 
 def embedding_layer(network: nn.Module) -> str:
     """The name of what the head, the network's last layer with weights, takes: an image's usual embedding."""
+    if is_of_timm(network):
+        return PRE_LOGITS
     names = layers(network)
     return names[names.index(head(network)) - 1]
 

@@ -9,6 +9,8 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from timm.data.config import resolve_data_config
+from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection import keypointrcnn_resnet50_fpn
@@ -202,7 +204,7 @@ def test_a_backbone_of_timm(tmp_path: Path, form: str) -> None:
         about = Options(architecture="timm/resnet10t")
         torch.save(network.state_dict(), path)
     worker = served(path, tmp_path / "vectors", about)
-    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=network))
+    transform = create_transform(**resolve_data_config({}, model=network))
     [answer] = worker.json(ROWS[0])
     np.testing.assert_allclose([answer["embedding"]], unit(network(transform(IMAGES[0])[None])), atol=5e-3)
 

@@ -1,4 +1,4 @@
-"""`system: image-classification`: any torchvision classifier, fine-tuned on images of one's own."""
+"""`system: image-classification`: any classifier of torchvision or timm, fine-tuned on images of one's own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from PIL import Image
 from pydantic import Field
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
-from torchvision.models import WeightsEnum
 
-from handlers.networks.classifier import derived
 from handlers.networks.layers import embedding_layer
-from handlers.vision.transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
+from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.experiment import Staged
@@ -30,25 +28,26 @@ from train.plots.augmentations import write_grid
 from train.plots.confusion import plot_confusion
 from train.plots.prediction_table import write_predictions
 from train.vision.augmentation import Augmentation
+from train.vision.classification.backbones import Backbone, backbone
 from train.vision.classification.data import DataSettings, ImageData
 from train.vision.classification.evaluation import Evaluation, evaluate, evaluate_multi_label
 from train.vision.classification.mixing import Mixing
-from train.vision.classification.models import Frozen, find_weights, load_published
+from train.vision.classification.models import Frozen
 from train.vision.classification.module import ImageClassifier, Learning
 from train.vision.classification.multi_label import MultiLabelEvaluation
 from train.vision.classification.plots import write_examples, write_precision_recall
 from train.vision.images import Unreadable, read_image
 
-# The side of what is kept of an image's shorter one, as ImageNet's models are evaluated: 224 of 256.
-CENTRE = 0.875
 SAMPLE_SIZE = (1024, 1024)
 
 
 class ImageClassification(Staged):
     """The smallest configuration names `data.folder`; `python -m train EXPERIMENT data.folder=…` overrides the file's.
 
-    weights: of torchvision's enum for the model, such as IMAGENET1K_V1 or DEFAULT; null trains from nothing.
-    image_size: the side of the square the network sees, in pixels.
+    model: of torchvision, such as resnet18, or of timm, such as timm/resnet18.
+    weights: of torchvision's enum for the model, such as IMAGENET1K_V1, a tag of timm's, such as a1_in1k, or DEFAULT;
+        null trains from nothing.
+    image_size: the side of the square the network sees, in pixels: 224, or what timm's weights are for.
     frozen: "statistics" keeps batch-norm as published, "backbone" everything but the new head.
     class_weights: "balanced" counts an image the more, the rarer its class is in training.
     data.separator: makes it multi-label, with a sigmoid for each class.
@@ -63,7 +62,7 @@ class ImageClassification(Staged):
     model: str = "mobilenet_v3_large"
     weights: str | None = "DEFAULT"
     arguments: dict[str, Any] = Field(default_factory=dict)
-    image_size: int = Field(default=224, ge=16)
+    image_size: int | None = Field(default=None, ge=16)
     frozen: Frozen = "nothing"
     augmentation: Augmentation = Augmentation()
     mixing: Mixing = Mixing()
@@ -79,7 +78,7 @@ class ImageClassification(Staged):
         self.trainer.check()
         started = time.monotonic()
         seed_everything(self.seed, workers=True, verbose=False)
-        weights = self.published
+        source = self.backbone
         listed, found = self.data.prepare(run, self.seed, self.transform())
         self.check_tasks(listed)
         counts = ", ".join(f"{number} {split}" for split, number in found["files"].items())
@@ -90,7 +89,7 @@ class ImageClassification(Staged):
             self.model,
             listed.tasks,
             transform.to_dict(),
-            self.builder_arguments,
+            {**source.arguments(), **self.arguments},
             self.frozen,
             self.learning.model_dump(),
             self.mixing.model_dump(),
@@ -99,8 +98,8 @@ class ImageClassification(Staged):
             self.monitor,
             listed.multi_label,
         )
-        if weights is not None and run.last is None:
-            load_published(module.network, weights)
+        if run.last is None:
+            source.load(module.network)
         data = ImageData(
             listed, self.data, transform, self.augmentation.pipeline(self.square), self.batch_size, self.seed
         )
@@ -224,34 +223,17 @@ class ImageClassification(Staged):
         )
 
     @property
-    def builder_arguments(self) -> dict[str, Any]:
-        """With what torchvision's builder takes from the weights, and the image size of a vision transformer."""
-        own = {"image_size": self.image_size} if self.model.startswith("vit_") else {}
-        return {**derived(self.model, self.published), **own, **self.arguments}
+    def backbone(self) -> Backbone:
+        return backbone(self.model, self.weights, self.image_size)
 
     @property
     def square(self) -> tuple[int, int]:
-        return (self.image_size, self.image_size)
-
-    @property
-    def published(self) -> WeightsEnum | None:
-        return find_weights(self.model, self.weights)
+        side = self.backbone.side
+        return (side, side)
 
     def transform(self, statistics: dict[str, Any] | None = None) -> ImageTransform:
-        """Of evaluation: what the published weights were trained with, or the data's own mean and deviation.
-
-        statistics: data.json; without them the colours are ImageNet's.
-        """
-        weights = self.published
-        resize = round(self.image_size / CENTRE)
-        if weights is not None:
-            preset = weights.transforms()
-            mean, std, interpolation = tuple(preset.mean), tuple(preset.std), preset.interpolation.value
-        elif statistics is not None:
-            mean, std, interpolation = tuple(statistics["mean"]), tuple(statistics["std"]), "bilinear"
-        else:
-            mean, std, interpolation = IMAGENET_MEAN, IMAGENET_STD, "bilinear"
-        return ImageTransform(resize, self.square, interpolation, mean, std)
+        """Of evaluation, as `Backbone.transform` has it."""
+        return self.backbone.transform(statistics)
 
     def check_tasks(self, listed: FileList) -> None:
         unknown = sorted(self.task_weights.keys() - listed.tasks.keys())

@@ -1,8 +1,9 @@
-"""Fine-tuning any of torchvision's classifiers: published weights under a new head, parts of it frozen."""
+"""Fine-tuning a classifier: published weights under a new head, parts of it frozen."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -10,7 +11,7 @@ from torchvision.models import WeightsEnum, get_model_weights
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from handlers.networks.classifier import names
-from handlers.networks.layers import head
+from handlers.networks.layers import head, is_of_timm
 from train.core.config import ExperimentError
 from train.core.published_weights import state_dict
 
@@ -37,21 +38,35 @@ def load_published(network: nn.Module, weights: WeightsEnum) -> None:
     published = state_dict(weights)
     if isinstance(network, VisionTransformer):
         published = dict(interpolate_embeddings(network.image_size, network.patch_size, published))
+    load_under_head(network, published, str(weights))
+
+
+def load_under_head(network: nn.Module, published: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict into all of `network` but its head. ExperimentError where it does not fit; source: its name."""
     own = network.state_dict()
-    new = f"{head(network)}."
+    new = heads(network)
     loaded = {name: value for name, value in published.items() if name in own and not name.startswith(new)}
     missing = [name for name in own if name not in loaded and not name.startswith(new)]
     different = [name for name, value in loaded.items() if value.shape != own[name].shape]
     if missing or different:
-        raise ExperimentError(f"weights: {weights} do not fit the model: {', '.join([*missing, *different][:5])}")
+        raise ExperimentError(f"weights: {source} do not fit the model: {', '.join([*missing, *different][:5])}")
     own.update(loaded)
     network.load_state_dict(own)
+
+
+def heads(network: nn.Module) -> tuple[str, ...]:
+    """The beginnings of the names of the head's weights; some of timm's models have two heads."""
+    if not is_of_timm(network):
+        return (f"{head(network)}.",)
+    found = cast("Any", network).get_classifier()
+    modules = list(found) if isinstance(found, (tuple, nn.ModuleList)) else [found]
+    return tuple(f"{name}." for name, module in network.named_modules() if any(module is each for each in modules))
 
 
 def freeze(network: nn.Module, frozen: Frozen) -> None:
     """Leave gradients to what is trained. frozen: "backbone" leaves them to the head alone."""
     if frozen == "backbone":
-        new = f"{head(network)}."
+        new = heads(network)
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name.startswith(new))
 
@@ -72,7 +87,7 @@ def parameter_groups(network: nn.Module, rate: float, backbone_rate: float, deca
 
     Biases and norms do not decay: they hold no directions for the decay to choose among.
     """
-    new = f"{head(network)}."
+    new = heads(network)
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:

@@ -1,0 +1,60 @@
+"""timm's data configuration of a model, as our own transform.
+
+timm's evaluation transform (its timm/data/transforms_factory.py) resizes to the input's size over `crop_pct` and crops
+the centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+MODES = ("center", "squash")
+# timm's own where a configuration says nothing.
+MEAN, STD, CROP, SIZE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875, (3, 224, 224)
+
+
+def size_of(config: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) of the model's input."""
+    _, height, width = config.get("input_size") or SIZE
+    return height, width
+
+
+def preprocessing(config: Mapping[str, Any], size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """The keys of an ImageTransform. config: a `pretrained_cfg`. size: of the input, where another is wanted."""
+    height, width = size or size_of(config)
+    share = config.get("crop_pct") or CROP
+    scaled = [int(height / share), int(width / share)]
+    keeps_ratio = mode_of(config) != "squash" and height == width
+    return {
+        "resize": scaled[0] if keeps_ratio else scaled,
+        "crop": [height, width],
+        "interpolation": interpolation_of(config),
+        "mean": list(config.get("mean") or MEAN),
+        "std": list(config.get("std") or STD),
+    }
+
+
+def differs(config: Mapping[str, Any]) -> str:
+    """What of timm's transform ours does not do, "" for nothing."""
+    found = []
+    if mode_of(config) not in MODES:
+        found.append(f"crop_mode {mode_of(config)}")
+    height, width = size_of(config)
+    if mode_of(config) == "center" and height != width:
+        found.append(f"input_size {height} x {width}, cropped")
+    wanted = config.get("interpolation") or "bicubic"
+    if wanted not in INTERPOLATIONS:
+        found.append(f"interpolation {wanted}")
+    return ", ".join(found)
+
+
+def mode_of(config: Mapping[str, Any]) -> str:
+    return config.get("crop_mode") or "center"
+
+
+def interpolation_of(config: Mapping[str, Any]) -> str:
+    """Bicubic for those that torchvision does not have, of which Lanczos is nearest to it."""
+    found = config.get("interpolation") or "bicubic"
+    return found if found in INTERPOLATIONS else "bicubic"
