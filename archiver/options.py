@@ -37,7 +37,7 @@ class SpeechRecognitionOptions(StrictModel):
         default=None, description="at both ends of a window, as context for the rest; by default a sixth of it"
     )
     timestamps: Literal["none", "word", "segment"] = Field(
-        default="none", description="in the answer: of words by a CTC model, of segments by Whisper"
+        default="none", description="in the answer: of words, or of Whisper's segments"
     )
     language: str = Field(default="auto", min_length=1, description="spoken: a code or an English name; auto: detected")
     task: Literal["transcribe", "translate"] = Field(default="transcribe", description="translate: into English")

@@ -122,7 +122,7 @@ VOICE = {
 }
 FEATURES = {"features": "where asked for: {hop_seconds, and for each its numbers by frame}"}
 HEARING = {
-    "timestamps": "string: none, word (of a CTC model) or segment (of Whisper)",
+    "timestamps": "string: none, word or, of Whisper, segment",
     "language": "string: code or English name, or auto; of a model that knows several",
     "task": "string: transcribe, or translate into English; of a model that knows several languages",
     "max_new_tokens": "integer: of the text of a window, by Whisper",

@@ -16,6 +16,12 @@ SPEC: dict[str, dict[str, object]] = {
         "options": {"score_threshold": 0.0, "max_detections": 5},
         "code": [str(PROJECT / "tests" / "tiny_networks.py")],
     },
+    "tiny-keypoints": {
+        "options": {"score_threshold": 0.0, "max_detections": 5},
+        "code": [str(PROJECT / "tests" / "tiny_networks.py")],
+    },
+    "tiny-yolo": {"options": {"score_threshold": 0.0, "max_detections": 300}},
+    "tiny-labels": {"options": {"threshold": 0.6}},
     "tiny-audio": {"limits": {"max_seconds": 5.0, "max_feature_values": 7000}},
     "tiny-commands": {"limits": {"max_seconds": 5.0}},
     "tiny-sound": {"limits": {"max_seconds": 5.0}},

@@ -8,13 +8,12 @@ import numpy as np
 import soundfile
 import torch
 import torchvision
-from PIL import Image
-from sklearn.datasets import load_sample_image
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, ByT5Tokenizer
 
 from handlers.vision.transform import ImageTransform
-from tests import tiny_audio, tiny_networks, tiny_speech, tiny_texts
+from tests import tiny_audio, tiny_exports, tiny_networks, tiny_speech, tiny_texts, tiny_vision
+from tests.tiny_vision import photograph
 from train.core.artifact import Artifact
 
 TRANSFORM = ImageTransform(resize=(96, 96))
@@ -32,7 +31,21 @@ def image_classification(folder: Path) -> Path:
         architecture={"factory": "torchvision.models.mobilenet_v2", "arguments": arguments},
         preprocessing=TRANSFORM.to_dict(),
         metrics={"accuracy": 0.33},
-    ).write(folder, scaled_state(model), image(folder))
+    ).write(folder, scaled_state(model), photograph(folder))
+
+
+def several_labels(folder: Path) -> Path:
+    """A classifier of which any number of the classes can apply."""
+    arguments = {"weights": None, "num_classes": 4, "width_mult": 0.25}
+    model = torchvision.models.mobilenet_v2(**arguments)
+    return Artifact(
+        name="tiny-labels",
+        task="image-classification",
+        format="safetensors",
+        labels=["sky", "house", "water", "tree"],
+        architecture={"factory": "torchvision.models.mobilenet_v2", "arguments": arguments},
+        preprocessing={**TRANSFORM.to_dict(), "multi_label": True, "embedding": "flatten"},
+    ).write(folder, scaled_state(model), photograph(folder))
 
 
 def object_detection(folder: Path) -> Path:
@@ -49,7 +62,7 @@ def object_detection(folder: Path) -> Path:
         format="safetensors",
         labels=["__background__", "circle", "square"],
         architecture={"factory": factory, "arguments": arguments},
-    ).write(folder, weights, image(folder))
+    ).write(folder, weights, photograph(folder))
 
 
 def instance_segmentation(folder: Path) -> Path:
@@ -61,7 +74,7 @@ def instance_segmentation(folder: Path) -> Path:
         format="safetensors",
         labels=["__background__", "circle", "square"],
         architecture={"factory": "tiny_networks.mask_rcnn", "arguments": {"classes": 3}},
-    ).write(folder, model.state_dict(), image(folder))
+    ).write(folder, model.state_dict(), photograph(folder))
 
 
 def semantic_segmentation(folder: Path) -> Path:
@@ -77,7 +90,7 @@ def semantic_segmentation(folder: Path) -> Path:
             "arguments": arguments,
         },
         preprocessing=TRANSFORM.to_dict(),
-    ).write(folder, scaled_state(model), image(folder))
+    ).write(folder, scaled_state(model), photograph(folder))
 
 
 def audio_classification(folder: Path) -> Path:
@@ -177,6 +190,13 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "tiny-detection": object_detection,
     "tiny-instance": instance_segmentation,
     "tiny-semantic": semantic_segmentation,
+    "tiny-labels": several_labels,
+    "tiny-vector": tiny_vision.image_embedding,
+    "tiny-zero-shot": tiny_vision.zero_shot,
+    "tiny-depth": tiny_vision.depth,
+    "tiny-keypoints": tiny_vision.keypoints,
+    "tiny-yolo": tiny_exports.detection,
+    "tiny-pixels": tiny_exports.segmentation,
     "tiny-audio": audio_classification,
     "tiny-keywords": tiny_audio.keywords,
     "tiny-commands": tiny_audio.commands,
@@ -208,9 +228,3 @@ def scaled_state(model: nn.Module) -> dict[str, torch.Tensor]:
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     return model.state_dict()
-
-
-def image(folder: Path) -> Path:
-    path = folder.with_name("china.jpg")
-    Image.fromarray(load_sample_image("china.jpg")).resize((320, 214)).save(path)
-    return path

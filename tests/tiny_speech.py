@@ -127,6 +127,7 @@ def whisper(folder: Path, name: str, languages: tuple[str, ...], seed: int) -> P
         # A segment that ends where it begins is heard again by transformers for ever.
         suppress_tokens=[*unused(tokenizer), *tokenizer.all_special_ids[1:], token("<|0.00|>")],
         begin_suppress_tokens=[end],
+        alignment_heads=[[0, 1], [1, 0], [1, 1]],
         **({"lang_to_id": {f"<|{code}|>": token(f"<|{code}|>") for code in languages}} if languages else {}),
         **({"task_to_id": {task: token(f"<|{task}|>") for task in ("transcribe", "translate")}} if languages else {}),
         **marks,

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+from sklearn.datasets import load_sample_image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     BaseImageProcessor,
@@ -36,6 +38,8 @@ from transformers import (
     ViTModel,
 )
 
+from tests import tiny_networks
+from train.core.artifact import Artifact
 from train.export.huggingface import HuggingFace, Task
 
 SIDE = 32
@@ -168,3 +172,34 @@ def artifact(name: str, task: Task, folder: Path, **over: Any) -> Path:
     repository = source(name, folder.with_name(f"{folder.name}-source"))
     HuggingFace(name=folder.name, system="huggingface", repository=str(repository), task=task, **over).run(folder)
     return folder
+
+
+def photograph(folder: Path) -> Path:
+    """Beside the artifact's folder, a sample for it."""
+    path = folder.with_name("china.jpg")
+    Image.fromarray(load_sample_image("china.jpg")).resize((320, 214)).save(path)
+    return path
+
+
+def image_embedding(folder: Path) -> Path:
+    return artifact("dinov2", "image-embedding", folder)
+
+
+def zero_shot(folder: Path) -> Path:
+    return artifact("clip", "zero-shot-image-classification", folder, labels=["a temple", "a flower", "a street"])
+
+
+def depth(folder: Path) -> Path:
+    return artifact("metric", "depth-estimation", folder)
+
+
+def keypoints(folder: Path) -> Path:
+    torch.manual_seed(0)
+    return Artifact(
+        name="tiny-keypoints",
+        task="keypoint-detection",
+        format="safetensors",
+        labels=["__background__", "person"],
+        architecture={"factory": "tiny_networks.keypoint_rcnn", "arguments": {"classes": 2, "keypoints": 4}},
+        preprocessing={"keypoints": ["head", "left", "right", "foot"], "skeleton": [[0, 1], [0, 2], [1, 3]]},
+    ).write(folder, tiny_networks.keypoint_rcnn(2, 4).state_dict(), photograph(folder))

@@ -27,6 +27,7 @@ from tests.handlers.vision.served import ROWS, check_isolation
 from tests.handlers.worker import Worker
 from tests.inputs import IMAGES
 from tests.new_models import new, served
+from tests.tiny_exports import Pixels, to_onnx
 
 SIDE = 48
 
@@ -99,19 +100,7 @@ def test_keypoints_are_recognised_by_their_head(keypoints: int, last: str) -> No
     assert found.preprocessing.value["keypoints"][-1] == last
 
 
-class Trunk(nn.Module):
-    """Maps (B, channels, H / 4, W / 4) of an image."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        torch.manual_seed(4)
-        self.layers = nn.Sequential(nn.Conv2d(3, 8, 5, 4, 2), nn.ReLU(), nn.Conv2d(8, channels, 3, padding=1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return 3 * self.layers(images)
-
-
-class Vector(Trunk):
+class Vector(Pixels):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images).mean((2, 3))
 
@@ -123,17 +112,13 @@ class Several(Vector):
         return super().forward(images).sigmoid()
 
 
-class Depth(Trunk):
+class Depth(Pixels):
     def forward(self, images: Tensor) -> Tensor:
         return F.interpolate(super().forward(images), scale_factor=4, mode="bilinear")
 
 
 def exported(network: nn.Module, path: Path) -> Path:
-    axes = {"images": {0: "batch"}, "found": {0: "batch"}}
-    example = (torch.zeros(1, 3, SIDE, SIDE),)
-    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["found"], "dynamic_axes": axes}
-    torch.onnx.export(network.eval(), example, path, dynamo=False, opset_version=17, **names)
-    return path
+    return to_onnx(network, path, SIDE, ["found"])
 
 
 def by_hand(path: Path, worker: Any, image: Image.Image) -> Any:

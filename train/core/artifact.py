@@ -41,7 +41,7 @@ Task = Literal[
     "text-generation",
     "policy",
 ]
-Format = Literal["safetensors", "torchscript", "torch-export", "huggingface"]
+Format = Literal["safetensors", "torchscript", "torch-export", "onnx", "huggingface"]
 # By other suffixes of samples, the one that an archive has.
 SUFFIXES = {".jpeg": ".jpg", ".jpe": ".jpg", ".text": ".txt"}
 

@@ -19,7 +19,7 @@ Extract = Callable[..., Any]
 
 
 class Ctc(Recogniser):
-    timestamps = "word"
+    timestamps = ("word",)
 
     def __init__(
         self, model: Any, extractor: Any, tokenizer: Any, options: Mapping[str, Any], seconds: float, rows: int

@@ -26,7 +26,7 @@ class Transcript:
 class Recogniser(ABC):
     """length, stride: of its windows, in samples. timestamps: those it can give beside "none"."""
 
-    timestamps: str
+    timestamps: tuple[str, ...]
     length: int
     stride: int
 
@@ -51,4 +51,4 @@ class Recogniser(ABC):
         """The beginning of a recording's text that no further token can change."""
 
     def timestamps_of(self, payload: Payload, default: str) -> str:
-        return payload.choice("timestamps", default, ("none", self.timestamps))
+        return payload.choice("timestamps", default, ("none", *self.timestamps))

@@ -15,6 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
+from handlers.audio.recognition.alignment import Alignment
 from handlers.audio.recognition.recogniser import Changed, Recogniser, Transcript
 from handlers.audio.recognition.whisper_text import WhisperText
 from handlers.audio.recognition.window import Settings, Window
@@ -30,8 +31,6 @@ logging.getLogger("transformers.models.whisper.tokenization_whisper").setLevel(l
 
 
 class Whisper(Recogniser):
-    timestamps = "segment"
-
     def __init__(
         self,
         model: Any,
@@ -54,6 +53,9 @@ class Whisper(Recogniser):
         self.frames = int(extractor.nb_max_frames)  # of features
         precision = extractor.chunk_length / model.config.max_source_positions
         self.frames_of_position = self.frames // model.config.max_source_positions
+        heads = getattr(model.generation_config, "alignment_heads", None)
+        self.alignment = Alignment(model, heads, precision) if heads else None
+        self.timestamps = ("segment", "word") if self.alignment else ("segment",)
         self.no_timestamps = int(tokenizer.convert_tokens_to_ids("<|notimestamps|>"))
         self.text = WhisperText(tokenizer, self.no_timestamps + 1, precision, self.rate)
         self.configuration = model.generation_config
@@ -72,8 +74,11 @@ class Whisper(Recogniser):
             str(options["task"]),
             min(int(options.get("max_new_tokens", limit)), self.most_new_tokens),
         )
-        if self.default.timestamps not in ("none", self.timestamps):
-            raise ValueError(f"timestamps: Whisper has none or segment; got {self.default.timestamps}")
+        if self.default.timestamps not in ("none", *self.timestamps):
+            raise ValueError(
+                f"timestamps: this model has none or {' or '.join(self.timestamps)}; got {self.default.timestamps}; "
+                "words need alignment_heads in its generation_config.json"
+            )
         if not self.languages and (options["language"] != AUTO or self.default.task != TASKS[0]):
             raise ValueError("language, task: this model knows one language, and transcribes it")
 
@@ -105,9 +110,9 @@ class Whisper(Recogniser):
 
     def run(self, windows: list[Window], changed: Changed | None) -> None:
         """Each pass encodes what is left of all windows, and writes their texts together."""
-        features = self.features(windows)
+        features, sounds = self.features(windows)
         for window in windows:
-            window.tokens = []
+            window.tokens, window.times = [], []
         left = dict.fromkeys(range(len(windows)), 0)  # the frame from which a window is still to be heard
         for _ in range(MAX_PASSES):
             heard = torch.stack([self.from_frame(features[number], frame) for number, frame in left.items()])
@@ -115,14 +120,14 @@ class Whisper(Recogniser):
             for number, is_finite in zip(left, torch.isfinite(encoded).flatten(1).all(dim=1).tolist(), strict=True):
                 windows[number].finite = is_finite
             self.detect([windows[number] for number in left], encoded)
-            for timestamps in ("none", self.timestamps):
-                rows = [
-                    row
-                    for row, n in enumerate(left)
-                    if windows[n].finite and windows[n].settings.timestamps == timestamps
-                ]
+            whole = [row for row, number in enumerate(left) if windows[number].finite]
+            numbers = list(left)
+            for timed in (False, True):
+                rows = [row for row in whole if windows[numbers[row]].timed == timed]
                 if rows:
-                    self.write([windows[n] for row, n in enumerate(left) if row in rows], encoded[rows], changed)
+                    self.write([windows[numbers[row]] for row in rows], encoded[rows], changed)
+            for row in whole:
+                self.align(windows[numbers[row]], encoded[row], left[numbers[row]], sounds[numbers[row]])
             ends = {number: self.text.end_of_pass(windows[number]) for number in left if windows[number].finite}
             left = {
                 number: left[number] + end * self.frames_of_position
@@ -137,13 +142,30 @@ class Whisper(Recogniser):
             if changed is not None:
                 changed(window)
 
-    def features(self, windows: Sequence[Window]) -> Tensor:
-        """(B, mels, frames), as many frames for every window: silence stands behind a short one."""
-        arrays = [window.waveform.numpy() for window in windows]
-        found: Tensor = self.extractor(
-            arrays, sampling_rate=self.rate, return_tensors="pt", device=str(self.model.device)
-        ).input_features
-        return found
+    def features(self, windows: Sequence[Window]) -> tuple[Tensor, list[int]]:
+        """(B, mels, frames), as many frames for every window: silence stands behind a short one; and how many frames
+        of each are sound."""
+        found = self.extractor(
+            [window.waveform.numpy() for window in windows],
+            sampling_rate=self.rate,
+            return_tensors="pt",
+            return_attention_mask=True,
+            device=str(self.model.device),
+        )
+        return found.input_features, found.attention_mask.sum(dim=1).tolist()
+
+    def align(self, window: Window, encoded: Tensor, start: int, sound: int) -> None:
+        """Give the tokens of a pass their times, where words were asked for.
+
+        encoded: (positions, channels). start: the frame at which the pass began. sound: frames of the window.
+        """
+        if self.alignment is None or window.settings.timestamps != "word":
+            return
+        positions = (sound - start) // self.frames_of_position
+        prompt = self.prompt(window.settings, window.language)
+        times = self.alignment.times(prompt, window.written, encoded, positions)
+        begin = start / self.frames * self.extractor.chunk_length
+        window.written_times = [begin + time for time in times]
 
     def from_frame(self, features: Tensor, frame: int) -> Tensor:
         return torch.nn.functional.pad(features[:, frame:], (0, frame))
@@ -171,7 +193,7 @@ class Whisper(Recogniser):
         prompts = torch.tensor([self.prompt(window.settings, window.language) for window in windows])
         begin, limits = prompts.shape[1], [window.settings.max_new_tokens for window in windows]
         processors = LogitsProcessorList()
-        if windows[0].settings.timestamps != "none":
+        if windows[0].timed:
             processors.append(WhisperTimeStampLogitsProcessor(self.configuration, begin_index=begin))
         # The method of the base class: Whisper's own encodes by itself, with one task for all.
         sequences = GenerationMixin.generate(

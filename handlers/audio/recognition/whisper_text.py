@@ -39,11 +39,14 @@ class WhisperText:
         """Keep the tokens that stand; returns where the next pass begins, None where none is needed."""
         count, end = self.standing(window.written)
         window.tokens += window.written[:count]
-        window.written = []
+        window.times += window.written_times[:count]
+        window.written, window.written_times = [], []
         return end
 
     def whole(self, windows: Sequence[Window], seconds: float) -> tuple[str, list[dict[str, Any]]]:
-        """The text, and its segments. A segment that was cut off ends with the recording, of `seconds`."""
+        """The text, and its words or segments. A segment that was cut off ends with the recording, of `seconds`."""
+        if windows[0].settings.timestamps == "word":
+            return self.words(windows)
         text, parts = self.read([(window, window.tokens) for window in windows])
         segments, last = [], 0.0
         for part in parts:
@@ -53,15 +56,27 @@ class WhisperText:
             segments.append({"text": part["text"].strip(), "start": round(start, 3), "end": round(last, 3)})
         return text.strip(), segments
 
+    def words(self, windows: Sequence[Window]) -> tuple[str, list[dict[str, Any]]]:
+        """As above. The language, behind which the tokens stand, decides whether spaces separate its words."""
+        outputs = []
+        for window in windows:
+            language = [] if window.language is None else [window.language]
+            tokens, times = [*language, *window.tokens], [*([0.0] * len(language)), *window.times]
+            outputs.append({**self.output(window, tokens), "token_timestamps": torch.tensor([times])})
+        text, more = self.tokenizer._decode_asr(
+            outputs, return_timestamps="word", return_language=None, time_precision=self.precision
+        )
+        found = [(chunk["text"].strip(), *chunk["timestamp"]) for chunk in more["chunks"]]
+        return text.strip(), [{"text": word, "start": round(a, 3), "end": round(b, 3)} for word, a, b in found]
+
+    def output(self, window: Window, tokens: list[int]) -> dict[str, Any]:
+        """As transformers' pipeline has it of a window."""
+        stride = tuple(n / self.rate for n in (len(window.waveform), window.left, window.right))
+        return {"tokens": torch.tensor([tokens], dtype=torch.long), "stride": stride}
+
     def read(self, windows: Sequence[tuple[Window, list[int]]]) -> tuple[str, list[dict[str, Any]]]:
         """Joined as transformers' pipeline joins them, by its tokenizer's own method."""
-        outputs = [
-            {
-                "tokens": torch.tensor([tokens], dtype=torch.long),
-                "stride": tuple(n / self.rate for n in (len(window.waveform), window.left, window.right)),
-            }
-            for window, tokens in windows
-        ]
+        outputs = [self.output(window, tokens) for window, tokens in windows]
         text, more = self.tokenizer._decode_asr(
             outputs, return_timestamps=True, return_language=None, time_precision=self.precision
         )

@@ -27,8 +27,10 @@ class Settings:
 class Window:
     """waveform: (samples,). left, right: samples at its ends that its neighbours tell better.
 
-    tokens: recognised so far; all of them once it is `done`. written: those of a pass that has not ended. language: its
-    token, where the model has some. truncated: the limit on tokens ended it. finite: the model's outputs are numbers.
+    tokens: recognised so far; all of them once it is `done`. written: those of a pass that has not ended. times: where
+    words were asked for, the second of the window at which each of the tokens begins; written_times: of those written.
+    language: its token, where the model has some. truncated: the limit on tokens ended it. finite: the model's outputs
+    are numbers.
     """
 
     waveform: Tensor
@@ -38,10 +40,17 @@ class Window:
     settings: Settings
     tokens: list[int] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    written_times: list[float] = field(default_factory=list)
     language: int | None = None
     done: bool = False
     truncated: bool = False
     finite: bool = True
+
+    @property
+    def timed(self) -> bool:
+        """Whether the text is to have timestamps of any kind."""
+        return self.settings.timestamps != "none"
 
 
 def cut(waveform: Tensor, length: int, stride: int, settings: Settings) -> list[Window]:

@@ -21,6 +21,7 @@ from tests.inputs import RATE, noise, recording
 CTC, WHISPER = ("tiny-letters", "tiny-masked"), ("tiny-whisper", "tiny-english")
 UNITS = {**dict.fromkeys(CTC, "word"), **dict.fromkeys(WHISPER, "segment")}
 CASES = [(name, timestamps) for name, unit in UNITS.items() for timestamps in ("none", unit)]
+CASES += [(name, "word") for name in WHISPER]
 REST = {"Content-Length": "1"}
 
 
@@ -125,7 +126,8 @@ def test_the_front_end_is_that_of_the_models_processor(load: Callable[[str], Wor
     windows = [torch.from_numpy(noise(1.1, 0)), torch.from_numpy(noise(0.4, 1))]
     if name in WHISPER:
         alike = [torch.randn(RATE) for _ in range(2)]
-        found = recogniser.features([Window(w, 0, 0, 0, recogniser.default) for w in [*windows, *alike]])
+        found, sounds = recogniser.features([Window(w, 0, 0, 0, recogniser.default) for w in [*windows, *alike]])
+        assert sounds[:2] == [110, 40]  # of 10 ms
         for row, window in zip(found, [*windows, *alike], strict=True):
             expected = processor(window.numpy(), sampling_rate=RATE, return_tensors="pt").input_features[0]
             torch.testing.assert_close(row, expected, atol=1e-5, rtol=1e-5)

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import orjson
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from archiver.new.kinds import Options
@@ -20,64 +19,10 @@ from tests.closeness import assert_close
 from tests.handlers.worker import Worker
 from tests.inputs import IMAGES, encoded
 from tests.new_models import new, served
+from tests.tiny_exports import BEST, NAMES, SIDE, EndToEnd, Grid, Separate, as_ultralytics, to_onnx
 
-NAMES = ["person", "bicycle", "car"]
-SIDE, STRIDE, CLASSES, BEST = 64, 8, len(NAMES), 10
 ROWS: list[dict[str, Any]] = [{"body": encoded(image), "content-type": b"image/png"} for image in IMAGES]
 BROKEN = {"body": ROWS[0]["body"][:400], "content-type": b"image/png"}
-
-
-class Grid(nn.Module):
-    """A box around each cell of 8 x 8 pixels, and scores, from one convolution: (B, 4 + C, cells), as YOLOv8 has it."""
-
-    def __init__(self, objectness: bool = False) -> None:
-        super().__init__()
-        torch.manual_seed(3)
-        self.objectness = objectness
-        self.features = nn.Conv2d(3, 4 + objectness + CLASSES, STRIDE, STRIDE)
-        cells = torch.arange(SIDE // STRIDE) * STRIDE + STRIDE / 2
-        centres = torch.stack(torch.meshgrid(cells, cells, indexing="xy")).flatten(1)
-        self.register_buffer("centres", centres[None])
-
-    def forward(self, images: Tensor) -> Tensor:
-        found = self.features(images).flatten(2)
-        centres = self.centres + 8 * found[:, :2].tanh()
-        sizes = 12 + 24 * found[:, 2:4].sigmoid()
-        grid = torch.cat([centres, sizes, (4 * found[:, 4:]).sigmoid()], 1)
-        return grid.transpose(1, 2) if self.objectness else grid
-
-
-class EndToEnd(nn.Module):
-    """The ten best of a grid as rows: (B, 10, 6), or (10 B, 7) with the image they are of."""
-
-    def __init__(self, numbered: bool) -> None:
-        super().__init__()
-        self.grid, self.numbered = Grid(), numbered
-
-    def forward(self, images: Tensor) -> Tensor:
-        boxes, scores, labels = best(self.grid(images))
-        if not self.numbered:
-            return torch.cat([boxes, scores[..., None], labels[..., None].float()], 2)
-        numbers = torch.arange(images.shape[0])[:, None, None].expand(-1, BEST, 1).float()
-        return torch.cat([numbers, boxes, labels[..., None].float(), scores[..., None]], 2).flatten(0, 1)
-
-
-class Separate(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.grid = Grid()
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        boxes, scores, labels = best(self.grid(images))
-        return labels, boxes, scores
-
-
-def best(grid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    scores, labels = grid[:, 4:].max(1)
-    scores, order = scores.topk(BEST, 1)
-    centres, sizes = grid[:, :2], grid[:, 2:4]
-    corners = torch.cat([centres - sizes / 2, centres + sizes / 2], 1).transpose(1, 2)
-    return corners.gather(1, order[..., None].expand(-1, -1, 4)), scores, labels.gather(1, order)
 
 
 FILES: dict[str, tuple[nn.Module, list[str], bool]] = {
@@ -91,23 +36,9 @@ FILES: dict[str, tuple[nn.Module, list[str], bool]] = {
 
 def export(name: str, path: Path) -> Path:
     network, outputs, dynamic = FILES[name]
-    axes = {each: {0: "rows" if name == "numbered-rows" else "batch"} for each in outputs}
-    torch.onnx.export(
-        network.eval(),
-        (torch.zeros(1, 3, SIDE, SIDE),),
-        path,
-        dynamo=False,
-        input_names=["images"],
-        output_names=outputs,
-        dynamic_axes={"images": {0: "batch"}, **axes} if dynamic else {},
-        opset_version=17,
-    )
-    model = onnx.load(path)
-    # As Ultralytics writes it.
-    for key, value in {"task": "detect", "names": str(dict(enumerate(NAMES)))}.items():
-        model.metadata_props.add(key=key, value=value)
-    onnx.save(model, path)
-    return path
+    fixed: dict[str, Any] = {} if dynamic else {"dynamic_axes": {}}
+    axis = "rows" if name == "numbered-rows" else "batch"
+    return as_ultralytics(to_onnx(network, path, SIDE, outputs, axis, **fixed))
 
 
 def by_hand(path: Path, name: str, image: Image.Image) -> list[tuple[NDArray[np.float32], int, float]]:

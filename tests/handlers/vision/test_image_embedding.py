@@ -19,7 +19,8 @@ from tests import tiny_vision
 from tests.handlers.vision.served import ROWS, check_isolation, served
 from tests.handlers.worker import Worker
 from tests.inputs import IMAGES
-from tests.tiny_artifacts import image, scaled_state
+from tests.tiny_artifacts import scaled_state
+from tests.tiny_vision import photograph
 from train.core.artifact import Artifact
 
 
@@ -85,7 +86,7 @@ def mobilenet(folder: Path, preprocessing: dict[str, Any]) -> Path:
         format="safetensors",
         architecture={"factory": "torchvision.models.mobilenet_v2", "arguments": arguments},
         preprocessing={**ImageTransform(resize=72, crop=(64, 64)).to_dict(), **preprocessing},
-    ).write(folder, scaled_state(mobilenet_v2(**arguments)), image(folder))
+    ).write(folder, scaled_state(mobilenet_v2(**arguments)), photograph(folder))
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from tests import tiny_networks
 from tests.handlers.vision.served import PROJECT, ROWS, check_isolation, served
 from tests.handlers.worker import Worker
 from tests.inputs import IMAGES
-from tests.tiny_artifacts import image
+from tests.tiny_vision import photograph
 from train.core.artifact import Artifact
 from train.export.torchvision import Pretrained
 
@@ -35,7 +35,7 @@ def artifact(folder: Path, **preprocessing: Any) -> Path:
         labels=["__background__", "person"],
         architecture={"factory": "tiny_networks.keypoint_rcnn", "arguments": {"classes": 2, "keypoints": 4}},
         preprocessing={"keypoints": NAMES, "skeleton": SKELETON, **preprocessing},
-    ).write(folder, tiny_networks.keypoint_rcnn(2, 4).state_dict(), image(folder))
+    ).write(folder, tiny_networks.keypoint_rcnn(2, 4).state_dict(), photograph(folder))
 
 
 @pytest.fixture(scope="module")
