@@ -31,6 +31,9 @@ def test_a_text_equals_that_of_transformers(client: Predict, tiny_archive: Calla
             model, recording(samples), parameters={"timestamps": unit.removesuffix("s"), **parameters}
         ).json()
         assert all(part["end"] is not None for part in with_times[unit])
+        words = client.predict(model, recording(samples), parameters={"timestamps": "word", **parameters}).json()
+        assert all(0 <= part["start"] <= part["end"] for part in words["words"])
+        assert "".join(part["text"] for part in words["words"]).replace(" ", "") == words["text"].replace(" ", "")
 
 
 @pytest.mark.parametrize("model", MODELS)

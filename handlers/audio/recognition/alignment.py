@@ -34,22 +34,25 @@ class Alignment:
         for layer, head in heads:
             self.heads.setdefault(layer, []).append(head)
 
-    def times(self, prompt: Sequence[int], written: Sequence[int], encoded: Tensor, positions: int) -> list[float]:
+    def times(
+        self, prompt: Sequence[int], written: Sequence[int], encoded: Tensor, positions: int, cut: bool
+    ) -> list[float]:
         """The seconds from the beginning of `encoded` at which each token of `written` begins.
 
         prompt: the tokens before them. encoded: (positions, channels). positions: of the sound, without its padding.
+        cut: whether the text would go on; as in transformers, its last token then begins with the one before.
         """
-        if not written:
-            return []
-        attention_HTP = self.attention([*prompt, *written], encoded)[:, len(prompt) :, : max(1, positions)]
-        if len(written) == 1:
-            return [0.0]  # nothing to be told apart from
+        known = list(written[:-1] if cut else written)
+        if len(known) < 2:
+            return [0.0] * len(written)  # nothing to be told apart from
+        attention_HTP = self.attention([*prompt, *known], encoded)[:, len(prompt) :, : max(1, positions)]
         centred = attention_HTP - attention_HTP.mean(dim=1, keepdim=True)
         smooth = median(centred / attention_HTP.std(dim=1, keepdim=True, correction=0), self.model.config)
         # What no token attends to more than another says nothing.
         path = warping_path(-smooth.mean(dim=0).nan_to_num().cpu().double().numpy())
         first = np.unique(path[:, 0], return_index=True)[1]
-        return [float(position) * self.precision for position in path[first, 1]]
+        found = [float(position) * self.precision for position in path[first, 1]]
+        return found + found[-1:] * cut
 
     def attention(self, tokens: list[int], encoded: Tensor) -> Tensor:
         """(heads, tokens, positions) of the decoder over its whole text, all of it at once."""

@@ -163,7 +163,7 @@ class Whisper(Recogniser):
             return
         positions = (sound - start) // self.frames_of_position
         prompt = self.prompt(window.settings, window.language)
-        times = self.alignment.times(prompt, window.written, encoded, positions)
+        times = self.alignment.times(prompt, window.written, encoded, positions, window.truncated)
         begin = start / self.frames * self.extractor.chunk_length
         window.written_times = [begin + time for time in times]
 

@@ -46,7 +46,7 @@ class WhisperText:
     def whole(self, windows: Sequence[Window], seconds: float) -> tuple[str, list[dict[str, Any]]]:
         """The text, and its words or segments. A segment that was cut off ends with the recording, of `seconds`."""
         if windows[0].settings.timestamps == "word":
-            return self.words(windows)
+            return self.words(windows, seconds)
         text, parts = self.read([(window, window.tokens) for window in windows])
         segments, last = [], 0.0
         for part in parts:
@@ -56,8 +56,9 @@ class WhisperText:
             segments.append({"text": part["text"].strip(), "start": round(start, 3), "end": round(last, 3)})
         return text.strip(), segments
 
-    def words(self, windows: Sequence[Window]) -> tuple[str, list[dict[str, Any]]]:
-        """As above. The language, behind which the tokens stand, decides whether spaces separate its words."""
+    def words(self, windows: Sequence[Window], seconds: float) -> tuple[str, list[dict[str, Any]]]:
+        """As above. The language, behind which the tokens stand, decides whether spaces separate its words. What was
+        written about the silence behind the recording is at its end."""
         outputs = []
         for window in windows:
             language = [] if window.language is None else [window.language]
@@ -66,8 +67,11 @@ class WhisperText:
         text, more = self.tokenizer._decode_asr(
             outputs, return_timestamps="word", return_language=None, time_precision=self.precision
         )
-        found = [(chunk["text"].strip(), *chunk["timestamp"]) for chunk in more["chunks"]]
-        return text.strip(), [{"text": word, "start": round(a, 3), "end": round(b, 3)} for word, a, b in found]
+        words = []
+        for chunk in more["chunks"]:
+            start, end = (round(min(time, seconds), 3) for time in chunk["timestamp"])
+            words.append({"text": chunk["text"].strip(), "start": start, "end": end})
+        return text.strip(), words
 
     def output(self, window: Window, tokens: list[int]) -> dict[str, Any]:
         """As transformers' pipeline has it of a window."""
@@ -83,7 +87,13 @@ class WhisperText:
         return text, more["chunks"]
 
     def settled(self, windows: Sequence[Window]) -> str:
-        """The beginning of the text that will not change; see `Recogniser.settled`."""
+        """The beginning of the text that will not change; see `Recogniser.settled`.
+
+        Windows are joined by the times of their words as well, where these are asked for: then nothing settles before
+        the end.
+        """
+        if len(windows) > 1 and windows[0].settings.timestamps == "word":
+            return ""
         if len(windows) == 1:
             [window] = windows
             text = self.read([(window, window.tokens + self.so_far(window.written))])[0]
