@@ -37,7 +37,7 @@ def preprocessing(config: Mapping[str, Any], size: tuple[int, int] | None = None
 
 
 def differs(config: Mapping[str, Any]) -> str:
-    """What of timm's transform ours does not do, "" for nothing."""
+    """The parts of timm's transform that ours lacks, "" for none."""
     found = []
     if mode_of(config) not in MODES:
         found.append(f"crop_mode {mode_of(config)}")
