@@ -104,6 +104,7 @@ def configuration(package: Package) -> dict[str, Any]:
         "maxWorkers": workers,
         "batchSize": BATCH_SIZE if spec.batch.size == "auto" else spec.batch.size,
         "maxBatchDelay": BATCH_DELAY if spec.batch.delay_ms == "auto" else max(BATCH_DELAY, spec.batch.delay_ms),
+        **({} if package.device == "auto" else {"deviceType": package.device}),  # else the server's
         **({} if spec.queue == "auto" else {"jobQueueSize": spec.queue}),  # else the server's own, by its memory
         "responseTimeout": spec.timeouts.response_s,
         "startupTimeout": spec.timeouts.startup_s,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from archiver import __version__
 from archiver.config import StrictModel
+from archiver.device import Device
 from archiver.package import Package
 from archiver.spec import MODEL_NAME, Batch
 from archiver.tasks import OWN_TASK, task_of
@@ -22,7 +23,8 @@ class Card(StrictModel):
     inputs: SHA-256 of the spec and of the artifact's description, as they were read: whether an archive is of today's.
     provenance: the SHA-256 of the experiment that made the artifact, and when.
     reference: statistics of the predictions on validation data. backend: what computes the model on a CPU.
-    workers, batch: as the spec asks for them; "auto" leaves them to the machine that serves.
+    device: cpu, gpu or auto, which is a GPU where the server has one. workers, batch: as the spec asks for them; "auto"
+    leaves them to the machine that serves.
     sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
     """
 
@@ -42,6 +44,7 @@ class Card(StrictModel):
     reference: dict[str, Any] = Field(default_factory=dict)
     format: str
     backend: str
+    device: Device = "auto"
     workers: int | Literal["auto"]
     batch: Batch
     inputs: dict[str, str] = Field(default_factory=dict)
@@ -75,6 +78,7 @@ def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, A
         "reference": description.reference,
         "format": description.format,
         "backend": backend,
+        "device": package.device,
         "workers": package.spec.workers,
         "batch": package.spec.batch.model_dump(),
         "inputs": package.inputs,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from archiver.artifact import DESCRIPTION, Artifact
 from archiver.artifact import read as read_artifact
 from archiver.config import StrictModel
+from archiver.device import Device, choose
 from archiver.digest import sha256
 from archiver.errors import Problem, SpecError, nearest, problems_of, unknown_keys
 from archiver.reading import read_json, read_text
@@ -33,7 +34,7 @@ class Package:
     """file_name: of the archive, without suffix: the spec's, so that two versions of one model can share a store.
 
     code: python files to pack at the archive's root, by their path there. inputs: SHA-256 of the spec and of the
-    artifact's description.
+    artifact's description. device: what workers compute on; "auto" is a GPU where the server has one.
     """
 
     file_name: str
@@ -48,6 +49,7 @@ class Package:
     handler: str
     code: dict[str, Path]
     inputs: dict[str, str]
+    device: Device
 
 
 def resolve(path: Path, artifacts: Path) -> Package:
@@ -109,6 +111,7 @@ def resolve(path: Path, artifacts: Path) -> Package:
         handler=spec.handler or task_of(task).handler,
         code=code,
         inputs={"spec": sha256(path), "artifact": sha256(artifact.folder / DESCRIPTION)},
+        device=choose(spec.device, task, artifact),
     )
 
 

@@ -126,6 +126,11 @@ class Spec(StrictModel):
     backend: Literal["auto", "torch", "onnxruntime"] = Field(
         default="auto", description="on a CPU; auto: ONNX Runtime where the model's graph answers the same, else torch"
     )
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto",
+        description="what workers compute on; gpu: on nothing else; auto: a GPU where there is one, but the CPU for a "
+        "small policy, a small voice activity detector and an ONNX file",
+    )
     batch: Batch = Batch()
     queue: Annotated[int | Literal["auto"], auto_or(1, 100_000)] = Field(
         default="auto",

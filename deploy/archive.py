@@ -74,8 +74,18 @@ class Archive:
         return str(self.card.get("task", ""))
 
     @property
+    def device(self) -> str:
+        """What its workers compute on: cpu, gpu, or auto, which is a GPU where there is one."""
+        return str(self.card.get("device", "auto")) if self.card else self.own_settings().get("deviceType", "auto")
+
+    @property
     def settings(self) -> dict[str, int]:
         """TorchServe's own numbers, such as minWorkers, of its configuration file. Raises DeployError."""
+        own = self.own_settings().items()
+        return {name: int(value) for name, value in own if value.isdecimal() and len(value) < DIGITS}
+
+    def own_settings(self) -> dict[str, str]:
+        """The scalars of its configuration file, as they stand there. Raises DeployError."""
         import yaml  # the doctor, which needs none of them, has the standard library alone
 
         if not self.configuration:
@@ -87,11 +97,7 @@ class Archive:
             raise DeployError(f"{self.path.name}: its {self.configuration} cannot be read: {error}") from None
         # The top alone, as nodes: what they refer to, which can be endless, is nobody's business here.
         pairs = root.value if isinstance(root, yaml.MappingNode) else []
-        return {
-            key.value: int(value.value)
-            for key, value in pairs
-            if isinstance(value, yaml.ScalarNode) and value.value.isdecimal() and len(value.value) < DIGITS
-        }
+        return {str(key.value): value.value for key, value in pairs if isinstance(value, yaml.ScalarNode)}
 
     @property
     def missing(self) -> str:

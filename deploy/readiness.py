@@ -12,6 +12,7 @@ from client import ClientError, RestClient, RestManagement
 from client.management import Management
 from deploy.archive import Archive, newest
 from deploy.errors import DeployError
+from deploy.gpu.device import OLDEST_DRIVER
 from deploy.run_folder import running, server_of
 from deploy.serving_plan import Machine, register
 
@@ -63,7 +64,8 @@ def load(
                 missing.remove(path)
                 try:
                     found = servable(path, served)
-                    register(management, found, machine.plan(found, len(archives)))
+                    plan = machine.plan(found, len(archives))
+                    register(management, found, plan)
                 except (DeployError, ClientError) as error:
                     if leave_out is None or is_ours(path):
                         raise
@@ -71,7 +73,7 @@ def load(
                     continue
                 tell(path.stem, "loading")
                 served.append(found)
-                loading.append(Loading(found, time.monotonic()))
+                loading.append(Loading(found, time.monotonic(), plan.gpu))
             for model in list(loading):
                 name, version = model.archive.name, model.archive.version
                 try:
@@ -79,6 +81,8 @@ def load(
                     if management.is_ready(name, version):
                         tell(model.archive.path.stem, "warming up")
                         warm_up(client, model.archive, run / "samples")
+                        if model.gpu:
+                            check_computes_on_gpu(management, model.archive)
                         ready[name] = time.monotonic() - started
                         loading.remove(model)
                         tell(model.archive.path.stem, "ready")
@@ -120,10 +124,11 @@ def is_ours(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Loading:
-    """A model that has been registered. since: when, by the monotonic clock."""
+    """A model that has been registered. since: when, by the monotonic clock. gpu: whether it is to compute on one."""
 
     archive: Archive
     since: float
+    gpu: bool
 
 
 def wait_listening(run: Path, management: Management) -> None:
@@ -148,6 +153,18 @@ def warm_up(client: RestClient, archive: Archive, folder: Path) -> None:
         client.predict(archive.name, archive.sample(folder), version=archive.version, timeout=WARM_UP)
     except ClientError as error:
         raise DeployError(f"{archive.name} does not answer its own sample: {error}") from None
+
+
+def check_computes_on_gpu(management: Management, archive: Archive) -> None:
+    """DeployError where a worker has loaded the model on the CPU all the same; an archive without a card cannot say."""
+    card = management.describe(archive.name, archive.version, card=True).card if archive.card else None
+    device = str(((card or {}).get("runtime") or {}).get("device", ""))
+    if device.startswith("cpu"):
+        raise DeployError(
+            f"{archive.name} is to compute on a GPU, but its worker does on the CPU: torch there finds none. "
+            f"CUDA 13.0 needs driver {OLDEST_DRIVER} or newer and compute capability 7.5 or newer; "
+            "`python -m deploy doctor` looks for the cause, and CUDA_VISIBLE_DEVICES= serves on the CPU"
+        )
 
 
 def check_alive(run: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -12,18 +11,23 @@ from client.management import Management
 from client.model_status import ModelStatus
 from deploy.archive import Archive
 from deploy.cgroup import cores, memory_left
+from deploy.errors import DeployError
+from deploy.gpu.detect import usable
 
 # The least memory of a worker: Python, torch and the libraries a handler imports.
 WORKER_BYTES = 600 * 2**20
 # A graph's weights as ONNX Runtime lays them out, once for each number of threads that a worker runs it with.
 COPIES_OF_GRAPH = 2
+# Of one on a GPU beside that: CUDA's libraries and its side of the context.
+CONTEXT_BYTES = 2**30
 # Of the memory that is free; the rest is for requests and for other processes.
 SHARE_OF_MEMORY = 0.5
 # One worker decodes while another computes.
 WORKERS_PER_GPU = 2
+# What a worker takes of a GPU's memory, about: its context and its kernels' working space, and for each byte of the
+# archive its weights, the copy rounded to 16 bits that is compared with them, and what batches and graphs hold.
+GPU_WORKER_BYTES, PER_ARCHIVE_BYTE = 2**30, 3
 BATCH_ON_GPU = 16
-# One of these is there where a driver is: NVIDIA's, Windows' for its Linux subsystem, AMD's.
-DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 # TorchServe's own, in requests and milliseconds, of an archive that names none.
 BATCH_SIZE, BATCH_DELAY = 1, 100
 # What TorchServe puts into a batch without a delay.
@@ -32,49 +36,79 @@ UNWAITED = 2
 
 @dataclass(frozen=True)
 class ServingPlan:
-    """How one model is served. batch_size: most requests in a batch. delay_ms: the first of them waits for others."""
+    """How one model is served. batch_size: most requests in a batch. delay_ms: the first of them waits for others.
+
+    gpu: whether its workers compute on GPUs.
+    """
 
     workers: int
     batch_size: int
     delay_ms: int
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
 class Machine:
-    """cores: those this process may use. gpus: those it sees. free: bytes of memory."""
+    """cores: those this process may use. gpus: those that workers compute on. free: bytes of memory.
+
+    gpu_free: bytes of memory on the GPU that has least.
+    """
 
     cores: int
     gpus: int
     free: int
+    gpu_free: int = 0
 
     @classmethod
     def detect(cls) -> Machine:
-        """This one, or the container's part of it."""
-        free = min(psutil.virtual_memory().available, memory_left())
-        return cls(cores(), gpus(), int(free))
+        """This one, or the container's part of it. Raises DeployError for a GPU that torch cannot use."""
+        free = int(min(psutil.virtual_memory().available, memory_left()))
+        devices = usable()
+        # A GPU that reports no memory of its own shares the machine's.
+        gpu_free = min((free if device.free is None else device.free for device in devices), default=0)
+        return cls(cores(), len(devices), free, gpu_free)
+
+    def serving(self, archive: Archive) -> Machine:
+        """As the workers of an archive have it: without GPUs where it is for the CPU.
+
+        Raises DeployError where it is for GPUs alone and there are none.
+        """
+        if archive.device == "gpu" and not self.gpus:
+            raise DeployError(f"{archive.path.name} is to be served on a GPU alone (`device: gpu`), and there is none")
+        return replace(self, gpus=0, gpu_free=0) if archive.device == "cpu" else self
 
     def plan(self, archive: Archive, models: int) -> ServingPlan:
-        """Of one archive among `models`, as its card asks for it, or TorchServe's own settings where it has no card."""
+        """Of one archive among `models`, as its card asks for it, or TorchServe's own settings where it has no card.
+
+        Raises DeployError, as `serving` does.
+        """
+        own = self.serving(archive)
         size = archive.path.stat().st_size
+        on_gpu = own.gpus > 0
         if not archive.card:
-            own = archive.settings
-            workers = self.workers(own.get("minWorkers", "auto"), models, size)
-            return ServingPlan(workers, own.get("batchSize", BATCH_SIZE), own.get("maxBatchDelay", BATCH_DELAY))
-        batch_size, delay = self.batch(**archive.card["batch"])
-        held = size * (COPIES_OF_GRAPH if archive.card.get("backend") == "onnxruntime" else 1)
-        return ServingPlan(self.workers(archive.card["workers"], models, held), batch_size, delay)
+            settings = archive.settings
+            workers = own.workers(settings.get("minWorkers", "auto"), models, size)
+            batch = settings.get("batchSize", BATCH_SIZE), settings.get("maxBatchDelay", BATCH_DELAY)
+            return ServingPlan(workers, *batch, on_gpu)
+        graph = archive.card.get("backend") == "onnxruntime" and not on_gpu
+        held = size * (COPIES_OF_GRAPH if graph else 1)
+        return ServingPlan(
+            own.workers(archive.card["workers"], models, held), *own.batch(**archive.card["batch"]), on_gpu
+        )
 
     def workers(self, asked: int | str, models: int, size: int) -> int:
         """Workers of one model among `models`.
 
         asked: a number, for each GPU where there are any, or "auto". That is two on each GPU; on a CPU a core each,
-        the cores divided among the models, as far as the memory goes. Two workers of one thread answer more than one
-        worker of two threads. size: bytes of the model that a worker holds.
+        the cores divided among the models; both as far as the memory goes, of the GPU and of the machine. Two workers
+        of one thread answer more than one worker of two threads. size: bytes of the model that a worker holds.
         """
         if asked != "auto":
             return int(asked) * max(1, self.gpus)
         if self.gpus:
-            return WORKERS_PER_GPU * self.gpus
+            on_each = int(self.gpu_free / (GPU_WORKER_BYTES + PER_ARCHIVE_BYTE * size) / models)
+            fitting = int(SHARE_OF_MEMORY * self.free / (WORKER_BYTES + CONTEXT_BYTES + size) / models / self.gpus)
+            return max(1, min(WORKERS_PER_GPU, on_each, fitting)) * self.gpus
         fitting = int(SHARE_OF_MEMORY * self.free / (WORKER_BYTES + size) / models)
         return max(1, min(self.cores // models, fitting))
 
@@ -87,15 +121,6 @@ class Machine:
         """
         most = (BATCH_ON_GPU if self.gpus else UNWAITED) if size == "auto" else int(size)
         return most, int(most > UNWAITED) if delay_ms == "auto" else int(delay_ms)
-
-
-def gpus() -> int:
-    """Those that torch sees; where no driver is loaded, torch is not asked, whose import takes seconds."""
-    if not any(driver.exists() for driver in DRIVERS):
-        return 0
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def register(management: Management, archive: Archive, plan: ServingPlan) -> None:

@@ -22,6 +22,9 @@ from deploy import configuration
 from deploy.archive import Archive
 from deploy.cgroup import cores
 from deploy.errors import DeployError
+from deploy.gpu.detect import usable
+from deploy.gpu.device import Device
+from deploy.gpu.environment import of_torchserve, of_workers
 from deploy.ports import HOST, Ports
 from deploy.processes import GRACE, alive, birth, end, signalled, wait_ended
 from deploy.run_folder import (
@@ -98,14 +101,15 @@ class TorchServe:
 
     def launch(self) -> dict[str, Any]:
         """Start the process, and the one that workers are forked from; what server.json holds about them."""
+        gpus = usable()
         temporary = self.run / "tmp"
         temporary.mkdir()
         if len(str(temporary)) > MAX_TEMPORARY:
             temporary = Path(tempfile.mkdtemp(prefix="torchserve-"))
         models = len(list(self.store.glob("*.mar"))) if self.models is None else self.models
-        settings = configuration.render(self.store, self.ports, self.host, self.tokens, models)
+        settings = configuration.render(self.store, self.ports, self.host, self.tokens, models, len(gpus))
         configuration.write(settings, self.run / "config.properties")
-        variables = environment(self.run, temporary)
+        variables = environment(self.run, temporary, gpus)
         with (self.run / "logs" / "console.log").open("ab") as log:  # to append: deploy/supervision/logs.py
             output = None if self.console else log
             zygote = self.start_zygote(temporary, variables, output)
@@ -113,7 +117,7 @@ class TorchServe:
                 self.process = psutil.Popen(
                     self.command(settings, temporary),
                     cwd=self.run,
-                    env={**variables, **zygote.stand_in},
+                    env=of_torchserve(gpus, variables) | zygote.stand_in,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -194,10 +198,8 @@ def tasks(store: Path) -> list[str]:
     return found
 
 
-def environment(run: Path, temporary: Path) -> dict[str, str]:
-    """Ours, without what would lead workers to the checkout instead of their archives, or to a hub."""
-    if "GPU-" in os.environ.get("CUDA_VISIBLE_DEVICES", "") or "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
-        raise DeployError("CUDA_VISIBLE_DEVICES names devices by UUID, which TorchServe cannot read; use their indices")
+def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict[str, str]:
+    """The workers': ours, without what would lead them to the checkout instead of their archives, or to a hub."""
     inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TS_CONFIG_FILE")}
     return {
         **inherited,
@@ -211,6 +213,7 @@ def environment(run: Path, temporary: Path) -> dict[str, str]:
         # Cores a worker may use while no other computes; torch alone does not see a container's limit.
         "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", str(cores())),
         **{name: inherited.get(name, value) for name, value in ALLOCATOR.items()},
+        **of_workers(gpus, inherited),
     }
 
 

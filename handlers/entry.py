@@ -4,6 +4,7 @@ TorchServe wants a module at the archive's root with exactly one class in it, an
 raised while that module loads; so nothing is imported here before `initialize`.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -13,10 +14,22 @@ class Entry:
         self.handler: Any = None
 
     def initialize(self, context: Any) -> None:
+        self.see_one_gpu(context.system_properties)
         module, _, name = context.model_yaml_config["handler"]["class"].rpartition(".")
         self.handler = getattr(import_module(module), name)()
         self.handler.initialize(context)
         import_module("handlers.torchserve.frame_reader").install(context)
+
+    def see_one_gpu(self, properties: dict[str, Any]) -> None:
+        """Where `deploy` names several GPUs, or slices of them, this worker's alone becomes visible, as number 0.
+
+        It has to come before the first import that asks CUDA. A process sees one slice of a GPU at most, and what
+        names no number must not land on another worker's GPU.
+        """
+        devices, number = os.environ.get("BUNDLE_GPUS"), properties.get("gpu_id")
+        if devices and number is not None and int(number) >= 0:
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices.split(",")[int(number)]
+            properties["gpu_id"] = 0
 
     def handle(self, data: Any, context: Any) -> list[bytes]:
         return self.handler.handle(data, context)

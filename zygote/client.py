@@ -14,6 +14,8 @@ KILLED = -9
 PATIENCE = 60.0  # seconds
 # Of the environment of a program that stands in for an interpreter: where the warm process takes jobs, and the latter.
 SOCKET, INTERPRETER = "ZYGOTE_SOCKET", "ZYGOTE_PYTHON"
+# A JSON object of variables that the script is to have otherwise than its starter; null is for those it is not to have.
+VARIABLES = "ZYGOTE_VARIABLES"
 
 
 class Unreachable(Exception):

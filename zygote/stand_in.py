@@ -6,12 +6,13 @@ becomes an interpreter. A worker of TorchServe's gets a keeper.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))  # noqa: PTH120 - pathlib takes longer
 
-from zygote.client import INTERPRETER, SOCKET, Job, Unreachable
+from zygote.client import INTERPRETER, SOCKET, VARIABLES, Job, Unreachable
 from zygote.keeper import Keeper
 
 WORKER = "model_service_worker.py"
@@ -20,6 +21,11 @@ WORKER = "model_service_worker.py"
 def main() -> int:
     address = os.environ.pop(SOCKET, "")
     os.environ.pop(INTERPRETER, None)
+    for name, value in json.loads(os.environ.pop(VARIABLES, "{}")).items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
     arguments = sys.argv[1:]
     try:
         if not arguments or arguments[0].startswith("-"):

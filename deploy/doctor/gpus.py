@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,9 +12,11 @@ from pathlib import Path
 
 from deploy.doctor.checkout import Checkout
 from deploy.doctor.finding import Finding, note, ok, problem
+from deploy.gpu import nvml
+from deploy.gpu.device import OLDEST_DRIVER, numbers
+from deploy.gpu.device import problem as lacking
+from deploy.gpu.visible import parse
 
-OLDEST_DRIVER = 580  # of CUDA 13.0, which the wheels of torch are built for
-MIN_CAPABILITY = (7, 5)  # Turing: CUDA 13 compiles for nothing older
 NVIDIA = "0x10de"
 DISPLAY = "0x03"  # the class of a PCI device that is a GPU
 TRY_EACH = """
@@ -65,15 +66,10 @@ def gpus(checkout: Checkout) -> Iterator[Finding]:
 def judged(subject: str, gpu: Gpu) -> Finding:
     capability = gpu.capability or "unknown"
     text = f"{gpu.name}, {gpu.memory / 1024:.0f} GiB, driver {gpu.driver}, compute capability {capability}"
-    if number(gpu.driver)[:1] < (OLDEST_DRIVER,):
-        return problem(subject, text, f"install driver {OLDEST_DRIVER} or newer, which CUDA 13.0 needs")
-    if gpu.capability and number(gpu.capability) < MIN_CAPABILITY:
-        return problem(subject, text, "torch for CUDA 13.0 needs 7.5 or newer; CUDA_VISIBLE_DEVICES= serves on the CPU")
+    wanted = lacking(gpu.driver, numbers(gpu.capability))
+    if wanted:
+        return problem(subject, text, f"{wanted}; CUDA_VISIBLE_DEVICES= serves on the CPU")
     return ok(subject, text)
-
-
-def number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def devices() -> tuple[list[Gpu], str]:
@@ -85,27 +81,13 @@ def devices() -> tuple[list[Gpu], str]:
 def by_library() -> list[Gpu]:
     """None where the library is not installed or finds no driver."""
     try:
-        import pynvml
+        found = nvml.devices() or []
     except ModuleNotFoundError:
         return []
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        driver = str(pynvml.nvmlSystemGetDriverVersion())
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return [
-            Gpu(
-                str(pynvml.nvmlDeviceGetName(handle)),
-                int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) >> 20,
-                driver,
-                "{}.{}".format(*pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
-            )
-            for handle in handles
-        ]
-    finally:
-        pynvml.nvmlShutdown()
+    return [
+        Gpu(one.name, (one.total or 0) >> 20, one.driver, ".".join(str(part) for part in one.capability))
+        for one in found
+    ]
 
 
 def by_command() -> tuple[list[Gpu], str]:
@@ -128,7 +110,7 @@ def by_command() -> tuple[list[Gpu], str]:
 def parsed(text: str) -> list[Gpu]:
     """The GPUs of nvidia-smi's CSV. A slice of a GPU has no memory of its own there: "[N/A]"."""
     rows = [[field.strip() for field in line.split(",")] for line in text.splitlines() if line.count(",") == 3]
-    return [Gpu(name, sum(number(size)[:1]), driver, capability) for name, size, driver, capability in rows]
+    return [Gpu(name, sum(numbers(size)[:1]), driver, capability) for name, size, driver, capability in rows]
 
 
 def pci_cards(bus: Path = Path("/sys/bus/pci/devices")) -> int:
@@ -147,10 +129,10 @@ def visibility() -> Iterator[Finding]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return
-    if "GPU-" in visible or "MIG-" in visible:
-        yield problem("GPU", f"CUDA_VISIBLE_DEVICES={visible}: TorchServe cannot read UUIDs", "use the GPUs' indices")
-    else:
+    if parse(visible):
         yield note("GPU", f"CUDA_VISIBLE_DEVICES={visible!r} decides which are used")
+    else:
+        yield note("GPU", f"CUDA_VISIBLE_DEVICES={visible!r} hides them all; models run on the CPU")
 
 
 def usable(checkout: Checkout, present: int) -> Iterator[Finding]:
