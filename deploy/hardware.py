@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
 import psutil
 import pynvml
@@ -14,13 +16,15 @@ class Hardware:
 
     def __init__(self) -> None:
         psutil.cpu_percent()
-        try:
+        self.gpus: dict[int, Any] = {}
+        with suppress(pynvml.NVMLError):  # no driver, so no GPU
             pynvml.nvmlInit()
-            self.gpus = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        except pynvml.NVMLError:  # no driver, so no GPU
-            self.gpus = []
+            for index in range(pynvml.nvmlDeviceGetCount()):
+                with suppress(pynvml.NVMLError):  # it has fallen off the bus
+                    self.gpus[index] = pynvml.nvmlDeviceGetHandleByIndex(index)
 
     def collect(self) -> Iterable[Metric]:
+        """A GPU has no sample of what it does not report: divided into slices (MIG) no utilisation, lost nothing."""
         memory = psutil.virtual_memory()
         yield GaugeMetricFamily("bundle_cpu_utilization", "0 to 1, over all cores.", value=psutil.cpu_percent() / 100)
         yield GaugeMetricFamily("bundle_memory_used_bytes", "Of the machine.", value=memory.total - memory.available)
@@ -28,9 +32,11 @@ class Hardware:
         busy = GaugeMetricFamily("bundle_gpu_utilization", "0 to 1, of the time.", labels=["device"])
         used = GaugeMetricFamily("bundle_gpu_memory_used_bytes", "By all processes.", labels=["device"])
         share = GaugeMetricFamily("bundle_gpu_memory_utilization", "0 to 1.", labels=["device"])
-        for index, gpu in enumerate(self.gpus):
-            held = pynvml.nvmlDeviceGetMemoryInfo(gpu)
-            busy.add_metric([str(index)], pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
-            used.add_metric([str(index)], held.used)
-            share.add_metric([str(index)], held.used / held.total)
+        for index, gpu in self.gpus.items():
+            with suppress(pynvml.NVMLError):
+                busy.add_metric([str(index)], pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+            with suppress(pynvml.NVMLError):
+                held = pynvml.nvmlDeviceGetMemoryInfo(gpu)
+                used.add_metric([str(index)], held.used)
+                share.add_metric([str(index)], held.used / held.total)
         yield from (busy, used, share)
