@@ -15,9 +15,7 @@ FORM = re.compile(r"(\d+)x(\d+)(?:x(\d+))?@(auto|cpu|gpu)")
 
 @dataclass(frozen=True, order=True)
 class Setting(Candidate):
-    """decode: the option of an image classifier."""
-
-    decode: str = "auto"
+    """`decode` is one of auto, cpu and gpu."""
 
     @classmethod
     def parse(cls, text: str) -> Setting:
@@ -34,5 +32,4 @@ class Setting(Candidate):
     def configured(self, text: bytes, gpus: int) -> bytes:
         values = yaml.safe_load(super().configured(text, gpus))
         values["jobQueueSize"] = QUEUE
-        values["handler"]["options"] = {**(values["handler"].get("options") or {}), "decode": self.decode}
         return yaml.safe_dump(values, sort_keys=False).encode()

@@ -15,19 +15,24 @@ GRAPH = "artifact/graph.onnx"
 
 @dataclass(frozen=True, order=True)
 class Candidate:
-    """The keys of a spec that decide about speed. workers: on each GPU where there are any."""
+    """The keys of a spec that decide about speed. workers: on each GPU where there are any.
+
+    decode: the option of a model that reads images, where a GPU can decode them; "" where there is no choice.
+    """
 
     backend: str
     workers: int
     threads: int
     size: int
     delay_ms: int
+    decode: str = ""
 
     def __str__(self) -> str:
-        return f"{self.backend}, {self.workers} x {self.threads} threads, batch {self.size}, {self.delay_ms} ms"
+        decode = f", decode {self.decode}" if self.decode else ""
+        return f"{self.backend}, {self.workers} x {self.threads} threads, batch {self.size}, {self.delay_ms} ms{decode}"
 
     def keys(self) -> dict[str, Any]:
-        """As a spec has them."""
+        """As a spec has them; `decode` is one of its `options`, and not among them."""
         return {
             "backend": self.backend,
             "workers": self.workers,
@@ -52,6 +57,8 @@ class Candidate:
         workers = self.workers * max(1, gpus)
         values |= {"minWorkers": workers, "maxWorkers": workers}
         values["handler"]["threads"] = self.threads
+        if self.decode:
+            values["handler"]["options"] = {**(values["handler"].get("options") or {}), "decode": self.decode}
         changed: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         return changed.encode()
 

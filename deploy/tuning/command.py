@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from client import ClientError
+from deploy.archive import Archive
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 from deploy.models import choose
@@ -24,7 +25,7 @@ from deploy.tuning import spec_file
 from deploy.tuning.bench import Bench
 from deploy.tuning.candidate import Candidate, backends
 from deploy.tuning.search import search
-from deploy.tuning.space import Space
+from deploy.tuning.space import DECODERS, Space
 from deploy.tuning.trial import Trial
 
 SHOWN = 8  # of the trials, in the table
@@ -86,7 +87,7 @@ def tune(
             raise DeployError(f"{spec} is not there; --spec names the model's spec, --no-write leaves it alone")
         if running(PROJECT / ".run"):
             raise DeployError("a server of this checkout is running and would take part; ./scripts/stop ends it")
-        machine = Machine.detect()
+        machine = Machine.detect().serving(Archive.read(chosen.archive))
         trials = measured(chosen.archive, machine, [int(n) for n in concurrency.split(",")], seconds, inputs, p99)
         output.mkdir(parents=True, exist_ok=True)
         (output / f"{model}.json").write_text(json.dumps([asdict(t) for t in trials], indent=1), encoding="utf-8")
@@ -102,6 +103,8 @@ def tune(
             keys = winner.candidate.keys()
             if machine.gpus:
                 keys.pop("backend")  # which is about CPUs: the archive keeps its graph for those
+            if winner.candidate.decode:
+                keys["options"] = spec_file.mapping(spec, "options") | {"decode": winner.candidate.decode}
             spec_file.write(spec, keys)
             console.print(f"{winner.candidate}: written to {spec}", soft_wrap=True)
         else:
@@ -132,7 +135,8 @@ def measured(
     p99: float | None,
 ) -> list[Trial]:
     """All trials, the best first, with progress."""
-    space = Space(machine.cores, machine.gpus, backends(archive))
+    choice = "decode" in Archive.read(archive).card.get("options", {})
+    space = Space(machine.cores, machine.gpus, backends(archive), DECODERS if choice else ("",))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Bench(archive, concurrencies, seconds, machine.gpus, inputs) as bench,
@@ -156,13 +160,16 @@ def measured(
 
 def table(trials: Sequence[Trial], p99: float | None) -> Table:
     """The best few."""
-    found = Table("backend", "workers", "threads", "batch", "delay ms", "at once", "answers/s", "p50 ms", "p99 ms")
+    decode = ["decode"] if any(trial.candidate.decode for trial in trials) else []
+    numbers = ("workers", "threads", "batch", "delay ms", "at once", "answers/s", "p50 ms", "p99 ms")
+    found = Table("backend", *decode, *numbers)
     for trial in trials[:SHOWN]:
         point, candidate = trial.best(p99), trial.candidate
         if point is None:
             continue
         found.add_row(
             candidate.backend,
+            *([candidate.decode] if decode else []),
             *(str(n) for n in (candidate.workers, candidate.threads, candidate.size, candidate.delay_ms)),
             str(point.concurrency),
             *(f"{value:.1f}" for value in (point.throughput, point.p50, point.p99)),

@@ -27,6 +27,11 @@ def write(path: Path, keys: Mapping[str, Any]) -> None:
     partial.replace(path)
 
 
+def mapping(path: Path, key: str) -> dict[str, Any]:
+    """Of a key of the spec, where it has it."""
+    return dict((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(key) or {})
+
+
 def replaced(text: str, keys: Mapping[str, Any]) -> str:
     """The lines of a block mapping without those of `keys`, and the new ones after them."""
     kept: list[str] = []

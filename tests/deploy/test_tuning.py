@@ -3,6 +3,7 @@
 import random
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,29 @@ from deploy.tuning.candidate import GRAPH, Candidate, backends
 from deploy.tuning.command import milliseconds
 from deploy.tuning.plot import plot
 from deploy.tuning.search import search
-from deploy.tuning.space import DELAYS, Space
+from deploy.tuning.space import DECODERS, DELAYS, Space
 from deploy.tuning.trial import Point, Trial, merged, pareto
 
 
 def test_layouts_share_the_cores_out() -> None:
     assert Space(1, 0, ["torch"]).layouts() == [(1, 1)]
     assert Space(6, 0, ["torch"]).layouts() == [(6, 1), (3, 2), (1, 6)]
-    assert {threads for _, threads in Space(16, 2, ["torch"]).layouts()} == {1}
+
+
+def test_on_gpus_threads_and_the_decoder_vary() -> None:
+    assert Space(16, 2, ["torch"]).layouts() == [(1, 1), (1, 8), (2, 1), (2, 4), (3, 1), (3, 2)]
+    assert Space(1, 8, ["torch"]).layouts() == [(1, 1), (2, 1), (3, 1)]
+    grid = Space(16, 1, ["onnxruntime", "torch"], DECODERS).grid()
+    assert {(candidate.decode, candidate.threads > 1) for candidate in grid} == {
+        ("auto", False),
+        ("auto", True),
+        ("cpu", True),
+    }
+    assert len(set(grid)) == len(grid) <= 27
+    assert {candidate.decode for candidate in Space(16, 0, ["torch"], DECODERS).grid()} == {""}
+    many = replace(grid[0], threads=4)
+    assert {near.threads for near in Space(6, 1, ["torch"]).neighbours(many)} == {2, 4}
+    assert {near.threads for near in Space(8, 1, ["torch"]).neighbours(many)} == {2, 4, 8}
 
 
 def test_a_gpu_does_not_run_the_graph() -> None:
@@ -184,6 +200,21 @@ def test_an_archive_as_a_candidate_has_it(tiny_archive: Callable[[str], Path], t
     changed = {"minWorkers": 6, "maxWorkers": 6}
     assert new == {**old, **changed, "handler": {**old["handler"], "threads": 2}}
     assert backends(path) == ["torch"]
+
+
+def test_the_decoder_reaches_the_archive_and_the_spec(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
+    archive, path, spec = tiny_archive("tiny-image"), tmp_path / "candidate.mar", tmp_path / "model.yaml"
+    candidate = Candidate("torch", 2, 4, 16, 1, "cpu")
+    candidate.write(archive, path, gpus=1)
+    with zipfile.ZipFile(archive) as before, zipfile.ZipFile(path) as after:
+        old, new = (yaml.safe_load(file.read("model-config.yaml"))["handler"] for file in (before, after))
+    assert old["options"]["decode"] == "auto"
+    assert new["options"] == {**old["options"], "decode": "cpu"}
+    spec.write_text("options: {top_k: 3}  # three\n")
+    spec_file.write(spec, {"options": spec_file.mapping(spec, "options") | {"decode": "cpu"}})
+    assert yaml.safe_load(spec.read_text()) == {"options": {"top_k": 3, "decode": "cpu"}}
+    spec.write_text("")
+    assert spec_file.mapping(spec, "options") == {}
 
 
 @pytest.mark.e2e
