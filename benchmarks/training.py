@@ -101,6 +101,7 @@ def main(
     image_size: Annotated[int, typer.Option(help="Side of what the network sees.")] = 224,
     width: Annotated[int, typer.Option(help="Of the JPEG files, in pixels; 3 : 2.")] = 640,
     workers: Annotated[int | None, typer.Option(help="By default as in training.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="The network by torch.compile, in both.")] = False,
     output: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
 ) -> None:
     """Images per second of the training loop and of the bare model, and their ratio."""
@@ -124,6 +125,8 @@ def main(
         found: dict[str, list[tuple[float, float]]] = {"bare": [], "loop": []}
         for _ in range(rounds):
             module = ImageClassifier(model, listed.tasks, transform.to_dict())
+            if compiled:
+                module.network.compile()
             augment = Augmentation().pipeline(experiment.square)
             data = ImageData(listed, experiment.data, transform, augment, batch_size, seed=0)
             stopwatch = Stopwatch()
@@ -133,6 +136,7 @@ def main(
                 precision=LIGHTNINGS_PRECISION[precision],
                 max_steps=steps + WARM_STEPS + 1,
                 limit_val_batches=0,
+                benchmark=True,
                 gradient_clip_val=experiment.trainer.gradient_clip,
                 logger=False,
                 enable_checkpointing=False,
@@ -152,8 +156,9 @@ def main(
         "jpeg_width": width,
         "device": device,
         "threads": torch.get_num_threads(),
-        "workers": data.loading(1)["num_workers"],
+        "workers": data.loading()["num_workers"],
         "precision": precision,
+        "compiled": compiled,
         "bare_images_per_s": round(float(rates["bare"][0]), 1),
         "loop_images_per_s": round(float(rates["loop"][0]), 1),
         "ratio": round(float(ratios[0]), 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +21,6 @@ from train.core.precision import Precision, native_precision
 from train.core.run import Run
 
 LIGHTNINGS_PRECISION: dict[Precision, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "32": "32-true"}
-# Processes that prepare batches; the training loop keeps a core.
-LOADERS = min(8, max(1, (os.cpu_count() or 1) - 1))
 
 
 class TrainerSettings(StrictModel):
@@ -53,10 +52,12 @@ class TrainerSettings(StrictModel):
         monitor: str,
         mode: Literal["min", "max"] = "max",
         callbacks: list[Callback] | None = None,
+        fixed_sizes: bool = False,
     ) -> dict[str, Any]:
         """Train from `run.last`, or from the start, and record what was found in `fit.json`.
 
         monitor: the logged metric that chooses the best checkpoint and stops early.
+        fixed_sizes: whether all inputs have one size: cuDNN then tries which of its kernels are the fastest for it.
         Returns what was recorded: {"best": path of the checkpoint in the run's folder, "monitor", "score", "epochs",
         "steps"}.
         """
@@ -82,6 +83,7 @@ class TrainerSettings(StrictModel):
             strategy="ddp" if distributed else "auto",
             # torch has no synchronised batch-norm for CPUs: there each process keeps its own statistics.
             sync_batchnorm=distributed and on_gpu(self.accelerator),
+            benchmark=fixed_sizes,
             use_distributed_sampler=not getattr(data, "shares_itself", False),
             precision=LIGHTNINGS_PRECISION[self.precision or native_precision()],
             max_epochs=self.epochs,
@@ -150,6 +152,13 @@ class RunCheckpoint(ModelCheckpoint):
         best = {here(path): score for path, score in state_dict["best_k_models"].items()}
         moved = {name: here(state_dict[name]) for name in paths}
         super().load_state_dict({**state_dict, **moved, "dirpath": self.dirpath, "best_k_models": best})
+
+
+def check_compiler() -> None:
+    """Raise ExperimentError where torch.compile has nothing to compile with: it writes C++ for a CPU, and for a GPU
+    kernels that a C compiler starts."""
+    if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++")):
+        raise ExperimentError("compile: torch.compile needs a compiler: install g++, or leave it out")
 
 
 def on_gpu(accelerator: str) -> bool:

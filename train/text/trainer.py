@@ -26,9 +26,19 @@ from train.core.config import StrictModel
 from train.core.precision import Precision, native_precision
 from train.core.progress import StepProgress
 from train.core.run import Run, is_first_process
+from train.core.trainer import check_compiler
 from train.text.metrics import decide, scores
 
 STATE = "trainer_state.json"  # the last file of a checkpoint that is written
+
+
+class OneDevice(TrainingArguments):
+    """Without torchrun a process trains on one GPU: Transformers' own wraps the model in DataParallel where several are
+    visible, which multiplies the batch size by their number and is slow."""
+
+    @property
+    def n_gpu(self) -> int:
+        return min(1, int(super().n_gpu))
 
 
 class TextTrainer(StrictModel):
@@ -55,6 +65,7 @@ class TextTrainer(StrictModel):
     )
     patience: int = Field(default=0, ge=0, description="validations without improvement before it stops; 0 for never")
     keep: int = Field(default=2, ge=1, description="checkpoints: the last ones, and the best beside them")
+    compile: bool = Field(default=False, description="the model's kernels, by torch.compile; needs g++ or clang++")
     log_every: int = Field(default=20, ge=1, description="steps between points of the learning curves")
 
     def trainer(
@@ -68,12 +79,14 @@ class TextTrainer(StrictModel):
         validation: Dataset,
     ) -> Trainer:
         """train, validation: with input_ids, length and labels. Padding is a batch's own, to its longest text."""
+        if self.compile:
+            check_compiler()
         precision = self.precision or native_precision()
         when: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
         if self.validate_every:
             when = {"eval_strategy": "steps", "save_strategy": "steps"}
             when |= {"eval_steps": self.validate_every, "save_steps": self.validate_every}
-        arguments = TrainingArguments(
+        arguments = OneDevice(
             output_dir=str(run.checkpoints),
             num_train_epochs=self.epochs,
             max_steps=self.max_steps,
@@ -96,6 +109,7 @@ class TextTrainer(StrictModel):
             metric_for_best_model=self.monitor,
             greater_is_better=self.monitor != "loss",
             logging_steps=self.log_every,
+            torch_compile=self.compile,
             seed=seed,
             report_to="none",
             disable_tqdm=True,

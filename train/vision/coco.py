@@ -16,7 +16,7 @@ from rich.progress import track
 
 from train.core.config import ExperimentError
 from train.core.data_problems import DataProblems
-from train.core.trainer import LOADERS
+from train.core.loading import cores
 from train.vision.coco_masks import InvalidMask, Rle, is_finite, read_mask
 from train.vision.images import upright_size
 
@@ -213,7 +213,7 @@ def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataPr
 
 
 def upright_sizes(paths: list[Path], decode: bool) -> Iterable[tuple[int, int] | str]:
-    with ThreadPoolExecutor(LOADERS + 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         sizes = pool.map(lambda path: upright_size(path, decode), paths)
         yield from track(sizes, "images", total=len(paths), transient=True)
 

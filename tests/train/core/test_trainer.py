@@ -10,8 +10,9 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from train.core.config import ExperimentError
 from train.core.run import NothingValidated, Run
-from train.core.trainer import TrainerSettings
+from train.core.trainer import TrainerSettings, check_compiler
 
 SETTINGS = {"accelerator": "cpu", "precision": 32, "log_every": 1}
 
@@ -36,6 +37,31 @@ class Points(LightningDataModule):
         return DataLoader(TensorDataset(torch.linspace(-1, 1, 16)[:, None]), batch_size=4)
 
     val_dataloader = train_dataloader
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_cudnn_searches_where_all_inputs_have_one_size(
+    fixed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", not fixed)
+    searches: list[bool] = []
+
+    class Watched(Line):
+        def on_train_start(self) -> None:
+            searches.append(torch.backends.cudnn.benchmark)
+
+    settings = TrainerSettings.model_validate({**SETTINGS, "epochs": 1})
+    settings.fit(Run(tmp_path / "run"), Watched(), Points(), "val/error", "min", fixed_sizes=fixed)
+    assert searches == [fixed]
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExperimentError, match=r"install g\+\+"):
+        check_compiler()
+    (tmp_path / "clang++").touch(mode=0o755)
+    check_compiler()
 
 
 def fit(run: Run, epochs: int, **settings: object) -> dict[str, object]:

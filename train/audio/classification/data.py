@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +22,9 @@ from train.audio.augmentation.recipe import Recipe
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
 from train.core.file_list import Example, FileList
 from train.core.labelled_files import FileReader, list_folders, list_table, table_path
+from train.core.loading import cores, loaders
 from train.core.progress import progress
 from train.core.run import Run, is_first_process
-from train.core.trainer import LOADERS
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 MAX_SECONDS = 600.0
@@ -111,7 +110,7 @@ def unreadable(examples: Sequence[Example], read: FileReader, sample_rate: int) 
         return None
 
     bad: dict[str, str] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool, progress() as bar:
+    with ThreadPoolExecutor(cores()) as pool, progress() as bar:
         task = bar.add_task("checking recordings", total=len(examples), info="")
         for example, found in zip(examples, pool.map(reason, examples), strict=True):
             if found is not None:
@@ -194,7 +193,7 @@ class AudioData(LightningDataModule):
         return Recordings(self.listed, split, self.settings.folder, self.sample_rate)
 
     def loader(self, split: str, seed: int | None, **options: Any) -> DataLoader[Any]:
-        workers = LOADERS if self.settings.workers is None else self.settings.workers
+        workers = loaders(self, self.settings.workers)
         return DataLoader(
             self.recordings(split),
             self.batch_size,

@@ -82,7 +82,7 @@ class AudioClassification(Staged):
         if is_first_process():
             counts = ", ".join(f"{len(listed.of(split))} {split}" for split in SPLITS)
             print(f"{self.name}: {len(classes_of(listed))} classes; recordings: {counts}; left out: {len(listed.bad)}")
-        self.trainer.fit(run, self.module(listed), self.batches(listed), monitor="val/accuracy")
+        self.trainer.fit(run, self.module(listed), self.batches(listed), monitor="val/accuracy", fixed_sizes=True)
 
     def test(self, run: Run) -> None:
         listed, network = self.restored(run)

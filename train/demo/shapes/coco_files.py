@@ -32,7 +32,7 @@ def write_coco(folder: Path, part: str, count: int, seed: int = 0, sides: tuple[
     if count < 500:  # starting processes would take longer
         found = [write(index) for index in range(count)]
     else:
-        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
             written = pool.map(write, range(count), chunksize=16)
             found = list(track(written, f"composing images for {part}", total=count, transient=True))
     identifiers = numbers(1)

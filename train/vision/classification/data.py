@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
 from train.core.file_list import Example, FileList
 from train.core.labelled_files import FileReader, list_folders, list_table, table_path
+from train.core.loading import cores, loaders
 from train.core.run import Run, is_first_process
 from train.vision.classification.hf_datasets import DatasetReader, is_dataset, list_dataset
 from train.vision.images import SUFFIXES, Read, Unreadable, read_image, unreadable
@@ -81,7 +81,7 @@ class DataSettings(StrictModel):
             listed = self.listed()
             if self.check:
                 files = [example.file for example in listed.examples]
-                listed = listed.without(unreadable(files, self.reader(), threads=os.cpu_count() or 1))
+                listed = listed.without(unreadable(files, self.reader(), threads=cores()))
             report(listed)
             divided = listed.divided(self.validation_share, self.test_share, seed)
             mean, std = colours(divided.of("train"), self.reader(), transform, seed)
@@ -270,7 +270,7 @@ class ImageData(LightningDataModule):
         sampler: DistributedSampler[Item] = DistributedSampler(
             images, processes, rank, shuffle=True, seed=self.seed, drop_last=drop
         )
-        return DataLoader(images, self.batch_size, sampler=sampler, drop_last=drop, **self.loading(processes))
+        return DataLoader(images, self.batch_size, sampler=sampler, drop_last=drop, **self.loading())
 
     def evaluation(self, split: str, geometry: Callable[[Tensor], Tensor] | None = None) -> DataLoader[Any]:
         """Every image of `split` once, in the order of the list. geometry: in the place of evaluation's own."""
@@ -279,15 +279,13 @@ class ImageData(LightningDataModule):
         if len(images) < processes:
             raise ExperimentError(f"data: {len(images)} images for {split} cannot be shared by {processes} processes")
         batches = EvaluationBatches(len(images), self.batch_size * processes, rank, processes)
-        return DataLoader(images, batch_sampler=batches, **self.loading(processes))
+        return DataLoader(images, batch_sampler=batches, **self.loading())
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self.evaluation("validation")
 
-    def loading(self, processes: int) -> dict[str, Any]:
+    def loading(self) -> dict[str, Any]:
         """Right for the machine: a worker a core that the training leaves free, which live as long as it."""
-        workers = self.settings.workers
-        if workers is None:
-            workers = min(8, max(1, (os.cpu_count() or 1) // processes - 1))
+        workers = loaders(self, self.settings.workers)
         options: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
         return {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "collate_fn": collate, **options}

@@ -23,7 +23,7 @@ from train.core.experiment import Staged
 from train.core.file_list import SPLITS, FileList
 from train.core.run import Run, is_first_process
 from train.core.stored_weights import as_stored, round_weights
-from train.core.trainer import TrainerSettings
+from train.core.trainer import TrainerSettings, check_compiler
 from train.plots.augmentations import write_grid
 from train.plots.confusion import plot_confusion
 from train.plots.prediction_table import write_predictions
@@ -54,6 +54,7 @@ class ImageClassification(Staged):
     task_weights: of a task's loss in the sum of all; 1 by default.
     arguments: of the model's builder, such as {dropout: 0.3}.
     batch_size: images a device learns from at once.
+    compile: the network's kernels, by torch.compile, which needs g++ or clang++ and a minute or more at the start.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"data.batch_size": "batch_size"}
@@ -72,10 +73,13 @@ class ImageClassification(Staged):
     monitor: Literal["val/accuracy", "val/f1", "val/loss"] = "val/accuracy"
     trainer: TrainerSettings = TrainerSettings()
     batch_size: int = Field(default=32, ge=1)
+    compile: bool = False
     format: Literal["safetensors", "torch-export"] = "safetensors"
 
     def fit(self, run: Run) -> None:
         self.trainer.check()
+        if self.compile:
+            check_compiler()
         started = time.monotonic()
         seed_everything(self.seed, workers=True, verbose=False)
         source = self.backbone
@@ -103,7 +107,10 @@ class ImageClassification(Staged):
         data = ImageData(
             listed, self.data, transform, self.augmentation.pipeline(self.square), self.batch_size, self.seed
         )
-        fitted = self.trainer.fit(run, module, data, self.monitor, "min" if self.monitor == "val/loss" else "max")
+        if self.compile:
+            module.network.compile()  # in place: its weights keep their names
+        mode: Literal["min", "max"] = "min" if self.monitor == "val/loss" else "max"
+        fitted = self.trainer.fit(run, module, data, self.monitor, mode, fixed_sizes=True)
         run.record("fit", {**fitted, "seconds": round(time.monotonic() - started, 1)})
 
     def test(self, run: Run) -> None:

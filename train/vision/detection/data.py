@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.loading import loaders
 from train.core.splitting import hold_out
-from train.core.trainer import LOADERS
 from train.vision import coco
 from train.vision.annotated_split import AnnotatedSplit
 from train.vision.coco import AnnotatedImage, CocoFile
@@ -148,7 +148,7 @@ class CocoData(LightningDataModule):
         self.validation = CocoImages(split.validation, masks, crowds=True)
         self.test = CocoImages(split.test, masks, crowds=True)
         self.batch_size = batch_size
-        self.workers = LOADERS if workers is None else workers
+        self.workers = workers
 
     def train_dataloader(self) -> DataLoader[Item]:
         return self.loader(self.training, shuffle=True)
@@ -160,12 +160,13 @@ class CocoData(LightningDataModule):
         return self.loader(self.test)
 
     def loader(self, images: CocoImages, shuffle: bool = False) -> DataLoader[Item]:
+        workers = loaders(self, self.workers)
         return DataLoader(
             images,
             self.batch_size,
             shuffle=shuffle,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             collate_fn=list,
             pin_memory=torch.cuda.is_available(),
         )

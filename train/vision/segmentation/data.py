@@ -16,8 +16,8 @@ from torchvision import tv_tensors
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.loading import loaders
 from train.core.splitting import hold_out
-from train.core.trainer import LOADERS
 from train.vision.annotated_split import AnnotatedSplit
 from train.vision.images import read_image
 from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledImage, from_coco, from_maps
@@ -161,7 +161,7 @@ class LabelMapData(LightningDataModule):
         self.validation = MeasuredImages(split.validation)
         self.test = MeasuredImages(split.test)
         self.batch_size = batch_size
-        self.workers = LOADERS if workers is None else workers
+        self.workers = workers
 
     def train_dataloader(self) -> DataLoader[Item]:
         # A last batch of one image would leave batch norms over pooled features a single value for each channel.
@@ -174,11 +174,12 @@ class LabelMapData(LightningDataModule):
         return self.loader(self.test, collate_fn=list)
 
     def loader(self, images: Dataset[Item], **options: Any) -> DataLoader[Item]:
+        workers = loaders(self, self.workers)
         return DataLoader(
             images,
             self.batch_size,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             **options,
         )

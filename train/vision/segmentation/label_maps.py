@@ -13,7 +13,7 @@ from rich.progress import track
 
 from train.core.config import ExperimentError
 from train.core.data_problems import DataProblems
-from train.core.trainer import LOADERS
+from train.core.loading import cores
 from train.vision import coco
 from train.vision.coco import AnnotatedImage
 from train.vision.images import SUFFIXES, upright_size
@@ -87,7 +87,7 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
     for alone in sorted(set(maps.rglob("*.png")) - {map_path for _, map_path in pairs}):
         problems.add("map: no image of its name", alone.name)
     paired = []
-    with ThreadPoolExecutor(LOADERS + 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         wrongs = pool.map(lambda pair: check(pair[0], pair[1], decode, len(labels)), pairs)
         for (path, map_path), wrong in zip(
             pairs, track(wrongs, maps.name, total=len(pairs), transient=True), strict=True

@@ -230,8 +230,7 @@ def test_batches_and_the_machine(tmp_path: Path) -> None:
     assert batches[0].images.dtype == torch.uint8
     labels = data.images("train").labels
     assert all(torch.equal(batch.labels, labels[batch.positions]) for batch in batches)
-    default = data_of(tmp_path).loading(processes=1)["num_workers"]
-    assert default == min(8, max(1, (os.cpu_count() or 1) - 1))
+    assert data_of(tmp_path).loading()["num_workers"] == max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def test_a_file_lost_during_training_is_named_and_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

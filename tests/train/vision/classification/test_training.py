@@ -39,6 +39,30 @@ def test_the_loss_is_the_weighted_sum_of_weighted_cross_entropies() -> None:
     torch.testing.assert_close(module.total(losses), losses["a"] + 0.25 * losses["b"])
 
 
+def test_a_compiled_network_trains_as_the_other_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced as for any compiler, and run without one: compiling takes a minute."""
+    write_folders(tmp_path / "images")
+    compiled: list[torch.nn.Module] = []
+
+    def traced(network: torch.nn.Module) -> None:
+        compiled.append(network)
+        original(network, backend="eager")
+
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    states = []
+    for name, extra in (("plain", []), ("compiled", ["compile=true"])):
+        file = write_experiment(tmp_path / f"{name}.yaml", tmp_path / "images")
+        call(str(file), *extra, "--runs", str(tmp_path / "runs"), "--run", "one", "--output", str(tmp_path / "artifacts"))
+        run = tmp_path / "runs" / name / "one"
+        best = json.loads((run / "fit.json").read_text())["best"]
+        states.append(torch.load(run / best, weights_only=True)["state_dict"])
+    assert len(compiled) == 1
+    assert states[0].keys() == states[1].keys()
+    for name, weight in states[0].items():
+        torch.testing.assert_close(states[1][name], weight, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_the_rate_rises_and_falls(schedule: Literal["cosine", "plateau"], tmp_path: Path) -> None:
     """Forty steps of which a quarter warm up; a plateau's rate falls to a tenth when validation does not improve."""
