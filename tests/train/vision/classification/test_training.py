@@ -51,9 +51,11 @@ def test_a_compiled_network_trains_as_the_other_does(tmp_path: Path, monkeypatch
     original = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", traced)
     states = []
-    for name, extra in (("plain", []), ("compiled", ["compile=true"])):
-        file = write_experiment(tmp_path / f"{name}.yaml", tmp_path / "images")
-        call(str(file), *extra, "--runs", str(tmp_path / "runs"), "--run", "one", "--output", str(tmp_path / "artifacts"))
+    for name in ("plain", "compiled"):
+        data = {"folder": str(tmp_path / "images")}
+        over = {"compile": name == "compiled", "trainer": {**TINY["trainer"], "epochs": 1}}
+        experiment = write_experiment(tmp_path, name, data, **over)
+        call(experiment, "--runs", tmp_path / "runs", "--output", tmp_path / "artifacts", "--run", "one")
         run = tmp_path / "runs" / name / "one"
         best = json.loads((run / "fit.json").read_text())["best"]
         states.append(torch.load(run / best, weights_only=True)["state_dict"])
