@@ -75,7 +75,7 @@ class Archive:
 
     @property
     def device(self) -> str:
-        """What its workers compute on: cpu, gpu, or auto, which is a GPU where there is one."""
+        """The device of its workers: cpu, gpu, or auto, which is a GPU where there is one."""
         return str(self.card.get("device", "auto")) if self.card else self.own_settings().get("deviceType", "auto")
 
     @property

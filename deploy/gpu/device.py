@@ -34,7 +34,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def problem(driver: str, capability: tuple[int, ...]) -> str:
-    """What has to change before torch can compute on a GPU, or ""."""
+    """The change that a GPU needs before torch can compute on it, or ""."""
     if numbers(driver)[:1] < (OLDEST_DRIVER,):
         return f"install driver {OLDEST_DRIVER} or newer, which CUDA 13.0 needs"
     if capability and capability < MIN_CAPABILITY:

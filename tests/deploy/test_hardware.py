@@ -1,4 +1,4 @@
-"""What the machine reports to Prometheus, with GPUs of all kinds; NVIDIA's library is a stand-in."""
+"""The machine's gauges for Prometheus, with GPUs of all kinds; NVIDIA's library is a stand-in."""
 
 from pathlib import Path
 

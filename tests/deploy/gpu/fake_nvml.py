@@ -115,7 +115,7 @@ class FakeNvml:
 
 
 def installer(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Callable[..., FakeNvml]:
-    """What makes this machine one with the GPUs it is called with, as `FakeNvml` takes them."""
+    """A function that makes this machine one with the GPUs it is called with, as `FakeNvml` takes them."""
     driver = folder / "driver"
     driver.touch()
     monkeypatch.delenv(detect.VISIBLE, raising=False)
