@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -42,7 +42,7 @@ class Manifest(StrictModel):
 
 class HandlerConfiguration(StrictModel):
     class_: str = Field(alias="class", pattern=DOTTED_NAME)
-    threads: int = Field(ge=0)
+    threads: Annotated[int, Field(ge=0)] | Literal["auto"]
     request_s: float | None = Field(default=None, gt=0)  # missing in archives from before there was this limit
     profile: bool = False
     limits: dict[str, Any]

@@ -77,7 +77,14 @@ class TextGenerationOptions(StrictModel):
     chat: bool = Field(default=False, description="the text is a turn of a user, put into the model's chat template")
 
 
-class ImageClassificationOptions(ClassificationOptions):
+class DecodeOptions(StrictModel):
+    decode: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto",
+        description="JPEGs of a worker on a GPU; auto: on the GPU where the sample's answer stays the same",
+    )
+
+
+class ImageClassificationOptions(ClassificationOptions, DecodeOptions):
     embedding: str | None = Field(
         default=None,
         min_length=1,
@@ -88,14 +95,10 @@ class ImageClassificationOptions(ClassificationOptions):
         max_length=16,
         description="layers that a request can ask for, each as it is, map, or averaged over its positions, pooled",
     )
-    decode: Literal["auto", "cpu", "gpu"] = Field(
-        default="auto",
-        description="JPEGs of a worker on a GPU; auto: on the GPU where the sample's answer stays the same",
-    )
     threshold: Fraction = Field(default=0.5, description=APPLIES)
 
 
-class ImageEmbeddingOptions(StrictModel):
+class ImageEmbeddingOptions(DecodeOptions):
     embedding: str | None = Field(
         default=None, min_length=1, description="the layer whose output is the embedding; the artifact's own"
     )
@@ -105,19 +108,19 @@ class ImageEmbeddingOptions(StrictModel):
     normalise: bool = Field(default=True, description="to length 1, for requests that do not say otherwise")
 
 
-class ZeroShotOptions(ClassificationOptions):
+class ZeroShotOptions(ClassificationOptions, DecodeOptions):
     template: str = Field(
         default="This is a photo of {}.", min_length=1, description="what a label becomes before the model reads it"
     )
     label_sets: Count = Field(default=100, description="that a worker remembers, the least recently used forgotten")
 
 
-class DetectionOptions(StrictModel):
+class DetectionOptions(DecodeOptions):
     score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
     max_detections: Count = Field(default=100, description="in one answer, best first")
 
 
-class SegmentationOptions(StrictModel):
+class SegmentationOptions(DecodeOptions):
     min_area: Count = Field(default=1, description="pixels; smaller segments are left out")
 
 

@@ -18,6 +18,7 @@ SPECS = Path(__file__).parent / "specs"
 # What TorchServe takes as a model's name, less what it refuses in an archive's address: two dots in a row.
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
 MAX_WORKERS = 64
+MAX_THREADS = 1024
 DOTTED_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
 
 
@@ -122,7 +123,11 @@ class Spec(StrictModel):
         default="auto",
         description="processes that serve the model, on each GPU where there are any; auto: as the machine has cores",
     )
-    threads: int = Field(default=1, ge=0, description="of torch in each worker; 0 leaves torch's own choice")
+    threads: Annotated[int | Literal["auto"], auto_or(0, MAX_THREADS)] = Field(
+        default="auto",
+        description="of torch in each worker, and to decode in; 0 leaves torch's own choice; auto: one on a CPU, on a "
+        "GPU all cores to decode in",
+    )
     backend: Literal["auto", "torch", "onnxruntime"] = Field(
         default="auto", description="on a CPU; auto: ONNX Runtime where the model's graph answers the same, else torch"
     )

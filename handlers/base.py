@@ -76,15 +76,18 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         self.request_s = float(settings["request_s"])
         self.batch_size = int(context.system_properties["batch_size"])
         cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
-        threads = int(settings.get("threads", 0))
+        self.device = device_of(context)
+        asked = settings.get("threads", "auto")
+        threads = 1 if asked == "auto" else int(asked)
         if threads:
             torch.set_num_threads(threads)
-        self.device = device_of(context)
+        # A worker on a CPU computes on the cores; those of a GPU's worker have nothing to do but to decode.
+        decoders = cores if asked == "auto" and self.device.type == "cuda" else threads
         self.artifact = Artifact.read(folder / "artifact")
         check(self.artifact.format, self.artifact.weights, self.artifact.task)
         self.labels = self.artifact.labels
         self.card = orjson.loads((folder / "card.json").read_bytes())
-        self.pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") if threads > 1 else None
+        self.pool = ThreadPoolExecutor(max_workers=decoders, thread_name_prefix="decode") if decoders > 1 else None
         export = settings.get("export")
         graph, written = self.artifact.graph, Path(export) if export else None
         worker = context.metrics is not None  # outside TorchServe there are no other workers, and nobody reads metrics
@@ -276,7 +279,11 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     def describe_handle(self) -> bytes:
         """The model card, with where and how this worker runs."""
         runtime = {"device": str(self.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
-        return orjson.dumps({**self.card, "runtime": runtime})
+        return orjson.dumps({**self.card, "runtime": runtime | self.accelerate.describe() | self.describe_runtime()})
+
+    def describe_runtime(self) -> dict[str, str]:
+        """How a task runs beside its model, for the model card."""
+        return {}
 
     def warm_up(self) -> None:
         """Answer the artifact's sample at the batch sizes to come, so that the first request is as fast as the next."""

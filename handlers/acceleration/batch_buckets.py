@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,9 +56,51 @@ class Buckets:
         wanted = self.buckets[-1].inputs
         if not len(batch) or batch.shape[1:] != wanted.shape[1:] or batch.dtype != wanted.dtype:
             return self.otherwise(batch)
-        parts = [self.run(part) for part in batch.split(self.sizes[-1])]
-        return parts[0] if len(parts) == 1 else tuple(torch.cat(same) for same in zip(*parts, strict=True))
+        return joined([self.run(part) for part in batch.split(self.sizes[-1])])
 
     def run(self, part: Tensor) -> tuple[Tensor, ...]:
         """In the smallest bucket it fits into."""
         return self.buckets[bisect_left(self.sizes, len(part))](part)
+
+    def __str__(self) -> str:
+        return f"batches of {', '.join(map(str, self.sizes))}"
+
+
+class LazyBuckets:
+    """A function of batches of items of a few lengths: a bucket for each number and length, made when one first comes.
+
+    Not for several threads at once, either.
+    """
+
+    def __init__(
+        self, lengths: Collection[int], largest: int, make: Callable[[Tensor], Bucket | None], otherwise: Function
+    ) -> None:
+        """lengths: of an item's last dimension. largest: batch. make: a batch → the bucket of its shape, None where
+        there can be none. otherwise: the same function for what no bucket takes."""
+        self.lengths = set(lengths)
+        self.sizes = bucket_sizes(largest)
+        self.make, self.otherwise = make, otherwise
+        self.buckets: dict[tuple[int, ...], Bucket | None] = {}
+
+    def __call__(self, batch: Tensor) -> tuple[Tensor, ...]:
+        if not len(batch) or batch.shape[-1] not in self.lengths:
+            return self.otherwise(batch)
+        return joined([self.run(part) for part in batch.split(self.sizes[-1])])
+
+    def run(self, part: Tensor) -> tuple[Tensor, ...]:
+        size = self.sizes[bisect_left(self.sizes, len(part))]
+        shape = (size, *part.shape[1:])
+        if shape not in self.buckets:
+            filled = torch.cat([part, part[-1:].expand(size - len(part), *part.shape[1:])])
+            self.buckets[shape] = self.make(filled)
+        bucket = self.buckets[shape]
+        return self.otherwise(part) if bucket is None else bucket(part)
+
+    def __str__(self) -> str:
+        made = [shape for shape, bucket in self.buckets.items() if bucket is not None]
+        lengths = ", ".join(map(str, sorted({shape[-1] for shape in made}))) or "none yet"
+        return f"batches of up to {self.sizes[-1]}, made when they first come; of lengths {lengths}"
+
+
+def joined(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    return parts[0] if len(parts) == 1 else tuple(torch.cat(same) for same in zip(*parts, strict=True))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from handlers.acceleration.equivalence import mismatch, probe_inputs
+from handlers.acceleration.equivalence import Judge, mismatch, probe_inputs
+from handlers.acceleration.fusion import FusedConvolution, fused
 from handlers.batching.isolation import is_poisoned
 
 logger = logging.getLogger(__name__)
@@ -31,17 +32,23 @@ CANDIDATES = (
     Precision("float16", torch.float16, True),
     Precision("bfloat16", torch.bfloat16, True),
     Precision("TF32", None, True),
+    FLOAT32,
 )
-AUTOCAST = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+AUTOCAST = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, FusedConvolution)
+FUSED = ", fused"
 
 
 class InPrecision(nn.Module):
-    """A module under autocast, which keeps softmax, norms and sums in float32. Its outputs are float32."""
+    """A module under autocast, which keeps softmax, norms and sums in float32. Its outputs are float32.
 
-    def __init__(self, module: nn.Module, precision: Precision) -> None:
+    form: what a worker says of it.
+    """
+
+    def __init__(self, module: nn.Module, precision: Precision, form: str = "") -> None:
         super().__init__()
         self.module = module
         self.precision = precision
+        self.form = precision.name + form
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         dtype = self.precision.dtype
@@ -51,31 +58,38 @@ class InPrecision(nn.Module):
 
 
 @torch.no_grad()
-def in_fastest_precision(module: nn.Module, example: Tensor) -> InPrecision:
-    """`module` in the first of CANDIDATES that answers as float32 does, else in float32; the reasons are logged.
+def in_fastest_precision(module: nn.Module, example: Tensor, judge: Judge = mismatch) -> InPrecision:
+    """`module` in the first of CANDIDATES that answers as float32 does; the reasons are logged.
 
-    module: answers with a tuple of tensors. example: an input of batch size 1, on its device. TF32 is a switch of the
-    whole process: a worker serves one model.
+    Of each, the form with its convolutions fused comes first: rounded in other places, it may differ where the module
+    itself does not. module: answers with a tuple of tensors. example: an input of batch size 1, on its device. TF32 is
+    a switch of the whole process: a worker serves one model.
     """
     inputs = probe_inputs(example)
     allow_tf32(FLOAT32.tf32)
     wanted = [InPrecision(module, FLOAT32)(part) for part in inputs]
+    fusion = fused(module)
     for precision in CANDIDATES:
         allow_tf32(precision.tf32)
-        candidate = InPrecision(module, precision)
-        try:
-            problem = next(filter(None, map(mismatch, map(candidate, inputs), wanted)), "")
-        except (RuntimeError, TypeError, ValueError) as error:
-            if is_poisoned(error):
-                raise
-            problem = str(error).partition("\n")[0] or type(error).__name__
-        if not problem:
-            logger.info("the model runs in %s", precision.name)
-            store_weights(module, precision.dtype)
-            return candidate
-        logger.warning("the model does not run in %s: %s", precision.name, problem)
-    allow_tf32(FLOAT32.tf32)
+        fast = [InPrecision(fusion, precision, FUSED)] if fusion is not None else []
+        for candidate in (*fast, InPrecision(module, precision)):
+            problem = problem_of(candidate, inputs, wanted, judge)
+            if not problem:
+                logger.info("the model runs in %s", candidate.form)
+                store_weights(candidate, precision.dtype)
+                return candidate
+            logger.warning("the model does not run in %s: %s", candidate.form, problem)
     return InPrecision(module, FLOAT32)
+
+
+def problem_of(candidate: InPrecision, inputs: list[Tensor], wanted: list[tuple[Tensor, ...]], judge: Judge) -> str:
+    """How its answers differ, or the error it ends with."""
+    try:
+        return next(filter(None, map(judge, map(candidate, inputs), wanted)), "")
+    except (RuntimeError, TypeError, ValueError) as error:
+        if is_poisoned(error):
+            raise
+        return str(error).partition("\n")[0] or type(error).__name__
 
 
 def store_weights(module: nn.Module, dtype: torch.dtype | None) -> None:
@@ -97,5 +111,7 @@ def store_weights(module: nn.Module, dtype: torch.dtype | None) -> None:
 
 
 def allow_tf32(allowed: bool) -> None:
+    """By the switches that torch had first: after one of `fp32_precision`'s, reading these is an error, as other
+    libraries do."""
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed

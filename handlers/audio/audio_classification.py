@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.acceleration.equivalence import Outputs, by_probabilities
 from handlers.audio.front_end.level import is_silent
 from handlers.audio.windowed import Item, WindowedAudio
 from handlers.protocol.payload import Payload
@@ -34,8 +35,14 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
     def load(self) -> None:
         super().load()
         self.top_k = int(self.options["top_k"])
+
+    @property
+    def exclusive(self) -> bool:
         problem_type = getattr(getattr(self.model, "config", None), "problem_type", None)
-        self.exclusive = len(self.labels) > 1 and problem_type != "multi_label_classification"
+        return len(self.labels) > 1 and problem_type != "multi_label_classification"
+
+    def judge(self, found: Outputs, wanted: Outputs) -> str:
+        return by_probabilities(lambda outputs: [self.read_logits(outputs[0])])(found, wanted)
 
     def decode(self, payload: Payload) -> AudioClassificationInput:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
@@ -50,6 +57,9 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
 
     def probabilities(self, output: Any) -> Tensor:
         logits: Tensor = getattr(output, "logits", output).float()
+        return self.read_logits(logits)
+
+    def read_logits(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=1) if self.exclusive else logits.sigmoid()
 
     def encode(self, item: AudioClassificationInput, output: NDArray[np.float32], media_type: str) -> Response:

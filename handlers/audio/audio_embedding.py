@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.acceleration.equivalence import Outputs, by_norm
 from handlers.audio.windowed import Item, WindowedAudio
 from handlers.errors import InternalError
 from handlers.protocol.payload import Payload
@@ -23,6 +24,9 @@ class AudioEmbedding(WindowedAudio[Item]):
 
     def decode(self, payload: Payload) -> Item:
         return self.cut(payload)
+
+    def judge(self, found: Outputs, wanted: Outputs) -> str:
+        return by_norm(found, wanted)
 
     def predict(self, items: Sequence[Item]) -> Sequence[NDArray[np.float32]]:
         """(windows, dimensions) for each recording."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from handlers.acceleration.equivalence import Outputs, mismatch
 from handlers.audio.decoding import decode_audio
 from handlers.audio.features.extraction import FEATURES, Extraction
 from handlers.audio.front_end.front_end import check_steps, prepare
@@ -54,11 +55,19 @@ class AudioHandler(Handler[Item, Output]):
             self.forward = self.in_parts(self.model)
 
     def in_parts(self, network: Featured) -> Callable[[Tensor], Tensor]:
-        second = torch.randn(1, self.sample_rate, generator=torch.Generator().manual_seed(0))
+        waveforms, dynamic = self.example()
         with torch.inference_mode():
-            example = network.features(second.to(self.device)).cpu()
-        classify = self.accelerate(lambda: Classify(network), example, dynamic=(0, 2))
+            example = network.features(waveforms.to(self.device)).cpu()
+        classify = self.accelerate(lambda: Classify(network).eval(), example, dynamic, self.judge)
         return lambda waveforms: classify(network.features(waveforms))[0]
+
+    def example(self) -> tuple[Tensor, tuple[int, ...]]:
+        """Noise (1, samples), and the dimensions in which its features may differ from those of other recordings."""
+        return torch.randn(1, self.sample_rate, generator=torch.Generator().manual_seed(0)), (0, 2)
+
+    def judge(self, found: Outputs, wanted: Outputs) -> str:
+        """Whether outputs in lower precision, or of a graph, are still the model's."""
+        return mismatch(found, wanted)
 
     def waveform(self, payload: Payload) -> Tensor:
         """The recording (samples,) as the model is to hear it; silence is not made louder."""

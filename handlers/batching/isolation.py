@@ -15,6 +15,9 @@ from handlers.rare_tracebacks import RareTracebacks
 logger = logging.getLogger(__name__)
 logger.addFilter(RareTracebacks())
 
+# https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html
+MEMORY_ALLOCATION = 2
+
 
 def run_batch(predict: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> list[Any]:
     """One output, or one RequestError, for each item.
@@ -53,5 +56,11 @@ def run_batch(predict: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence
 
 
 def is_poisoned(error: Exception) -> bool:
-    """Whether the device's context is lost (an illegal access, a device-side assertion)."""
-    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+    """Whether the device's context is lost (an illegal access, a device-side assertion).
+
+    Memory that could not be had, such as the host's for a copy, leaves the context as it was.
+    """
+    if not isinstance(error, torch.AcceleratorError) and "CUDA error" not in str(error):
+        return False
+    code = getattr(error, "error_code", None)
+    return code != MEMORY_ALLOCATION if code is not None else "CUDA error: out of memory" not in str(error)

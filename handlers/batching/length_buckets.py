@@ -15,5 +15,18 @@ def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
     """
     buckets: defaultdict[int, list[int]] = defaultdict(list)
     for index, length in enumerate(lengths):
-        buckets[max(SHORTEST, 1 << (length - 1).bit_length())].append(index)
+        buckets[bucket_end(length)].append(index)
     return [buckets[end] for end in sorted(buckets)]
+
+
+def bucket_end(length: int) -> int:
+    """The length up to which items share the bucket of `length`."""
+    return max(SHORTEST, 1 << (length - 1).bit_length())
+
+
+def bucket_ends(longest: int) -> list[int]:
+    """All of them, the last cut to `longest`."""
+    ends = [SHORTEST]
+    while ends[-1] < longest:
+        ends.append(2 * ends[-1])
+    return [*ends[:-1], min(ends[-1], longest)]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
 
 # (width, height) for a detector that keeps images' sizes; a pyramid's strides divide it.
 SIZE = (320, 256)
+
+Detections = list[dict[str, Tensor]]
 
 
 class Trunk(nn.Module):
@@ -106,3 +110,31 @@ def example_for(detector: nn.Module) -> tuple[Tensor, tuple[int, ...]]:
     width, height = fixed or SIZE
     noise = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     return noise, (0,) if fixed else (0, 2, 3)
+
+
+class AsTheyAre(nn.Module):
+    """In the transform's place: images of one size as a batch, and detections in its pixels."""
+
+    def forward(self, images: list[Tensor], targets: None = None) -> tuple[ImageList, None]:
+        return ImageList(torch.stack(images), [(image.shape[1], image.shape[2]) for image in images]), None
+
+    def postprocess(self, found: Detections, sizes: object, originals: object) -> Detections:
+        return found
+
+
+def decoder_of_trunk(
+    detector: nn.Module, shape: Sequence[int], maps: list[str], outputs: list[str]
+) -> Callable[[Sequence[Tensor]], Detections]:
+    """A function of a trunk's outputs for images of one shape (3, height, width): what the detector finds by them.
+
+    maps, outputs: their names. The detector itself stays as it is.
+    """
+    rest = copy(detector)
+    rest._modules = {**detector._modules, "transform": AsTheyAre()}
+
+    def decode(found: Sequence[Tensor]) -> Detections:
+        install(rest, lambda images: tuple(found), maps, outputs)
+        detections: Detections = rest(list(found[0].new_zeros(len(found[0]), *shape)))
+        return detections
+
+    return decode

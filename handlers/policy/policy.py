@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from handlers.acceleration.equivalence import by_norm, by_probabilities
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge
 from handlers.loader import LoadError, load_model
@@ -52,7 +53,6 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
     def load(self) -> None:
         observation = self.artifact.preprocessing["observation"]
         self.shape = tuple(observation["shape"])
-        self.forward = self.accelerate(self.build, torch.linspace(-1, 1, math.prod(self.shape)).view(1, *self.shape))
         self.low = bounds(observation.get("low"), self.shape, -LARGEST)
         self.high = bounds(observation.get("high"), self.shape, LARGEST)
         self.action = self.artifact.preprocessing["action"]
@@ -60,6 +60,10 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         self.outputs = OUTPUTS[self.action.get("outputs", "logits") if discrete else "continuous"]
         self.deterministic = bool(self.options["deterministic"])
         self.max_observations = int(self.limits["max_observations"])
+        self.accelerate.batch_size = self.max_observations  # of one request, in one call
+        example = torch.linspace(-1, 1, math.prod(self.shape)).view(1, *self.shape)
+        logits = by_probabilities(lambda outputs: [outputs[0].softmax(1)])
+        self.forward = self.accelerate(self.build, example, judge=logits if "logits" in self.outputs else by_norm)
         if "values" in self.outputs and not self.deterministic:
             raise LoadError("options.deterministic: got false, but action values are no distribution to draw from")
 

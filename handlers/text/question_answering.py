@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.acceleration.equivalence import Outputs, by_probabilities
 from handlers.errors import InternalError, InvalidInput
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
@@ -74,6 +75,10 @@ class QuestionAnswering(TextEncoder[QuestionAnsweringInput, NDArray[np.float32]]
             top_k=top_k,
             max_answer_tokens=longest,
         )
+
+    def judge(self, found: Outputs, wanted: Outputs) -> str:
+        """By the probabilities of beginning and of ending an answer, over the tokens."""
+        return by_probabilities(lambda outputs: [part.softmax(1) for part in outputs])(found, wanted)
 
     def run(self, items: Sequence[QuestionAnsweringInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """(2, tokens) for each pair: the logits of beginning and of ending an answer, without the padding."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.acceleration.equivalence import Outputs, by_norm, by_probabilities
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
@@ -36,11 +37,17 @@ class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32
 
     def load(self) -> None:
         super().load()
-        problem = self.config.get("problem_type")
-        self.regression = problem == "regression"
-        self.multi_label = not self.regression and (problem == "multi_label_classification" or len(self.labels) == 1)
         self.top_k = int(self.options["top_k"])
         self.threshold = float(self.options["threshold"])
+
+    @property
+    def regression(self) -> bool:
+        return self.config.get("problem_type") == "regression"
+
+    @property
+    def multi_label(self) -> bool:
+        problem = self.config.get("problem_type")
+        return not self.regression and (problem == "multi_label_classification" or len(self.labels) == 1)
 
     def decode(self, payload: Payload) -> TextClassificationInput:
         text = self.read(payload.data)
@@ -53,11 +60,18 @@ class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32
         """Probabilities (classes,) for each text, or the scores of a regression."""
         [logits] = self.forward(tokens)
         check_count(logits.shape[1], self.labels)
-        if self.multi_label:
-            logits = logits.sigmoid()
-        elif not self.regression:
-            logits = logits.softmax(dim=1)
-        return list(logits.cpu().numpy())
+        return list(self.read_logits(logits).cpu().numpy())
+
+    def read_logits(self, logits: Tensor) -> Tensor:
+        """(B, classes): probabilities, or the scores of a regression."""
+        if self.regression:
+            return logits
+        return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+
+    def judge(self, found: Outputs, wanted: Outputs) -> str:
+        if self.regression:
+            return by_norm(found, wanted)
+        return by_probabilities(lambda outputs: [self.read_logits(outputs[0])])(found, wanted)
 
     def encode(self, item: TextClassificationInput, output: NDArray[np.float32], media_type: str) -> Response:
         if self.regression:

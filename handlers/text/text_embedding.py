@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from handlers.acceleration.equivalence import Outputs, by_norm
 from handlers.errors import InternalError
 from handlers.networks.encoder import NOTHING
 from handlers.networks.pooling import masked_mean
@@ -26,6 +27,9 @@ class TextEmbedding(TextEncoder[TextInput, NDArray[np.float32]]):
     def decode(self, payload: Payload) -> TextInput:
         encoded, total = self.tokens(self.read(payload.data))
         return TextInput(ids=encoded["input_ids"], total=total)
+
+    def judge(self, found: Outputs, wanted: Outputs) -> str:
+        return by_norm(found, wanted)
 
     def run(self, items: Sequence[TextInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """(dimensions,) for each text, of length 1: the mean over its tokens, normalised."""

@@ -18,7 +18,7 @@ from handlers.protocol.response import JSON, Response, to_json
 from handlers.protocol.streaming import LINES, wants_pieces
 from handlers.text.generation_state import GenerationState
 from handlers.text.handler import TextHandler, TextInput
-from handlers.text.sampling import Sampler
+from handlers.text.sampling import Sampler, choose
 from handlers.torchserve.response_stream import ResponseStream
 
 MAX_SEED = 2**63 - 1
@@ -158,18 +158,21 @@ class Writer(LogitsProcessor):
 
     def __call__(self, input_ids: LongTensor, scores: Tensor) -> Tensor:
         """scores (items, vocabulary) → the same, with nothing but the chosen token possible."""
-        chosen = torch.full_like(scores, -torch.inf)
-        whole = (~scores.isnan()).all(dim=1).tolist()
-        for row, item in enumerate(self.items):
-            token = self.padding
-            if item.state.finish_reason is None and not whole[row]:
+        tokens = [self.padding] * len(self.items)
+        writing = [row for row, item in enumerate(self.items) if item.state.finish_reason is None]
+        found = choose(
+            scores if len(writing) == len(scores) else scores[writing], [self.items[row].sampler for row in writing]
+        )
+        for row, token in zip(writing, found, strict=True):
+            item = self.items[row]
+            if token is None:
                 item.state.finish_reason = "not_finite"
-            elif item.state.finish_reason is None:
-                token = item.sampler.choose(scores[row])
-                item.state.add(token, token in self.ends)
-                self.send(item)
-            chosen[row, token] = 0.0
-        return chosen
+                continue
+            tokens[row] = token
+            item.state.add(token, token in self.ends)
+            self.send(item)
+        places = torch.tensor(tokens).to(scores.device, non_blocking=True)[:, None]
+        return torch.full_like(scores, -torch.inf).scatter_(1, places, 0.0)
 
     def send(self, item: GenerationInput) -> None:
         for pieces in item.out:

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from handlers.loader import LoadError
+
 precision = torch.get_float32_matmul_precision()
 upstream = logging.getLogger("ts.torch_handler.base_handler")
 level = upstream.level
@@ -41,8 +43,22 @@ class BaseHandler(base_handler.BaseHandler):
 
 
 def device_of(context: Any) -> torch.device:
-    """The GPU that TorchServe gave this worker, or the CPU."""
+    """The GPU that TorchServe gave this worker, which is its current one from then on, or the CPU.
+
+    LoadError for a GPU that torch cannot use: on a CPU it would be served in a GPU's batches, and nobody would know.
+    """
     gpu_id = context.system_properties.get("gpu_id")
-    if gpu_id is not None and str(gpu_id) not in ("", "-1") and torch.cuda.is_available():
-        return torch.device(f"cuda:{gpu_id}")
-    return torch.device("cpu")
+    if gpu_id is None or str(gpu_id) in ("", "-1"):
+        return torch.device("cpu")
+    device = torch.device(f"cuda:{int(gpu_id)}")
+    try:
+        torch.cuda.set_device(device)
+        torch.zeros(1, device=device)  # the first kernel, which an old GPU has no code for
+        return device
+    except (AssertionError, RuntimeError) as error:  # the first of a build without CUDA
+        reason = str(error).strip().partition("\n")[0]
+        raise LoadError(
+            f"TorchServe gives this worker GPU {gpu_id}, which torch {torch.__version__} cannot use: {reason}. It "
+            "wants NVIDIA's driver 580 or newer and a GPU of compute capability 7.5 or higher; or serve on the CPU, "
+            "with CUDA_VISIBLE_DEVICES empty"
+        ) from None

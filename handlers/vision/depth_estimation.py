@@ -15,13 +15,14 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from handlers.acceleration.equivalence import by_norm
 from handlers.base import Handler
 from handlers.errors import InternalError
 from handlers.loader import load_model
 from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
-from handlers.vision.batching import to_device
+from handlers.vision.batching import from_device, to_device
 from handlers.vision.decoding import decode_image
 from handlers.vision.depth_transform import DepthTransform
 from handlers.vision.gpu_batching import sample
@@ -76,7 +77,9 @@ class DepthEstimation(Handler[DepthInput, NDArray[np.float32]]):
         self.max_model_pixels = int(self.limits["max_model_pixels"])
         if self.transform.is_fixed or self.device.type == "cuda":
             dynamic = (0,) if self.transform.is_fixed else (0, 2, 3)
-            self.forward = self.accelerate(self.build, self.transform.geometry(sample(self.artifact))[None], dynamic)
+            self.forward = self.accelerate(
+                self.build, self.transform.geometry(sample(self.artifact))[None], dynamic, by_norm
+            )
         else:
             self.forward = self.build()  # a trace would have the sizes of one image in it
 
@@ -102,8 +105,8 @@ class DepthEstimation(Handler[DepthInput, NDArray[np.float32]]):
             for first in range(0, len(indices), self.batch_size):
                 part = indices[first : first + self.batch_size]
                 [depths_NHW] = self.forward(to_device([items[index].small for index in part], self.device))
-                for index, depths_HW in zip(part, depths_NHW, strict=True):
-                    outputs[index] = stretched(depths_HW, items[index].size)
+                found = [stretched(depths, items[index].size) for index, depths in zip(part, depths_NHW, strict=True)]
+                outputs |= zip(part, (depths.numpy() for depths in from_device(found)), strict=True)
         return [outputs[index] for index in range(len(items))]
 
     def encode(self, item: DepthInput, output: NDArray[np.float32], media_type: str) -> Response:
@@ -136,11 +139,9 @@ class DepthEstimation(Handler[DepthInput, NDArray[np.float32]]):
         return (highest - lowest) / HIGHEST, lowest
 
 
-def stretched(depths_HW: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+def stretched(depths_HW: Tensor, size: tuple[int, int]) -> Tensor:
     """The depths at an image's own size, as the post-processing of transformers has them."""
-    found = F.interpolate(depths_HW[None, None].float(), size, mode="bicubic", align_corners=False)
-    array: NDArray[np.float32] = found[0, 0].cpu().numpy()
-    return array
+    return F.interpolate(depths_HW[None, None].float(), size, mode="bicubic", align_corners=False)[0, 0]
 
 
 def to_png16(depths: NDArray[np.float32], scale: float, offset: float, kind: str, nearer: str) -> bytes:

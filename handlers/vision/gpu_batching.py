@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torchvision.io import encode_jpeg
 
-from handlers.acceleration.batch_buckets import Function
-from handlers.acceleration.equivalence import mismatch
-from handlers.artifact import SAMPLE_TYPES, Artifact
+from handlers.artifact import Artifact
 from handlers.batching.isolation import is_poisoned
 from handlers.loader import LoadError
-from handlers.protocol.limits import Limits
 from handlers.protocol.payload import InputType
-from handlers.protocol.request import parse
-from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
+from handlers.sample import sample_payload
+from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher, JpegFile
 from handlers.vision.decoding import decode_image
 from handlers.vision.huggingface.image_processor import ImageProcessor
+from handlers.vision.nvjpeg import NvJpeg
+from handlers.vision.whole_image import WholeImage
 
 logger = logging.getLogger(__name__)
 
@@ -28,42 +28,46 @@ Choice = Literal["auto", "cpu", "gpu"]
 
 def sample(artifact: Artifact) -> Tensor:
     """The image in the artifact's sample, uint8 (3, height, width)."""
-    data = artifact.sample.read_bytes()
-    limits = Limits(len(data), max_instances=1, max_values=len(data))
-    headers = {"content-type": SAMPLE_TYPES[artifact.sample.suffix]}
-    return decode_image(parse({"body": data}, headers, InputType.MEDIA, limits).payloads[0])
+    return decode_image(sample_payload(artifact, InputType.MEDIA))
 
 
 def example(artifact: Artifact, batcher: ImageBatcher) -> Tensor:
     """An input of batch size 1 on the CPU: noise for a graph on a CPU; on a GPU the artifact's sample, because there
     the answers to it decide about the precision."""
-    if batcher.device.type == "cpu":
+    if batcher.device.type == "cpu" and not isinstance(batcher.transform, WholeImage):
         return batcher.transform.example()
     return batcher.transform.geometry(sample(artifact))[None]
 
 
-def on_gpu(
-    batcher: ImageBatcher, image: Tensor, forward: Function, choice: Choice, decode_files: DecodeFiles
+def with_decoder(
+    batcher: ImageBatcher,
+    image: Callable[[], Tensor],
+    forward: Callable[[Tensor], Any],
+    choice: Choice,
+    judge: Callable[[Any, Any], str],
+    connect: Callable[[torch.device], DecodeFiles] = NvJpeg,
 ) -> ImageBatcher:
-    """`batcher`, or one that decodes the JPEGs of a batch together by `decode_files`, which is nvJPEG's.
+    """`batcher`, or on a GPU one that decodes the JPEGs of a batch together by what `connect` makes.
 
-    choice: "cpu" leaves it as it is; "auto" takes nvJPEG where the model answers `image` alike with it: it
-    spreads the colours of JPEGs with halved colour planes otherwise than libjpeg-turbo, and some models see that;
-    "gpu" takes it without asking, and raises LoadError where it does not work at all. forward: the model.
+    choice: "cpu" leaves it as it is; "auto" takes nvJPEG where `judge` finds the model's answers to `image` alike with
+    it; "gpu" takes it without asking, and raises LoadError where it does not work at all. forward: the model.
     """
     transform = batcher.transform
-    if choice == "cpu" or isinstance(transform, ImageProcessor) or not transform.fixed_size:
+    if batcher.device.type == "cpu" and connect is NvJpeg:
         return batcher
-    together = JpegBatcher(transform, batcher.max_pixels, batcher.device, decode_files)
+    if choice == "cpu" or isinstance(transform, ImageProcessor):
+        return batcher
     try:
-        problem = compare(batcher, together, image, forward)
+        together = JpegBatcher(transform, batcher.max_pixels, batcher.device, connect(batcher.device))
+        problem = compare(batcher, together, image(), forward, judge)
     except RuntimeError as error:
         if is_poisoned(error):
             raise
         if choice == "gpu":
             raise LoadError(f"decode: gpu, but nvJPEG does not work here: {error}") from None
         problem = str(error).partition("\n")[0]
-    if not problem or choice == "gpu":
+        together = None
+    if together is not None and (not problem or choice == "gpu"):
         logger.info("JPEGs are decoded on the GPU%s", f"; with the sample as one, {problem}" if problem else "")
         return together
     logger.warning("JPEGs are decoded on the CPU; on the GPU, with the sample as one: %s", problem)
@@ -71,8 +75,22 @@ def on_gpu(
 
 
 @torch.inference_mode()
-def compare(batcher: ImageBatcher, together: JpegBatcher, image: Tensor, forward: Function) -> str:
+def compare(
+    batcher: ImageBatcher,
+    together: JpegBatcher,
+    image: Tensor,
+    forward: Callable[[Tensor], Any],
+    judge: Callable[[Any, Any], str],
+) -> str:
     """How a model's answers to `image` as a JPEG, whole and mirrored, differ with the decoder; "" where they agree."""
-    files = [encode_jpeg(view.contiguous(), quality=90).numpy().tobytes() for view in (image, image.flip(-1))]
-    batch_NCHW = torch.stack(together.together(files))
-    return mismatch(forward(batch_NCHW), forward(batcher.batch(files)))
+    size = (image.shape[1], image.shape[2])
+    views = (image, image.flip(-1))
+    files = [JpegFile(encode_jpeg(view.contiguous(), quality=90).numpy().tobytes(), size) for view in views]
+    decoded = together.transform.geometry_on_gpu(together.decode_files([file.data for file in files], *size))
+    return judge(forward(decoded), forward(batcher.batch(files)))
+
+
+def decoder_of(batcher: ImageBatcher) -> dict[str, str]:
+    """For the model card."""
+    decode = batcher.decode_files if isinstance(batcher, JpegBatcher) else None
+    return {"decoder": f"nvJPEG, {decode.backend}" if isinstance(decode, NvJpeg) else "CPU"}

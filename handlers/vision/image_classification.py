@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from handlers.acceleration.equivalence import Outputs, by_probabilities
 from handlers.artifact import Artifact
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge, shown
@@ -21,9 +21,8 @@ from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
 from handlers.vision.batching import ImageBatcher, ImageData
-from handlers.vision.gpu_batching import example, on_gpu, sample
+from handlers.vision.gpu_batching import decoder_of, example, sample, with_decoder
 from handlers.vision.network_input import Transform, over_images, transform_of, varying
-from handlers.vision.nvjpeg import decode_together
 from handlers.vision.views import Views
 
 
@@ -86,10 +85,11 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         self.max_pixels = int(self.limits["max_pixels"])
         self.max_feature_values = int(self.limits["max_feature_values"])
         self.batcher = ImageBatcher(self.transform, self.max_pixels, self.device)
-        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher), varying(self.transform))
-        if self.device.type == "cuda":
-            choice, decode = self.options["decode"], partial(decode_together, device=self.device)
-            self.batcher = on_gpu(self.batcher, sample(self.artifact), self.forward, choice, decode)
+        image, judge = example(self.artifact, self.batcher), by_probabilities(self.probabilities_of)
+        self.forward = self.accelerate(self.build, image, varying(self.transform), judge)
+        self.batcher = with_decoder(
+            self.batcher, lambda: sample(self.artifact), self.forward, self.options["decode"], judge
+        )
         self.top_k = int(self.options["top_k"])
         self.threshold = float(self.options["threshold"])
 
@@ -110,6 +110,16 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
             return WithLayers(network, self.layers)
         except ValueError as error:
             raise LoadError(f"embedding or features: {error}") from None
+
+    def probabilities_of(self, outputs: Outputs) -> list[Tensor]:
+        """Those of each task, of the model's outputs (B, …)."""
+        parts = outputs[0].split([len(labels) for labels in self.tasks.values()] or outputs[0].shape[1], dim=1)
+        if self.probabilities is softmax:
+            return [part.softmax(1) for part in parts]
+        return [part.sigmoid() if self.probabilities is sigmoid else part for part in parts]
+
+    def describe_runtime(self) -> dict[str, str]:
+        return decoder_of(self.batcher)
 
     def decode(self, payload: Payload) -> ClassificationInput:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from handlers.acceleration.equivalence import by_norm
 from handlers.base import Handler
 from handlers.errors import InternalError
 from handlers.loader import LoadError, load_model
@@ -17,7 +18,7 @@ from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import Response, to_json
 from handlers.vision.batching import ImageBatcher, ImageData
-from handlers.vision.gpu_batching import example
+from handlers.vision.gpu_batching import decoder_of, example, sample, with_decoder
 from handlers.vision.transform import ImageTransform
 
 MIN_NORM = 1e-12
@@ -47,8 +48,14 @@ class ImageEmbedding(Handler[EmbeddingInput, NDArray[np.float32]]):
         self.layer = self.options.get("embedding", layer)
         self.transform = ImageTransform.from_dict(preprocessing)
         self.batcher = ImageBatcher(self.transform, int(self.limits["max_pixels"]), self.device)
-        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher))
+        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher), judge=by_norm)
+        self.batcher = with_decoder(
+            self.batcher, lambda: sample(self.artifact), self.forward, self.options["decode"], by_norm
+        )
         self.normalise = bool(self.options["normalise"])
+
+    def describe_runtime(self) -> dict[str, str]:
+        return decoder_of(self.batcher)
 
     def build(self) -> Normalised:
         features = ImageFeatures(self.layer_of(load_model(self.artifact, self.device)), self.options["pooling"])

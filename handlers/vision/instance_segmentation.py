@@ -10,6 +10,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from handlers.loader import LoadError
+from handlers.vision.batching import pixels_of, size_of
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
 from handlers.vision.output.drawing import draw_masks
 from handlers.vision.output.rle import encode_mask
@@ -35,22 +36,27 @@ class InstanceSegmentation(ObjectDetection):
         if self.artifact.format in ("huggingface", "onnx"):
             raise LoadError(f"{self.artifact.task}: wanted torchvision's contract; got {self.artifact.format}")
 
+    def reduced(self, name: str, values: Tensor) -> Tensor:
+        """Masks of the whole image become bool where they are: a GPU's would take four times as long to copy."""
+        return values >= MASK_THRESHOLD if name == "masks" and not self.spreads else values
+
     def masks(self, item: DetectionInput, output: dict[str, Tensor]) -> Iterator[Tensor]:
         """The masks of the detections, bool (height, width) each."""
-        size = (item.image.shape[1], item.image.shape[2])
         for mask, box in zip(output["masks"], output["boxes"], strict=True):
-            whole = paste_masks_in_image(mask[None], box[None], size)[0] if self.spreads else mask
-            yield whole[0] >= MASK_THRESHOLD
+            if not self.spreads:
+                yield mask[0]
+                continue
+            yield paste_masks_in_image(mask[None], box[None], size_of(item.image))[0, 0] >= MASK_THRESHOLD
 
     def canvas(self, item: DetectionInput, output: dict[str, Tensor]) -> Tensor:
-        return draw_masks(item.image, self.masks(item, output), output["labels"].tolist())
+        return draw_masks(pixels_of(item.image), self.masks(item, output), output["labels"].tolist())
 
     def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
         segments = [
             {**detection, "rle": encode_mask(mask.numpy()), "area": int(mask.sum())}
             for detection, mask in zip(found, self.masks(item, output), strict=True)
         ]
-        return {"size": list(item.image.shape[1:]), "segments": segments}
+        return {"size": list(size_of(item.image)), "segments": segments}
 
 
 def with_boxes_only(

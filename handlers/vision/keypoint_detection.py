@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from handlers.errors import InternalError
+from handlers.vision.batching import pixels_of
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
 from handlers.vision.output.drawing import draw_keypoints
 
@@ -36,7 +37,9 @@ class KeypointDetection(ObjectDetection):
         return found_NK3
 
     def canvas(self, item: DetectionInput, output: dict[str, Tensor]) -> Tensor:
-        return draw_keypoints(item.image, self.points(output)[..., :2], output["labels"].tolist(), self.skeleton)
+        return draw_keypoints(
+            pixels_of(item.image), self.points(output)[..., :2], output["labels"].tolist(), self.skeleton
+        )
 
     def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
         detections = [

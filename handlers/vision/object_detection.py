@@ -14,14 +14,26 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge
 from handlers.loader import LoadError, channels_last, load_model
-from handlers.networks.detector_trunk import classes, example_for, extract, install, names_of
+from handlers.networks.detector_trunk import (
+    Detections,
+    classes,
+    decoder_of_trunk,
+    example_for,
+    extract,
+    install,
+    names_of,
+)
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
-from handlers.vision.decoding import decode_image
+from handlers.vision.batching import ImageBatcher, ImageData, from_device, pixels_of, size_of
+from handlers.vision.detectors.difference import by_decoding, difference
 from handlers.vision.detectors.exported import ExportedDetector
+from handlers.vision.detectors.ssd import batch_postprocessing
 from handlers.vision.detectors.transformers_detector import TransformersDetector
+from handlers.vision.gpu_batching import decoder_of, sample, with_decoder
 from handlers.vision.output.drawing import draw_boxes
+from handlers.vision.whole_image import WholeImage
 
 # Pixels of the images that one call of the model gets, where there are several: as float32 they take 12 bytes each.
 PIXELS_PER_CALL = 12_000_000
@@ -29,9 +41,9 @@ PIXELS_PER_CALL = 12_000_000
 
 @dataclass(frozen=True)
 class DetectionInput:
-    """image: uint8 (3, height, width), as it was sent."""
+    """image: uint8 (3, height, width), as it was sent; or a JPEG not yet decoded."""
 
-    image: Tensor
+    image: ImageData
     score_threshold: float
     max_detections: int
 
@@ -52,10 +64,20 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         self.score_threshold = float(self.options["score_threshold"])
         self.max_detections = int(self.options["max_detections"])
         self.detector = self.own_detector()
-        if self.detector is None:
-            self.load_torchvision()
-        else:
+        # Detectors of their own fit images into their input on the CPU.
+        device = self.device if self.detector is None else torch.device("cpu")
+        self.batcher = ImageBatcher(WholeImage(self.check), self.max_pixels, device)
+        if self.detector is not None:
             self.mixes_sizes = self.detector.mixes_sizes
+            return
+        self.load_torchvision()
+        self.batcher = with_decoder(
+            self.batcher,
+            lambda: sample(self.artifact),
+            lambda images_NCHW: self.detect(list(images_NCHW)),
+            self.options["decode"],
+            self.judge,
+        )
 
     def own_detector(self) -> TransformersDetector | ExportedDetector | None:
         """Of a model that does not follow torchvision's contract."""
@@ -75,6 +97,8 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         if known is not None:
             check_count(known, self.labels)
         self.accelerate_trunk()
+        if self.device.type == "cuda":
+            batch_postprocessing(self.model)
         self.resizing: Any = getattr(self.model, "transform", None)
         transform = GeneralizedRCNNTransform
         if isinstance(self.resizing, transform) and type(self.resizing).normalize is transform.normalize:
@@ -90,12 +114,23 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         if trunk is None:
             return
         example, dynamic = example_for(self.model)
+        if self.device.type == "cuda":  # where the answers to it decide about the precision
+            image = sample(self.artifact).to(self.device, torch.float32).div_(255)
+            transform: Any = self.model.transform
+            example = transform([image])[0].tensors
         names = names_of(trunk, example.to(self.device))
-        install(self.model, self.accelerate(lambda: trunk, example, dynamic), *names)
+        judge = by_decoding(decoder_of_trunk(self.model, example.shape[1:], *names), self.judge)
+        install(self.model, self.accelerate(lambda: trunk, example, dynamic, judge), *names)
+
+    def judge(self, found: Detections, wanted: Detections) -> str:
+        return difference(found, wanted, self.score_threshold)
+
+    def describe_runtime(self) -> dict[str, str]:
+        return decoder_of(self.batcher)
 
     def decode(self, payload: Payload) -> DetectionInput:
         return DetectionInput(
-            decode_image(payload, self.max_pixels, self.check),
+            self.batcher.open(payload),
             payload.number("score_threshold", self.score_threshold, 0.0, 1.0),
             payload.integer("max_detections", self.max_detections, 1, 1000),
         )
@@ -122,28 +157,45 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
 
     def predict(self, items: Sequence[DetectionInput]) -> Sequence[dict[str, Tensor]]:
         """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each image, best first, on the CPU."""
-        groups: dict[torch.Size, list[int]] = {}
-        for index, item in enumerate(items):
-            groups.setdefault(torch.Size() if self.mixes_sizes else item.image.shape, []).append(index)
+        sizes = [size_of(item.image) for item in items]
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, size in enumerate(sizes):
+            groups.setdefault(() if self.mixes_sizes else size, []).append(index)
         outputs: dict[int, dict[str, Tensor]] = {}
         for indices in groups.values():
-            for part in parts(indices, [items[i].image[0].numel() for i in indices]):
-                outputs.update(zip(part, self.detect([items[i].image for i in part]), strict=True))
-        return [self.select(item, outputs[index]) for index, item in enumerate(items)]
+            for part in parts(indices, [sizes[i][0] * sizes[i][1] for i in indices]):
+                found = self.detect(self.batcher.images([items[i].image for i in part]))
+                outputs.update(zip(part, found, strict=True))
+        return self.select(items, [outputs[index] for index in range(len(items))])
 
-    def detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    def detect(self, images: Sequence[Tensor]) -> Detections:
+        """images: uint8, on the batcher's device."""
         if self.detector is not None:
             return self.detector(images)
-        outputs = self.model([image.to(self.device, non_blocking=True).to(torch.float32).div_(255) for image in images])
+        outputs = self.model([image.to(torch.float32).div_(255) for image in images])
         # A scripted torchvision detector returns (losses, detections).
         return outputs[1] if isinstance(outputs, tuple) else outputs
 
-    def select(self, item: DetectionInput, output: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Detections at or above the request's threshold, best first, at most as many as it wants."""
-        scores = output["scores"]
-        order = scores.argsort(descending=True, stable=True)
-        order = order[scores[order] >= item.score_threshold][: item.max_detections]
-        return {name: values[order].cpu() for name, values in output.items()}
+    def select(self, items: Sequence[DetectionInput], outputs: Detections) -> Detections:
+        """Detections at or above each request's threshold, best first, at most as many as it wants, on the CPU.
+
+        A GPU is waited for twice a batch: for all scores, and for the rest of the detections that are answered.
+        """
+        names = [(number, name) for number, output in enumerate(outputs) for name in output]
+        values = []
+        for item, output, scores in zip(items, outputs, from_device([each["scores"] for each in outputs]), strict=True):
+            order = scores.argsort(descending=True, stable=True)
+            order = order[scores[order] >= item.score_threshold][: item.max_detections]
+            order = order.to(output["scores"].device, non_blocking=True)
+            values += [self.reduced(name, part[order]) for name, part in output.items()]
+        found: Detections = [{} for _ in outputs]
+        for (number, name), value in zip(names, from_device(values), strict=True):
+            found[number][name] = value
+        return found
+
+    def reduced(self, name: str, values: Tensor) -> Tensor:
+        """What an answer needs of one of the outputs, still on the device."""
+        return values
 
     def detections(self, output: dict[str, Tensor]) -> list[dict[str, Any]]:
         boxes_N4, scores = output["boxes"], output["scores"]
@@ -164,7 +216,7 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
 
     def canvas(self, item: DetectionInput, output: dict[str, Tensor]) -> Tensor:
         """The image that boxes are drawn over."""
-        return item.image
+        return pixels_of(item.image)
 
     def body(self, item: DetectionInput, output: dict[str, Tensor], found: list[dict[str, Any]]) -> dict[str, Any]:
         return {"detections": found}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from handlers.acceleration.equivalence import Outputs, by_norm, by_probabilities
 from handlers.base import Handler
 from handlers.errors import InvalidInput
 from handlers.loader import LoadError, load_model
@@ -21,7 +22,7 @@ from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import rank
 from handlers.vision.batching import ImageBatcher, ImageData
-from handlers.vision.gpu_batching import example
+from handlers.vision.gpu_batching import decoder_of, example, sample, with_decoder
 from handlers.vision.huggingface.label_sets import LabelSet, LabelSets, read_labels, read_template
 from handlers.vision.transform import ImageTransform
 
@@ -56,9 +57,6 @@ class ZeroShotClassification(Handler[ZeroShotInput, NDArray[np.float32]]):
         self.independent = "siglip" in self.towers.config.model_type
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
         self.batcher = ImageBatcher(self.transform, int(self.limits["max_pixels"]), self.device)
-        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher))
-        if self.device.type == "cpu" and not isinstance(self.forward, Normalised):
-            self.towers.vision_model = None  # a graph has weights of its own
         self.tokenizer = AutoTokenizer.from_pretrained(
             self.artifact.weights, local_files_only=True, trust_remote_code=False
         )
@@ -72,6 +70,16 @@ class ZeroShotClassification(Handler[ZeroShotInput, NDArray[np.float32]]):
         self.template = read_template(self.options["template"], self.max_characters)
         if self.labels:
             read_labels(self.labels, self.max_labels, self.max_characters)
+        judge = by_probabilities(self.own_probabilities) if self.labels else by_norm
+        self.forward = self.accelerate(self.build, example(self.artifact, self.batcher), judge=judge)
+        self.batcher = with_decoder(
+            self.batcher, lambda: sample(self.artifact), self.forward, self.options["decode"], judge
+        )
+        if self.device.type == "cpu" and not isinstance(self.forward, Normalised):
+            self.towers.vision_model = None  # a graph has weights of its own
+
+    def describe_runtime(self) -> dict[str, str]:
+        return decoder_of(self.batcher)
 
     def build(self) -> Normalised:
         return Normalised(ImageFeatures(self.towers), self.transform).to(self.device).eval()
@@ -93,7 +101,7 @@ class ZeroShotClassification(Handler[ZeroShotInput, NDArray[np.float32]]):
 
     def predict(self, items: Sequence[ZeroShotInput]) -> Sequence[NDArray[np.float32]]:
         """Probabilities (labels,) for each image, of its own labels."""
-        self.read_texts(items)
+        self.read_texts([item.labels for item in items])
         [images] = self.forward(self.batcher.batch([item.image for item in items]))
         images_ND = F.normalize(images.to(self.device), dim=1)
         return [self.probabilities(item.labels, image_D) for item, image_D in zip(items, images_ND, strict=True)]
@@ -107,9 +115,17 @@ class ZeroShotClassification(Handler[ZeroShotInput, NDArray[np.float32]]):
         found: NDArray[np.float32] = (logits.sigmoid() if self.independent else logits.softmax(dim=0)).cpu().numpy()
         return found
 
-    def read_texts(self, items: Sequence[ZeroShotInput]) -> None:
-        """The texts of the labels that the model has not read yet, all items' together."""
-        new = list({id(item.labels): item.labels for item in items if item.labels.features is None}.values())
+    def own_probabilities(self, outputs: Outputs) -> list[Tensor]:
+        """Of the spec's labels, by the model's outputs for images."""
+        labels = read_labels(self.labels, self.max_labels, self.max_characters)
+        own = self.label_sets.get(labels, self.template)
+        self.read_texts([own])
+        images_ND = F.normalize(outputs[0].float(), dim=1)
+        return [torch.from_numpy(np.stack([self.probabilities(own, image_D) for image_D in images_ND]))]
+
+    def read_texts(self, label_sets: Sequence[LabelSet]) -> None:
+        """The texts of the labels that the model has not read yet, all sets' together."""
+        new = list({id(labels): labels for labels in label_sets if labels.features is None}.values())
         if not new:
             return
         tokens = [ids for labels in new for ids in labels.tokens]

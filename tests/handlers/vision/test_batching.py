@@ -3,7 +3,6 @@
 import io
 import logging
 from collections.abc import Sequence
-from functools import partial
 
 import pytest
 import torch
@@ -11,15 +10,17 @@ from PIL import Image
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from handlers.acceleration.equivalence import mismatch
 from handlers.batching.isolation import run_batch
 from handlers.errors import MalformedInput, RequestError, TooLarge
 from handlers.loader import LoadError
 from handlers.protocol.payload import Payload
-from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
+from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher, JpegFile
 from handlers.vision.decoding import decode_image, open_image
-from handlers.vision.gpu_batching import Choice, on_gpu
-from handlers.vision.nvjpeg import decode_together, is_plain
+from handlers.vision.gpu_batching import Choice, decoder_of, with_decoder
+from handlers.vision.nvjpeg import NvJpeg, is_plain
 from handlers.vision.transform import ImageTransform
+from handlers.vision.whole_image import WholeImage
 from tests.inputs import IMAGES, encoded
 
 TRANSFORM = ImageTransform(resize=96, crop=(64, 64))
@@ -72,15 +73,15 @@ def test_what_a_gpu_may_decode_otherwise_is_not(name: str) -> None:
 def together(device: torch.device = CPU, asked: list[int] | None = None) -> JpegBatcher:
     """On a CPU libjpeg-turbo decodes the batch, as strictly as nvJPEG: one refused file refuses all."""
 
-    def decode(files: Sequence[bytes]) -> list[Tensor]:
+    def decode(files: Sequence[bytes], height: int, width: int) -> Tensor:
         if asked is not None:
             asked.append(len(files))
         buffers = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
-        images: list[Tensor] = decode_jpeg(buffers, mode=ImageReadMode.RGB)
+        images = torch.stack(decode_jpeg(buffers, mode=ImageReadMode.RGB))
+        assert images.shape[2:] == (height, width)
         return images
 
-    chosen = decode if device.type == "cpu" else partial(decode_together, device=device)
-    return JpegBatcher(TRANSFORM, MAX_PIXELS, device, chosen)
+    return JpegBatcher(TRANSFORM, MAX_PIXELS, device, decode if device.type == "cpu" else NvJpeg(device))
 
 
 @pytest.mark.parametrize("name", [name for name in ODD if "cut off" not in name])
@@ -91,7 +92,40 @@ def test_a_mixed_batch_keeps_its_order(name: str) -> None:
     batch = images.batch([images.open(Payload(file)) for file in files])
     alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
     assert torch.equal(batch, torch.stack([alone.decoded(alone.open(Payload(file))) for file in files]))
-    assert asked == [4]
+    sizes = [one.size for one in map(images.open, map(Payload, files)) if isinstance(one, JpegFile)]
+    assert sorted(asked) == sorted(sizes.count(size) for size in set(sizes))
+    assert sum(asked) == 4
+
+
+def test_files_of_one_size_become_a_batch_without_a_copy() -> None:
+    made: list[Tensor] = []
+
+    def decode(files: Sequence[bytes], height: int, width: int) -> Tensor:
+        made.append(torch.stack([decode_image(Payload(file)) for file in files]))
+        return made[-1]
+
+    images = JpegBatcher(WholeImage(lambda height, width: None), MAX_PIXELS, CPU, decode)
+    batch = images.batch([images.open(Payload(WHOLE)), images.open(Payload(WHOLE))])
+    assert batch.data_ptr() == made[0].data_ptr()
+
+
+@pytest.mark.parametrize("transform", [WholeImage(lambda height, width: None), ImageTransform(resize=70)])
+def test_images_of_any_sizes_keep_their_order_and_groups(transform: ImageTransform | WholeImage) -> None:
+    """As detectors and segmenters without a crop take them."""
+    images = JpegBatcher(transform, MAX_PIXELS, CPU, together().decode_files)
+    alone = ImageBatcher(transform, MAX_PIXELS, CPU)
+    small = jpeg(IMAGES[0].resize((120, 90)))
+    files = [WHOLE, ODD["PNG"], small, jpeg(IMAGES[1]), small, ODD["turned"], WHOLE]
+    opened = [images.open(Payload(file)) for file in files]
+    wanted = [alone.decoded(alone.open(Payload(file))) for file in files]
+    for found, expected in zip(images.images(opened), wanted, strict=True):
+        assert found.shape == expected.shape
+        assert (found.int() - expected.int()).abs().max() <= 1  # of the resize; see below
+    groups = images.groups(opened)
+    assert sorted(index for group in groups for index in group) == list(range(len(files)))
+    for group in groups:
+        batch = images.batch([opened[index] for index in group])
+        assert (batch.int() - torch.stack([wanted[index] for index in group]).int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("name", ["cut off", "cut off in the middle"])
@@ -134,23 +168,25 @@ def test_a_file_broken_inside_fails_alone() -> None:
 
 
 def test_a_decoder_that_refuses_leaves_the_batch_to_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(files: Sequence[bytes]) -> list[Tensor]:
-        raise RuntimeError("Error while decoding JPEG images: Failed to decode batch: 6")
+    def refuse(files: Sequence[bytes], height: int, width: int) -> Tensor:
+        raise RuntimeError("nvJPEG could not decode a batch: status 6")
 
     images = JpegBatcher(TRANSFORM, MAX_PIXELS, CPU, refuse)
-    with caplog.at_level(logging.INFO):
-        batch = images.batch([WHOLE, WHOLE])
-    assert torch.equal(batch[0], TRANSFORM.geometry(decode_image(Payload(WHOLE))))
-    assert "Failed to decode batch" in caplog.text
+    for files in ([WHOLE, WHOLE], [WHOLE, jpeg(IMAGES[1].resize((50, 40)))]):
+        with caplog.at_level(logging.INFO):
+            batch = images.batch([images.open(Payload(file)) for file in files])
+        assert torch.equal(batch[0], TRANSFORM.geometry(decode_image(Payload(WHOLE))))
+        assert "could not decode a batch" in caplog.text
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: lost")])
 def test_memory_and_a_lost_device_are_not_the_files_fault(error: RuntimeError) -> None:
-    def fail(files: Sequence[bytes]) -> list[Tensor]:
+    def fail(files: Sequence[bytes], height: int, width: int) -> Tensor:
         raise error
 
+    images = JpegBatcher(TRANSFORM, MAX_PIXELS, CPU, fail)
     with pytest.raises(type(error), match="CUDA"):
-        JpegBatcher(TRANSFORM, MAX_PIXELS, CPU, fail).batch([WHOLE])
+        images.batch([images.open(Payload(WHOLE))])
 
 
 @pytest.mark.parametrize(
@@ -171,17 +207,17 @@ def test_resizing_on_a_gpu_gives_the_cpus_levels(transform: ImageTransform, orig
     assert (ours.int() - wanted.int()).abs().max() <= 1
 
 
-def spread(files: Sequence[bytes]) -> list[Tensor]:
+def spread(files: Sequence[bytes], height: int, width: int) -> Tensor:
     """A decoder that sees other colours."""
-    return [decode_image(Payload(file)).flip(0) for file in files]
+    return whole(files, height, width).flip(1)
 
 
-def whole(files: Sequence[bytes]) -> list[Tensor]:
-    return [decode_image(Payload(file)) for file in files]
+def whole(files: Sequence[bytes], height: int, width: int) -> Tensor:
+    return torch.stack([decode_image(Payload(file)) for file in files])
 
 
-def refused(files: Sequence[bytes]) -> list[Tensor]:
-    raise RuntimeError("not compiled with nvJPEG support")
+def refused(files: Sequence[bytes], height: int, width: int) -> Tensor:
+    raise RuntimeError("this build of torchvision brings no libnvjpeg")
 
 
 def colours(batch: Tensor) -> tuple[Tensor]:
@@ -203,13 +239,24 @@ def test_a_decoder_is_used_where_the_answers_stay_or_it_is_asked_for(
     choice: Choice, decode: DecodeFiles, together: bool
 ) -> None:
     image = decode_image(Payload(jpeg(Image.new("RGB", (120, 100), "orange"))))
-    images = on_gpu(ImageBatcher(TRANSFORM, MAX_PIXELS, CPU), image, colours, choice, decode)
+    alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
+    images = with_decoder(alone, lambda: image, colours, choice, mismatch, lambda device: decode)
     assert isinstance(images, JpegBatcher) is together
+    assert decoder_of(images) == {"decoder": "CPU"}  # nvJPEG is none of these
 
 
 def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
-    with pytest.raises(LoadError, match="not compiled with nvJPEG"):
-        on_gpu(ImageBatcher(TRANSFORM, MAX_PIXELS, CPU), decode_image(Payload(WHOLE)), colours, "gpu", refused)
+    alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
+    with pytest.raises(LoadError, match="brings no libnvjpeg"):
+        with_decoder(alone, lambda: decode_image(Payload(WHOLE)), colours, "gpu", mismatch, lambda device: refused)
+
+
+def test_a_worker_on_a_cpu_looks_for_no_nvjpeg() -> None:
+    def fail() -> Tensor:
+        raise AssertionError("the sample was decoded")
+
+    alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
+    assert with_decoder(alone, fail, colours, "gpu", mismatch) is alone
 
 
 # The tests below need a GPU.
@@ -220,7 +267,10 @@ def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
 def test_nvjpeg_decodes_as_the_cpu_does() -> None:
     files = [jpeg(image) for image in IMAGES] * 3
     device = torch.device("cuda:0")
-    for file, image in zip(files, decode_together(files, device), strict=True):
+    decode = NvJpeg(device)
+    for original in IMAGES:
+        file = jpeg(original, subsampling=2)
+        image = decode([file] * 3, original.height, original.width)
         assert image.device == device
         apart = (image.cpu().int() - decode_image(Payload(file)).int()).abs()
         assert apart.float().mean() < 1
