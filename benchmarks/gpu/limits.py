@@ -15,17 +15,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.handle import load
-from benchmarks.images import TRANSFORM, images
+from benchmarks.images import SIZE, TRANSFORM, images
 from benchmarks.models import Classifier
-from handlers.acceleration.batch_buckets import Buckets
 from handlers.acceleration.equivalence import mismatch
-from handlers.acceleration.gpu import accelerated
+from handlers.acceleration.gpu import accelerated, described
 from handlers.acceleration.precision import FLOAT32, InPrecision, allow_tf32
 from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import Payload
 from handlers.vision.batching import ImageBatcher, JpegBatcher
 from handlers.vision.decoding import MAX_PIXELS, decode_image
-from handlers.vision.nvjpeg import decode_together
+from handlers.vision.nvjpeg import NvJpeg
 
 DECODE, FORWARD, HANDLER = "decode", "forward", "handler in process"
 WARM_UPS = 3
@@ -68,12 +67,13 @@ def files(size: int) -> list[bytes]:
 @torch.inference_mode()
 def decode_limits(sizes: Sequence[int], seconds: float, device: torch.device) -> Iterator[Limit]:
     """By nvJPEG in batches, alone and with the resize; on the CPU, with the resize and the way to the device."""
-    alone = partial(decode_together, device=device)
-    together = JpegBatcher(TRANSFORM, MAX_PIXELS, device, alone)
     if device.type == "cuda":
+        together = JpegBatcher(TRANSFORM, MAX_PIXELS, device, NvJpeg(device))
         for size in sizes:
-            yield Limit(DECODE, "nvJPEG, nothing else", size, rate(partial(alone, files(size)), size, seconds, device))
-            whole = partial(together.batch, files(size))
+            opened = [together.open(Payload(data, "image/jpeg")) for data in files(size)]
+            alone = partial(together.decode_files, files(size), SIZE[1], SIZE[0])
+            yield Limit(DECODE, "nvJPEG, nothing else", size, rate(alone, size, seconds, device))
+            whole = partial(together.batch, opened)
             yield Limit(DECODE, "nvJPEG, resized on the GPU", size, rate(whole, size, seconds, device))
     singly = ImageBatcher(TRANSFORM, MAX_PIXELS, device)
     threads = torch.get_num_threads()
@@ -115,9 +115,8 @@ def forward_limits(
     problem = mismatch(fast(batch_of(16, device)), wanted)
     if problem:
         raise RuntimeError(f"the fast form of {classifier.name} answers otherwise: {problem}")
-    inner = fast.otherwise if isinstance(fast, Buckets) else fast
-    name = inner.precision.name if isinstance(inner, InPrecision) else "eager"
-    name += ", CUDA graphs" if isinstance(fast, Buckets) else ", no graphs"
+    form = described(fast)
+    name = f"{form['precision']}, {'no graphs' if form['graphs'] == 'none' else 'CUDA graphs'}"
     for size in sizes:
         yield Limit(FORWARD, name, size, rate(partial(fast, batch_of(size, device)), size, seconds, device))
 

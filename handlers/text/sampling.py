@@ -86,7 +86,8 @@ def weights_of(logits_BV: Tensor, best_B: Tensor, rows: Sequence[int], samplers:
 def drawn(weights_RN: Tensor, numbers_R1: Tensor) -> Tensor:
     """(R,): the place in each row where the sum of its weights passes a share of all, never one of weight 0."""
     sums_RN = weights_RN.cumsum(dim=1, dtype=torch.float64)
-    return torch.searchsorted(sums_RN, numbers_R1.clamp(max=1 - 2**-50) * sums_RN[:, -1:], right=True)[:, 0]
+    places_R1 = torch.searchsorted(sums_RN, numbers_R1.clamp(max=1 - 2**-50) * sums_RN[:, -1:], right=True)
+    return places_R1[:, 0].clamp(max=weights_RN.shape[1] - 1)  # of weights that are not finite, whatever comes
 
 
 def from_nucleus(weights_RV: Tensor, shares_R1: Tensor, numbers_R1: Tensor, candidates: int) -> tuple[Tensor, Tensor]:

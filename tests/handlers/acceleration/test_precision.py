@@ -1,10 +1,13 @@
 """Half precision, and when it is used."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from handlers.acceleration.equivalence import PROBABILITY, mismatch
+from handlers.acceleration.equivalence import by_norm, mismatch
+from handlers.acceleration.fusion import FusedConvolution
 from handlers.acceleration.precision import (
     CANDIDATES,
     InPrecision,
@@ -27,29 +30,18 @@ def test_half_precision_is_within_the_comparison() -> None:
     check_equal(InPrecision(network(), CANDIDATES[0])(images(12))[0], wanted)
 
 
-def test_agreement_is_of_probabilities_and_of_norms() -> None:
-    logits = torch.tensor([[2.0, 1.0, -3.0], [0.0, 0.5, 0.1]])
-    assert mismatch([logits], [logits]) == ""
-    assert mismatch([logits * 1.002], [logits]) == ""
-    assert "would differ by" in mismatch([logits * 1.02], [logits])
-    large = torch.tensor([[900.0, 900.0, 0.0]])
-    moved = large + torch.tensor([[0.1, 0.0, 0.0]])  # a ten-thousandth of the norm, and 0.025 of a probability
-    assert "probability" in mismatch([moved], [large])
-    assert (moved.softmax(1) - large.softmax(1)).abs().max() > PROBABILITY
-    assert mismatch([logits / 0], [logits])
-    assert "shape" in mismatch([logits[:1]], [logits])
-    assert "outputs" in mismatch([], [logits])
-
-
 @torch.no_grad()
 def test_float16_answers_as_float32_and_its_weights_are_stored_so() -> None:
     module = network()
     wanted = module(images(3))
     fast = in_fastest_precision(module, EXAMPLE)
     assert fast.precision.dtype is torch.float16
-    stored = {name: parameter.dtype for name, parameter in module.named_parameters()}
-    assert stored["network.fc.weight"] is torch.float16
-    assert stored["network.bn1.weight"] is torch.float32  # a batch norm's
+    stored = {name: parameter.dtype for name, parameter in fast.named_parameters()}
+    assert stored["module.network.fc.weight"] is torch.float16
+    assert fast.form == "float16, fused"
+    fused = [part for part in fast.modules() if isinstance(part, FusedConvolution)]
+    assert len(fused) == 9
+    assert all(part.weight.dtype is torch.float16 for part in fused)
     found = fast(images(3))
     assert [part.dtype for part in found] == [torch.float32]
     assert mismatch(found, wanted) == ""
@@ -81,6 +73,25 @@ class Sharp(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor]:
         return ((self.sum(inputs + 1000) - 3000).reshape(-1),)
+
+
+@torch.no_grad()
+def test_a_module_that_cannot_be_fused_is_judged_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    """As is one whose fused form answers otherwise."""
+    assert in_fastest_precision(Tupled(nn.Linear(3, 2)), torch.rand(1, 3)).form == "float16"
+    calls = []
+
+    def judge(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> str:
+        calls.append(found)
+        return "it is the first" if len(calls) == 1 else by_norm(found, wanted)
+
+    module = network()
+    fast = in_fastest_precision(module, EXAMPLE, judge)
+    assert fast.form == "float16"
+    assert fast.module is module
+    assert module.network.conv1.weight.dtype is torch.float16
+    assert module.network.bn1.weight.dtype is torch.float32
+    assert "does not run in float16, fused: it is the first" in caplog.text
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from handlers.text.generation_state import GenerationState
-from handlers.text.sampling import Sampler, nucleus
 from tests.handlers.frontend import frontend_of, sent
 from tests.handlers.worker import Worker
 from tests.tiny_texts import LINES
@@ -181,22 +180,6 @@ def test_a_text_goes_on_where_an_error_broke_it(
     for name, answer, expected in zip("ab", answers, wanted, strict=True):
         lines = [*(piece for request, piece in pieces if request == name), answer[2]]
         assert "".join(orjson.loads(line)["text"] for line in lines) == expected["text"]
-
-
-def test_the_nucleus_is_the_fewest_that_reach_the_probability() -> None:
-    probabilities = torch.tensor([0.1, 0.4, 0.2, 0.3])
-    assert nucleus(probabilities, 0.0).tolist() == pytest.approx([0, 0.4, 0, 0])
-    assert nucleus(probabilities, 0.4).tolist() == pytest.approx([0, 0.4, 0, 0])
-    assert nucleus(probabilities, 0.5).tolist() == pytest.approx([0, 0.4, 0, 0.3])
-    assert nucleus(probabilities, 1.0).tolist() == pytest.approx(probabilities.tolist())
-
-
-def test_tokens_are_drawn_by_their_probability() -> None:
-    sampler = Sampler(temperature=2.0, top_p=1.0, seed=0)
-    logits = torch.tensor([1.0, 3.0, -torch.inf, 2.0])
-    drawn = torch.bincount(torch.tensor([sampler.choose(logits) for _ in range(4000)]), minlength=4) / 4000
-    expected = (logits / 2).softmax(0)
-    assert torch.all((drawn - expected).abs() < 4 * (expected * (1 - expected) / 4000).sqrt() + 1e-9)
 
 
 def test_half_a_character_and_half_a_stop_are_held_back() -> None:
