@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from handlers.acceleration.batch_buckets import Bucket, Buckets, bucket_sizes
+from handlers.acceleration.batch_buckets import Bucket, Buckets, LazyBuckets, bucket_sizes
 from tests.handlers.acceleration.network import EXAMPLE, LARGEST, images, network
 
 
@@ -78,3 +78,30 @@ def test_another_shape_or_type_runs_otherwise() -> None:
     buckets = Buckets([Bucket(inputs, (inputs,), refuse)], lambda batch: (batch.sum(),))
     for batch in (torch.ones(2, 4), torch.ones(2, 3, dtype=torch.float64), torch.ones(0, 3)):
         assert buckets(batch)[0] == batch.sum()
+
+
+def test_buckets_of_a_few_lengths_are_made_when_they_first_come() -> None:
+    """And a shape for which there can be none runs otherwise, without another try."""
+    made: list[tuple[int, ...]] = []
+
+    def make(batch: Tensor) -> Bucket | None:
+        made.append(tuple(batch.shape))
+        if batch.shape[-1] == 8:
+            return None
+        inputs = batch.clone()
+        output = inputs.double().cumsum(-1)
+
+        def replay() -> None:
+            output.copy_(inputs.double().cumsum(-1))
+
+        return Bucket(inputs, (output,), replay)
+
+    def otherwise(batch: Tensor) -> tuple[Tensor]:
+        return (batch.double().cumsum(-1),)
+
+    function = LazyBuckets([4, 8], 6, make, otherwise)
+    for size, length in ((3, 4), (5, 4), (14, 4), (2, 8), (2, 8), (7, 5), (0, 4), (3, 4)):
+        batch = torch.randint(0, 99, (size, length))
+        assert torch.equal(function(batch)[0], otherwise(batch)[0])
+    assert made == [(3, 4), (6, 4), (2, 4), (2, 8)]
+    assert str(function).endswith("of lengths 4")

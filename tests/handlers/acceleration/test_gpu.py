@@ -1,14 +1,17 @@
 """The fast form of a model on a GPU: the logic on any machine, the graphs where there is a GPU."""
 
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.utils import is_tracing
 
 from handlers.acceleration.accelerate import Acceleration
-from handlers.acceleration.batch_buckets import Buckets, bucket_sizes
-from handlers.acceleration.gpu import accelerated
+from handlers.acceleration.batch_buckets import Bucket, Buckets, LazyBuckets, bucket_sizes
+from handlers.acceleration.cuda_graphs import as_while_capturing
+from handlers.acceleration.gpu import accelerated, described
 from handlers.acceleration.precision import (
     FLOAT32,
     InPrecision,
@@ -16,15 +19,54 @@ from handlers.acceleration.precision import (
 )
 from handlers.batching.isolation import run_batch
 from handlers.errors import InternalError
-from handlers.vision.batching import to_device
+from handlers.vision.batching import from_device, to_device
 from tests.handlers.acceleration.network import EXAMPLE, LARGEST, check_equal, images, network
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
+# Of two channels, which no broadcast makes three.
+BROKEN = torch.zeros(2, 10, 10, dtype=torch.uint8)
+
+
 def test_tensors_become_a_batch() -> None:
     batch = images(3)
     assert torch.equal(to_device(list(batch), torch.device("cpu")), batch)
+    assert all(torch.equal(found, wanted) for found, wanted in zip(from_device(list(batch)), batch, strict=True))
+
+
+def test_an_item_that_breaks_the_module_does() -> None:
+    with pytest.raises(RuntimeError):
+        network()(BROKEN[None])
+
+
+def test_the_switches_of_tf32_are_those_that_may_be_read() -> None:
+    """With torch's newer ones set, reading these is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for allowed in (True, False):
+            allow_tf32(allowed)
+            assert torch.backends.cuda.matmul.allow_tf32 is allowed
+            assert torch.backends.cudnn.allow_tf32 is allowed
+
+
+def test_a_form_is_described() -> None:
+    fast = InPrecision(network(), FLOAT32, ", fused")
+    assert described(fast) == {"precision": "float32, fused", "graphs": "none"}
+    inputs = torch.zeros(2, 3)
+    buckets = Buckets([Bucket(inputs[:size], (inputs[:size],), lambda: None) for size in (1, 2)], fast)
+    assert described(buckets) == {"precision": "float32, fused", "graphs": "batches of 1, 2"}
+    lazy = LazyBuckets([16, 32], 4, lambda batch: None, fast)
+    assert described(lazy)["graphs"] == "batches of up to 4, made when they first come; of lengths none yet"
+
+
+def test_code_that_asks_is_told_that_a_graph_is_captured() -> None:
+    """transformers leaves out a look at the mask then, which would wait for the device."""
+    asked = torch.cuda.is_current_stream_capturing
+    with as_while_capturing():
+        assert is_tracing()
+    assert torch.cuda.is_current_stream_capturing is asked
+    assert not is_tracing()
 
 
 # The tests below need a GPU.
@@ -100,13 +142,13 @@ def test_inputs_that_differ_in_more_than_the_batch_get_no_graph() -> None:
 def test_an_item_that_breaks_a_graphs_batch_is_alone_in_failing() -> None:
     with torch.inference_mode(mode=False):
         fast = accelerated(network().cuda(), EXAMPLE.cuda(), (0,), LARGEST)
-    broken = torch.zeros(3, 10, 10, dtype=torch.uint8)
+    broken = BROKEN
     good = list(images(3))
 
     def predict(items: list[Tensor]) -> list[Tensor]:
         return list(fast(to_device(items, torch.device("cuda")))[0])
 
-    outputs = run_batch(predict, [good[0], broken[:1], good[1], good[2]])  # type: ignore[arg-type]
+    outputs = run_batch(predict, [good[0], broken, good[1], good[2]])  # type: ignore[arg-type]
     assert isinstance(outputs.pop(1), InternalError)
     alone = [run_batch(predict, [item])[0] for item in good]  # type: ignore[arg-type]
     check_equal(torch.stack(outputs), torch.stack(alone))
@@ -118,3 +160,33 @@ def test_a_worker_on_a_gpu_takes_graphs(tmp_path: Path) -> None:
     fast = accelerate(lambda: network().cuda(), EXAMPLE)
     assert isinstance(fast, Buckets)
     assert fast.sizes[-1] == LARGEST
+
+
+class Tokens(nn.Module):
+    """(N, 1, length) → a number for each token and one for each text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head = nn.Embedding(10, 8), nn.Linear(8, 4)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        states = self.head(self.embedding(tokens[:, 0]))
+        return states, states.mean(1)
+
+
+@GPU
+@torch.inference_mode()
+def test_graphs_of_a_few_lengths_are_made_when_they_come() -> None:
+    exact = InPrecision(Tokens().cuda(), FLOAT32)
+    example = torch.arange(16).remainder(10)[None, None].cuda()
+    with torch.inference_mode(mode=False):
+        fast = accelerated(Tokens().cuda(), example, (0, 2), 4, lengths=[16, 32])
+    assert isinstance(fast, LazyBuckets)
+    assert not fast.buckets
+    for size, length in ((3, 16), (1, 32), (4, 16), (9, 32), (2, 20), (3, 16)):
+        tokens = torch.randint(0, 10, (size, 1, length), device="cuda")
+        for found, wanted in zip(fast(tokens), exact(tokens), strict=True):
+            check_equal(found.flatten(1), wanted.flatten(1))
+    assert set(fast.buckets) == {(3, 1, 16), (1, 1, 32), (4, 1, 16), (4, 1, 32)}
+    assert all(bucket is not None for bucket in fast.buckets.values())

@@ -64,3 +64,12 @@ def test_a_wrong_number_of_outputs_is_the_models_fault() -> None:
 def test_a_lost_device_is_told_from_an_ordinary_error() -> None:
     assert is_poisoned(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_poisoned(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_memory_that_cannot_be_had_leaves_the_device_as_it_was() -> None:
+    """As when the host's memory cannot be pinned; torch gives such an error CUDA's code, 2."""
+    lost, short = torch.AcceleratorError("CUDA error: lost"), torch.AcceleratorError("CUDA error: short")
+    lost.error_code, short.error_code = 700, 2  # type: ignore[attr-defined]
+    assert is_poisoned(lost)
+    assert not is_poisoned(short)
+    assert not is_poisoned(RuntimeError("CUDA error: out of memory"))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.torch_handler.base_handler import BaseHandler
 
 from deploy.configuration import PROJECT
+from handlers.loader import LoadError
 from handlers.protocol.response import Response, to_json
+from handlers.torchserve.base_handler import device_of
 from tests.handlers.worker import Worker
 from tests.inputs import OBSERVATIONS
 
@@ -81,3 +84,27 @@ def test_explanations_are_asked_for_item_by_item(worker: Worker, monkeypatch: py
     first, second, third = worker.answer([ROWS[0]] * 3, headers)
     assert first == third == plain
     assert (second[0], json.loads(second[2])) == (200, {"why": "because"})
+
+
+def context(gpu_id: object) -> SimpleNamespace:
+    return SimpleNamespace(system_properties={"gpu_id": gpu_id})
+
+
+@pytest.mark.parametrize("gpu_id", [None, "", -1, "-1"])
+def test_a_worker_without_a_gpu_is_on_the_cpu(gpu_id: object) -> None:
+    assert device_of(context(gpu_id)) == torch.device("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("gpu_id", [0, "1"])
+def test_a_gpu_that_torch_cannot_use_is_not_a_cpu(gpu_id: object) -> None:
+    with pytest.raises(LoadError, match=rf"GPU {gpu_id}, which torch .* cannot use: .*driver 580 or newer.*7\.5"):
+        device_of(context(gpu_id))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_the_workers_current_one_and_one_that_is_not_there_is_told() -> None:
+    assert device_of(context(0)) == torch.device("cuda:0")
+    assert torch.cuda.current_device() == 0
+    with pytest.raises(LoadError, match="cannot use"):
+        device_of(context(torch.cuda.device_count()))
