@@ -6,9 +6,10 @@ import filecmp
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from client import GrpcClient, NotFound, RestClient
 from client.errors import ClientError
@@ -17,7 +18,7 @@ from client.model_status import ModelStatus
 from deploy.archive import Archive
 from deploy.errors import DeployError
 from deploy.readiness import WARM_UP, tail
-from deploy.serving_plan import Machine, ServingPlan, register, register_again, sent
+from deploy.serving_plan import Machine, register, register_again, sent
 from deploy.versions.default import change_default
 from deploy.versions.target import Target
 from deploy.versions.undoing import Tell, all_or_nothing
@@ -76,10 +77,9 @@ class Registration:
         with target.management() as management:
             if target.run is not None:  # on this machine, whose cores and GPUs decide what is not named
                 plan = Machine.detect().plan(archive, max(1, len(management.list_models())))
-                asked = (self.workers, self.batch_size, self.max_batch_delay)
-                planned = (plan.workers, plan.batch_size, plan.delay_ms)
-                plan = ServingPlan(*(p if a is None else a for a, p in zip(asked, planned, strict=True)))
-                register(management, archive, plan)
+                asked = {"workers": self.workers, "batch_size": self.batch_size, "delay_ms": self.max_batch_delay}
+                named: dict[str, Any] = {name: number for name, number in asked.items() if number is not None}
+                register(management, archive, replace(plan, **named))
                 return
             delay = None if self.max_batch_delay is None else sent(management, self.max_batch_delay)
             management.register(self.stored, batch_size=self.batch_size, max_batch_delay=delay, synchronous=False)
