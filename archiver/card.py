@@ -8,8 +8,7 @@ from pydantic import Field
 
 from archiver import __version__
 from archiver.config import StrictModel
-from archiver.device import Device
-from archiver.package import Package
+from archiver.package import Device, Package
 from archiver.spec import MODEL_NAME, Batch
 from archiver.tasks import OWN_TASK, task_of
 

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from archiver.artifact import DESCRIPTION, Artifact
 from archiver.artifact import read as read_artifact
 from archiver.config import StrictModel
-from archiver.device import Device, choose
 from archiver.digest import sha256
 from archiver.errors import Problem, SpecError, nearest, problems_of, unknown_keys
 from archiver.reading import read_json, read_text
@@ -27,6 +26,12 @@ from handlers.formats.errors import UnsafeFile
 
 # Names at an archive's root that are not the user's to take.
 TAKEN = {"handlers", "entry", "artifact", "ts"}
+
+Device = Literal["auto", "cpu", "gpu"]
+# Their networks are a few small layers, or many steps in time one after the other: starting a GPU's kernels for them
+# takes longer than a core takes to compute them, and a context for it some hundred MiB of the card.
+FOR_CPU = {"policy", "voice-activity"}
+SMALL = 8 << 20  # bytes of weights; a policy that looks at images can have more
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,20 @@ def resolve(path: Path, artifacts: Path) -> Package:
         handler=spec.handler or task_of(task).handler,
         code=code,
         inputs={"spec": sha256(path), "artifact": sha256(artifact.folder / DESCRIPTION)},
-        device=choose(spec.device, task, artifact),
+        device=choose_device(spec.device, task, artifact),
     )
+
+
+def choose_device(asked: Device, task: str, artifact: Artifact) -> Device:
+    """`asked`, or "cpu" for a model that a GPU would not make faster; "auto" is a GPU where the server has one."""
+    description = artifact.description
+    if asked != "auto":
+        return asked
+    if description.format == "onnx":  # the server's ONNX Runtime is the one for CPUs
+        return "cpu"
+    weights = [path for name, path in artifact.files.items() if name.split("/")[0] == description.weights]
+    small = sum(path.stat().st_size for path in weights) <= SMALL
+    return "cpu" if task in FOR_CPU and small else "auto"
 
 
 def attempt(read: Callable[[], Artifact], problems: list[Problem]) -> Artifact | None:

@@ -1,4 +1,4 @@
-"""What the stack asks of a host with GPUs, as Compose itself renders it."""
+"""The demands of the stack on a host with GPUs, as Compose itself renders them."""
 
 import os
 import re

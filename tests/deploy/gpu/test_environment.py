@@ -93,7 +93,7 @@ def test_a_worker_sees_its_own_gpu_alone(
 
     def imported(name: str) -> Any:
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
-        return SimpleNamespace(Worker=Worker, install=lambda: None)
+        return SimpleNamespace(Worker=Worker, install=lambda context: None)
 
     monkeypatch.setattr("handlers.entry.import_module", imported)
     properties = {"gpu_id": given}
