@@ -40,6 +40,18 @@ def test_batches_that_cannot_be(key: str, value: object) -> None:
         Spec.model_validate({"name": "m", "batch": {key: value}})
 
 
+@pytest.mark.parametrize("value", ["auto", 0, 1, 16])
+def test_threads_are_a_number_or_left_to_the_worker(value: object) -> None:
+    assert Spec.model_validate({"name": "m", "threads": value}).threads == value
+    assert Spec.model_validate({"name": "m"}).threads == "auto"
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "2", True, None])
+def test_threads_that_cannot_be(value: object) -> None:
+    with pytest.raises(ValueError, match="auto, or a number from 0"):
+        Spec.model_validate({"name": "m", "threads": value})
+
+
 def test_every_shipped_spec_is_valid_and_found_by_name() -> None:
     assert {"imagenet", "shapes-detection", "shapes-segmentation", "spoken-digits", "language-id", "cartpole"} <= set(
         spec.names()

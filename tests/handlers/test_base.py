@@ -112,6 +112,7 @@ def test_describe_returns_the_model_card(worker: Worker) -> None:
     card = orjson.loads(body)
     assert card["task"] == "policy"
     assert card["runtime"]["device"] == "cpu"
+    assert card["runtime"]["form"] == "ONNX Runtime"
 
 
 @pytest.mark.parametrize("name", ["describe", "Describe", "DESCRIBE", "explain", "Explain", "customized"])

@@ -11,6 +11,7 @@ import torch
 
 from archiver import archive
 from archiver.package import resolve
+from handlers.acceleration.accelerate import Acceleration
 from tests.handlers.worker import Worker
 from tests.inputs import RATE, noise, recording
 from tests.tiny_archives import PROJECT
@@ -114,3 +115,31 @@ def test_a_model_of_one_class_says_how_probable_it_is(tmp_path: Path) -> None:
             {"label": "bark", "index": 0, "probability": pytest.approx(expected, abs=1e-5)}
         ]
         assert answer["labels"] == (["bark"] if expected >= 0.5 else [])
+
+
+@torch.inference_mode()
+def test_without_a_graph_the_part_after_the_features_is_frozen(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Which torch refuses for a module that is not in evaluation mode."""
+    handler = load("tiny-keywords").handler
+    waveforms = torch.from_numpy(np.stack([noise(1.0, seed) for seed in range(3)]))
+    accelerate = Acceleration(torch.device("cpu"), 1, tmp_path / "none.onnx")
+    monkeypatch.setattr(handler, "accelerate", accelerate)
+    forward = handler.in_parts(handler.model)
+    assert accelerate.describe() == {"form": "frozen TorchScript"}
+    torch.testing.assert_close(forward(waveforms), handler.model(waveforms), atol=1e-4, rtol=1e-4)
+
+
+def test_on_a_gpu_the_sample_s_first_window_is_what_all_windows_are_like(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = load("tiny-keywords").handler
+    monkeypatch.setattr(handler, "device", torch.device("cuda"))
+    waveforms, dynamic = handler.example()
+    assert dynamic == (0,)
+    assert waveforms.shape == (1, handler.windowing.window)
+    assert waveforms.abs().max() > 0
+    logits = torch.tensor([[2.0, 0.0, 1.0]])
+    assert handler.judge([logits], [logits]) == ""
+    assert "probability" in handler.judge([logits + torch.tensor([0.0, 0.0, 0.05])], [logits])

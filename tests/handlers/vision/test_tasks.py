@@ -1,7 +1,7 @@
 """Image classification, detection and segmentation: the same answers as the model called in Python."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,16 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
+from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.functional import pil_to_tensor
 
 from handlers.loader import from_safetensors
+from handlers.protocol.payload import Payload
+from handlers.vision import semantic_segmentation
+from handlers.vision.batching import JpegBatcher, JpegFile
+from handlers.vision.object_detection import DetectionInput
 from tests.closeness import assert_close
+from tests.handlers.vision.test_batching import broken_inside, jpeg
 from tests.handlers.worker import Worker
 from tests.inputs import IMAGES, encoded
 
@@ -140,3 +146,72 @@ def test_a_strip_is_answered_or_refused_and_hurts_nobody(
     assert (healthy, also) == (200, 200)
     assert status in (200, 413, 422)
     assert status == 200 or len(orjson.loads(body)["message"]) <= 300
+
+
+@pytest.mark.parametrize("size", [(30, 40), (90, 70)])
+@pytest.mark.parametrize("together", [1, 3, 100])
+def test_label_maps_of_one_size_are_stretched_together(size: tuple[int, int], together: int) -> None:
+    logits = torch.randn(7, 5, 16, 16, generator=torch.Generator().manual_seed(0))
+    rows = [0, 2, 3, 6]
+    wanted = torch.nn.functional.interpolate(logits[rows], size, mode="bilinear", align_corners=False).argmax(1)
+    found = semantic_segmentation.label_maps(logits, rows, size, together)
+    assert torch.equal(torch.stack(found).long(), wanted)
+
+
+def test_large_label_maps_are_stretched_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(2, 5, 16, 16, generator=torch.Generator().manual_seed(0))
+    whole = semantic_segmentation.label_maps(logits, [0, 1], (90, 70), 2)
+    monkeypatch.setattr(semantic_segmentation, "BAND", 700)
+    for found, wanted in zip(semantic_segmentation.label_maps(logits, [0, 1], (90, 70), 2), whole, strict=True):
+        assert (found == wanted).float().mean() > 0.999
+
+
+def test_masks_of_whole_images_leave_the_device_as_bits(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a scripted detector, whose masks are spread already; only those that are answered."""
+    handler = load("tiny-instance").handler
+    monkeypatch.setattr(handler, "spreads", False)
+    masks = torch.rand(9, 1, 20, 30, generator=torch.Generator().manual_seed(0))
+    scores = torch.tensor([0.1, 0.9, 0.3, 0.8, 0.7, 0.2, 0.6, 0.05, 0.4])
+    output = {"boxes": torch.rand(9, 4), "labels": torch.ones(9, dtype=torch.long), "scores": scores, "masks": masks}
+    item = DetectionInput(torch.zeros(3, 20, 30, dtype=torch.uint8), 0.5, 3)
+    [found] = handler.select([item], [output])
+    assert found["scores"].tolist() == pytest.approx([0.9, 0.8, 0.7])
+    assert found["masks"].dtype is torch.bool
+    for mask, index in zip(handler.masks(item, found), (1, 3, 4), strict=True):
+        assert torch.equal(mask, masks[index, 0] >= 0.5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", ["tiny-detection", "tiny-instance", "tiny-semantic"])
+@pytest.mark.parametrize("accept", ["application/json", "image/png"])
+def test_jpegs_decoded_with_their_batch_are_answered_as_those_decoded_alone(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch, name: str, accept: str
+) -> None:
+    """With libjpeg-turbo in nvJPEG's place; one is broken behind its header, one is a PNG, two are of other sizes."""
+    worker = load(name)
+    files = [jpeg(image) for image in (*IMAGES, IMAGES[0].resize((90, 60)))]
+    rows: list[dict[str, Any]] = [{"body": body} for body in (*files, broken_inside(), encoded(IMAGES[0]), files[1])]
+    headers = [{"Accept": accept}] * len(rows)
+    wanted = worker.answer(rows, headers)
+
+    def decode(files: Sequence[bytes], height: int, width: int) -> torch.Tensor:
+        buffers = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
+        return torch.stack(decode_jpeg(buffers, mode=ImageReadMode.RGB))
+
+    alone = worker.handler.batcher
+    together = JpegBatcher(alone.transform, alone.max_pixels, alone.device, decode)
+    monkeypatch.setattr(worker.handler, "batcher", together)
+    opened = [type(together.open(Payload(row["body"]))) for row in rows[:2]]
+    assert opened == [JpegFile, JpegFile]
+    answers = worker.answer(rows, headers)
+    assert [status for status, _, _ in answers] == [status for status, _, _ in wanted]
+    assert [status for status, _, _ in answers].count(200) == len(rows) - 1
+    for (status, _, body), (_, _, expected) in zip(answers, wanted, strict=True):
+        if status == 200 and accept == "image/png":
+            assert Image.open(io.BytesIO(body)).size == Image.open(io.BytesIO(expected)).size
+        elif status == 200 and name == "tiny-semantic":  # resized on a GPU to a level of 255
+            assert orjson.loads(body)["size"] == orjson.loads(expected)["size"]
+        else:
+            assert_close(orjson.loads(body), orjson.loads(expected))
