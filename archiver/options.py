@@ -84,7 +84,7 @@ class DecodeOptions(StrictModel):
     )
 
 
-class ImageClassificationOptions(ClassificationOptions, DecodeOptions):
+class ImageClassificationOptions(DecodeOptions, ClassificationOptions):
     embedding: str | None = Field(
         default=None,
         min_length=1,
@@ -108,7 +108,7 @@ class ImageEmbeddingOptions(DecodeOptions):
     normalise: bool = Field(default=True, description="to length 1, for requests that do not say otherwise")
 
 
-class ZeroShotOptions(ClassificationOptions, DecodeOptions):
+class ZeroShotOptions(DecodeOptions, ClassificationOptions):
     template: str = Field(
         default="This is a photo of {}.", min_length=1, description="what a label becomes before the model reads it"
     )
