@@ -22,6 +22,7 @@ from deploy.admission import Admission
 from deploy.edge.registration import ADMISSION, MAX_CALL, archive_of
 from deploy.errors import DeployError
 from deploy.hardware import Hardware
+from deploy.run_folder import state_of
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import is_broken
 
@@ -49,7 +50,8 @@ class Status:
         self.run = run
         self.names = set(names)
         self.admitted = False
-        self.answered = False
+        self.seen: set[str] = set()
+        self.began = self.process()
         self.models: list[ModelStatus] = []
         self.defaults: dict[str, str] = {}
         self.digests: dict[tuple[str, int, int], str] = {}
@@ -57,6 +59,12 @@ class Status:
         self.restarts: dict[tuple[str, str], int] = {}
         self.ended = threading.Event()
         self.lock = threading.Lock()
+
+    def process(self) -> tuple[int, float] | None:
+        """Pid and birth of the server; None without a run folder."""
+        state = state_of(self.run) if self.run else None
+        server = (state or {}).get("torchserve") or state
+        return (int(server["pid"]), float(server["created"])) if server else None
 
     def admit(self) -> None:
         self.admitted = True
@@ -99,9 +107,10 @@ class Status:
         with self.lock:
             for status in found:
                 self.count_restarts(status)
-            if answered and self.answered:  # a server that has been started again does not answer in between
-                self.names -= self.defaults.keys() - defaults.keys()
-            self.models, self.defaults, self.answered = found, defaults, answered
+            if self.process() == self.began:  # one that has been started again gets its models back one by one
+                self.seen |= defaults.keys()
+                self.names -= self.seen - defaults.keys() if answered else set()
+            self.models, self.defaults = found, defaults
         return answered
 
     def count_restarts(self, status: ModelStatus) -> None:

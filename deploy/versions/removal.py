@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from client import ClientError, NotFound
+from client import ClientError, NotFound, Unavailable
 from client.management import Management
 from client.model_status import ModelStatus
 from deploy.edge import traffic
@@ -19,6 +20,7 @@ from deploy.versions.registration import again
 from deploy.versions.target import Target, edges
 from deploy.versions.undoing import Tell, Undoing, all_or_nothing
 
+AVAILABLE = 15.0  # seconds
 UNSAFE = (
     "without an edge nothing keeps calls away from {0}: those that come meanwhile, or wait in its queue, may get no "
     "answer at all; --force does it all the same, after the queue was empty for a moment"
@@ -54,6 +56,8 @@ class Removal:
             for target in targets:
                 for status in found[target.name]:
                     self.unregister(target, status, undoing)
+        for target in targets:
+            wait_available(target)
         # Calls for them go to TorchServe again, which knows them no more.
         for target in edges(targets):
             edge.change(target, partial(self.settled, default=self.default(target)))
@@ -139,6 +143,20 @@ def is_there(management: Management, model: str, version: str) -> bool:
     except NotFound:
         return False
     return True
+
+
+def wait_available(target: Target) -> None:
+    """Where the only model has gone, the edge takes the server for broken until its status has looked again."""
+    end = time.monotonic() + AVAILABLE
+    with target.management() as management:
+        while True:
+            try:
+                management.list_models()
+                return
+            except Unavailable:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.2)
 
 
 def bring_back(target: Target, status: ModelStatus) -> None:
