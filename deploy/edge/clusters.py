@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from deploy.edge.limits import BUFFER, SIZES, SizeClass
-from deploy.edge.network import Upstream, socket_address
+from deploy.edge.network import GRPC_SHADOW, REST_SHADOW, Upstream, socket_address
 
 MOST_SERVERS = 1000  # of which one that has all its models takes all requests
 
@@ -86,6 +87,19 @@ def cluster(
             "policy": {"overprovisioning_factor": 100 * MOST_SERVERS},
         },
     }
+
+
+def shadow_clusters(folder: Path) -> list[dict[str, Any]]:
+    """Where copies of calls go; folder: of the sockets, on which somebody listens now and then."""
+    http2 = {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+    }
+    rest = plain_cluster("shadow_rest", {"pipe": {"path": str(folder / REST_SHADOW)}})
+    grpc = plain_cluster("shadow_grpc", {"pipe": {"path": str(folder / GRPC_SHADOW)}})
+    return [rest, {**grpc, "typed_extension_protocol_options": http2}]
 
 
 def plain_cluster(name: str, address: dict[str, Any]) -> dict[str, Any]:

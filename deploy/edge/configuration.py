@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.clusters import cluster, plain_cluster, prediction_clusters
+from deploy.edge.clusters import cluster, plain_cluster, prediction_clusters, shadow_clusters
 from deploy.edge.limits import CONNECTIONS, MEMORY, RELEASED
 from deploy.edge.listener import edge_listener, stats_listener
 from deploy.edge.network import Listeners, Upstream, socket_address
@@ -39,6 +39,7 @@ def configuration(
         cluster("management", upstream, upstream.management),
         cluster("grpc_management", upstream, upstream.grpc_management, http2=True),
         plain_cluster("admission", socket_address(upstream.host, upstream.status)),
+        *shadow_clusters(listeners.admin.parent),
         plain_cluster("admin", {"pipe": {"path": str(listeners.admin)}}),
     ]
     if grafana:

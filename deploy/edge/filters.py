@@ -66,6 +66,7 @@ def changeable(clients: Clients, traffic: Traffic) -> list[Resource]:
             CLOSED={model: dict.fromkeys(versions, 1) for model, versions in traffic.closed.items()},
             HELD={model: [1000 * hold.seconds, 1000 * hold.until] for model, hold in traffic.held.items()},
             FALL=FALL,
+            COPIED={model: [each.share, 1000 * each.until] for model, each in traffic.copied.items()},
             TRAFFIC=traffic.digest(),
             TOTAL=int(TOTAL.removesuffix("s")),
         ),

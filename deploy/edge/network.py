@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Unix sockets beside Envoy's own, where copies of calls go while a rollout compares versions.
+REST_SHADOW, GRPC_SHADOW = "shadow-rest.sock", "shadow-grpc.sock"
+
 
 @dataclass(frozen=True)
 class Upstream:

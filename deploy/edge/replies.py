@@ -70,6 +70,7 @@ def access_log() -> dict[str, Any]:
         "method": "%REQ(:METHOD)%",
         "model": "%DYNAMIC_METADATA(edge:model)%",
         "version": "%DYNAMIC_METADATA(edge:version)%",
+        "drawn": "%DYNAMIC_METADATA(edge:drawn)%",
         "path": "%PATH(NQ:ORIG_OR_PATH)%",
         "protocol": "%PROTOCOL%",
         "code": "%RESPONSE_CODE%",

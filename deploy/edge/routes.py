@@ -28,6 +28,8 @@ DECIDING = ("describe", "explain")
 # Envoy answers `Expect: 100-continue` itself; any other expectation would end as a bare 417 of TorchServe's.
 EXPECTATIONS = ("expect",)
 ANY = {"prefix": "/"}
+# requests.lua sets the header for the calls that are to be copied.
+COPIED = {"request_mirror_policies": [{"cluster_header": "x-shadow"}]}
 NO_PATH = "no such path; there is POST /predictions/{model}"
 
 
@@ -80,7 +82,7 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
         made = [
             {
                 "match": {**match, "headers": [*match.get("headers", []), *at_least(smaller)]},
-                "route": {"cluster": sized(protocol, size), "timeout": TOTAL, "retry_policy": retry},
+                "route": {"cluster": sized(protocol, size), "timeout": TOTAL, "retry_policy": retry, **COPIED},
             }
             for smaller, size in reversed(list(zip((None, *SIZES), SIZES, strict=False)))
         ]

@@ -75,11 +75,21 @@ class Hold(BaseModel):
         return self.until + self.seconds / FALL
 
 
+class Copies(BaseModel):
+    """A share of a model's calls, from 0 to 1, is copied to a rollout that compares versions, until a time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    until: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Traffic(BaseModel):
     """models: those whose calls are divided; the others' go to the server's default version.
 
     closed: versions of a model that are about to be unregistered, whose calls are answered with 404; all of them where
-    none is named. held: models whose calls are delayed, while some of their workers end.
+    none is named. held: models whose calls are delayed, while some of their workers end. copied:
+    models of whose calls copies are made.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,6 +97,7 @@ class Traffic(BaseModel):
     models: dict[Name, Split] = {}
     closed: dict[Name, tuple[Version, ...]] = {}
     held: dict[Name, Hold] = {}
+    copied: dict[Name, Copies] = {}
 
     def digest(self) -> str:
         """Names this state of it; the edge answers GET /traffic with that of the one it goes by."""
@@ -122,9 +133,16 @@ class Traffic(BaseModel):
         """With the calls of a model delayed."""
         return self.model_copy(update={"held": {**self.held, model: hold}})
 
+    def copying(self, model: str, copies: Copies | None) -> Traffic:
+        """With copies of a model's calls; None for none."""
+        rest = {name: each for name, each in self.copied.items() if name != model}
+        return self.model_copy(update={"copied": rest if copies is None else {**rest, model: copies}})
+
     def at(self, now: float) -> Traffic:
-        """Without the holds that have ended by then, in seconds since 1970."""
-        return self.model_copy(update={"held": {name: hold for name, hold in self.held.items() if hold.end > now}})
+        """Without what has ended by then, in seconds since 1970."""
+        held = {name: hold for name, hold in self.held.items() if hold.end > now}
+        copied = {name: each for name, each in self.copied.items() if each.until > now}
+        return self.model_copy(update={"held": held, "copied": copied})
 
 
 def read(path: Path) -> Traffic:

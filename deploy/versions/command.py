@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from deploy.versions import changing, looking, splitting
+from deploy.versions.rollout import command as rolling
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -22,6 +23,9 @@ app.command("register")(changing.register)
 app.command("scale")(changing.scale)
 app.command("set-default")(changing.default)
 app.command("unregister")(changing.unregister)
+app.command("rollout")(rolling.rollout)
+app.command("resume")(rolling.resume)
+app.command("abort")(rolling.abort)
 app.command("split")(splitting.split)
 app.command("status")(looking.status)
 app.command("logs")(looking.logs)

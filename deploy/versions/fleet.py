@@ -25,7 +25,8 @@ class Member(BaseModel):
     """One server of a fleet file. Paths are relative to the file's folder.
 
     server: a server.json, as TORCHSERVE_SERVER_FILE names one, or the addresses themselves; with `management` alone
-    all REST calls go there. settings: the folder of its edge's settings. stats: the edge's page of statistics.
+    all REST calls go there. settings: the folder of its edge's settings. stats: the edge's page of statistics,
+    metrics: TorchServe's page, log: the file of the edge's calls; what a rollout judges by.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +41,8 @@ class Member(BaseModel):
     ca_file: Path | None = None
     settings: Path | None = None
     stats: Annotated[str | None, Field(pattern=r"^https?://")] = None
+    metrics: Annotated[str | None, Field(pattern=r"^https?://")] = None
+    log: Path | None = None
 
     @model_validator(mode="after")
     def one_of_both(self) -> Member:
@@ -68,7 +71,7 @@ class Member(BaseModel):
                 path(self.key_file),
                 path(self.ca_file),
             )
-        return Target(self.name, where, path(self.settings), stats, grpc=grpc)
+        return Target(self.name, where, path(self.settings), stats, self.metrics, path(self.log), grpc=grpc)
 
 
 class Fleet(BaseModel):
@@ -109,7 +112,20 @@ def own(settings: Path, grpc: bool) -> Target:
     # Signed archives go where the server looks for them, and not into the store of copies that it keeps.
     store = (state.get("admission") or {}).get("source") or state["store"]
     server = public_server(run)
-    return Target("server", server, settings if "edge" in state else None, stats_of(state), run, Path(store), grpc)
+    metrics, log = f"{state['metrics']}/metrics", run / "logs" / "edge.log"
+    if "torchserve" in state:
+        metrics = f"{state['torchserve']['metrics']}/metrics"
+    return Target(
+        "server",
+        server,
+        settings if "edge" in state else None,
+        stats_of(state),
+        metrics,
+        log,
+        run,
+        Path(store),
+        grpc,
+    )
 
 
 def stats_of(state: Mapping[str, Any]) -> str | None:

@@ -106,19 +106,25 @@ def bring(archive: Path, target: Target) -> Path | None:
 
     Raises DeployError where the store has another file of that name: it may be what another version was made of.
     """
-    if target.store is None:
+    place = to_copy(archive, target)
+    if place is None:
         return None
-    place = target.store / archive.name
-    if place.exists():
-        if place.resolve() == archive.resolve() or filecmp.cmp(place, archive, shallow=False):
-            return None
-        raise DeployError(f"{target.store} has another {archive.name}; give the new archive another file name")
     if path_of(archive).is_file():
         shutil.copyfile(path_of(archive), path_of(place))
     # Hidden until it is whole: a server loads what is in its store.
-    partial = target.store / f".{archive.name}.partial"
+    partial = place.with_name(f".{archive.name}.partial")
     shutil.copyfile(archive, partial)
     partial.replace(place)
+    return place
+
+
+def to_copy(archive: Path, target: Target) -> Path | None:
+    """Where the copy is to be; None where there is one, or the target is elsewhere. DeployError as of `bring`."""
+    place = target.store / archive.name if target.store else None
+    if place and place.exists():
+        if place.resolve() == archive.resolve() or filecmp.cmp(place, archive, shallow=False):
+            return None
+        raise DeployError(f"{target.store} has another {archive.name}; give the new archive another file name")
     return place
 
 

@@ -14,14 +14,16 @@ from deploy.errors import DeployError
 class Target:
     """settings: the folder of the edge's settings; None where there is no edge, or where it is not known.
 
-    stats: Envoy's page of statistics, where it can be read. run: the run folder and store: the model store of a server
-    on this machine. grpc: whether management goes over gRPC.
+    stats: Envoy's page of statistics, metrics: TorchServe's, log: of the edge's calls, where they can be read. run: the
+    run folder and store: the model store of a server on this machine. grpc: whether management goes over gRPC.
     """
 
     name: str
     server: Server
     settings: Path | None = None
     stats: str | None = None
+    metrics: str | None = None
+    log: Path | None = None
     run: Path | None = None
     store: Path | None = None
     grpc: bool = False

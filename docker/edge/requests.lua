@@ -3,7 +3,8 @@
 -- model whose calls are divided between versions, the header by whose value a caller stays with one ("" for none), and the
 -- versions, each with its bound for a draw; CLOSED, for each model the versions that take no calls, none for all; HELD, for
 -- each model the milliseconds by which its calls are delayed, and until when, since 1970; FALL, by how much less that is for
--- each one after; and TRAFFIC, which names them all.
+-- each one after; COPIED, for each model the share of its calls that is copied, and until when; and TRAFFIC, which names
+-- them all.
 --
 -- A gRPC call must have one message with the fields that our clients send, and nothing else: TorchServe logs kilobytes of
 -- stack for one that it cannot read, and takes every value of a management call.
@@ -164,16 +165,22 @@ local function drawn(headers, model)
   end
 end
 
+local SHADOW = "x-shadow" -- the cluster that gets a copy; deploy/edge/routes.py
 local DELAY = "x-envoy-fault-delay-request" -- in milliseconds; Envoy's fault filter reads it
 
 -- Once it is known which version answers. Of one that is about to be unregistered, the answer is as it will be then.
-local function decided(request, model, version)
+local function decided(request, model, version, chance, copies)
   local metadata = request:streamInfo():dynamicMetadata()
   metadata:set("edge", "model", model)
   if version then metadata:set("edge", "version", version) end
+  if version and chance then metadata:set("edge", "drawn", true) end
   local closed = CLOSED[model]
   if closed and (next(closed) == nil or closed[version or ""]) then
     request:respond({ [":status"] = "404" }, ("model %s has no version %s"):format(model, version or "that answers"))
+  end
+  local copied = COPIED[model]
+  if copied and request:timestamp() < copied[2] and math.random() < copied[1] then
+    request:headers():replace(SHADOW, copies)
   end
   local held = HELD[model]
   if held then
@@ -193,17 +200,19 @@ end
 local function over_rest(request, headers)
   local model, version, query = called(headers:get(":path"))
   if model == nil then return end
-  if version == nil then
+  local chance = version == nil
+  if chance then
     version = drawn(headers, model)
     -- KServe's paths have no place for a version; the body says which form the answer has.
     if version then headers:replace(":path", ("/predictions/%s/%s%s"):format(model, version, query)) end
   end
-  decided(request, model, version)
+  decided(request, model, version, chance, "shadow_rest")
 end
 
 local function over_grpc(request, headers, named)
-  local version = named.version
-  if version == nil or version == "" then
+  local version = named.version ~= "" and named.version or nil
+  local chance = version == nil
+  if chance then
     version = drawn(headers, named.model or "")
     if version then
       local body = request:body()
@@ -214,7 +223,7 @@ local function over_grpc(request, headers, named)
       headers:replace("content-length", tostring(body:setBytes(prefix .. message)))
     end
   end
-  decided(request, named.model or "", version ~= "" and version or nil)
+  decided(request, named.model or "", version, chance, "shadow_grpc")
 end
 
 -- Until when the caller waits, by this machine's clock: TorchServe does not tell a handler that a caller has left. For
@@ -230,6 +239,7 @@ function envoy_on_request(request)
   if headers:get(":path") == "/traffic" then
     request:respond({ [":status"] = "200" }, ("%s %d"):format(TRAFFIC, request:timestamp()))
   end
+  headers:remove(SHADOW)
   headers:remove(DELAY)
   headers:remove(DELAY .. "-percentage")
   set_deadline(request, headers)

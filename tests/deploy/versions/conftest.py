@@ -49,6 +49,11 @@ class Served:
         built = build(resolve(spec, spec.parent), PROJECT / "handlers", self.folder / f"built-{version}").path
         return built.rename(self.folder / f"policy-{version}.mar")
 
+    def faulty(self, version: str, handler: str) -> Path:
+        """The policy with a handler of faulty.py."""
+        code = Path(__file__).with_name("faulty.py")
+        return self.archive(version, handler=f"faulty.{handler}", code=[str(code)])
+
     def deploy(self, *arguments: object) -> Result:
         """The command; its options for the edge's settings are added where it takes them."""
         more = () if "--fleet" in arguments or arguments[0] == "logs" else ("--settings", self.settings)

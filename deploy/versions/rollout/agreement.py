@@ -1,0 +1,126 @@
+"""How far two answers to one request agree, from 0 to 1, by the form that they have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from client import Answer
+
+OVERLAP = 0.5  # of two boxes or masks that are taken for the same object
+Found = Mapping[str, Any]
+
+
+def agreement(old: Answer, new: Answer) -> float:
+    """Of classes whether the first is the same; of objects and segments their overlap (IoU), 0 for those that only one
+    answer has; of embeddings the cosine; of anything else whether both are equal.
+    """
+    if old.body == new.body:
+        return 1.0
+    try:
+        return of_values(old.json(), new.json())
+    except (ValueError, KeyError, TypeError):  # another form, or an image
+        return 0.0
+
+
+def of_values(old: Any, new: Any) -> float:
+    if not isinstance(old, dict) or not isinstance(new, dict) or not old.keys() & new.keys():
+        return float(old == new)
+    for key, compare in COMPARED.items():
+        if key in old and key in new:
+            return compare(old[key], new[key])
+    return float(old == new)
+
+
+def of_classes(old: Sequence[Found], new: Sequence[Found]) -> float:
+    """Also of several answers in one, each with a form of its own."""
+    if not (old and new) or not all("label" in each for each in (*old, *new)):
+        pairs = zip(old, new, strict=True)
+        return sum(of_values(*pair) for pair in pairs) / max(1, len(old))
+    first, second = (
+        max(found, key=lambda each: each.get("probability", each.get("score", 0.0))) for found in (old, new)
+    )
+    return float(first["label"] == second["label"])
+
+
+def of_tasks(old: Mapping[str, Sequence[Found]], new: Mapping[str, Sequence[Found]]) -> float:
+    return sum(of_classes(found, new[task]) if task in new else 0.0 for task, found in old.items()) / max(1, len(old))
+
+
+def of_objects(old: Sequence[Found], new: Sequence[Found]) -> float:
+    """Pairs of the same label, those with the largest overlap first."""
+    overlaps = sorted(
+        (
+            (overlap(a, b), i, j)
+            for i, a in enumerate(old)
+            for j, b in enumerate(new)
+            if a.get("label") == b.get("label")
+        ),
+        reverse=True,
+    )
+    left, right, total = set[int](), set[int](), 0.0
+    for value, i, j in overlaps:
+        if value >= OVERLAP and i not in left and j not in right:
+            left.add(i)
+            right.add(j)
+            total += value
+    return 2 * total / (len(old) + len(new)) if old or new else 1.0
+
+
+def overlap(a: Found, b: Found) -> float:
+    """Intersection over union of two masks, boxes (x1, y1, x2, y2), or stretches of a recording or a text."""
+    if "rle" in a and "rle" in b:
+        from pycocotools import mask  # here, because few models answer with masks
+
+        if a["rle"]["size"] != b["rle"]["size"]:
+            return 0.0
+        return float(mask.iou([a["rle"]], [b["rle"]], [0])[0][0])
+    if "box" in a and "box" in b:
+        sides = [(a["box"][i], a["box"][i + 2], b["box"][i], b["box"][i + 2]) for i in (0, 1)]
+    else:
+        sides = [(a["start"], a["end"], b["start"], b["end"])]
+    common = math.prod(max(0.0, min(a1, b1) - max(a0, b0)) for a0, a1, b0, b1 in sides)
+    union = math.prod(a1 - a0 for a0, a1, _, _ in sides) + math.prod(b1 - b0 for _, _, b0, b1 in sides) - common
+    return common / union if union > 0 else 0.0
+
+
+def of_embeddings(old: Sequence[float], new: Sequence[float]) -> float:
+    """The cosine; 0 where it is negative."""
+    norms = math.hypot(*old) * math.hypot(*new)
+    return (
+        max(0.0, min(1.0, sum(a * b for a, b in zip(old, new, strict=True)) / norms))
+        if norms
+        else float(list(old) == list(new))
+    )
+
+
+def of_actions(old: Any, new: Any) -> float:
+    """Of numbers: 1 for the same, 0 where they lie as far apart as they are large."""
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        size = math.hypot(*old) + math.hypot(*new)
+        return 1 - math.dist(old, new) / size if size else 1.0
+    return float(old == new)
+
+
+def of_spans(old: Sequence[Found], new: Sequence[Found]) -> float:
+    """The text that is ranked first."""
+    return float([each["text"] for each in old[:1]] == [each["text"] for each in new[:1]])
+
+
+def of_texts(old: str, new: str) -> float:
+    return float(old == new)
+
+
+# The key that tells the form, and how to compare; docs/requests.md has the forms.
+COMPARED: dict[str, Callable[[Any, Any], float]] = {
+    "predictions": of_classes,
+    "tasks": of_tasks,
+    "detections": of_objects,
+    "text": of_texts,
+    "segments": of_objects,
+    "entities": of_objects,
+    "answers": of_spans,
+    "embedding": of_embeddings,
+    "action": of_actions,
+}

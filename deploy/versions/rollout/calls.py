@@ -1,0 +1,79 @@
+"""Calls of a model as an edge has logged them: which version answered, how, and how fast."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+SERVER_FAULTS = {"Unknown", "DeadlineExceeded", "Internal", "Unavailable", "DataLoss"}
+ANSWERED = "via_upstream"  # by the server, and not by the edge itself
+LEFT = "DC"  # the caller did not wait
+
+
+@dataclass(frozen=True)
+class Call:
+    """at: when it began, seconds since 1970. failed: by the server's fault. refused: by the model, as a bad request.
+
+    drawn: whether the version was chosen by chance, and not by the caller.
+    """
+
+    at: float
+    model: str
+    version: str
+    drawn: bool
+    failed: bool
+    refused: bool
+    milliseconds: float
+
+    @classmethod
+    def read(cls, line: str) -> Call | None:
+        """None for a line of anything else, and for a call whose caller has left."""
+        try:
+            values = json.loads(line)
+        except ValueError:
+            return None
+        if not isinstance(values, dict) or not values.get("version") or LEFT in str(values.get("flags")).split(","):
+            return None
+        failed, refused = outcome(values)
+        at = datetime.fromisoformat(values["time"]).timestamp()
+        drawn = values.get("drawn") in (True, "true")
+        return cls(at, values["model"], values["version"], drawn, failed, refused, float(values["milliseconds"]))
+
+
+def outcome(values: Mapping[str, Any]) -> tuple[bool, bool]:
+    """(whether the server failed, whether it refused the request). The edge's own refusals are neither."""
+    answered, status, code = values.get("details") == ANSWERED, values.get("grpc_status"), int(values["code"])
+    if status in (None, "-"):
+        return code >= 500, answered and 400 <= code < 500
+    failed = status in SERVER_FAULTS or (answered and status == "ResourceExhausted") or code >= 500
+    return failed, answered and status != "OK" and not failed
+
+
+class CallLog:
+    """Reads what is written to a log from now on. The log is cut now and then; what is not read by then is lost."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.position = path.stat().st_size if path.is_file() else 0
+        self.part = b""
+
+    def calls(self, model: str) -> Iterator[Call]:
+        """Those of a model since the last time."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < self.position:
+                self.position, self.part = 0, b""
+            file.seek(self.position)
+            text = self.part + file.read()
+            self.position = file.tell()
+        *lines, self.part = text.split(b"\n")
+        for line in lines:
+            call = Call.read(line.decode("utf-8", "replace"))
+            if call and call.model == model:
+                yield call
