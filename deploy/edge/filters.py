@@ -53,7 +53,8 @@ def filters(folder: Path, upstream: Upstream) -> list[dict[str, Any]]:
 def changeable(clients: Clients, traffic: Traffic) -> list[Resource]:
     """The filters that are found in files: keys, rates, and which version answers."""
     shares = {
-        model: {"sticky": split.sticky or "", "bounds": split.upper_bounds()} for model, split in traffic.models.items()
+        model: {"sticky": split.sticky or "", "bounds": split.upper_bounds(), "text": split.text()}
+        for model, split in traffic.models.items()
     }
     made = (
         keys(clients),

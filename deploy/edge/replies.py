@@ -70,7 +70,8 @@ def access_log() -> dict[str, Any]:
         "method": "%REQ(:METHOD)%",
         "model": "%DYNAMIC_METADATA(edge:model)%",
         "version": "%DYNAMIC_METADATA(edge:version)%",
-        "drawn": "%DYNAMIC_METADATA(edge:drawn)%",
+        # Among which versions it was drawn, with which probabilities; null where the caller named it.
+        "shares": "%DYNAMIC_METADATA(edge:shares)%",
         "path": "%PATH(NQ:ORIG_OR_PATH)%",
         "protocol": "%PROTOCOL%",
         "code": "%RESPONSE_CODE%",

@@ -57,6 +57,10 @@ class Split(BaseModel):
         bounds[-1] = 1.0  # in spite of rounding
         return [(version, bound) for (version, _), bound in zip(shares, bounds, strict=True)]
 
+    def text(self) -> str:
+        """The probability of each version, as the edge's log has it: "1.0=0.9 2.0=0.1"."""
+        return " ".join(f"{version}={share / 100:.6g}" for version, share in self.versions.items() if share)
+
 
 class Hold(BaseModel):
     """Each call of a model is delayed by some seconds until a time, seconds since 1970, and then by less and less.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from deploy.versions import changing, looking, splitting
+from deploy.versions.feedback import command as outcomes
 from deploy.versions.rollout import command as rolling
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -27,6 +28,8 @@ app.command("rollout")(rolling.rollout)
 app.command("resume")(rolling.resume)
 app.command("abort")(rolling.abort)
 app.command("split")(splitting.split)
+app.command("feedback")(outcomes.feedback)
+app.command("compare")(outcomes.compare)
 app.command("status")(looking.status)
 app.command("logs")(looking.logs)
 

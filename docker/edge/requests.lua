@@ -1,7 +1,7 @@
 -- Reads each request before TorchServe does. deploy/edge/filters.py adds SMALL, the digits of the length of a small body,
 -- DIGITS, those of each number in a management call, TOTAL, the seconds after which a caller gets 504, and SHARES: for each
--- model whose calls are divided between versions, the header by whose value a caller stays with one ("" for none), and the
--- versions, each with its bound for a draw; CLOSED, for each model the versions that take no calls, none for all; HELD, for
+-- model whose calls are divided between versions, the header by whose value a caller stays with one ("" for none), the
+-- versions, each with its bound for a draw, and all shares as a text for the log; CLOSED, for each model the versions that take no calls, none for all; HELD, for
 -- each model the milliseconds by which its calls are delayed, and until when, since 1970; FALL, by how much less that is for
 -- each one after; COPIED, for each model the share of its calls that is copied, and until when; and TRAFFIC, which names
 -- them all.
@@ -154,14 +154,14 @@ local function place(text)
   return mixed(hash, 16) / 4294967296
 end
 
--- The version that answers a call which names none, or nil where the server's default does.
+-- The version that answers a call which names none, and all shares; or nil where the server's default does.
 local function drawn(headers, model)
   local shares = SHARES[model]
   if shares == nil then return nil end
   local value = shares.sticky ~= "" and headers:get(shares.sticky)
   local draw = value and place(model .. "/" .. value) or math.random()
   for _, share in ipairs(shares.bounds) do
-    if draw < share[2] then return share[1] end
+    if draw < share[2] then return share[1], shares.text end
   end
 end
 
@@ -169,11 +169,11 @@ local SHADOW = "x-shadow" -- the cluster that gets a copy; deploy/edge/routes.py
 local DELAY = "x-envoy-fault-delay-request" -- in milliseconds; Envoy's fault filter reads it
 
 -- Once it is known which version answers. Of one that is about to be unregistered, the answer is as it will be then.
-local function decided(request, model, version, chance, copies)
+local function decided(request, model, version, shares, copies)
   local metadata = request:streamInfo():dynamicMetadata()
   metadata:set("edge", "model", model)
   if version then metadata:set("edge", "version", version) end
-  if version and chance then metadata:set("edge", "drawn", true) end
+  if shares then metadata:set("edge", "shares", shares) end
   local closed = CLOSED[model]
   if closed and (next(closed) == nil or closed[version or ""]) then
     request:respond({ [":status"] = "404" }, ("model %s has no version %s"):format(model, version or "that answers"))
@@ -200,20 +200,20 @@ end
 local function over_rest(request, headers)
   local model, version, query = called(headers:get(":path"))
   if model == nil then return end
-  local chance = version == nil
-  if chance then
-    version = drawn(headers, model)
+  local shares
+  if version == nil then
+    version, shares = drawn(headers, model)
     -- KServe's paths have no place for a version; the body says which form the answer has.
     if version then headers:replace(":path", ("/predictions/%s/%s%s"):format(model, version, query)) end
   end
-  decided(request, model, version, chance, "shadow_rest")
+  decided(request, model, version, shares, "shadow_rest")
 end
 
 local function over_grpc(request, headers, named)
   local version = named.version ~= "" and named.version or nil
-  local chance = version == nil
-  if chance then
-    version = drawn(headers, named.model or "")
+  local shares
+  if version == nil then
+    version, shares = drawn(headers, named.model or "")
     if version then
       local body = request:body()
       local message = body:getBytes(5, body:length() - 5) .. "\18" .. string.char(#version) .. version
@@ -223,7 +223,7 @@ local function over_grpc(request, headers, named)
       headers:replace("content-length", tostring(body:setBytes(prefix .. message)))
     end
   end
-  decided(request, named.model or "", version, chance, "shadow_grpc")
+  decided(request, named.model or "", version, shares, "shadow_grpc")
 end
 
 -- Until when the caller waits, by this machine's clock: TorchServe does not tell a handler that a caller has left. For

@@ -122,5 +122,6 @@ COMPARED: dict[str, Callable[[Any, Any], float]] = {
     "entities": of_objects,
     "answers": of_spans,
     "embedding": of_embeddings,
+    "label": of_texts,
     "action": of_actions,
 }

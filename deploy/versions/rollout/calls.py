@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,15 @@ LEFT = "DC"  # the caller did not wait
 
 @dataclass(frozen=True)
 class Call:
-    """at: when it began, seconds since 1970. failed: by the server's fault. refused: by the model, as a bad request.
+    """shares: the probability of each version when this one was drawn; empty where the caller named it.
 
-    drawn: whether the version was chosen by chance, and not by the caller.
+    failed: by the server's fault. refused: by the model, as a bad request.
     """
 
-    at: float
+    id: str
     model: str
     version: str
-    drawn: bool
+    shares: Mapping[str, float]
     failed: bool
     refused: bool
     milliseconds: float
@@ -40,9 +39,10 @@ class Call:
         if not isinstance(values, dict) or not values.get("version") or LEFT in str(values.get("flags")).split(","):
             return None
         failed, refused = outcome(values)
-        at = datetime.fromisoformat(values["time"]).timestamp()
-        drawn = values.get("drawn") in (True, "true")
-        return cls(at, values["model"], values["version"], drawn, failed, refused, float(values["milliseconds"]))
+        drawn = (each.rpartition("=") for each in str(values.get("shares") or "").split())
+        shares = {version: float(share) for version, _, share in drawn}
+        id, model, version = (str(values[name]) for name in ("request_id", "model", "version"))
+        return cls(id, model, version, shares, failed, refused, float(values["milliseconds"]))
 
 
 def outcome(values: Mapping[str, Any]) -> tuple[bool, bool]:

@@ -33,7 +33,7 @@ def rollout(
     model: Model,
     archive: Annotated[Path, typer.Argument(help="The new version, a .mar file.")],
     steps: Annotated[str, typer.Option(help="Percent of the calls that it gets, one after the other.")] = "1,10,50,100",
-    hold: Annotated[float, typer.Option(min=1, help="Seconds of each step at least.")] = 60.0,
+    hold: Annotated[float, typer.Option(min=3, help="Seconds of each step at least.")] = 60.0,
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds of each step at most, until there are enough calls to judge by.")
     ] = 1800.0,

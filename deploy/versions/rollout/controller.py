@@ -24,7 +24,7 @@ from deploy.versions.target import Target, edges
 from deploy.versions.undoing import Tell
 
 TICK = 1.0  # seconds between two looks
-LAG = 2.5  # seconds after which workers have said what they predicted before
+LAG = 1.5  # seconds, and the longest call, after which workers have said what they predicted before
 MIN_CALLS = 20  # of the new version in a step, to go on by
 POINTS = 1000  # of the timeline; after that, every second one is left out
 
@@ -39,6 +39,7 @@ class Controller:
     tell: Tell
     look: Callable[[State], None] = lambda state: None
     judge: Judge = field(init=False)
+    logs: list[CallLog] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         plan = self.state.plan
@@ -101,6 +102,8 @@ class Controller:
         return (Phase.ROLL_BACK, agreement) if agreement else (Phase.STEPS, "")
 
     def steps(self) -> tuple[Phase, str]:
+        time.sleep(LAG)  # until the calls that named the new version, to see whether it answers, are in the log
+        self.logs = [CallLog(log) for target in edges(self.targets) if (log := target.log)]
         while self.state.step < len(self.state.plan.steps):
             objection = self.hold(self.state.plan.steps[self.state.step])
             if objection:
@@ -113,16 +116,15 @@ class Controller:
         """One step; why the new version is to be taken back, or ""."""
         last = self.state.step == len(self.state.plan.steps) - 1
         self.divide(percent)
-        logs = [CallLog(log) for target in edges(self.targets) if (log := target.log)]
         began, before = time.time(), self.judge.new.calls
         predicted = PredictedClasses([page for each in self.targets if (page := each.metrics)], self.state.model)
         predicted.skip()
         while True:
             time.sleep(TICK)
-            if not self.take(logs, percent / 100, began):
+            if not self.take():
                 predicted.of_one = False
             elapsed = time.time() - began
-            if elapsed < LAG:
+            if elapsed < LAG + self.judge.old.quantile(0.99) / 1000:
                 predicted.skip()
             else:
                 self.compare_classes(predicted, percent / 100)
@@ -136,13 +138,13 @@ class Controller:
             if elapsed > max(self.state.plan.patience, self.state.plan.hold):
                 return f"too few calls to judge by: {seen} in {elapsed:.0f} s at {percent:g} %"
 
-    def take(self, logs: list[CallLog], share: float, began: float) -> bool:
+    def take(self) -> bool:
         """Whether the version was drawn for all calls since the last time: workers count the classes of all of them."""
-        calls = [call for log in logs for call in log.calls(self.state.model)]
+        calls = [call for log in self.logs for call in log.calls(self.state.model)]
         for call in calls:
-            if call.drawn and call.at >= began and call.version in (self.state.old, self.state.new):
-                self.judge.add(call, call.version == self.state.new, share)
-        return all(call.drawn for call in calls)
+            if call.shares and call.version in (self.state.new, self.state.old):
+                self.judge.add(call, call.version == self.state.new, call.shares.get(self.state.new, 0.0))
+        return all(call.shares for call in calls)
 
     def compare_classes(self, predicted: PredictedClasses, share: float) -> None:
         found = predicted.since()

@@ -21,7 +21,7 @@ from tests.deploy.versions.load import Load, load
 
 pytestmark = pytest.mark.e2e
 CALL = {"data": [0.3, 0.2, 0.3, 0.4]}
-QUICK = ("--steps", "10,50,100", "--hold", 2, "--patience", 60)
+QUICK = ("--steps", "10,50,100", "--hold", 3, "--patience", 60)
 
 
 def default(served: Served) -> str:

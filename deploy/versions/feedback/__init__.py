@@ -1,0 +1,1 @@
+"""Outcomes that callers report, and which version has the better ones."""
