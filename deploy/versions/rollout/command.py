@@ -17,7 +17,7 @@ from deploy.configuration import PROJECT, run_folder
 from deploy.errors import DeployError
 from deploy.versions.fleet import targets
 from deploy.versions.options import AsJson, FleetFile, Model, OverGrpc, Report, Settings, reported
-from deploy.versions.registration import check_new
+from deploy.versions.registration import check_new, to_copy
 from deploy.versions.rollout import report as rollout_report
 from deploy.versions.rollout.controller import Controller
 from deploy.versions.rollout.judge import ENOUGH
@@ -140,6 +140,7 @@ def begun(found: list[Target], file: StateFile, model: str, archive: Path, plan:
         if not target.log or not target.settings:
             raise DeployError(f"{target.name}: a rollout needs an edge and the log of its calls")
         check_new(target, new)
+        to_copy(archive, target)  # or it has another file of that name
         with target.management() as management:
             old.add(management.describe(model).version)
     if len(old) > 1:

@@ -27,7 +27,6 @@ class Load:
         self.lock = threading.Lock()
         self.answered: Counter[tuple[str, str]] = Counter()
         self.failed: list[tuple[str, ClientError]] = []
-        self.longest = 0.0
         self.threads = [threading.Thread(target=self.call, args=(number,)) for number in range(CALLERS)]
 
     def call(self, number: int) -> None:
@@ -44,7 +43,6 @@ class Load:
             except ClientError as error:
                 with self.lock:
                     self.failed.append((protocol, error))
-            self.longest = max(self.longest, time.monotonic() - began)
 
     def versions(self) -> Counter[str]:
         with self.lock:

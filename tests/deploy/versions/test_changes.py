@@ -42,7 +42,6 @@ def test_a_loop_of_changes_under_load(served: Served, archive: Path) -> None:
             assert served.versions() == ["1.0"]
             assert traffic.read(served.settings / traffic.NAME).closed == {}
     assert calls.failed == []
-    assert calls.longest < 10
     assert {protocol for protocol, _ in calls.answered} == {"RestClient", "GrpcClient"}
     assert {"1.0", "2.0"} <= calls.versions().keys()
 

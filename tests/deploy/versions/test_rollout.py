@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from scipy.stats import binom
@@ -35,13 +35,20 @@ def assert_untouched(served: Served) -> None:
     assert traffic.read(served.settings / traffic.NAME).digest() == traffic.Traffic().digest()
 
 
-def back_to(served: Served, old: Path) -> None:
-    served.done("register", old, "--default")
-    served.done("unregister", MODEL, "2.0")
+def back_to(served: Served) -> None:
+    """The first version again."""
+    (new,) = served.versions()
+    served.done("register", served.run.parent / "store" / "tiny-policy.mar", "--default")
+    served.done("unregister", MODEL, new)
+
+
+def assert_none_failed(calls: Load) -> None:
+    """A call that hangs fails after PATIENCE."""
+    assert calls.failed == []
 
 
 @pytest.fixture
-def calls(served: Served):  # type: ignore[no-untyped-def]
+def calls(served: Served) -> Iterator[Load]:
     with load(served.server, MODEL, payload=CALL) as made:
         yield made
 
@@ -58,20 +65,19 @@ def test_a_good_version_takes_over(served: Served, calls: Load) -> None:
     page = (served.run / "rollouts" / f"{MODEL}-2.0.html").read_text()
     assert page.count("<svg") == 4
     assert "http" not in page
-    back_to(served, served.run.parent / "store" / "tiny-policy.mar")
-    assert calls.failed == []
-    assert calls.longest < 10
+    back_to(served)
+    assert_none_failed(calls)
     assert {protocol for protocol, version in calls.answered if version == "2.0"} == {"RestClient", "GrpcClient"}
 
 
-@pytest.mark.parametrize(("handler", "reason"), [
-    ("Throwing", "fail"),
-    ("Slow", "slower"),
-    ("Mistaken", "predicts other classes"),
-    ("NeverStarting", "2.0 die while they load it"),
+@pytest.mark.parametrize(("version", "handler", "reason"), [
+    ("3.0", "Throwing", "more of its calls fail"),
+    ("3.1", "Slow", "it is slower"),
+    ("3.2", "Mistaken", "it predicts other classes"),
+    ("3.3", "NeverStarting", "workers of tiny-policy 3.3 die while they load it"),
 ])  # fmt: skip
-def test_a_bad_version_is_taken_back(served: Served, calls: Load, handler: str, reason: str) -> None:
-    result = served.deploy("rollout", MODEL, served.faulty("2.0", handler), *QUICK, "--no-verify")
+def test_a_bad_version_is_taken_back(served: Served, calls: Load, version: str, handler: str, reason: str) -> None:
+    result = served.deploy("rollout", MODEL, served.faulty(version, handler), *QUICK, "--no-verify")
     assert result.exit_code == TAKEN_BACK, result.output
     assert reason in result.output
     assert_untouched(served)
@@ -89,11 +95,11 @@ def test_a_bad_version_is_taken_back(served: Served, calls: Load, handler: str, 
 
 
 def test_answers_that_disagree_are_found_before_any_caller_gets_one(served: Served, calls: Load) -> None:
-    result = served.deploy("rollout", MODEL, served.faulty("2.0", "Mistaken"), *QUICK, "--no-verify", "--shadow")
+    result = served.deploy("rollout", MODEL, served.faulty("4.0", "Mistaken"), *QUICK, "--no-verify", "--shadow")
     assert result.exit_code == TAKEN_BACK, result.output
     assert "agree with the old version's" in result.output
     assert_untouched(served)
-    assert calls.versions()["2.0"] == 0
+    assert calls.versions()["4.0"] == 0
     assert calls.failed == []
 
 
@@ -125,7 +131,7 @@ class Killed:
 
 
 def test_the_controller_is_killed_at_every_step(served: Served, calls: Load) -> None:
-    new = served.archive("2.0")
+    new = served.archive("5.0")
     start = ("rollout", MODEL, new, *QUICK, "--no-verify")
     Killed(served, *start).at(Phase.REGISTER)
     assert served.deploy(*start).exit_code == 1  # one is unfinished
@@ -137,7 +143,6 @@ def test_the_controller_is_killed_at_every_step(served: Served, calls: Load) -> 
     Killed(served, *start).at(Phase.STEPS, 2)
     Killed(served, "resume", MODEL).at(Phase.PROMOTE, 3)
     assert "promoted" in served.done("resume", MODEL)
-    assert served.versions() == ["2.0"]
-    back_to(served, served.run.parent / "store" / "tiny-policy.mar")
-    assert calls.failed == []
-    assert calls.longest < 10
+    assert served.versions() == ["5.0"]
+    back_to(served)
+    assert_none_failed(calls)
