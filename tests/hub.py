@@ -34,14 +34,26 @@ class Hub:
         found = folder / "/".join(parts[4:]) if folder else None
         return found if found and found.is_file() else None
 
-    def about(self, path: str) -> dict[str, Any] | None:
-        """The repository of /api/models/OWNER/NAME/revision/REVISION, with its files."""
+    def about(self, path: str) -> Any:
+        """The repository of /api/models/OWNER/NAME/revision/REVISION, or its files, of …/tree/COMMIT; else None."""
         parts = path.removeprefix("/api/models/").split("/")
         folder = self.repositories.get("/".join(parts[:2]))
-        if not path.startswith("/api/models/") or folder is None or parts[2:] not in ([], ["revision", COMMIT]):
+        if not path.startswith("/api/models/") or folder is None:
             return None
-        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-        return {"id": "/".join(parts[:2]), "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        if parts[2:] == ["tree", COMMIT]:
+            return [described(file, folder) for file in files]
+        if parts[2:] not in ([], ["revision", COMMIT], ["revision", "main"]):
+            return None
+        names = [{"rfilename": file.relative_to(folder).as_posix()} for file in files]
+        return {"id": "/".join(parts[:2]), "sha": COMMIT, "siblings": names}
+
+
+def described(file: Path, folder: Path) -> dict[str, Any]:
+    """As the hub lists a file of a commit: oid is git's of its content."""
+    data = file.read_bytes()
+    oid = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return {"type": "file", "path": file.relative_to(folder).as_posix(), "size": len(data), "oid": oid}
 
 
 @contextmanager

@@ -71,7 +71,8 @@ class HuggingFace(Experiment):
         for models of audio; by default 10, and as long as Whisper's always is.
     sample: a request for the warm-up and the archive's verification: a text, which models of audio hear spoken, or the
         keys of a JSON body, such as a question and its context. Models of images have an image of their own.
-    sha256: of files of the repository, by their names; another one is refused.
+    sha256: of files of the repository, by their names; another one is refused. Where it names one file it has to name
+        all files of weights.
     labels: of a zero-shot classifier, for requests that bring none.
     """
 
@@ -169,6 +170,11 @@ class HuggingFace(Experiment):
         return {"max_length": self.max_length} if self.task in TEXTS else {}
 
     def check_digests(self, source: Path) -> None:
+        weights = {path.name for path in source.glob("*.safetensors")}
+        if self.sha256 and (unnamed := sorted(weights - self.sha256.keys())):
+            raise ExperimentError(
+                f"sha256: {self.repository} has {', '.join(unnamed)}, which the experiment does not name"
+            )
         for name, wanted in self.sha256.items():
             path = source / name
             if not path.is_file():
