@@ -107,7 +107,8 @@ def several(archive: Path, items: int, folder: Path) -> Path:
 def as_it_is(archive: Path, machine: Machine) -> Candidate:
     """The candidate that `deploy` makes of an archive alone on this machine."""
     with zipfile.ZipFile(archive) as file:
-        threads = int(yaml.safe_load(file.read(CONFIGURATION))["handler"]["threads"])
+        asked = yaml.safe_load(file.read(CONFIGURATION))["handler"]["threads"]
+    threads = 1 if asked == "auto" else int(asked)
     plan = machine.plan(Archive.read(archive), 1)
     return Candidate(backends(archive)[0], plan.workers, threads, plan.batch_size, plan.delay_ms)
 

@@ -12,14 +12,14 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks.gpu.limits import DECODE, decode_limits, forward_limits, handler_limits
+from benchmarks.gpu.limits import decode_limits, forward_limits, handler_limits, nvjpeg_limits
 from benchmarks.gpu.model import MODELS
 from benchmarks.gpu.report import Report
 from benchmarks.gpu.setting import Setting
 from benchmarks.images import images
 from benchmarks.models import Classifier
 
-SETTINGS = "16x2@gpu,32x2@gpu,64x2@gpu,32x3@gpu,32x2x8@cpu"
+SETTINGS = "16x2@auto,16x2@gpu,32x2@gpu,64x2@gpu,32x3@gpu,32x2x8@cpu"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True, highlight=False)
@@ -37,13 +37,15 @@ def bench(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help=f"Of {', '.join(MODELS)}.")] = "resnet50",
     sizes: Annotated[str, typer.Option(help="Batch sizes of the limits, a list.")] = "1,8,32,64,128",
-    settings: Annotated[str, typer.Option(help="BATCHxWORKERS@DECODE or BATCHxWORKERSxTHREADS@DECODE.")] = SETTINGS,
+    settings: Annotated[
+        str, typer.Option(help="BATCHxWORKERS@DECODE or BATCHxWORKERSxTHREADS@DECODE; 16x2@auto: as `deploy` plans it.")
+    ] = SETTINGS,
     concurrency: Annotated[str, typer.Option(help="Requests at once, a list.")] = "8,32,64,128,256",
     seconds: Annotated[float, typer.Option(help="Of each measurement of the server; half of it for a limit.")] = 2.0,
     minutes: Annotated[float, typer.Option(help="No setting is begun after them.")] = 6.5,
     output: Annotated[Path, typer.Option(help="Measurements as JSON, table and plot.")] = Path("bench"),
 ) -> None:
-    """Measure on the first GPU; write OUTPUT/<model>-gpu.json, .md and .png. Close other programs first."""
+    """Measure on the first GPU; write OUTPUT/<model>-gpu.json, .md, .png and the server's logs."""
     end = monotonic() + 60 * minutes
     if model not in MODELS:
         raise typer.BadParameter(f"{model!r}; there are {', '.join(MODELS)}")
@@ -76,13 +78,17 @@ def measure_limits(
 ) -> None:
     """A part that fails leaves the others their time; why is noted."""
     gpus = int(device.type == "cuda")
-    parts = [decode_limits(sizes, seconds, device), forward_limits(classifier, sizes, seconds, device)]
+    parts = [
+        nvjpeg_limits(sizes, seconds, device),
+        decode_limits(sizes, seconds, device),
+        forward_limits(classifier, sizes, seconds, device),
+    ]
     for decode in sorted({setting.decode for setting in settings}):
         largest = max((one for one in settings if one.decode == decode), key=lambda one: one.size)
         place = folder / f"handler-{decode}"
         largest.write(archive, folder / f"{decode}.mar", gpus)
         own = [size for size in sizes if size <= largest.size]
-        name = f"decode {decode}, {largest.threads} threads"
+        name = f"decode {decode}, {largest.threads or 'auto'} threads"
         parts.append(handler_limits(folder / f"{decode}.mar", place, name, own, seconds, device))
     for part in parts:
         try:
@@ -109,8 +115,8 @@ def serve(
 ) -> None:
     from benchmarks.gpu.served import Serving  # which imports the server's side
 
-    limit = report.limit if report.limit > 0 else report.best(DECODE)
-    serving = Serving(classifier, archive, levels, seconds, limit, int(device.type == "cuda"))
+    logs = report.path.with_name(f"{report.path.name}-logs")
+    serving = Serving(classifier, archive, levels, seconds, report.constant, int(device.type == "cuda"), logs)
     for found in serving.run(settings, folder, lambda: monotonic() > end):
         if isinstance(found, str):
             report.notes.append(found)

@@ -65,8 +65,8 @@ def files(size: int) -> list[bytes]:
 
 
 @torch.inference_mode()
-def decode_limits(sizes: Sequence[int], seconds: float, device: torch.device) -> Iterator[Limit]:
-    """By nvJPEG in batches, alone and with the resize; on the CPU, with the resize and the way to the device."""
+def nvjpeg_limits(sizes: Sequence[int], seconds: float, device: torch.device) -> Iterator[Limit]:
+    """Decoding by nvJPEG in batches, alone and with the resize; none without a GPU."""
     if device.type == "cuda":
         together = JpegBatcher(TRANSFORM, MAX_PIXELS, device, NvJpeg(device))
         for size in sizes:
@@ -75,6 +75,11 @@ def decode_limits(sizes: Sequence[int], seconds: float, device: torch.device) ->
             yield Limit(DECODE, "nvJPEG, nothing else", size, rate(alone, size, seconds, device))
             whole = partial(together.batch, opened)
             yield Limit(DECODE, "nvJPEG, resized on the GPU", size, rate(whole, size, seconds, device))
+
+
+@torch.inference_mode()
+def decode_limits(sizes: Sequence[int], seconds: float, device: torch.device) -> Iterator[Limit]:
+    """Decoding on the CPU, with the resize and the way to the device."""
     singly = ImageBatcher(TRANSFORM, MAX_PIXELS, device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,16 +44,29 @@ class Report:
 
     @property
     def limit(self) -> float:
-        """The limit for a server: the slower of decoding, with the resize, and of the model."""
-        return min(self.best(DECODE), self.best(FORWARD))
+        """The limit for a server: the slower of decoding, with the resize, and of the model; NaN if one is unknown."""
+        parts = self.best(DECODE), self.best(FORWARD)
+        return float("nan") if any(isnan(part) for part in parts) else min(parts)
+
+    @property
+    def constant(self) -> float:
+        """Images a second at which a server is measured at a constant rate: half the limit, as far as that is known."""
+        known = [part for part in (self.best(DECODE), self.best(FORWARD)) if not isnan(part)]
+        return min(known, default=0.0) / 2
 
     def save(self) -> str:
         """Write what there is so far; returns the table."""
         record: dict[str, Any] = {
             "machine": machine(),
-            "limit": self.limit,
+            "limit": known(self.limit),
             "limits": [asdict(limit) for limit in self.limits],
-            "served": [{**one.measurement.to_dict(), "busy": one.busy, "memory": one.memory} for one in self.served],
+            "served": [
+                {
+                    name: known(value)
+                    for name, value in {**one.measurement.to_dict(), "busy": one.busy, "memory": one.memory}.items()
+                }
+                for one in self.served
+            ],
             "notes": self.notes,
         }
         text = "\n".join(self.lines()) + "\n"
@@ -72,21 +86,27 @@ class Report:
             for one in self.limits:
                 if one.part == part:
                     lines.append(f"| {part} | {one.name} | {one.size} | {one.throughput:.0f} |")
-        lines += ["", f"The limit, the slower of decoding and of the model: {self.limit:.0f} images/s."]
+        limit = "not known" if isnan(self.limit) else f"{self.limit:.0f} images/s"
+        lines += ["", f"The limit, the slower of decoding and of the model: {limit}."]
         if self.served:
-            lines += ["", *served_table(self.served, self.limit)]
+            lines += ["", *served_table(self.served, self.limit, self.constant)]
         return [*lines, *(f"\n{note}" for note in self.notes)]
 
 
-def served_table(served: Sequence[Served], limit: float) -> list[str]:
+def known(value: Any) -> Any:
+    """None for NaN, which JSON has not."""
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def served_table(served: Sequence[Served], limit: float, constant: float) -> list[str]:
     from benchmarks.comparison import CONSTANT
 
     head = ("", "requests at once", "images/s", "of the limit", "p50 ms", "p95", "p99", "GPU busy", "GPU GiB")
     lines = ["| " + " | ".join([*head, "errors", "wrong"]) + " |", "|---" * (len(head) + 2) + "|"]
     for one in served:
         m = one.measurement
-        load = f"a constant {limit / 2:.0f}/s" if m.concurrency == CONSTANT else str(m.concurrency)
-        row = [m.name, load, f"{m.throughput:.0f}", f"{m.throughput / limit:.2f}"]
+        load = f"a constant {constant:.0f}/s" if m.concurrency == CONSTANT else str(m.concurrency)
+        row = [m.name, load, f"{m.throughput:.0f}", "" if isnan(limit) else f"{m.throughput / limit:.2f}"]
         row += [f"{m.p50:.1f}", f"{m.p95:.1f}", f"{m.p99:.1f}", f"{one.busy:.0%}", f"{one.memory / 2**30:.1f}"]
         lines.append(f"| {' | '.join(row)} | {m.errors} | {m.wrong} |")
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ from benchmarks.gpu.busy import Busy
 from benchmarks.gpu.setting import Setting
 from benchmarks.images import expected, images
 from benchmarks.models import Classifier
-from client import ClientError
 from deploy.tuning.bench import WARM_UP, Bench
-from deploy.tuning.rest_load import Target, open_loop
+from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
 
 
@@ -32,15 +32,17 @@ class Served:
 
 @dataclass(frozen=True)
 class Serving:
-    """levels: requests at once, each measured for `seconds` over both protocols. limit: images a second, half of
-    which is asked for at a constant rate. gpus: 0 where the workers run on the CPU."""
+    """levels: requests at once, each measured for `seconds` over both protocols. constant: images a second that are
+    asked for at a constant rate, 0 for no such measurement. gpus: 0 where the workers run on the CPU. logs: a folder
+    for the server's."""
 
     classifier: Classifier
     archive: Path
     levels: Sequence[int]
     seconds: float
-    limit: float
+    constant: float
     gpus: int = 1
+    logs: Path | None = None
 
     def run(self, settings: Sequence[Setting], folder: Path, late: Callable[[], bool]) -> Iterator[Served | str]:
         """Measurements of each setting, or the reason there are none. late: asked before each."""
@@ -48,7 +50,7 @@ class Serving:
         for number, data in enumerate(images()):
             inputs.append(folder / f"{number}.jpg")
             inputs[-1].write_bytes(data)
-        with Bench(self.archive, list(self.levels), self.seconds, self.gpus, inputs) as bench:
+        with Bench(self.archive, list(self.levels), self.seconds, self.gpus, inputs, self.logs) as bench:
             for setting in settings:
                 if late():
                     yield f"{setting}: not measured, the time was over"
@@ -56,8 +58,8 @@ class Serving:
                 try:
                     with bench.serving(setting):
                         yield from self.measure(bench, setting)
-                except ClientError as error:
-                    yield f"{setting}: {error}"
+                except Exception as error:  # noqa: BLE001 - the other settings are measured whatever one does
+                    yield f"{setting}: broken off: {type(error).__name__}: {error}"
 
     def measure(self, bench: Bench, setting: Setting) -> Iterator[Served]:
         address = bench.server.server.grpc
@@ -65,13 +67,16 @@ class Serving:
             with Busy(after=WARM_UP) as busy:
                 sample = bench.load(level, self.seconds)
             yield self.served(f"REST, {setting}", level, sample, busy)
+        calls = partial(grpc_load.closed_loop, address, bench.name, bench.bodies, seconds=self.seconds, warm_up=WARM_UP)
         for level in self.levels:
             with Busy(after=WARM_UP) as busy:
-                sample = grpc_load.closed_loop(address, bench.name, bench.bodies, level, self.seconds, WARM_UP)
+                sample = bench.processes.together(calls, level)
             yield self.served(f"gRPC, {setting}", level, sample, busy)
+        if not self.constant:
+            return
         target = Target(bench.ports.inference, f"/predictions/{bench.name}")
         with Busy(after=WARM_UP) as busy:
-            sample = open_loop(target, bench.bodies, self.limit / 2, self.seconds + WARM_UP)
+            sample = bench.processes.open_loop(target, bench.bodies, self.constant, self.seconds + WARM_UP)
         yield self.served(f"REST, {setting}", CONSTANT, sample, busy)
 
     def served(self, name: str, level: int, sample: Sample, busy: Busy) -> Served:

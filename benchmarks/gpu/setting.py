@@ -15,7 +15,7 @@ FORM = re.compile(r"(\d+)x(\d+)(?:x(\d+))?@(auto|cpu|gpu)")
 
 @dataclass(frozen=True, order=True)
 class Setting(Candidate):
-    """`decode` is one of auto, cpu and gpu."""
+    """`decode` is one of auto, cpu and gpu. threads: 0 for as many as the archive says."""
 
     @classmethod
     def parse(cls, text: str) -> Setting:
@@ -23,13 +23,15 @@ class Setting(Candidate):
         found = FORM.fullmatch(text)
         if not found:
             raise ValueError(f"{text!r}; wanted BATCHxWORKERS@DECODE or BATCHxWORKERSxTHREADS@DECODE, as in 32x2@gpu")
-        size, workers, threads = (int(number or 1) for number in found.group(1, 2, 3))
+        size, workers, threads = (int(number or 0) for number in found.group(1, 2, 3))
         return cls("torch", workers, threads, size, 2, found.group(4))
 
     def __str__(self) -> str:
-        return f"batch {self.size}, {self.workers} workers x {self.threads} threads, decode {self.decode}"
+        return f"batch {self.size}, {self.workers} workers x {self.threads or 'auto'} threads, decode {self.decode}"
 
     def configured(self, text: bytes, gpus: int) -> bytes:
         values = yaml.safe_load(super().configured(text, gpus))
+        if not self.threads:
+            values["handler"]["threads"] = yaml.safe_load(text)["handler"]["threads"]
         values["jobQueueSize"] = QUEUE
         return yaml.safe_dump(values, sort_keys=False).encode()

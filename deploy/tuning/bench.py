@@ -12,23 +12,25 @@ from types import TracebackType
 from client import ClientError, RestManagement
 from client.payload import encode
 from deploy.archive import Archive
+from deploy.cgroup import cores
 from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import check_alive, wait_listening
 from deploy.torchserve import TorchServe
 from deploy.tuning.candidate import Candidate
-from deploy.tuning.rest_load import Target, closed_loop
+from deploy.tuning.load_processes import LoadProcesses, processes_for
+from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
 from deploy.tuning.trial import Point, Trial
 
 WARM_UP = 1.0  # seconds at each concurrency, not counted
-WARM_UP = 5.0  # seconds of load before the first measurement: the server compiles itself
+FIRST_WARM_UP = 5.0  # seconds of load before the first measurement: the server compiles itself
 
 
 class Bench:
     """Measures candidates for `archive` under a load of its own sample, or of `inputs`; a context manager.
 
-    concurrencies: requests at once, each measured for `seconds`.
+    concurrencies: requests at once, each measured for `seconds`. logs: a folder that is to keep the server's logs.
     """
 
     def __init__(
@@ -38,8 +40,11 @@ class Bench:
         seconds: float,
         gpus: int = 0,
         inputs: list[Path] | None = None,
+        logs: Path | None = None,
     ) -> None:
         self.archive, self.concurrencies, self.seconds, self.gpus = archive, concurrencies, seconds, gpus
+        self.logs = logs
+        self.processes = LoadProcesses(processes_for(cores(), gpus))
         self.folder = Path(tempfile.mkdtemp(prefix="tune-"))
         self.store = self.folder / "store"
         self.store.mkdir()
@@ -68,7 +73,10 @@ class Bench:
         self.close()
 
     def close(self) -> None:
+        self.processes.close()
         self.server.stop()
+        if self.logs and (self.server.run / "logs").is_dir():
+            shutil.copytree(self.server.run / "logs", self.logs, dirs_exist_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def measure(self, candidate: Candidate) -> Trial:
@@ -89,7 +97,7 @@ class Bench:
             management.register(path.name, batch_size=candidate.size, max_batch_delay=candidate.delay_ms)
             try:
                 if not self.warmed_up:
-                    self.load(max(self.concurrencies), WARM_UP)
+                    self.load(max(self.concurrencies), FIRST_WARM_UP)
                     self.warmed_up = True
                 yield
             finally:
@@ -102,6 +110,6 @@ class Bench:
     def load(self, concurrency: int, seconds: float) -> Sample:
         target = Target(self.ports.inference, f"/predictions/{self.name}", {"Content-Type": self.content_type})
         try:
-            return closed_loop(target, self.bodies, concurrency, seconds, WARM_UP)
+            return self.processes.closed_loop(target, self.bodies, concurrency, seconds, WARM_UP)
         except OSError as error:
             raise DeployError(f"the server cannot be reached: {error}") from None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.tuning.load_processes import LoadProcesses, processes_for
 from deploy.tuning.rest_load import Target, closed_loop, open_loop
 
 SERVICE = 0.02  # seconds
@@ -78,3 +79,25 @@ def test_a_form_is_sent_where_a_server_wants_one() -> None:
     assert f"Content-Length: {len(body)}".encode() in head
     assert b'name="image"; filename="image.jpg"' in body
     assert b"\r\n\r\nimage\r\n--" in body
+
+
+def test_several_processes_make_one_load(port: int) -> None:
+    """Seven at once, of three processes; and a constant rate that they share."""
+    with LoadProcesses(3) as processes:
+        processes.closed_loop(Target(port, "/"), BODIES, 3, 0.1, 0.0)  # starts them
+        sample = processes.closed_loop(Target(port, "/"), BODIES, 7, 1.0, 0.2)
+        assert sample.errors == 0
+        assert 4 / SERVICE * 0.5 < sample.throughput <= 7 / SERVICE
+        assert {reply.body for reply in sample.replies} == {b"100", b"200000"}
+        few = processes.closed_loop(Target(port, "/"), BODIES, 1, 0.5, 0.1)
+        assert few.throughput <= 1 / SERVICE
+        steady = processes.open_loop(Target(port, "/"), BODIES, 30.0, 1.0)
+        assert len(steady.replies) == 30
+        assert steady.throughput == pytest.approx(30, rel=0.3)
+        with pytest.raises(OSError, match="refused"):
+            processes.closed_loop(Target(1, "/"), BODIES, 3, 0.1, 0.0)
+
+
+@pytest.mark.parametrize(("cores", "gpus", "count"), [(2, 0, 1), (64, 0, 1), (2, 1, 1), (16, 1, 4), (224, 8, 8)])
+def test_as_many_as_leave_the_server_its_cores(cores: int, gpus: int, count: int) -> None:
+    assert processes_for(cores, gpus) == count
