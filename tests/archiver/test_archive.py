@@ -142,8 +142,14 @@ def test_configuration_sets_every_key_torchserve_would_guess(project: SampleProj
             "class": "handlers.vision.image_classification.ImageClassification",
             "threads": 3,
             "request_s": 3.0,
-            "limits": {"max_instances": 64, "max_values": 3_000_000, "max_bytes": 16 * 2**20, "max_pixels": 5},
-            "options": {"top_k": 5, "decode": "auto", "threshold": 0.5},
+            "limits": {
+                "max_instances": 64,
+                "max_values": 3_000_000,
+                "max_bytes": 16 * 2**20,
+                "max_pixels": 5,
+                "max_feature_values": 100_000,
+            },
+            "options": {"top_k": 5, "decode": "auto", "features": {}, "threshold": 0.5},
         },
     }
 

@@ -36,8 +36,8 @@ def test_an_empty_spec_takes_everything_from_the_artifact(project: SampleProject
     assert made.labels == LABELS
     assert made.preprocessing == {"resize": 32, "crop": None}
     media = {"max_instances": 64, "max_values": 3_000_000}
-    assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 25_000_000, **media}
-    assert made.options == {"top_k": 5, "decode": "auto", "threshold": 0.5}
+    assert made.limits == {"max_bytes": 16 * 2**20, "max_pixels": 25_000_000, **media, "max_feature_values": 100_000}
+    assert made.options == {"top_k": 5, "decode": "auto", "features": {}, "threshold": 0.5}
     assert sorted(made.artifact.files) == ["sample.png", "weights.safetensors"]
 
 
@@ -63,7 +63,7 @@ def test_all_errors_at_once(project: SampleProject) -> None:
         'version: wanted a quoted string, as in "1.0" (unquoted, YAML takes 1.10 for 1.1); got 1.1',
         "task: 'policy' in the spec; the artifact",
         "wokers: unknown key; did you mean 'workers'?",
-        "threads: wanted greater than or equal to 0; got -1",
+        "threads: wanted auto, or a number from 0 to 1024; got -1",
         "batch.size: wanted auto, or a number from 1 to 1024; got 'eight'",
         "batch.delay: unknown key; did you mean 'delay_ms'?",
         "timeouts.response_s: wanted greater than or equal to 1; got 0",
@@ -84,7 +84,7 @@ def test_options_of_another_task_are_refused(project: SampleProject) -> None:
 def test_a_missing_artifact_names_the_command_that_makes_it(project: SampleProject) -> None:
     text = problems(project, artifact="elsewhere", threads="1")
     assert "`python -m train elsewhere` makes it" in text
-    assert "threads: wanted a valid integer; got '1'" in text
+    assert "threads: wanted auto, or a number from 0 to 1024; got '1'" in text
 
 
 def test_an_artifact_beside_the_spec(project: SampleProject) -> None:
@@ -125,7 +125,7 @@ def test_a_handler_of_the_users_own_brings_its_own_options(project: SampleProjec
         (mine / name).write_text("")
     made = package(project, handler="mine.handler.Mine", code=["mine"], options={"colour": "red", "top_k": 2})
     assert sorted(made.code) == ["mine/__init__.py", "mine/handler.py"]
-    assert made.options == {"top_k": 2, "decode": "auto", "threshold": 0.5, "colour": "red"}
+    assert made.options == {"top_k": 2, "decode": "auto", "features": {}, "threshold": 0.5, "colour": "red"}
 
 
 @pytest.mark.parametrize("name", ["json", "torch", "handlers", "entry", "yaml"])

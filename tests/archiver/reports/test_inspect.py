@@ -44,7 +44,7 @@ def test_our_archive(archive: Path, project: SampleProject) -> None:
     }
     assert found["provenance"]["sha256"] == digests
     spec = found["spec"]
-    assert (spec["labels"], spec["backend"], spec["queue"], spec["threads"]) == (LABELS, "torch", "auto", 1)
+    assert (spec["labels"], spec["backend"], spec["queue"], spec["threads"]) == (LABELS, "torch", "auto", "auto")
     assert spec["timeouts"] == {"response_s": 30, "startup_s": 600}
     assert spec["preprocessing"] == {"resize": 32, "crop": None}
 

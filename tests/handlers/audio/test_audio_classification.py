@@ -140,6 +140,6 @@ def test_on_a_gpu_the_sample_s_first_window_is_what_all_windows_are_like(
     assert dynamic == (0,)
     assert waveforms.shape == (1, handler.windowing.window)
     assert waveforms.abs().max() > 0
-    logits = torch.tensor([[2.0, 0.0, 1.0]])
+    logits = torch.tensor([[20.0, 20.0, 1.0]])
     assert handler.judge([logits], [logits]) == ""
-    assert "probability" in handler.judge([logits + torch.tensor([0.0, 0.015, -0.015])], [logits])
+    assert "probability" in handler.judge([logits + torch.tensor([0.1, 0.0, 0.0])], [logits])
