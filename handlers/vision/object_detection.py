@@ -194,7 +194,7 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         return found
 
     def reduced(self, name: str, values: Tensor) -> Tensor:
-        """What an answer needs of one of the outputs, still on the device."""
+        """The part of an output that an answer needs, still on the device."""
         return values
 
     def detections(self, output: dict[str, Tensor]) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def test_a_fused_network_answers_as_its_own(name: str) -> None:
 
 
 class Odd(nn.Module):
-    """What must not be fused: a convolution whose output goes two ways, one that is called twice, a sum with a number
+    """Convolutions that must not be fused: one whose output goes two ways, one that is called twice, a sum with a number
     or with itself, and padding that mirrors."""
 
     def __init__(self) -> None:
