@@ -117,7 +117,7 @@ class ZeroShotOptions(DecodeOptions, ClassificationOptions):
 
 class DetectionOptions(DecodeOptions):
     score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
-    max_detections: Count = Field(default=100, description="in one answer, best first")
+    max_detections: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="in one answer, best first")
 
 
 class SegmentationOptions(DecodeOptions):

@@ -43,7 +43,7 @@ class QuestionAnswering(TextEncoder[QuestionAnsweringInput, NDArray[np.float32]]
     def load(self) -> None:
         super().load()
         self.top_k = int(self.options["top_k"])
-        self.max_answer_tokens = int(self.options["max_answer_tokens"])
+        self.max_answer_tokens = min(int(self.options["max_answer_tokens"]), self.max_length)
 
     def decode(self, payload: Payload) -> QuestionAnsweringInput:
         """The data is the context, the question a parameter. A pair that is too long loses the end of its context."""
