@@ -19,6 +19,8 @@ MAX_DIRECTORY_BYTES = 8 << 20  # of names and sizes; zipfile reads all of it on 
 # Weights hardly shrink, so what expands more is a bomb; small files of text may.
 MAX_EXPANSION = 20
 SMALL = 16 << 20
+MAX_NAME, MAX_DEPTH = 1024, 32  # characters of a member's name, and folders above it
+MAX_PROBLEMS, MAX_SHOWN = 10, 100  # that are reported, and characters of a name in a report
 # By a broken or foreign zip, zipfile raises any of these.
 ERRORS = (
     OSError,
@@ -79,9 +81,13 @@ def check_directory(file: IO[bytes]) -> None:
 
 
 def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
-    """(member, what is wrong with it): names that lead elsewhere, links, repetitions, bombs."""
+    """(member, what is wrong with it): names that lead elsewhere or are none, links, repetitions, bombs.
+
+    The members' names as they may be printed, and not more than anybody reads.
+    """
     entries = found.infolist()
     wrong = [(entry.filename, "leads out of the archive's folder") for entry in entries if is_unsafe(entry.filename)]
+    wrong += [(entry.filename, what) for entry in entries if (what := wrong_name(entry.filename))]
     wrong += [(entry.filename, "is a link") for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
     repeated = Counter(entry.filename for entry in entries)
     wrong += [(name, "is there twice") for name, count in sorted(repeated.items()) if count > 1]
@@ -91,7 +97,25 @@ def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
         wrong.append(
             ("the file", f"expands from {packed} bytes to {size}; wanted {MAX_EXPANSION} times as many at most")
         )
-    return wrong
+    reported = [(shown(name), what) for name, what in wrong[:MAX_PROBLEMS]]
+    if len(wrong) > MAX_PROBLEMS:
+        reported.append(("the file", f"has {len(wrong) - MAX_PROBLEMS} more of these"))
+    return reported
+
+
+def wrong_name(name: str) -> str:
+    """What no tool would have named a file; "" for nothing."""
+    if not name.isprintable():
+        return "has a name with characters that are not to be printed"
+    if len(name) > MAX_NAME or name.count("/") > MAX_DEPTH:
+        return f"has a name of {len(name)} characters in {name.count('/')} folders; wanted {MAX_NAME} in {MAX_DEPTH}"
+    return ""
+
+
+def shown(name: str) -> str:
+    """A name without what would move a terminal's cursor, and cut."""
+    cut = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
+    return "".join(character if character.isprintable() else "\ufffd" for character in cut)
 
 
 def is_unsafe(name: str) -> bool:
