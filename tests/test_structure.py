@@ -1,6 +1,7 @@
 """The rules between folders, read off the code's own imports."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,6 +88,19 @@ def test_a_room_of_training_imports_no_other_room() -> None:
         assert not theirs, f"{name} imports {', '.join(theirs)}"
 
 
+SUBJECTS = ("vision", "audio", "text", "rl")
+
+
+def test_what_the_rooms_of_training_share_knows_no_other_subject() -> None:
+    """train/vision/ and the like import nothing of each other, and core/ and plots/ nothing of any."""
+    files = sorted(path for room in (*SUBJECTS, "core", "plots") for path in (PROJECT / "train" / room).rglob("*.py"))
+    assert len(files) > 60
+    for path in files:
+        subject = path.relative_to(PROJECT / "train").parts[0]
+        theirs = {name.split(".")[1] for name in imports(path) if name.startswith("train.")}
+        assert not theirs & set(SUBJECTS) - {subject}, path
+
+
 def test_the_readers_of_formats_need_only_the_standard_library() -> None:
     """At import: torch is imported by those that resolve a network."""
     files = sorted((PROJECT / "handlers" / "formats").glob("*.py"))
@@ -111,6 +125,15 @@ def test_the_rooms_of_the_handlers() -> None:
         if room in TASK_ROOMS:
             theirs = {name.split(".")[1] for name in names if name.startswith("handlers.")}
             assert not theirs & set(TASK_ROOMS) - {room}, path
+
+
+def test_reading_a_request_needs_no_torch() -> None:
+    """Neither does anything that protocol/ imports; numpy decodes tensors."""
+    modules = [f"handlers.protocol.{path.stem}" for path in (PROJECT / "handlers" / "protocol").glob("[!_]*.py")]
+    assert len(modules) > 5
+    unwanted = "{'torch', 'ts', 'onnxruntime'}"
+    code = f"import sys, {', '.join(modules)}; sys.exit(sorted({unwanted} & sys.modules.keys()) or 0)"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 
 
 def test_nothing_imports_the_front_door_or_the_benchmarks() -> None:

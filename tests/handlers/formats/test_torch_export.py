@@ -183,11 +183,11 @@ class Rich(nn.Module):
 def test_programs_with_symbolic_shapes_pass(tmp_path: Path) -> None:
     path, auto = tmp_path / "rich.pt2", torch.export.Dim.AUTO
     shapes = ({0: auto, 2: auto, 3: auto},)
-    torch.export.save(torch.export.export(Rich().eval(), (torch.zeros(2, 3, 8, 16),), dynamic_shapes=shapes), path)
+    torch.export.save(torch.export.export(Rich().eval(), (torch.zeros(2, 3, 4, 8),), dynamic_shapes=shapes), path)
     model = load_model(artifact(path), torch.device("cpu"))
-    assert model(torch.zeros(3, 3, 16, 8))["out"].shape == (3, 4, 16, 8)
+    assert model(torch.zeros(3, 3, 8, 4))["out"].shape == (3, 4, 8, 4)
     with pytest.raises(AssertionError, match="Guard failed"):
-        model(torch.zeros(3, 3, 12, 20))  # the recurrent layer was exported for 128 steps
+        model(torch.zeros(3, 3, 6, 10))  # the recurrent layer was exported for 32 steps
 
 
 def test_a_branch_passes(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ from train.vision.detection.experiment import reference
 LABELS = ["__background__", *SHAPES]
 # Seconds for every image: they see three, the others six.
 LARGE = ("ssd300_vgg16", "maskrcnn_resnet50_fpn")
+# Half a minute for a graph; tests/handlers/networks/test_detector_trunk.py compares one of each kind of head.
+WITHOUT_GRAPH = (*LARGE, "retinanet_resnet50_fpn")
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +160,7 @@ def test_each_head_from_the_file_to_the_answer(model: dict[str, Any], source: di
         assert {"mAP", "mask mAP"} <= run.recorded("test").keys()
         assert (run.plots / "precision-recall-masks.png").stat().st_size > 5_000
     shutil.rmtree(run.checkpoints)  # hundreds of megabytes
-    # Half a minute each for a graph; those of both kinds of head are compared in
-    # tests/handlers/networks/test_detector_trunk.py.
-    backend = "torch" if large else "auto"
+    backend = "torch" if model["architecture"] in WITHOUT_GRAPH else "auto"
     worker = served(tmp_path / "mine", tmp_path, backend, score_threshold=0.0, max_detections=10)
     assert_answers_as_the_model(worker, tmp_path / "mine" / "sample.jpg", masks)
 
