@@ -56,6 +56,7 @@ class Configuration(StrictModel):
     max_workers: int = Field(alias="maxWorkers", ge=1)
     batch_size: int = Field(alias="batchSize", ge=1)
     max_batch_delay: int = Field(alias="maxBatchDelay", ge=1)
+    device: Literal["cpu", "gpu"] | None = Field(default=None, alias="deviceType")  # missing: the server's own
     queue_size: int | None = Field(default=None, alias="jobQueueSize", ge=1)
     response_timeout: int = Field(alias="responseTimeout", ge=1)
     startup_timeout: int = Field(alias="startupTimeout", ge=1)

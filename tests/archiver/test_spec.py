@@ -9,6 +9,7 @@ import pytest
 
 from archiver import archive, card, mar, spec
 from archiver.errors import SpecError
+from archiver.inspection import inspect
 from archiver.mar import Mar
 from archiver.package import SMALL, Device, choose_device, resolve
 from archiver.spec import Spec
@@ -171,6 +172,7 @@ def test_the_archive_tells_torchserve_and_deploy_of_its_device(
     built = archive.build(package, project.handlers, project.store)
     with Mar(built.path) as opened:
         assert opened.mapping(mar.CONFIGURATION).get("deviceType") == written
+        assert inspect(opened).configuration.device == written
         assert opened.mapping(mar.CARD)["device"] == device
         values = opened.mapping(mar.CARD)
         del values["device"]  # as archives had it that were built before
