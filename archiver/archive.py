@@ -115,8 +115,15 @@ def configuration(package: Package) -> dict[str, Any]:
             **({"profile": True} if spec.profile else {}),
             "limits": package.limits,
             "options": package.options,
+            **({"explain": explain(package)} if package.explanation else {}),
         },
     }
+
+
+def explain(package: Package) -> dict[str, Any]:
+    """For the workers of explanations: their class, and a request's limits."""
+    settings = package.spec.explain.model_dump(exclude={"workers"})
+    return {"class": package.explanation.explainer if package.explanation else "", **settings}
 
 
 def description(package: Package) -> dict[str, Any]:

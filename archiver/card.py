@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import Field
@@ -24,6 +26,8 @@ class Card(StrictModel):
     reference: statistics of the predictions on validation data. backend: what computes the model on a CPU.
     device: cpu, gpu or auto, which is a GPU where the server has one. workers, batch: as the spec asks for them; "auto"
     leaves them to the machine that serves.
+    explain: workers of its explanations, 0 where they are not asked for, and what a request can ask them; empty where
+    the model has none.
     sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
     """
 
@@ -46,6 +50,7 @@ class Card(StrictModel):
     device: Device = "auto"
     workers: int | Literal["auto"]
     batch: Batch
+    explain: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, str] = Field(default_factory=dict)
     sha256: dict[str, str]
     versions: dict[str, str]
@@ -80,7 +85,16 @@ def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, A
         "device": package.device,
         "workers": package.spec.workers,
         "batch": package.spec.batch.model_dump(),
+        "explain": explain(package),
         "inputs": package.inputs,
         "sha256": digests,
         "versions": {**description.versions, "archiver": __version__},
     }
+
+
+def explain(package: Package) -> dict[str, Any]:
+    found = package.explanation
+    if found is None:
+        return {}
+    described = {name: value for name, value in asdict(found).items() if name != "explainer"}
+    return json.loads(json.dumps({**package.spec.explain.model_dump(), **described}))

@@ -47,6 +47,7 @@ class HandlerConfiguration(StrictModel):
     profile: bool = False
     limits: dict[str, Any]
     options: dict[str, Any]
+    explain: dict[str, Any] | None = None
 
 
 class Configuration(StrictModel):

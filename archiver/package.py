@@ -17,6 +17,7 @@ from archiver.artifact import read as read_artifact
 from archiver.config import StrictModel
 from archiver.digest import sha256
 from archiver.errors import Problem, SpecError, nearest, problems_of, unknown_keys
+from archiver.explanations import Explanation, explanation_of
 from archiver.reading import read_json, read_text
 from archiver.spec import Architecture, Spec
 from archiver.spec import read as read_spec
@@ -55,6 +56,7 @@ class Package:
     code: dict[str, Path]
     inputs: dict[str, str]
     device: Device
+    explanation: Explanation | None
 
 
 def resolve(path: Path, artifacts: Path) -> Package:
@@ -101,6 +103,8 @@ def resolve(path: Path, artifacts: Path) -> Package:
     handler = values.get("handler")
     if isinstance(handler, str) and not ships(handler, code):
         problems.append(Problem("handler", f"{handler!r} is in none of the files named in `code`"))
+    explanation = explanation_of(task or "", handler is not None)
+    problems += problems_of_explain(spec, explanation)
     if problems or spec is None or artifact is None or task is None:
         raise SpecError(str(path), problems)
     return Package(
@@ -130,6 +134,26 @@ def choose_device(asked: Device, task: str, artifact: Artifact) -> Device:
     weights = [path for name, path in artifact.files.items() if name.split("/")[0] == description.weights]
     small = sum(path.stat().st_size for path in weights) <= SMALL
     return "cpu" if task in FOR_CPU and small else "auto"
+        explanation=explanation,
+    )
+
+
+def problems_of_explain(spec: Spec | None, explanation: Explanation | None) -> list[Problem]:
+    if spec is None:
+        return []
+    problems = []
+    if spec.explain.workers and explanation is None:
+        what = "none: the task has no explanations, or the spec names a handler of its own"
+        problems.append(Problem("explain.workers", f"wanted {what}"))
+    if spec.explain.max_seconds >= spec.timeouts.response_s:
+        problems.append(
+            Problem(
+                "explain.max_seconds",
+                f"wanted less than timeouts.response_s, {spec.timeouts.response_s}, after which a worker is killed; "
+                f"got {spec.explain.max_seconds:g}",
+            )
+        )
+    return problems
 
 
 def attempt(read: Callable[[], Artifact], problems: list[Problem]) -> Artifact | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from archiver.config import Positive, StrictModel
 from archiver.errors import Problem, SpecError, nearest
+from archiver.explanations import SUFFIX, Explain
 from archiver.reading import MAX_YAML_BYTES, parse_yaml, read_text
 from archiver.tasks import OWN_TASK
 from handlers.formats.errors import UnsafeFile
@@ -26,6 +27,12 @@ def not_a_number(value: Any) -> Any:
     if isinstance(value, (int, float)):
         raise ValueError('a quoted string, as in "1.0" (unquoted, YAML takes 1.10 for 1.1)')
     return value
+
+
+def not_reserved(name: str) -> str:
+    if name.endswith(SUFFIX):
+        raise ValueError(f"a name that does not end with {SUFFIX}, which a model's explanations go by")
+    return name
 
 
 def list_or_file(value: Any) -> list[str] | str | None:
@@ -100,7 +107,9 @@ class Spec(StrictModel):
     There is no key for pip requirements: what a handler imports is what the server has installed and locked.
     """
 
-    name: str = Field(pattern=MODEL_NAME, description="of the model; by default the spec's file name")
+    name: Annotated[str, AfterValidator(not_reserved)] = Field(
+        pattern=MODEL_NAME, description="of the model; by default the spec's file name"
+    )
     version: Annotated[str, BeforeValidator(not_a_number)] = Field(
         default="1.0", pattern=r"^\d+(\.\d+)*$", description="of the model"
     )
@@ -142,6 +151,7 @@ class Spec(StrictModel):
         description="requests that may wait for a worker; the next is refused with 503; auto: as the server has memory",
     )
     timeouts: Timeouts = Timeouts()
+    explain: Explain = Explain()
     profile: bool = Field(
         default=False,
         description="report how long each batch takes in preprocess, inference and postprocess",

@@ -114,6 +114,9 @@ def predict(
     stream: Annotated[
         bool, typer.Option("--stream", help="Show the answer piece by piece, as the model writes it.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what the prediction rests on; --accept image/png draws it.")
+    ] = False,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the task: top_k=3. Repeatable.")
     ] = None,
@@ -123,6 +126,8 @@ def predict(
 
     Ends with 1 on an error answer, 2 on a wrong call, 3 when no server is running.
     """
+    if explain and stream:
+        raise typer.BadParameter("an explanation does not come in pieces", param_hint="--explain")
     parameters = parameters_of(param or [])
     try:
         payload, found = read(source)
@@ -137,7 +142,8 @@ def predict(
             if stream:
                 show_pieces(client.stream(model, payload, **options), out)
             else:
-                show(client.predict(model, payload, **options), out)
+                ask = client.explain if explain else client.predict
+                show(ask(model, payload, **options), out)
     except Unreachable as error:
         print(f"{error.message}; ./scripts/serve starts a server", file=sys.stderr)
         raise typer.Exit(NO_SERVER) from None

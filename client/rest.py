@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from client.answer import Answer
 from client.credentials import Credentials, KeyName
 from client.exchange import exchange, lines, segment, session
+from client.explanations import explainer_of
 from client.payload import Parameters, Payload, encode, texts
 from client.server import Server
 
@@ -110,6 +111,26 @@ class RestClient(RestConnection):
         path, request = request_of(model, payload, content_type, accept, version, texts(parameters))
         return self._send("POST", path, "inference", timeout=timeout, **request)
 
+    def explain(
+        self,
+        model: str,
+        payload: Payload,
+        *,
+        content_type: str | None = None,
+        accept: str | None = None,
+        version: str | None = None,
+        parameters: Parameters | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """The explanation of an answer of a model; arguments and errors are those of `predict`.
+
+        accept: image/png for a heat map, of images and recordings. parameters: such as method, target and n_steps.
+        NotFound where the model's explanations are not served.
+        """
+        name = explainer_of(model)
+        path, request = request_of(name, payload, content_type, accept, version, texts(parameters), "explanations")
+        return self._send("POST", path, "inference", timeout=timeout, **request)
+
     def stream(
         self,
         model: str,
@@ -145,10 +166,11 @@ def request_of(
     accept: str | None,
     version: str | None,
     fields: Mapping[str, str],
+    calls: str = "predictions",
 ) -> tuple[str, dict[str, Any]]:
-    """The path of a prediction, and its headers and body as requests takes them."""
+    """The path of a prediction, or of another of `calls`, and its headers and body as requests takes them."""
     body, media_type = encode(payload, content_type)
-    path = f"/predictions/{segment(model)}" + (f"/{segment(version)}" if version else "")
+    path = f"/{calls}/{segment(model)}" + (f"/{segment(version)}" if version else "")
     headers = {"Accept": accept or "*/*"}
     if fields:
         # TorchServe drops the query string of /predictions; a form is its way to carry parameters.

@@ -10,6 +10,7 @@ import grpc
 
 from client.answer import VERSION_HEADER, Answer, answer_in, error_in
 from client.credentials import Credentials, KeyName
+from client.explanations import explainer_of
 from client.payload import Parameters, Payload, encode, texts
 from client.rest import TIMEOUT
 from client.rpc_errors import from_rpc
@@ -102,6 +103,31 @@ class GrpcClient(GrpcConnection):
         request = request_of(model, payload, content_type, accept, version, parameters)
         response, call = self._call(self._stub.Predictions.with_call, request, timeout)
         return answer_or_error(response.prediction, dict(call.initial_metadata()).get(VERSION_HEADER, ""))
+
+    def explain(
+        self,
+        model: str,
+        payload: Payload,
+        *,
+        content_type: str | None = None,
+        accept: str | None = None,
+        version: str | None = None,
+        parameters: Parameters | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """The explanation of an answer of a model; arguments and errors are those of RestClient.explain.
+
+        TorchServe's gRPC has no call for explanations: it is a prediction of the model that they are served as.
+        """
+        return self.predict(
+            explainer_of(model),
+            payload,
+            content_type=content_type,
+            accept=accept,
+            version=version,
+            parameters=parameters,
+            timeout=timeout,
+        )
 
     def stream(
         self,

@@ -23,7 +23,7 @@ from deploy.errors import DeployError
 from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
 from deploy.run_folder import ADMITTED, public_server, server_of
-from deploy.serving.command import RequireSigned, console, serve
+from deploy.serving.command import Explain, RequireSigned, console, serve
 from deploy.torchserve import stop
 from deploy.tuning.command import tune
 from trust.signature import path_of
@@ -75,11 +75,12 @@ def run_command(
             envvar="BUNDLE_ADMITTED", help="Where signed archives are copied to; by default in the run folder."
         ),
     ] = None,
+    explain: Explain = None,
 ) -> None:
     """Serve a folder of archives in the foreground, as a container's first process: drains on SIGTERM."""
     try:
         admission = Admission(store, admitted or RUN / ADMITTED, require_signed) if require_signed else None
-        serve_in_container(store, RUN, host, grace, admission)
+        serve_in_container(store, RUN, host, grace, admission, explain or [])
     except (DeployError, ClientError) as error:
         typer.echo(f"run: {error}", err=True)
         raise typer.Exit(1) from None

@@ -100,6 +100,11 @@ class Archive:
         return {str(key.value): value.value for key, value in pairs if isinstance(value, yaml.ScalarNode)}
 
     @property
+    def explains(self) -> bool:
+        """Whether it has one of TorchServe's own handlers that explain."""
+        return self.handler in NEED_CAPTUM
+
+    @property
     def missing(self) -> str:
         """A sentence about a library that its handler needs and that is not installed, or ""."""
         if self.handler in NEED_CAPTUM and find_spec("captum") is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from client import RestManagement
@@ -23,11 +24,14 @@ from zygote.usage import memory_kills
 QUIET = 3.0  # seconds: three of the edge's health checks
 
 
-def serve(store: Path, run: Path, host: str, grace: float, admission: Admission | None = None) -> None:
+def serve(
+    store: Path, run: Path, host: str, grace: float, admission: Admission | None = None, explain: Sequence[str] = ()
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises DeployError where the server ends by itself or a model fails.
 
     host: where everything listens, the status included. grace: seconds that draining may take; the container's own
-    grace period must be longer. admission: from this store, where archives must be signed.
+    grace period must be longer. admission: from this store, where archives must be signed. explain: the models whose
+    explanations are to be answered, beside those whose archives ask for it.
     """
     if admission:
         admission.empty()
@@ -64,6 +68,7 @@ def serve(store: Path, run: Path, host: str, grace: float, admission: Admission 
                 lambda name, state: print(f"{name}: {state}", flush=True),
                 asked.is_set,
                 leave_out=lambda path, why: left_out(status, path, why),
+                explain=explain,
             )
             if not asked.is_set():
                 status.look()

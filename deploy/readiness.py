@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from client import ClientError, RestClient, RestManagement
+from client.explanations import explainer_of
 from client.management import Management
 from deploy.archive import Archive, newest
 from deploy.errors import DeployError
 from deploy.gpu.device import OLDEST_DRIVER
 from deploy.run_folder import running, server_of
-from deploy.serving_plan import Machine, register
+from deploy.serving_plan import Machine, explainers, register, register_explainers
 
 STARTING = 60.0
 LOADING = 600.0
@@ -31,6 +32,7 @@ def load(
     give_up: Callable[[], bool] = lambda: False,
     built: Callable[[Path], bool] = lambda archive: True,
     leave_out: Callable[[Path, str], None] | None = None,
+    explain: Collection[str] = (),
 ) -> dict[str, float]:
     """Register every archive with a server that has just been started and wait until its model has answered its sample.
 
@@ -40,6 +42,7 @@ def load(
     give_up: asked now and then; once it says so, the wait ends with what is ready by then. built: whether an archive
     is there yet; it may raise where that has failed. An archive that is built late is registered when it is there.
     leave_out: told of an archive that is not ours and cannot be served, and why; where None, that ends it all.
+    explain: as `deploy.serving_plan.explainers` takes it; the wait is for the workers of explanations as well.
 
     Of several versions of a model the highest answers requests that name none.
 
@@ -50,6 +53,7 @@ def load(
     missing = list(archives)
     loading: list[Loading] = []
     served: list[Archive] = []
+    explained: list[Archive] = []
     ready: dict[str, float] = {}
     for archive in missing:
         if not built(archive):
@@ -65,7 +69,11 @@ def load(
                 try:
                     found = servable(path, served)
                     plan = machine.plan(found, len(archives))
+                    workers = explainers(found, explain, machine.gpus if plan.gpu else 0)
                     register(management, found, plan)
+                    if workers:
+                        register_explainers(management, found, workers)
+                        explained.append(found)
                 except (DeployError, ClientError) as error:
                     if leave_out is None or is_ours(path):
                         raise
@@ -73,32 +81,38 @@ def load(
                     continue
                 tell(path.stem, "loading")
                 served.append(found)
-                loading.append(Loading(found, time.monotonic(), plan.gpu))
+                loading.append(Loading(found, found.name, time.monotonic(), plan.gpu))
+                if workers:
+                    loading.append(Loading(found, explainer_of(found.name), time.monotonic(), plan.gpu))
             for model in list(loading):
-                name, version = model.archive.name, model.archive.version
+                name, version = model.name, model.archive.version
                 try:
                     check_loads(run, name)
                     if management.is_ready(name, version):
-                        tell(model.archive.path.stem, "warming up")
-                        warm_up(client, model.archive, run / "samples")
-                        if model.gpu:
-                            check_computes_on_gpu(management, model.archive)
-                        ready[name] = time.monotonic() - started
+                        if not model.explains:
+                            tell(model.archive.path.stem, "warming up")
+                            warm_up(client, model.archive, run / "samples")
+                            if model.gpu:
+                                check_computes_on_gpu(management, model.archive)
+                            ready[name] = time.monotonic() - started
+                            tell(model.archive.path.stem, "ready")
                         loading.remove(model)
-                        tell(model.archive.path.stem, "ready")
                     elif time.monotonic() - model.since > LOADING:
                         raise DeployError(f"{name} is not ready after {LOADING:g} s; see {run / 'logs'}")
                 except DeployError as error:
                     if leave_out is None or model.archive.card:
                         raise
                     loading.remove(model)
-                    served.remove(model.archive)
                     management.unregister(name, version)
+                    if not model.explains:
+                        served.remove(model.archive)
                     leave_out(model.archive.path, str(error))
             time.sleep(POLL if missing or loading else 0)
         for name, latest in newest(served).items():
             if sum(other.name == name for other in served) > 1:
                 management.set_default(name, latest.version)
+                if latest in explained:
+                    management.set_default(explainer_of(name), latest.version)
     return ready
 
 
@@ -124,11 +138,17 @@ def is_ours(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Loading:
-    """A model that has been registered. since: when, by the monotonic clock. gpu: whether it is to compute on one."""
+    """A model that has been registered. name: its own, or that of its explanations. since: when, by the monotonic
+    clock. gpu: whether it is to compute on one."""
 
     archive: Archive
+    name: str
     since: float
     gpu: bool
+
+    @property
+    def explains(self) -> bool:
+        return self.name != self.archive.name
 
 
 def wait_listening(run: Path, management: Management) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import psutil
 
 from client import GrpcManagement
+from client.explanations import explainer_of
 from client.management import Management
 from client.model_status import ModelStatus
 from deploy.archive import Archive
@@ -32,6 +35,8 @@ BATCH_ON_GPU = 16
 BATCH_SIZE, BATCH_DELAY = 1, 100
 # What TorchServe puts into a batch without a delay.
 UNWAITED = 2
+# Of --explain, for every model that has explanations.
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -145,3 +150,31 @@ def register_again(management: Management, model: ModelStatus) -> None:
 def sent(management: Management, delay_ms: int) -> int:
     """A batch's delay as it can be sent: TorchServe's gRPC takes 0 for not given, which is 100 ms."""
     return max(1, delay_ms) if isinstance(management, GrpcManagement) else delay_ms
+
+
+def explainers(archive: Archive, asked: Collection[str], gpus: int) -> int:
+    """Workers for a model's explanations, 0 for none: as its card says, or one where it is asked for.
+
+    asked: names of models, or ALL. Raises DeployError for a model that is asked for by name and has no explanations.
+    """
+    by_name = archive.name in asked
+    least = int(by_name or ALL in asked)
+    if archive.card:
+        explain = archive.card.get("explain") or {}
+        offered, workers = bool(explain), max(int(explain.get("workers", 0)), least)
+    else:
+        offered, workers = archive.explains, least
+    if by_name and not offered:
+        raise DeployError(f"{archive.path.name}: no explanations; docs/explanations.md lists the tasks that have them")
+    if offered and workers and find_spec("captum") is None:
+        raise DeployError(f"{archive.path.name}: explanations need captum, which ./scripts/setup stock installs")
+    return workers * max(1, gpus) if offered else 0
+
+
+def register_explainers(management: Management, archive: Archive, workers: int) -> None:
+    """Register an archive a second time, for its explanations; each is a batch of its own."""
+    name = explainer_of(archive.name)
+    management.register(
+        archive.path.name, name=name, batch_size=1, max_batch_delay=sent(management, 0), synchronous=False
+    )
+    management.scale(name, workers, version=archive.version, synchronous=False)

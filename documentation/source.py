@@ -12,8 +12,8 @@ from documentation.settings import experiments_page, spec_page
 
 PROJECT = Path(__file__).resolve().parent.parent
 SOURCE = PROJECT / ".site" / "source"
-# Links of Markdown files; the site holds no other files of the checkout.
-LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)]+)\)")
+# Links of Markdown files; of the checkout's other files the site holds images alone.
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|mailto:)([^)]+)\)")
 
 
 def write() -> Path:
@@ -28,6 +28,10 @@ def write() -> Path:
         "reference/commands.md": commands_page(),
         "reference/python.md": python_page(),
     }
+    for image in (PROJECT / "docs").glob("*/*.png"):
+        copy = SOURCE / image.relative_to(PROJECT / "docs")
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(image, copy)
     for name, text in pages.items():
         (SOURCE / name).write_text(text, encoding="utf-8")
     return SOURCE

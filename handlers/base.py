@@ -31,7 +31,7 @@ from handlers.protocol.limits import Limits
 from handlers.protocol.media_type import negotiate
 from handlers.protocol.payload import InputType, Payload, Request
 from handlers.protocol.request import parse
-from handlers.protocol.response import JSON, Response, error_response
+from handlers.protocol.response import JSON, Response, error_response, to_json
 from handlers.rare_tracebacks import RareTracebacks
 from handlers.torchserve.base_handler import BaseHandler, device_of, timed
 from handlers.torchserve.metrics import MetricsReporter, StageTimer, silence_prediction_time
@@ -74,6 +74,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         self.limits: Mapping[str, Any] = settings.get("limits") or {}
         self.options: Mapping[str, Any] = settings.get("options") or {}
         self.request_s = float(settings["request_s"])
+        self.explained = "explain" in settings
         self.batch_size = int(context.system_properties["batch_size"])
         cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
         self.device = device_of(context)
@@ -189,6 +190,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         for index, answer in enumerate(answers):
             self.context.set_response_content_type(index, answer.content_type)
             data.streams[index].close()
+            if answer.location:
+                self.context.set_response_header(index, "Location", answer.location)
             if answer.status != 200:
                 self.context.set_response_status(answer.status, answer.phrase, index)
                 if answer.status == Unavailable.code:
@@ -204,7 +207,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Parse and decode one request; what is wrong with it stays with it."""
         state: RequestState[Item, Output] = RequestState.start(row, headers)
         state.error = PROGRESS.verdict(stream.index)
-        if state.describe or state.error:
+        if state.describe or state.error or (state.explain and self.explained):
             return state
         PROGRESS.slots[stream.index] |= DECODING
         try:
@@ -247,6 +250,8 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         """Encode one request's outputs, wrapped the way it was asked."""
         if state.describe:
             return Response(self.describe_handle())
+        if state.explain and self.explained:
+            return self.explained_elsewhere()
         if state.error is not None or state.request is None:
             return error_response(state.error or InternalError("the request was not read"))
         try:
@@ -275,6 +280,12 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
     def explain_handle(self, data_preprocess: RequestState[Item, Output], raw_data: Any = None) -> list[Response]:
         """An explanation for each item of one request."""
         return [self.explain(item) for item in data_preprocess.items]
+
+    def explained_elsewhere(self) -> Response:
+        """Where this model's explanations are answered: by workers of their own, under a name of their own."""
+        path = f"/explanations/{self.context.model_name}.explain/{self.card['version']}"
+        body = {"message": f"explanations have workers of their own: {path}; curl -L goes there"}
+        return Response(to_json(body), status=307, location=path)
 
     def describe_handle(self) -> bytes:
         """The model card, with where and how this worker runs."""

@@ -15,7 +15,14 @@ class Entry:
 
     def initialize(self, context: Any) -> None:
         self.see_one_gpu(context.system_properties)
-        module, _, name = context.model_yaml_config["handler"]["class"].rpartition(".")
+        settings = context.model_yaml_config["handler"]
+        if context.model_name.endswith(".explain"):  # registered a second time, for its explanations
+            settings = settings.get("explain")
+            if settings is None:
+                raise ValueError(
+                    "this archive has no explanations: its task has none, or it was built before they were"
+                )
+        module, _, name = settings["class"].rpartition(".")
         self.handler = getattr(import_module(module), name)()
         self.handler.initialize(context)
         import_module("handlers.torchserve.frame_reader").install(context)

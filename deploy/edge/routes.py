@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from client.explanations import SUFFIX
 from deploy.edge.clients import Clients
 from deploy.edge.clusters import sized
 from deploy.edge.discovery import TYPES, Resource
@@ -21,7 +22,16 @@ MANAGEMENT = "/org.pytorch.serve.grpc.management.ManagementAPIsService"
 # thread of a worker for good.
 METHODS = ("Predictions", "StreamPredictions", "Ping")
 MANAGEMENT_METHODS = ("DescribeModel", "ListModels", "RegisterModel", "ScaleWorker", "SetDefault", "UnregisterModel")
-PREDICTIONS = (rf"/predictions/{NAME}(?:/{NAME})?", rf"/v1/models/{NAME}:predict", rf"/v2/models/{NAME}/infer")
+EXPLANATIONS = rf"/explanations/{NAME}(?:/{NAME})?"
+PREDICTIONS = (
+    *(rf"/predictions/{NAME}(?:/{NAME})?", rf"/v1/models/{NAME}:predict", rf"/v2/models/{NAME}/infer"),
+    EXPLANATIONS,
+)
+# A model's explanations are a second model of TorchServe's, with workers of its own. In Envoy's own syntax for groups.
+EXPLAINER = {
+    "pattern": {"regex": rf"^/explanations/([A-Za-z0-9][A-Za-z0-9_.-]*?)(?:{re.escape(SUFFIX)})?(/[^/?]*)?$"},
+    "substitution": rf"/explanations/\1{SUFFIX}\2",
+}
 # By these TorchServe's own BaseHandler decides what to do with a whole batch; TorchServe sets them itself where they
 # are meant. Others that it looks at (url_path, ts_request_sequence_id) have underscores, which the listener refuses.
 DECIDING = ("describe", "explain")
@@ -114,6 +124,9 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
     for path in PREDICTIONS:
         match: dict[str, Any] = {"safe_regex": {"regex": path}}
         taken = prediction({**match, "headers": [header(":method", "POST|PUT")]}, "rest")
+        if path == EXPLANATIONS:
+            for each in taken:
+                each["route"]["regex_rewrite"] = EXPLAINER
         if clients.allowed_origins:
             # What a browser asks first. The filter answers it, so it goes nowhere.
             asked = [header(":method", "OPTIONS"), header("access-control-request-method", ".+"), among(clients)]

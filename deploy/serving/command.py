@@ -32,6 +32,16 @@ RequireSigned = Annotated[
     ),
 ]
 
+Explain = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--explain",
+        envvar="BUNDLE_EXPLAIN",
+        metavar="MODEL",
+        help="Answer its /explanations as well, with a worker of their own; all: of every model that has them.",
+    ),
+]
+
 console = PatientConsole()
 
 
@@ -57,6 +67,7 @@ def serve(
     ] = False,
     port_offset: Annotated[int, typer.Option(help="Added to every port, for a second server on one machine.")] = 0,
     require_signed: RequireSigned = None,
+    explain: Explain = None,
 ) -> None:
     """Start TorchServe, build the archives that are missing meanwhile, and wait until every model has answered.
 
@@ -85,7 +96,7 @@ def serve(
             admission=admission,
         )
         try:
-            supervisor = start(console, server, chosen, edge)
+            supervisor = start(console, server, chosen, edge, explain or [])
             if detach:
                 supervisor.detach()
                 console.print("./scripts/stop ends it; its logs are in .run/logs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -24,8 +25,13 @@ from deploy.torchserve import TorchServe
 BEGAN = time.monotonic()
 
 
-def start(console: Console, server: TorchServe, models: list[Model], with_edge: bool) -> SupervisorProcess:
-    """Start the server and wait for every model's answer, showing which already do; what keeps it running."""
+def start(
+    console: Console, server: TorchServe, models: list[Model], with_edge: bool, explain: Sequence[str] = ()
+) -> SupervisorProcess:
+    """Start the server and wait for every model's answer, showing which already do; what keeps it running.
+
+    explain: the models whose explanations are asked for, as `readiness.load` takes them.
+    """
     paths = [server.store / model.archive.name for model in models]
     states: dict[str, str] = {}
 
@@ -55,7 +61,7 @@ def start(console: Console, server: TorchServe, models: list[Model], with_edge: 
         server.store.mkdir(parents=True, exist_ok=True)
         supervisor = SupervisorProcess(server)
         with Live(get_renderable=table, console=console, refresh_per_second=5, transient=True):
-            ready = load(server.run, paths, tell, built=built)
+            ready = load(server.run, paths, tell, built=built, explain=explain)
     process = running(server.run)
     if process is None:
         raise DeployError("the server ended right after its models had answered")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from client import ClientError, RestManagement
+from client.explanations import is_explainer
 from client.model_status import ModelStatus
 from deploy.errors import DeployError
 from deploy.processes import GRACE, alive, descendants, wait_ended
@@ -102,8 +103,9 @@ class Supervisor:
             return
         self.answered = time.monotonic()
         self.models, self.defaults = self.status.models, self.status.defaults
-        # A model that was unregistered since is not waited for.
-        self.served = [name for name in self.served or sorted(self.defaults) if name in self.defaults]
+        # A model that was unregistered since is not waited for, and no explanations are.
+        served = self.served or sorted(name for name in self.defaults if not is_explainer(name))
+        self.served = [name for name in served if name in self.defaults]
         try:
             with RestManagement(self.status.server) as management:
                 self.recovery.look(management, self.models)

@@ -193,6 +193,8 @@ end
 local function called(path)
   local model, rest = path:match("^/predictions/([%w_.-]+)/?([^?]*)")
   if model then return model, rest ~= "" and rest or nil, path:match("%?.*$") or "" end
+  model, rest = path:match("^/explanations/([%w_.-]+)/?([^?]*)")
+  if model then return model:gsub("%.explain$", "") .. ".explain", rest ~= "" and rest or nil, "" end
   model = path:match("^/v1/models/([%w_.-]+):predict$") or path:match("^/v2/models/([%w_.-]+)/infer$")
   return model, nil, ""
 end

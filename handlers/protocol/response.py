@@ -17,12 +17,16 @@ PNG = "image/png"
 
 @dataclass(frozen=True)
 class Response:
-    """classes: labels of what the model found, counted for the monitoring of its predictions."""
+    """classes: labels of what the model found, counted for the monitoring of its predictions.
+
+    location: of a redirect, the path that answers instead.
+    """
 
     body: bytes
     content_type: str = JSON
     status: int = 200
     classes: Sequence[str] = ()
+    location: str = ""
 
     @property
     def phrase(self) -> str:

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from client import GrpcClient, GrpcManagement, RestClient, RestManagement
+from client.explanations import explainer_of
 from client.management import Management
 from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.torchserve import TorchServe
 from tests.tiny_artifacts import TINY
 
+# With workers for their explanations.
+EXPLAINED = ("tiny-image", "tiny-topics")
 Predict = RestClient | GrpcClient
 
 
@@ -27,7 +30,7 @@ def torchserve(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.Tem
     archives = [tiny_archive(name) for name in TINY]
     store = archives[0].parent
     with TorchServe(store, tmp_path_factory.mktemp("run"), Ports.free()) as server:
-        load(server.run, archives)
+        load(server.run, archives, explain=EXPLAINED)
         before = workers_of(server)
         yield server
         assert workers_of(server) == before, "a worker died during the tests"
@@ -36,7 +39,10 @@ def torchserve(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.Tem
 def workers_of(server: TorchServe) -> dict[str, list[int]]:
     """Model → process ids of its workers."""
     with RestManagement(server.server) as management:
-        return {name: sorted(worker.pid for worker in management.describe(name).workers) for name in TINY}
+        return {
+            name: sorted(worker.pid for worker in management.describe(name).workers)
+            for name in (*TINY, *map(explainer_of, EXPLAINED))
+        }
 
 
 @pytest.fixture(scope="session", params=["REST", "gRPC"])

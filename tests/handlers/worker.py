@@ -16,16 +16,16 @@ from handlers.entry import Entry
 class Worker:
     """Loads an archive as TorchServe's worker does and answers batches of rows."""
 
-    def __init__(self, archive: Path, folder: Path) -> None:
+    def __init__(self, archive: Path, folder: Path, suffix: str = "") -> None:
+        """suffix: of the name that the archive is registered by, behind its own."""
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder)
         sys.path.insert(0, str(folder))
         try:
             manifest = orjson.loads((folder / "MAR-INF/MANIFEST.json").read_bytes())
             configuration = yaml.safe_load((folder / "model-config.yaml").read_text())
-            self.context = Context(
-                manifest["model"]["modelName"], str(folder), manifest, 1, None, "0.12.0", True, None, configuration
-            )
+            name = manifest["model"]["modelName"] + suffix
+            self.context = Context(name, str(folder), manifest, 1, None, "0.12.0", True, None, configuration)
             self.entry = Entry()
             self.entry.initialize(self.context)
         finally:

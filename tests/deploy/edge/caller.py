@@ -13,6 +13,7 @@ from client.rpc import channel
 from deploy.run_folder import public_server
 
 MODELS = ("tiny-policy", "tiny-writer")
+EXPLAINED = "tiny-topics"  # with workers for its explanations
 ORIGIN = "https://app.example.org"  # whose pages may ask
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
 SERVICES = {"inference": "InferenceAPIsService", "management": "ManagementAPIsService"}

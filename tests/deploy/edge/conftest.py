@@ -12,19 +12,19 @@ from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.run_folder import public_server, state_of
 from deploy.torchserve import TorchServe
-from tests.deploy.edge.caller import MODELS, ORIGIN, Caller
+from tests.deploy.edge.caller import EXPLAINED, MODELS, ORIGIN, Caller
 
 
 @pytest.fixture(scope="package")
 def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The run folder of a server with an edge; both end without a trace."""
-    archives, folder = [tiny_archive(name) for name in MODELS], tmp_path_factory.mktemp("edge")
+    archives, folder = [tiny_archive(name) for name in (*MODELS, EXPLAINED)], tmp_path_factory.mktemp("edge")
     callers = folder / "secrets" / "clients.yaml"
     clients.ensure(callers)
     callers.write_text(f"{callers.read_text()}allowed_origins: [{ORIGIN}]\n")
     run, ports = folder / "run", Ports.free()
     with TorchServe(archives[0].parent, run, ports) as torchserve:
-        load(run, archives)
+        load(run, archives, explain=[EXPLAINED])
         process.start(torchserve.run, ports, list(MODELS), folder / "secrets")
         keeper = psutil.Process((state_of(run) or {})["edge"]["pid"])
         family = [keeper, *keeper.children(recursive=True)]

@@ -16,7 +16,9 @@ STREAM, MARK = b"stream", b"StreamPredictions"
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(("method", "path", "code", "type"), [
-    ("POST", "/explanations/tiny-policy", 404, "NotFound"),
+    ("POST", "/explanations/tiny-policy", 404, "ModelNotFoundException"),
+    ("POST", "/explanations/tiny-policy/1.0/more", 404, "NotFound"),
+    ("GET", "/explanations/tiny-policy", 405, "MethodNotAllowed"),
     ("POST", "/predictions/tiny-policy/1.0/more", 404, "NotFound"),
     ("POST", "/v2/models/tiny-policy/explain", 404, "NotFound"),
     ("POST", "/v1/models/tiny-policy:explain:predict", 404, "NotFound"),

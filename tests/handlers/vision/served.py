@@ -25,8 +25,9 @@ def packed(artifact: Path, **spec: Any) -> Path:
     return archive.build(resolve(file, root), PROJECT / "handlers", root / "store").path
 
 
-def served(artifact: Path, **spec: Any) -> Worker:
-    return Worker(packed(artifact, **spec), artifact.with_name(f"{artifact.name}-unpacked"))
+def served(artifact: Path, suffix: str = "", **spec: Any) -> Worker:
+    """suffix: of the name that the archive is registered by, behind its own."""
+    return Worker(packed(artifact, **spec), artifact.with_name(f"{artifact.name}-unpacked{suffix}"), suffix)
 
 
 def check_isolation(worker: Worker, rows: list[dict[str, Any]] = ROWS) -> None:

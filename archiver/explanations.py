@@ -1,0 +1,136 @@
+"""Explanations: the keys of a spec's `explain`, and which tasks have an explainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from archiver.config import Count, Positive, StrictModel
+from archiver.tasks import CUT, FEATURES, JSON, PNG, RECORDING
+
+# Of the model that a model's explanations are served as, beside its own name.
+SUFFIX = ".explain"
+MAX_WORKERS = 64
+
+
+class Explain(StrictModel):
+    """Workers of their own answer explanations, so that no prediction waits for one."""
+
+    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = Field(
+        default=0, description="for explanations alone, on each GPU where there are any; 0: none"
+    )
+    n_steps: Count = Field(default=50, description="of integrated gradients, where a request does not say")
+    max_evaluations: Count = Field(default=500, description="runs of the model for the explanations of one request")
+    max_seconds: Positive = Field(
+        default=20.0, description="for the explanations of one request; less than timeouts.response_s"
+    )
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """explainer: its class in the packed `handlers` folder. For readers of the model card: methods, the default first;
+    accept, the media types an answer can have; parameters a request can set; answer, its shape."""
+
+    explainer: str
+    methods: tuple[str, ...]
+    accept: tuple[str, ...]
+    parameters: dict[str, str]
+    answer: dict[str, Any]
+
+
+ATTRIBUTED = {
+    "method": "string",
+    "target": {"label": "string", "index": "integer", "score": "number: before softmax or sigmoid"},
+    "evaluations": "integer: runs of the model",
+    "n_steps": "integer, of integrated gradients",
+    "completeness": {
+        **dict.fromkeys(("score", "baseline", "sum", "delta"), "number, of integrated gradients"),
+        "holds": "boolean: whether sum is score - baseline, within 5% or 0.001",
+    },
+}
+COMMON = {
+    "method": "string",
+    "target": "string or integer: a label, or its index; by default what is predicted",
+    "n_steps": "integer, of integrated-gradients",
+}
+WINDOW = {
+    "window": "of occlusion: what is covered at a time",
+    "stride": "of occlusion: from one window to the next",
+}
+ON_IMAGES = {
+    **COMMON,
+    **WINDOW,
+    "baseline": "string: black, grey, white or blur, of integrated-gradients and occlusion",
+    "grid": "integer: cells along the longer side",
+}
+BOX = ["x1", "y1", "x2", "y2"]
+ON_GRID = [["numbers by row, over the box in the image's pixels"]]
+IMAGE_METHODS = ("integrated-gradients", "occlusion", "grad-cam", "saliency")
+
+EXPLANATIONS: dict[str, Explanation] = {
+    "image-classification": Explanation(
+        explainer="handlers.explanation.image_classification.ImageClassificationExplainer",
+        methods=IMAGE_METHODS,
+        accept=(JSON, PNG),
+        parameters=ON_IMAGES,
+        answer={**ATTRIBUTED, "box": BOX, "attributions": ON_GRID},
+    ),
+    "object-detection": Explanation(
+        explainer="handlers.explanation.object_detection.ObjectDetectionExplainer",
+        methods=IMAGE_METHODS,
+        accept=(JSON, PNG),
+        parameters={
+            **ON_IMAGES,
+            "detection": "integer: which one of a prediction's answer, from 0",
+            "score_threshold": "number from 0 to 1",
+        },
+        answer={**ATTRIBUTED, "detection": "integer", "box": BOX, "attributions": ON_GRID},
+    ),
+    "semantic-segmentation": Explanation(
+        explainer="handlers.explanation.semantic_segmentation.SemanticSegmentationExplainer",
+        methods=IMAGE_METHODS,
+        accept=(JSON, PNG),
+        parameters=ON_IMAGES,
+        answer={**ATTRIBUTED, "box": BOX, "attributions": ON_GRID},
+    ),
+    "audio-classification": Explanation(
+        explainer="handlers.explanation.audio_classification.AudioClassificationExplainer",
+        methods=("integrated-gradients", "occlusion", "saliency"),
+        accept=(JSON, PNG),
+        parameters={
+            **COMMON,
+            **WINDOW,
+            **RECORDING,
+            "part": "integer: which window of a long recording; by default the one that shows the class most",
+        },
+        answer={
+            **ATTRIBUTED,
+            "part": {"index": "integer", "start": "number: seconds", "end": "number: seconds"},
+            "seconds": ["number, of each frame"],
+            "hertz": ["number, of each band; null where only the network knows"],
+            "attributions": [["numbers by band, the lowest first"]],
+            "curve": ["number, of each frame: the sum over the bands"],
+            **FEATURES,
+        },
+    ),
+    "text-classification": Explanation(
+        explainer="handlers.explanation.text_classification.TextClassificationExplainer",
+        methods=("integrated-gradients", "occlusion"),
+        accept=(JSON,),
+        parameters={**COMMON, "baseline": "string: pad, mask or unknown, the token that says nothing"},
+        answer={
+            **ATTRIBUTED,
+            "attributions": [
+                {"text": "string", "start": "integer: character", "end": "integer: character", "weight": "number"}
+            ],
+            **CUT,
+        },
+    ),
+}
+
+
+def explanation_of(task: str, own_handler: bool) -> Explanation | None:
+    """None of a task without an explainer. own_handler: reads inputs in a way that only it knows."""
+    return None if own_handler else EXPLANATIONS.get(task)

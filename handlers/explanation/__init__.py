@@ -1,0 +1,1 @@
+"""Explanations: attributions of a model's answer to the parts of its input."""

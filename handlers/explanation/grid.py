@@ -1,0 +1,22 @@
+"""Attributions added up over the cells of a grid, so that an answer stays small and sums to the same."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def summed(values: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """(h, w) → (rows, columns), or as many as there are where that is fewer: each number in the cell that it is in."""
+    for axis, cells in enumerate((rows, columns)):
+        size = values.shape[axis]
+        if cells < size:
+            starts = np.arange(cells) * size // cells
+            values = np.add.reduceat(values, starts, axis=axis)
+    return values
+
+
+def averaged(values: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
+    """(n,) → (cells,): the means of the same cells."""
+    counts = summed(np.ones((1, len(values)), np.float32), 1, cells)
+    return (summed(values[None], 1, cells) / counts)[0]
