@@ -17,7 +17,7 @@ from archiver.artifact import read as read_artifact
 from archiver.config import StrictModel
 from archiver.digest import sha256
 from archiver.errors import Problem, SpecError, nearest, problems_of, unknown_keys
-from archiver.explanations import Explanation, explanation_of
+from archiver.explanations.tasks import Explanation, explanation_of
 from archiver.reading import read_json, read_text
 from archiver.spec import Architecture, Spec
 from archiver.spec import read as read_spec
@@ -121,6 +121,7 @@ def resolve(path: Path, artifacts: Path) -> Package:
         code=code,
         inputs={"spec": sha256(path), "artifact": sha256(artifact.folder / DESCRIPTION)},
         device=choose_device(spec.device, task, artifact),
+        explanation=explanation,
     )
 
 
@@ -134,8 +135,6 @@ def choose_device(asked: Device, task: str, artifact: Artifact) -> Device:
     weights = [path for name, path in artifact.files.items() if name.split("/")[0] == description.weights]
     small = sum(path.stat().st_size for path in weights) <= SMALL
     return "cpu" if task in FOR_CPU and small else "auto"
-        explanation=explanation,
-    )
 
 
 def problems_of_explain(spec: Spec | None, explanation: Explanation | None) -> list[Problem]:

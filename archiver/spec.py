@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, mod
 
 from archiver.config import Positive, StrictModel
 from archiver.errors import Problem, SpecError, nearest
-from archiver.explanations import SUFFIX, Explain
+from archiver.explanations.settings import SUFFIX, Explain
 from archiver.reading import MAX_YAML_BYTES, parse_yaml, read_text
 from archiver.tasks import OWN_TASK
 from handlers.formats.errors import UnsafeFile

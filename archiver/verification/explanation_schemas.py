@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from archiver.errors import Problem, problems_of
-from archiver.verification.response_schemas import Answer, Finite, Index, Labelled, Seconds, check_labels
+from archiver.verification.response_checks import check_labels
+from archiver.verification.response_schemas import Answer, Finite, Index, Labelled, Seconds
 
 Row = Annotated[list[Finite], Field(min_length=1)]
 # Of sums of float32 numbers.

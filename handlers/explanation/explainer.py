@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from handlers.acceleration.accelerate import Acceleration, Function
+from handlers.acceleration.accelerate import Acceleration, Function, Judge
 from handlers.artifact import SAMPLE_TYPES
 from handlers.base import Handler
 from handlers.errors import RequestError
@@ -41,7 +41,14 @@ Task = TypeVar("Task", bound=Handler[Any, Any])
 class AsBuilt(Acceleration):
     """The model as torch computes it, with gradients, in the place of its fastest form."""
 
-    def __call__(self, build: Callable[[], nn.Module], example: Tensor, dynamic: Sequence[int] = (0,)) -> Function:
+    def fastest(
+        self,
+        build: Callable[[], nn.Module],
+        example: Tensor,
+        dynamic: Sequence[int],
+        judge: Judge,
+        lengths: Collection[int],
+    ) -> Function:
         return build()
 
 

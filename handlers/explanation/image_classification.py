@@ -13,6 +13,8 @@ from handlers.explanation.images import ImageExplainer, ImageInput
 from handlers.protocol.payload import Payload
 from handlers.vision.decoding import decode_image
 from handlers.vision.image_classification import ImageClassification
+from handlers.vision.network_input import Transform
+from handlers.vision.views import Views
 
 
 class ImageClassificationExplainer(ImageExplainer[ImageClassification]):
@@ -22,6 +24,14 @@ class ImageClassificationExplainer(ImageExplainer[ImageClassification]):
     """
 
     task_class = ImageClassification
+    transform: Transform
+
+    def prepare(self) -> None:
+        transform = self.task.transform
+        if isinstance(transform, Views):
+            self.refusal = "no explanations of an ensemble whose members see an image at several sizes"
+        else:
+            self.transform = transform
 
     @property
     def network(self) -> nn.Module:
@@ -29,7 +39,7 @@ class ImageClassificationExplainer(ImageExplainer[ImageClassification]):
         return forward
 
     def example(self) -> Tensor:
-        return self.task.transform.example().to(torch.float32)
+        return self.transform.example().to(torch.float32)
 
     def look(self, inputs: Tensor) -> Tensor:
         return self.task.forward(inputs.to(self.device))[0]
@@ -37,10 +47,10 @@ class ImageClassificationExplainer(ImageExplainer[ImageClassification]):
     def open(self, payload: Payload) -> tuple[Tensor, Tensor, Box]:
         image = decode_image(payload, self.task.max_pixels, self.task.batcher.check)
         input_ = self.as_input(image)
-        return image, input_, region(self.task.transform, *image.shape[1:], *input_.shape[2:])
+        return image, input_, region(self.transform, *image.shape[1:], *input_.shape[2:])
 
     def as_input(self, image_CHW: Tensor) -> Tensor:
-        return self.task.transform.geometry(image_CHW)[None].to(torch.float32)
+        return self.transform.geometry(image_CHW)[None].to(torch.float32)
 
     def score_of(self, item: ImageInput) -> tuple[int, Score]:
         index = item.asked.target

@@ -1,31 +1,11 @@
-"""Explanations: the keys of a spec's `explain`, and which tasks have an explainer."""
+"""The tasks that have an explainer, and what a request can ask of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from archiver.config import Count, Positive, StrictModel
 from archiver.tasks import CUT, FEATURES, JSON, PNG, RECORDING
-
-# Of the model that a model's explanations are served as, beside its own name.
-SUFFIX = ".explain"
-MAX_WORKERS = 64
-
-
-class Explain(StrictModel):
-    """Workers of their own answer explanations, so that no prediction waits for one."""
-
-    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = Field(
-        default=0, description="for explanations alone, on each GPU where there are any; 0: none"
-    )
-    n_steps: Count = Field(default=50, description="of integrated gradients, where a request does not say")
-    max_evaluations: Count = Field(default=500, description="runs of the model for the explanations of one request")
-    max_seconds: Positive = Field(
-        default=20.0, description="for the explanations of one request; less than timeouts.response_s"
-    )
 
 
 @dataclass(frozen=True)

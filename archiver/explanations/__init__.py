@@ -1,0 +1,1 @@
+"""Explanations: the keys of a spec's `explain`, and which tasks have an explainer."""
