@@ -11,7 +11,7 @@ from deploy.versions.rollout.calls import Call
 from deploy.versions.rollout.evidence import ClassesTest, OddsTest, bounds
 from deploy.versions.rollout.judge import ALPHA, ENOUGH, Judge, Limits
 
-CALLS, RUNS = 300, 100
+CALLS, RUNS = 300, 60
 
 
 def at_most(alpha: float, runs: int = RUNS) -> int:
@@ -84,7 +84,7 @@ def test_classes() -> None:
     def differs(swapped: bool) -> bool:
         test = ClassesTest()
         for _ in range(CALLS):
-            is_new, name = chance.random() < 0.1, chance.choice(("a", "a", "a", "b"))
+            is_new, name = chance.random() < 0.1, chance.choice("aaaaaaaaab")
             name = {"a": "b", "b": "a"}[name] if swapped and is_new else name
             test.add(name, 0.1, int(is_new), int(not is_new))
             if test.log_evidence > ENOUGH:
@@ -92,7 +92,7 @@ def test_classes() -> None:
         return False
 
     assert sum(differs(False) for _ in range(RUNS)) <= at_most(ALPHA)
-    assert sum(differs(True) for _ in range(30)) >= 28
+    assert sum(differs(True) for _ in range(20)) >= 18
 
 
 def test_evidence_is_that_of_the_likelihoods() -> None:

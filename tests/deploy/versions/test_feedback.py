@@ -13,7 +13,7 @@ from deploy.versions.command import app
 from deploy.versions.feedback.comparison import BetterTest, compare
 from deploy.versions.feedback.outcomes import Outcome, OutcomeFile, logged, reported, value_of
 
-ALPHA, OUTCOMES, RUNS = 0.05, 200, 100
+ALPHA, OUTCOMES, RUNS = 0.05, 200, 60
 
 
 def outcomes(chance: random.Random, share: float, first: float, second: float, number: int = OUTCOMES) -> list[Outcome]:
@@ -93,7 +93,7 @@ def test_a_comparison_says_how_sure_and_when_to_stop() -> None:
     assert found.p < 1e-6
     low, high = found.difference
     assert 0 < low < 0.5 < high
-    early = compare(outcomes(chance, 0.5, 0.3, 0.8, 12), "1.0", "2.0")
+    early = compare(outcomes(chance, 0.5, 0.3, 0.8, 5), "1.0", "2.0")
     assert early.better == ""
     assert early.first.low <= early.first.mean <= early.first.high
     other_way = compare(outcomes(chance, 0.5, 0.8, 0.3, 400), "1.0", "2.0")
