@@ -82,7 +82,7 @@ class Task:
 
 JSON = "application/json"
 PNG = "image/png"
-IMAGES = ("image/jpeg", PNG, "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif", JSON)
+IMAGES = ("image/jpeg", PNG, "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif", "image/heic", JSON)
 TEXTS = ("text/plain", JSON)
 RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", JSON)
 

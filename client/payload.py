@@ -23,6 +23,8 @@ BY_SUFFIX = {
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
     ".avif": "image/avif",
+    ".heic": "image/heic",
+    ".heif": "image/heic",
     ".wav": "audio/wav",
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
@@ -59,6 +61,8 @@ def sniff(data: bytes) -> str:
         return BY_RIFF_FORM.get(data[8:12], "")
     if data[4:12] == b"ftypavif":
         return "image/avif"
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+        return "image/heic"
     # An MPEG audio frame of layer III without a tag before it: 11 set bits, a version, the bits 01.
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:
         return "audio/mpeg"

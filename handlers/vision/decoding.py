@@ -14,7 +14,7 @@ from torch import Tensor
 
 from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMedia
 from handlers.protocol.payload import Payload
-from handlers.vision.formats import avif, bmp, gif, jpeg, png, tiff, webp
+from handlers.vision.formats import avif, bmp, gif, heic, jpeg, png, tiff, webp
 from handlers.vision.formats.header import Header, upright
 
 # The types an image may be sent with, and their formats. A file's first bytes decide which format it is.
@@ -28,6 +28,8 @@ MEDIA_TYPES = {
     "image/x-ms-bmp": "BMP",
     "image/tiff": "TIFF",
     "image/avif": "AVIF",
+    "image/heic": "HEIC",
+    "image/heif": "HEIC",
 }
 FORMATS = tuple(dict.fromkeys(MEDIA_TYPES.values()))
 STARTS: dict[bytes, Callable[[bytes], Header]] = {
@@ -57,7 +59,6 @@ OTHERS = {
     b"fLaC": "FLAC",
     b"ID3": "MP3",
 }
-HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 # Pixels of an image where a spec gives no limit: see ImageLimits.
 MAX_PIXELS = 25_000_000
 
@@ -106,7 +107,9 @@ def reader_of(data: bytes) -> Callable[[bytes], Header] | None:
     read = next((read for start, read in STARTS.items() if data.startswith(start)), None)
     if read is None and webp.is_webp(data):
         return webp.read
-    return avif.read if read is None and avif.is_avif(data) else read
+    if read is None and avif.is_avif(data):
+        return avif.read
+    return heic.read if read is None and heic.is_heic(data) else read
 
 
 def read_header(data: bytes) -> Header:
@@ -121,9 +124,8 @@ def read_header(data: bytes) -> Header:
 
 def name_of(data: bytes) -> str:
     """The format of a file that is not taken, "" for one that is unknown here."""
-    brands = avif.brands(data)
-    if brands:
-        return "HEIC" if HEIC_BRANDS.intersection(brands) else "MP4 or QuickTime"
+    if avif.brands(data):
+        return "MP4 or QuickTime"
     return next((name for start, name in OTHERS.items() if data.startswith(start)), "")
 
 

@@ -20,7 +20,21 @@ from handlers.vision.formats.header import Header, upright
 from handlers.vision.formats.jpeg import SIGNATURE as JPEG
 from train.core.progress import progress
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm"}
+SUFFIXES = {
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+    ".heif",
+    ".ppm",
+    ".pgm",
+}
 FORMATS = (*dict.fromkeys(MEDIA_TYPES.values()), "PPM")
 PPM_STARTS = (b"P5", b"P6", b"P2", b"P3")
 # A server's own limit may be lower: it holds many images at a time.
