@@ -13,7 +13,8 @@ from archiver.artifact import SAMPLE_TYPES
 from archiver.errors import Problem, VerificationError
 from archiver.inspection import Contents, inspect, inspect_weights
 from archiver.mar import Mar
-from archiver.tasks import JSON, TASKS
+from archiver.tasks import TASKS
+from archiver.tasks.task import JSON
 from archiver.verification import response_checks
 from archiver.verification.response_schemas import SCHEMAS, Classes
 from archiver.verification.worker_process import WorkerError, run_worker
@@ -99,6 +100,9 @@ def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Proble
             problems.append(Problem(name, "its answer is not JSON"))
         elif answer["content_type"] != JSON:
             problems.append(Problem(name, f"wanted application/json; got {answer['content_type']}"))
+        elif card.task in TASKS and isinstance(body, dict) and body.get("silent") is True:
+            problems.append(Problem(name, "the sample is silent and shows nothing of the model; wanted one with sound"))
+            break  # the same sample is in the batch
         else:
             whole = contents.configuration.handler.class_.startswith("handlers.")
             problems += response_checks.check(card.task, body, card.labels, name, whole)

@@ -16,7 +16,8 @@ from archiver.errors import SpecError
 from archiver.limits import AudioLimits, ImageLimits
 from archiver.package import Package, resolve
 from archiver.spec import Spec
-from archiver.tasks import IMAGES, JSON
+from archiver.tasks.task import JSON
+from archiver.tasks.vision import IMAGES
 from tests.archiver.sample_project import LABELS, SampleProject
 
 

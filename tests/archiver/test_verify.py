@@ -4,7 +4,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from archiver.archive import build
 from archiver.digest import groups, sha256
@@ -13,7 +15,10 @@ from archiver.mar import Mar
 from archiver.package import resolve
 from archiver.verification.verify import verify
 from handlers.formats.zip_file import is_unsafe
+from tests import tiny_audio
 from tests.archiver.sample_project import HANDLER, PAYLOAD, SampleProject
+
+PROJECT = Path(__file__).parents[2]
 
 
 def built(project: SampleProject) -> Path:
@@ -39,6 +44,18 @@ def failure(path: Path) -> str:
     with pytest.raises(VerificationError) as caught:
         verify(path)
     return str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_silent_sample_is_a_poor_one(tmp_path: Path) -> None:
+    artifact = tiny_audio.keywords(tmp_path / "artifact")
+    soundfile.write(artifact / "sample.wav", np.zeros(16_000), 16_000)
+    spec = tmp_path / "keywords.yaml"
+    spec.write_text("name: keywords\nartifact: artifact\nbackend: torch\n")
+    path = build(resolve(spec, tmp_path), PROJECT / "handlers", tmp_path / "store").path
+    message = failure(path)
+    assert "the sample alone: the sample is silent and shows nothing of the model; wanted one with sound" in message
+    assert message.count("silent") == 1
 
 
 def test_a_good_archive(project: SampleProject) -> None:

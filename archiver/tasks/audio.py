@@ -1,0 +1,80 @@
+"""The tasks of recordings."""
+
+from __future__ import annotations
+
+from archiver.limits import AudioLimits, SpeechRecognitionLimits
+from archiver.options import AudioClassificationOptions, SpeechRecognitionOptions, VoiceActivityOptions, WindowOptions
+from archiver.tasks.task import CLASSES, JSON, PIECES, TOP_K, Task
+
+RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", JSON)
+WINDOW = {"start": "number: seconds", "end": "number: seconds", **CLASSES["predictions"][0]}
+SPEECH = {"start": "number: seconds", "end": "number: seconds"}
+RECORDING = {
+    "sample_rate": "integer: Hz, of a JSON list of samples",
+    "features": "string: some of rms, zero-crossing, mel, mfcc, centroid, rolloff, chroma, with commas",
+}
+VOICE = {
+    "threshold": "number from 0 to 1",
+    **dict.fromkeys(("min_speech_seconds", "min_silence_seconds", "pad_seconds"), "number: seconds"),
+}
+FEATURES = {"features": "where asked for: {hop_seconds, and for each its numbers by frame}"}
+HEARING = {
+    "timestamps": "string: none, word or, of Whisper, segment",
+    "language": "string: code or English name, or auto; of a model that knows several",
+    "task": "string: transcribe, or translate into English; of a model that knows several languages",
+    "max_new_tokens": "integer: of the text of a window, by Whisper",
+    **PIECES,
+}
+SPOKEN = {"text": "string", **SPEECH}
+
+AUDIO: dict[str, Task] = {
+    "audio-classification": Task(
+        handler="handlers.audio.audio_classification.AudioClassification",
+        limits=AudioLimits,
+        options=AudioClassificationOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON,),
+        parameters={**TOP_K, **RECORDING},
+        answer={**CLASSES, "windows": [WINDOW], **FEATURES},
+        graph=True,
+    ),
+    "audio-embedding": Task(
+        handler="handlers.audio.audio_embedding.AudioEmbedding",
+        limits=AudioLimits,
+        options=WindowOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON,),
+        parameters=RECORDING,
+        answer={"embedding": "numbers, of length 1 as a vector", **FEATURES},
+    ),
+    "voice-activity": Task(
+        handler="handlers.audio.voice_activity.VoiceActivity",
+        limits=AudioLimits,
+        options=VoiceActivityOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON,),
+        parameters={**RECORDING, **VOICE},
+        answer={"segments": [SPEECH], "speech_seconds": "number", "seconds": "number", **FEATURES},
+    ),
+    "speech-recognition": Task(
+        handler="handlers.audio.speech_recognition.SpeechRecognition",
+        limits=SpeechRecognitionLimits,
+        options=SpeechRecognitionOptions,
+        content_types=RECORDINGS,
+        field="audio",
+        accept=(JSON, "application/x-ndjson"),
+        parameters={**RECORDING, **HEARING},
+        answer={
+            "text": "string",
+            "seconds": "number",
+            "language": "string: code, where the model knows several",
+            "words": [SPOKEN],
+            "segments": [SPOKEN],
+            "truncated": "true, where the limit on tokens ended the text of a window",
+            **FEATURES,
+        },
+    ),
+}

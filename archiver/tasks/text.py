@@ -1,0 +1,83 @@
+"""The tasks of texts."""
+
+from __future__ import annotations
+
+from archiver.limits import TextGenerationLimits, TextLimits
+from archiver.options import NoOptions, QuestionAnsweringOptions, TextClassificationOptions, TextGenerationOptions
+from archiver.tasks.task import APPLY, CLASSES, JSON, PIECES, THRESHOLD, TOP_K, Task
+
+TEXTS = ("text/plain", JSON)
+CUT = {"truncated": "true, where the text was", "tokens": {"read": "integer", "sent": "integer"}}
+SPAN = {"text": "string", "start": "integer: character", "end": "integer: character", "score": "number"}
+WRITING = {
+    "max_new_tokens": "integer",
+    "temperature": "number from 0 to 10; 0 for the most probable token",
+    "top_p": "number from 0 to 1",
+    "seed": "integer, of drawn tokens",
+    "stop": "string or list of strings that end the text",
+    "chat": "boolean: the text is a turn of a user",
+    **PIECES,
+}
+REASON = "eos_token, stop_sequence, length or time_limit"
+
+TEXT: dict[str, Task] = {
+    "text-classification": Task(
+        handler="handlers.text.text_classification.TextClassification",
+        limits=TextLimits,
+        options=TextClassificationOptions,
+        content_types=TEXTS,
+        field="text",
+        accept=(JSON,),
+        parameters={**TOP_K, **THRESHOLD},
+        answer={
+            **CLASSES,
+            **APPLY,
+            "score": "number: of a regression, instead of the probability",
+            **CUT,
+        },
+        graph=True,
+    ),
+    "text-embedding": Task(
+        handler="handlers.text.text_embedding.TextEmbedding",
+        limits=TextLimits,
+        options=NoOptions,
+        content_types=TEXTS,
+        field="text",
+        accept=(JSON,),
+        parameters={},
+        answer={"embedding": "numbers, of length 1 as a vector", **CUT},
+        graph=True,
+    ),
+    "token-classification": Task(
+        handler="handlers.text.token_classification.TokenClassification",
+        limits=TextLimits,
+        options=NoOptions,
+        content_types=TEXTS,
+        field="text",
+        accept=(JSON,),
+        parameters={},
+        answer={"entities": [{"label": "string", **SPAN}], **CUT},
+        graph=True,
+    ),
+    "question-answering": Task(
+        handler="handlers.text.question_answering.QuestionAnswering",
+        limits=TextLimits,
+        options=QuestionAnsweringOptions,
+        content_types=TEXTS,
+        field="context",
+        accept=(JSON,),
+        parameters={"question": "string", **TOP_K, "max_answer_tokens": "integer"},
+        answer={"answers": [SPAN], **CUT},
+        graph=True,
+    ),
+    "text-generation": Task(
+        handler="handlers.text.text_generation.TextGeneration",
+        limits=TextGenerationLimits,
+        options=TextGenerationOptions,
+        content_types=TEXTS,
+        field="text",
+        accept=(JSON, "application/x-ndjson"),
+        parameters=WRITING,
+        answer={"text": "string", "finish_reason": REASON, **CUT},
+    ),
+}
