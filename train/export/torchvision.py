@@ -53,6 +53,10 @@ class Pretrained(Experiment):
     def run(self, folder: Path) -> None:
         started = time.monotonic()
         weights = self.find_weights()
+        if not weights.meta["categories"]:
+            raise ExperimentError(
+                f"weights: {weights} are of a backbone alone, for detectors; wanted a model's with classes"
+            )
         categories = list(weights.meta["categories"])
         print(f"{self.name}: torchvision's {self.model} with {weights}")
         published_state = state_dict(weights)
@@ -65,9 +69,11 @@ class Pretrained(Experiment):
         if builder is zero_epsilon:
             arguments |= {"model": self.model}
         network = builder(**arguments)
-        # A network without the heads that only training uses leaves theirs over.
-        kept = {name: value for name, value in published_state.items() if not name.startswith(AUXILIARY)}
-        network.load_state_dict(kept)
+        # A network without the heads that only training uses leaves theirs over. The rest stays torch's own dict, which
+        # knows the versions of the modules that wrote it: MNASNet asks for its own.
+        for name in [name for name in published_state if name.startswith(AUXILIARY)]:
+            del published_state[name]
+        network.load_state_dict(published_state)
         round_weights(network, self.stored_weights)
         reported = published(weights)
         embedding = {"embedding": embedding_layer(network)} if self.task == "image-embedding" else {}

@@ -4,6 +4,7 @@ The builder is torchvision's, told which weights it is to load; in the place of 
 shapes that its network has at that moment. The same tensors go through `system: pretrained` and a worker's loader.
 """
 
+import copy
 import json
 import os
 from collections.abc import Callable
@@ -19,10 +20,12 @@ import train.export.torchvision as exported
 from handlers.artifact import Artifact
 from handlers.loader import load_model
 from handlers.networks.classifier import classifier, derived
+from train.core.config import ExperimentError
 from train.core.experiment import load
 
 SMALL = [
     ("googlenet", "IMAGENET1K_V1", "image-classification"),
+    ("mnasnet0_5", "IMAGENET1K_V1", "image-classification"),
     ("inception_v3", "IMAGENET1K_V1", "image-classification"),
     ("lraspp_mobilenet_v3_large", "COCO_WITH_VOC_LABELS_V1", "semantic-segmentation"),
     ("retinanet_resnet50_fpn", "COCO_V1", "object-detection"),
@@ -46,6 +49,7 @@ EVERY = [
     for name in list_models()
     if get_model_builder(name).__module__.rpartition(".")[0] == module and not name.startswith("keypoint")
     for weights in get_model_weights(name)
+    if weights.meta["categories"]
 ]
 CASES = (
     EVERY if os.environ.get("EVERY_PUBLISHED") else [*SMALL, *(pytest.param(*c, marks=pytest.mark.slow) for c in LARGE)]
@@ -63,7 +67,7 @@ def torchvisions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, WeightsEnum]
             for key, value in network.state_dict().items():
                 if value.is_floating_point():
                     value.uniform_(0.5, 1.5) if "running_var" in key else value.add_(torch.randn_like(value) * 0.01)
-            found[weights] = {key: value.clone() for key, value in network.state_dict().items()}
+            found[weights] = copy.deepcopy(network.state_dict())  # with the modules' versions, as a file has them
 
         with monkeypatch.context() as patched:
             patched.setattr(WeightsEnum, "get_state_dict", lambda *arguments, **options: {})
@@ -100,6 +104,17 @@ def test_features_are_torchvisions(
     expected = features(reference, task, crop[0])
     assert expected.std() > 0
     torch.testing.assert_close(features(network, task, crop[0]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_without_classes_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        json.dumps(
+            {"system": "pretrained", "model": "vgg16", "weights": "IMAGENET1K_FEATURES", "task": "image-embedding"}
+        )
+    )
+    with pytest.raises(ExperimentError, match=r"IMAGENET1K_FEATURES are of a backbone alone"):
+        load(str(file)).run(tmp_path / "artifact")
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
