@@ -36,7 +36,15 @@ OTHERS = {
     b"wvpk": "WavPack",
     b"MThd": "MIDI",
     b"MAC ": "Monkey's Audio",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff\xe0": "JPEG",
+    b"\xff\xd8\xff\xe1": "JPEG",
+    b"GIF8": "GIF",
+    b"%PDF": "PDF",
+    b"PK\x03\x04": "ZIP",
 }
+# Images in the container of M4A (ISO/IEC 14496-12).
+IMAGES = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}
 
 
 def recognise(data: bytes) -> tuple[Kind, int]:
@@ -51,6 +59,8 @@ def recognise(data: bytes) -> tuple[Kind, int]:
     if head[:4] in SIGNATURES:
         return SIGNATURES[head[:4]], start
     if head[4:8] == b"ftyp":
+        if head[8:] in IMAGES:
+            raise other(IMAGES[head[8:]])
         return Kind.M4A, start
     # ADTS: twelve bits of ones, and two zeros where an MPEG frame has its layer.
     if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0:
@@ -58,10 +68,14 @@ def recognise(data: bytes) -> tuple[Kind, int]:
     if is_frame(data, start):
         return Kind.MP3, 0
     if head[:4] in OTHERS:
-        raise UnsupportedMedia(f"the recording's format is {OTHERS[head[:4]]}; wanted WAV, FLAC, OGG, MP3, M4A or WebM")
+        raise other(OTHERS[head[:4]])
     frame = first_frame(data, start)
     if frame is None and head[:1] == b"\xff" and head[1:2] >= b"\xe2":
         return Kind.MP3, 0  # its frames may have a length of their own ("free format"): libsndfile knows
     if frame is None:
         raise MalformedInput("the recording is broken or of no known format; wanted WAV, FLAC, OGG, MP3, M4A or WebM")
     return Kind.MP3, frame
+
+
+def other(name: str) -> UnsupportedMedia:
+    return UnsupportedMedia(f"the recording's format is {name}; wanted WAV, FLAC, OGG, MP3, M4A or WebM")

@@ -198,7 +198,16 @@ def test_the_limit_on_samples_counts_all_channels() -> None:
 
 @pytest.mark.parametrize(
     ("data", "name"),
-    [(encoded(SOUND, "AIFF"), "AIFF"), (encoded(SOUND, "CAF"), "CAF"), (encoded(SOUND, "W64"), "Wave64")],
+    [
+        (encoded(SOUND, "AIFF"), "AIFF"),
+        (encoded(SOUND, "CAF"), "CAF"),
+        (encoded(SOUND, "W64"), "Wave64"),
+        (b"GIF89a" + bytes(50), "GIF"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(50), "JPEG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "PNG"),
+        (b"\0\0\0\x1cftypavif" + bytes(50), "AVIF"),
+        (b"\0\0\0\x1cftypheic" + bytes(50), "HEIC"),
+    ],
 )
 def test_formats_that_no_model_takes_are_named(data: bytes, name: str) -> None:
     with pytest.raises(UnsupportedMedia, match=f"format is {name}"):
