@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from archiver.tasks import CUT, FEATURES, JSON, PNG, RECORDING
+from archiver.tasks.audio import FEATURES, RECORDING
+from archiver.tasks.task import JSON, PNG
+from archiver.tasks.text import CUT
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a task is to the archiver: its handler, options, limits and responses."""
+"""A task as the archiver sees it: its handler, options, limits and responses."""
 
 from __future__ import annotations
 

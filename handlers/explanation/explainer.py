@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from handlers.acceleration.accelerate import Acceleration, Function, Judge
+from handlers.acceleration.accelerate import Acceleration, Function
+from handlers.acceleration.equivalence import Judge
 from handlers.artifact import SAMPLE_TYPES
 from handlers.base import Handler
 from handlers.errors import RequestError

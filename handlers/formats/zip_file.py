@@ -104,7 +104,7 @@ def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
 
 
 def wrong_name(name: str) -> str:
-    """What no tool would have named a file; "" for nothing."""
+    """Why no tool would have named a file so; "" for a name that one would."""
     if not name.isprintable():
         return "has a name with characters that are not to be printed"
     if len(name) > MAX_NAME or name.count("/") > MAX_DEPTH:

@@ -49,7 +49,7 @@ class AnnotatedExperiment(Staged):
         module.eval()
 
     def provenance(self, run: Run, split: AnnotatedSplit[Any], files: str) -> dict[str, Any]:
-        """What the artifact says about its training. files: the name of a user's own annotations."""
+        """For the artifact's record of its training. files: the name of a user's own annotations."""
         fitted = run.recorded("fit")
         return {
             "data": self.data.source if isinstance(self.data, GeneratedData) else files,

@@ -37,7 +37,7 @@ class AnnotatedSplit(Generic[Image]):
             raise ExperimentError(f"data.on_problem is fail, and there are problems{self.left_out}")
 
     def describe(self) -> dict[str, Any]:
-        """What each part holds, and what was left out."""
+        """The counts of each part, and of what was left out."""
         return {
             "labels": self.labels,
             **{name: self.describe_part(images) for name, images in self.parts.items()},

@@ -1,11 +1,13 @@
 """Explanations through the edge: with the key of predictions, to workers of their own."""
 
+from typing import Any
+
 import pytest
 
 from client import GrpcClient, RestClient, Server
 from tests.deploy.edge.caller import EXPLAINED, Caller, assert_form
 
-TEXT = {"data": b"The train leaves at nine.", "headers": {"Content-Type": "text/plain"}}
+TEXT: dict[str, Any] = {"data": b"The train leaves at nine.", "headers": {"Content-Type": "text/plain"}}
 
 
 @pytest.mark.e2e

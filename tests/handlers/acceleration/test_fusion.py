@@ -27,10 +27,12 @@ def unlike_new(network: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     for part in network.modules():
         if isinstance(part, NORMS):
-            shape = part.running_mean.shape  # type: ignore[union-attr]
-            part.running_mean.copy_(torch.randn(shape, generator=generator) / 3)  # type: ignore[union-attr, operator]
-            part.running_var.copy_(torch.rand(shape, generator=generator) + 0.5)  # type: ignore[union-attr, operator]
-            part.weight.data.copy_(torch.rand(shape, generator=generator) + 0.5)  # type: ignore[union-attr]
+            assert part.running_mean is not None
+            assert part.running_var is not None
+            shape = part.running_mean.shape
+            part.running_mean.copy_(torch.randn(shape, generator=generator) / 3)
+            part.running_var.copy_(torch.rand(shape, generator=generator) + 0.5)
+            part.weight.data.copy_(torch.rand(shape, generator=generator) + 0.5)
     return network.eval().requires_grad_(False)
 
 
@@ -75,8 +77,8 @@ def test_a_fused_network_answers_as_its_own(name: str) -> None:
 
 
 class Odd(nn.Module):
-    """Convolutions that must not be fused: one whose output goes two ways, one that is called twice, a sum with a number
-    or with itself, and padding that mirrors."""
+    """Convolutions that must not be fused: one whose output goes two ways, one that is called twice, a sum with a
+    number or with itself, and padding that mirrors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +157,7 @@ def test_a_network_that_cannot_be_traced_or_has_nothing_to_fuse_is_left() -> Non
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_cudnn_computes_what_the_layers_do(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    layer = FusedConvolution(nn.Conv2d(16, 32, 3, padding=1)).cuda().to(memory_format=torch.channels_last)
+    layer = FusedConvolution(nn.Conv2d(16, 32, 3, padding=1)).cuda()
     inputs, other = torch.randn(2, 16, 9, 9), torch.randn(2, 32, 9, 9)
     wanted = [layer.cpu()(inputs), layer(inputs, other)]
     layer.cuda()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers.utils import is_tracing
+from transformers.utils.import_utils import is_tracing
 
 from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.batch_buckets import Bucket, Buckets, LazyBuckets, bucket_sizes

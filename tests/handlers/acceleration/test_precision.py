@@ -89,8 +89,9 @@ def test_a_module_that_cannot_be_fused_is_judged_as_it_is(caplog: pytest.LogCapt
     fast = in_fastest_precision(module, EXAMPLE, judge)
     assert fast.form == "float16"
     assert fast.module is module
-    assert module.network.conv1.weight.dtype is torch.float16
-    assert module.network.bn1.weight.dtype is torch.float32
+    weights = dict(module.named_parameters())
+    assert weights["network.conv1.weight"].dtype is torch.float16
+    assert weights["network.bn1.weight"].dtype is torch.float32
     assert "does not run in float16, fused: it is the first" in caplog.text
 
 

@@ -1,5 +1,7 @@
 """A faster form of a detector is judged by what the detector finds with it."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -81,7 +83,7 @@ class Sharp(nn.Module):
         return torch.ones(count, 8, 4, 4), torch.zeros(count, 2000, 4), logits
 
 
-def decode(outputs: list[Tensor]) -> list[dict[str, Tensor]]:
+def decode(outputs: Sequence[Tensor]) -> list[dict[str, Tensor]]:
     scores = outputs[2].softmax(-1)[..., 1]
     return [found(row[:8].tolist()) for row in scores]
 

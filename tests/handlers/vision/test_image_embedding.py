@@ -94,7 +94,8 @@ def mobilenet(folder: Path, preprocessing: dict[str, Any]) -> Path:
 def test_a_layer_of_a_classifier(layer: str | None, tmp_path: Path) -> None:
     """Its maps are averaged; without a layer the network's own output is the vector."""
     artifact = mobilenet(tmp_path / "backbone", {"embedding": "flatten"} if layer else {})
-    worker = served(artifact, **({"options": {"embedding": layer}} if layer == "features.10" else {}))
+    spec: dict[str, Any] = {"options": {"embedding": layer}} if layer == "features.10" else {}
+    worker = served(artifact, **spec)
     torch.manual_seed(0)
     network = mobilenet_v2(num_classes=3, width_mult=0.25)
     scaled_state(network)

@@ -22,7 +22,7 @@ from train.export.torchvision import Pretrained
 
 NAMES = ["head", "left", "right", "foot"]
 SKELETON = [[0, 1], [0, 2], [1, 3]]
-CODE = {"code": [str(PROJECT / "tests" / "tiny_networks.py")]}
+CODE: dict[str, Any] = {"code": [str(PROJECT / "tests" / "tiny_networks.py")]}
 OPTIONS = {"score_threshold": 0.0, "max_detections": 5}
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 
-from handlers.vision import nvjpeg
 from handlers.vision.nvjpeg import INTERPOLATED, NvJpeg, library, planes_of
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -36,7 +36,7 @@ def test_without_a_driver_each_backend_is_tried_and_its_status_told(monkeypatch:
 
 
 def test_a_build_without_the_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvjpeg.torchvision, "__file__", "/nowhere/torchvision/__init__.py")
+    monkeypatch.setattr(torchvision, "__file__", "/nowhere/torchvision/__init__.py")
     with pytest.raises(RuntimeError, match="brings no libnvjpeg"):
         library()
 
