@@ -19,7 +19,7 @@ from client import ClientError, InvalidInput
 from handlers.vision.transform import ImageTransform
 from tests import tiny_networks
 from tests.e2e.conftest import Predict
-from tests.handlers.vision.test_exported_detectors import by_hand
+from tests.handlers.vision.detectors.test_exported_detectors import by_hand
 from tests.inputs import IMAGES, encoded
 from tests.tiny_artifacts import TRANSFORM
 from tests.tiny_exports import SIDE
