@@ -108,8 +108,9 @@ def test_a_parameter_has_an_effect(load: Callable[[str], Worker], task: str, nam
     if value is None:  # a letter of the text
         value = orjson.loads(before[1])["text"].strip()[1]
     after = answered(worker, {**row, name: sent(value)})
-    if (task, name) == ("policy", "seed"):  # of one draw among two actions
-        after = next(found for seed in range(9) if (found := answered(worker, {**row, name: sent(seed)})) != before)
+    if task == "policy":  # a draw among two actions may be the same one
+        draws = ({**row, name: sent(value), "seed": sent(seed)} for seed in range(20))
+        after = next(found for draw in draws if (found := answered(worker, draw)) != before)
     assert (before[0], after[0]) == (200, 200), (before, after)
     assert before[1] != after[1]
 
