@@ -255,10 +255,10 @@ def row_of(case: Case, ours: str, theirs: str) -> str:
 
 def alike(one: str, other: str) -> bool:
     """The same words, and numbers that differ by their last digit at most."""
-    numbers = [[float(number) for number in NUMBER.findall(text)] for text in (one, other)]
+    mine, wanted = ([float(number) for number in NUMBER.findall(text)] for text in (one, other))
     words = [NUMBER.sub("", text) for text in (one, other)]
     digits = {len(number.partition(".")[2]) for number in NUMBER.findall(one)}
-    return words[0] == words[1] and np.allclose(*numbers, atol=2.5 * 10.0 ** -min(digits, default=3))
+    return words[0] == words[1] and np.allclose(mine, wanted, atol=2.5 * 10.0 ** -min(digits, default=3))
 
 
 @torch.inference_mode()
