@@ -29,7 +29,7 @@ class Candidates:
     def nearest(self, box: Tensor, score: float) -> int:
         """The candidate that became a detection: its score is the detection's but for rounding, and so is its box where
         the image does not cut it off."""
-        overlap = box_iou(self.boxes, box[None])[:, 0]
+        overlap = box_iou(self.boxes, box[None])[:, 0].nan_to_num(0.0)  # of a box without an area
         return int((overlap - SCORES * (self.scores - score).abs()).argmax())
 
 
