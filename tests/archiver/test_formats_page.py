@@ -28,8 +28,8 @@ from transformers import pipeline
 from archiver.new.kinds import Options
 from handlers.vision.transform import ImageTransform
 from tests import tiny_transformers, tiny_vision
+from tests.handlers.vision.detectors.test_exported_detectors import by_hand, export
 from tests.handlers.vision.served import PROJECT, ROWS
-from tests.handlers.vision.test_exported_detectors import by_hand, export
 from tests.inputs import IMAGES, encoded
 from tests.new_models import served
 from tests.tiny_exports import Pixels, to_onnx
