@@ -51,6 +51,7 @@ EVERY = [
     for weights in get_model_weights(name)
     if weights.meta["categories"]
 ]
+SMALLEST = {"ssd300_vgg16": 300}  # pixels; its last maps have nothing left of fewer
 CASES = (
     EVERY if os.environ.get("EVERY_PUBLISHED") else [*SMALL, *(pytest.param(*c, marks=pytest.mark.slow) for c in LARGE)]
 )
@@ -100,10 +101,12 @@ def test_features_are_torchvisions(
     file.write_text(json.dumps({"system": "pretrained", "model": name, "weights": weights, "task": task}))
     load(str(file)).run(tmp_path / "artifact")
     network = load_model(Artifact.read(tmp_path / "artifact"), torch.device("cpu"))
-    crop = getattr(published.transforms(), "crop_size", [224])
+    crop = getattr(published.transforms(), "crop_size", [SMALLEST.get(name, 224)])
     expected = features(reference, task, crop[0])
     assert expected.std() > 0
-    torch.testing.assert_close(features(network, task, crop[0]), expected, atol=1e-5, rtol=1e-5)
+    # A frozen batch norm rounds otherwise than one that could be trained: FCOS's features, of some hundreds, by 0.003.
+    tolerance = 1e-5 * max(1.0, float(expected.std()))
+    torch.testing.assert_close(features(network, task, crop[0]), expected, atol=tolerance, rtol=1e-5)
 
 
 def test_weights_without_classes_are_told(tmp_path: Path) -> None:
