@@ -37,7 +37,8 @@ class Status:
     ready: every model has answered its warm-up request (the caller says so by `admit`), all its workers are up, none of
     them is lost (deploy/supervision/recovery.py), and the server is not about to end (`refuse`).
 
-    available: the same of one model at least, so that a model that is broken does not take the others along.
+    available: the same of one model at least, so that a model that is broken does not take the others along; or no
+    model is to have workers, as while the last one is unregistered: the edge carries the management API as well.
     """
 
     def __init__(self, server: Server, store: Path, names: Sequence[str], run: Path | None = None) -> None:
@@ -84,7 +85,8 @@ class Status:
 
     @property
     def available(self) -> bool:
-        return self.ready or (self.admitted and bool(self.up))
+        unwanted = bool(self.models) and not any(status.min_workers for status in self.models)
+        return self.ready or (self.admitted and (bool(self.up) or unwanted))
 
     @property
     def pending(self) -> int:

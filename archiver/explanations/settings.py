@@ -21,6 +21,11 @@ class Explain(StrictModel):
     )
     n_steps: Count = Field(default=50, description="of integrated gradients, where a request does not say")
     max_evaluations: Count = Field(default=500, description="runs of the model for the explanations of one request")
-    max_seconds: Positive = Field(
-        default=20.0, description="for the explanations of one request; less than timeouts.response_s"
+    max_seconds: Positive | None = Field(
+        default=None,
+        description="for the explanations of one request; two thirds of timeouts.response_s by default, always less",
     )
+
+    def seconds(self, response_s: float) -> float:
+        """For the explanations of one request."""
+        return self.max_seconds if self.max_seconds is not None else 2 / 3 * response_s

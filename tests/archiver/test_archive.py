@@ -150,6 +150,12 @@ def test_configuration_sets_every_key_torchserve_would_guess(project: SampleProj
                 "max_feature_values": 100_000,
             },
             "options": {"top_k": 5, "decode": "auto", "features": {}, "threshold": 0.5},
+            "explain": {
+                "class": "handlers.explanation.image_classification.ImageClassificationExplainer",
+                "n_steps": 50,
+                "max_evaluations": 500,
+                "max_seconds": 6.0,
+            },
         },
     }
 

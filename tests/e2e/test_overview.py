@@ -13,13 +13,16 @@ import pytest
 from rich.console import Console
 
 from client import GrpcClient, InvalidInput, RestClient
+from client.explanations import explainer_of
 from deploy.configuration import PROJECT, read
 from deploy.overview.look import Look, look
 from deploy.overview.rates import Interval
 from deploy.overview.table import overview
 from deploy.torchserve import TorchServe
+from tests.e2e.conftest import EXPLAINED
 from tests.tiny_artifacts import TINY
 
+SERVED = {*TINY, *map(explainer_of, EXPLAINED)}
 REPORTED = 2.5  # seconds: workers report what they counted once a second
 
 
@@ -58,7 +61,7 @@ def test_requests_of_both_protocols_are_counted(torchserve: TorchServe) -> None:
 
 def test_what_one_look_shows(torchserve: TorchServe) -> None:
     found = seen(torchserve.run)
-    assert {model.name for model in found.models} == set(TINY)
+    assert {model.name for model in found.models} == SERVED
     queue = int(read(torchserve.run / "config.properties")["job_queue_size"])
     for model in found.models:
         assert (model.version, model.default, model.up, model.asked) == ("1.0", True, 1, 1)
@@ -73,7 +76,7 @@ def test_the_table_and_the_json(torchserve: TorchServe) -> None:
     done = status(torchserve.run, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert {model["name"] for model in document["models"]} == set(TINY)
+    assert {model["name"] for model in document["models"]} == SERVED
     assert document["models"][0]["workers"] == {"up": 1, "asked": 1}
     assert set(document["models"][0]["rates"]) == {"requests", "refused", "failed", "mean_ms"}
     written = io.StringIO()

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from client import Forbidden, GrpcClient, InvalidInput, RestClient, RestManagement, Server, Unauthorized
-from tests.deploy.edge.caller import MODELS, OBSERVATION, ORIGIN, Caller
+from tests.deploy.edge.caller import EXPLAINED, MODELS, OBSERVATION, ORIGIN, Caller
 
 
 @pytest.mark.e2e
@@ -41,7 +41,7 @@ def test_pieces_of_a_text_come_through_as_they_are_written(server: Server, make:
 @pytest.mark.e2e
 def test_management_is_for_admins(server: Server, run: Path, tmp_path: Path) -> None:
     with RestManagement(server) as admin:
-        assert [model.name for model in admin.list_models()] == list(MODELS)
+        assert {*MODELS, EXPLAINED, f"{EXPLAINED}.explain"} == {model.name for model in admin.list_models()}
     keys = json.loads((run / "edge_keys.json").read_text())
     caller = tmp_path / "keys.json"
     caller.write_text(json.dumps(dict.fromkeys(keys, keys["inference"])))

@@ -98,7 +98,9 @@ def test_a_worker_sees_its_own_gpu_alone(
     monkeypatch.setattr("handlers.entry.import_module", imported)
     properties = {"gpu_id": given}
     Entry().initialize(
-        SimpleNamespace(system_properties=properties, model_yaml_config={"handler": {"class": "a.Worker"}})
+        SimpleNamespace(
+            model_name="a", system_properties=properties, model_yaml_config={"handler": {"class": "a.Worker"}}
+        )
     )
     assert properties == {"gpu_id": number}
     assert seen == [visible] * 3

@@ -195,7 +195,8 @@ def test_what_serves_was_stopped(run: Path, name: str) -> None:
     process.suspend()
     wait(lambda: process.status() != psutil.STATUS_STOPPED, "it does not go on")
     wait(lambda: through_the_edge(run), "the edge does not come back")
-    assert f"({process.pid}) was stopped by a signal" in (run / "logs" / "supervisor.log").read_text()
+    log = run / "logs" / "supervisor.log"
+    wait(lambda: f"({process.pid}) was stopped by a signal" in log.read_text(), "the log does not say so")
     assert state_of(run) == state
 
 

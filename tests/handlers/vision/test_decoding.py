@@ -84,7 +84,7 @@ PNG = encoded(CHINA, "PNG")
         (Payload(b"\xff\xd8\xff" + b"\0" * 500), MalformedInput),
         (Payload(b"GIF89a" + b"\0" * 50), MalformedInput),
         (Payload("text"), InvalidInput),
-        (Payload(JPEG, "image/heic"), UnsupportedMedia),
+        (Payload(JPEG, "image/jxl"), UnsupportedMedia),
         (Payload(b"nothing"), MalformedInput),
         (Payload(JPEG, "audio/wav"), UnsupportedMedia),
         (Payload(bomb(7_000)), TooLarge),

@@ -57,13 +57,13 @@ def test_large_images_go_to_the_model_one_by_one() -> None:
 
 @pytest.mark.parametrize("size", [(333, 777), (20, 500), (33, 49)])
 def test_label_maps_in_bands_are_those_of_the_whole(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    handler = semantic_segmentation.SemanticSegmentation()
     logits = torch.randn(7, 32, 48, generator=torch.Generator().manual_seed(0))
-    item = semantic_segmentation.SegmentationInput(torch.zeros(3, *size, dtype=torch.uint8), torch.zeros(0), "overlay")
     whole = F.interpolate(logits[None], list(size), mode="bilinear", align_corners=False)[0].argmax(0).numpy()
-    assert np.array_equal(handler.label_map(item, logits), whole)
+    [found] = semantic_segmentation.label_maps(logits[None], [0], size, together=1)
+    assert np.array_equal(found.numpy(), whole)
     monkeypatch.setattr(semantic_segmentation, "BAND", 1000)
-    assert (handler.label_map(item, logits) != whole).mean() < 1e-4  # ties of logits that differ by 1e-6
+    [found] = semantic_segmentation.label_maps(logits[None], [0], size, together=1)
+    assert (found.numpy() != whole).mean() < 1e-4  # ties of logits that differ by 1e-6
 
 
 def test_masks_one_by_one_are_drawn_as_torchvision_draws_all() -> None:
