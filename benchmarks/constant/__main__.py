@@ -93,10 +93,11 @@ class Pair:
 def archives(store: Path, workers: int) -> list[Path]:
     """Both models, each with `workers` workers."""
     settings = {
-        **{"minWorkers": workers, "maxWorkers": workers},
+        **{"minWorkers": workers, "maxWorkers": workers, "maxBatchDelay": 100, "responseTimeout": 30},
         "handler": {
             "class": "constant_handler.Constant",
             "threads": 1,
+            "request_s": 10,
             "limits": {"max_bytes": 1 << 20, "max_instances": 1},
         },
     }
