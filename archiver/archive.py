@@ -122,9 +122,7 @@ def configuration(package: Package) -> dict[str, Any]:
 
 def explain(package: Package) -> dict[str, Any]:
     """For the workers of explanations: their class, and a request's limits."""
-    spec = package.spec
-    settings = spec.explain.model_dump(exclude={"workers"})
-    settings["max_seconds"] = spec.explain.seconds(spec.timeouts.response_s)
+    settings = package.spec.explanations.model_dump(exclude={"workers"})
     return {"class": package.explanation.explainer if package.explanation else "", **settings}
 
 

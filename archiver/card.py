@@ -97,4 +97,4 @@ def explain(package: Package) -> dict[str, Any]:
     if found is None:
         return {}
     described = {name: value for name, value in asdict(found).items() if name != "explainer"}
-    return json.loads(json.dumps({**package.spec.explain.model_dump(), **described}))
+    return json.loads(json.dumps({**package.spec.explanations.model_dump(), **described}))

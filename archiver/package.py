@@ -144,7 +144,7 @@ def problems_of_explain(spec: Spec | None, explanation: Explanation | None) -> l
     if spec.explain.workers and explanation is None:
         what = "none: the task has no explanations, or the spec names a handler of its own"
         problems.append(Problem("explain.workers", f"wanted {what}"))
-    if spec.explain.seconds(spec.timeouts.response_s) >= spec.timeouts.response_s:
+    if spec.explain.max_seconds is not None and spec.explain.max_seconds >= spec.timeouts.response_s:
         problems.append(
             Problem(
                 "explain.max_seconds",

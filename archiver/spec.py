@@ -166,6 +166,11 @@ class Spec(StrictModel):
         description="python files or packages to pack beside handlers/, paths relative to the spec",
     )
 
+    @property
+    def explanations(self) -> Explain:
+        """`explain` with what it does not name."""
+        return self.explain.resolved(self.timeouts.response_s)
+
 
 def names() -> list[str]:
     """The specs that come with the project."""

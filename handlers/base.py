@@ -22,7 +22,7 @@ from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
 from handlers.batching.request_state import Batch, Item, Output, RequestState
-from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError, TooSlow, Unavailable
+from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError, TooSlow
 from handlers.formats.weights import check
 from handlers.loader import load_model
 from handlers.memory import Memory
@@ -188,14 +188,7 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             if predicted:
                 self.metrics.add(data.stages.seconds, predicted)
         for index, answer in enumerate(answers):
-            self.context.set_response_content_type(index, answer.content_type)
-            data.streams[index].close()
-            if answer.location:
-                self.context.set_response_header(index, "Location", answer.location)
-            if answer.status != 200:
-                self.context.set_response_status(answer.status, answer.phrase, index)
-                if answer.status == Unavailable.code:
-                    self.context.set_response_header(index, "Retry-After", "1")
+            data.streams[index].end(answer)
         return [answer.body for answer in answers]
 
     def attach_stream(self, request: Request, items: Sequence[Item], stream: ResponseStream) -> None:

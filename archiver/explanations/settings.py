@@ -26,6 +26,7 @@ class Explain(StrictModel):
         description="for the explanations of one request; two thirds of timeouts.response_s by default, always less",
     )
 
-    def seconds(self, response_s: float) -> float:
-        """For the explanations of one request."""
-        return self.max_seconds if self.max_seconds is not None else 2 / 3 * response_s
+    def resolved(self, response_s: float) -> Explain:
+        """With `max_seconds` named, of a worker that TorchServe kills after so many seconds."""
+        seconds = self.max_seconds if self.max_seconds is not None else 2 / 3 * response_s
+        return self.model_copy(update={"max_seconds": seconds})

@@ -1,4 +1,4 @@
-"""What TorchServe and its workers are told about the GPUs.
+"""The GPUs, as TorchServe and its workers are told of them.
 
 TorchServe counts GPUs by CUDA_VISIBLE_DEVICES, of which it takes nothing but numbers, or else by nvidia-smi; it gives
 each worker the number of one. Its workers see what their user has set.

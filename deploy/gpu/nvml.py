@@ -1,4 +1,4 @@
-"""What NVIDIA's management library says about the GPUs, without a context on any of them."""
+"""The GPUs, as NVIDIA's management library reports them, without a context on any of them."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ GRAPH = "artifact/graph.onnx"
 class Candidate:
     """The keys of a spec that decide about speed. workers: on each GPU where there are any.
 
-    decode: the option of a model that reads images, where a GPU can decode them; "" where there is no choice.
+    decode: the option of a model that reads images, where a GPU can decode them; "" for one that has no such option.
     """
 
     backend: str

@@ -36,7 +36,7 @@ def of_edge(model: str, version: str | None) -> Wanted:
 
 
 def last(log: Path, wanted: Wanted, number: int) -> list[str]:
-    """DeployError where there is no log."""
+    """The last `number` lines that are wanted; DeployError where the log is missing."""
     if not log.is_file():
         raise DeployError(f"{log} does not exist")
     with log.open(encoding="utf-8", errors="replace") as file:

@@ -12,7 +12,7 @@ from deploy.errors import DeployError
 
 @dataclass(frozen=True)
 class Target:
-    """settings: the folder of the edge's settings; None where there is no edge, or where it is not known.
+    """settings: the folder of the edge's settings; None without an edge, or where it is not known.
 
     stats: Envoy's page of statistics, metrics: TorchServe's, log: of the edge's calls, where they can be read. run: the
     run folder and store: the model store of a server on this machine. grpc: whether management goes over gRPC.

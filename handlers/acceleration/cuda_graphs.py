@@ -63,7 +63,7 @@ def lazily_graphed(
 
 
 def attempted(make: Callable[[], tuple[Made, str]], module: nn.Module, inputs: Tensor) -> Made | None:
-    """What `make` makes; None, with the reason logged, where it fails or says that its answers differ."""
+    """The function that `make` returns; None, and a line in the log, where it fails or says that its answers differ."""
     stream = torch.cuda.current_stream(inputs.device)
     try:
         with torch.cuda.device(inputs.device):

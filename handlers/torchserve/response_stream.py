@@ -1,4 +1,4 @@
-"""Parts of a response, sent to the caller while the batch is still being computed."""
+"""A response: parts sent to the caller while the batch is still being computed, and how it ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from ts.handler_utils.utils import send_intermediate_predict_response
 
+from handlers.errors import Unavailable
+from handlers.protocol.response import Response
 from handlers.torchserve.progress import PROGRESS
 
 # The response header by which TorchServe knows whether more is to come.
@@ -38,11 +40,18 @@ class ResponseStream:
         identifiers = {self.index: self.context.request_ids[self.index]}
         send_intermediate_predict_response({self.index: body}, identifiers, "Prediction success", 200, self.context)
 
-    def close(self) -> None:
-        """Mark the batch's own response as the last part.
+    def end(self, last: Response) -> None:
+        """Say all but the body of the batch's own response, and mark it as the last part.
 
         Without the mark, a gRPC StreamPredictions call ends TorchServe's thread for the worker, and with it the worker.
         Nothing distinguishes such a call from a plain Predictions call, which ignores the mark.
         """
+        self.context.set_response_content_type(self.index, last.content_type)
         if self.over_rpc:
             self.context.set_response_header(self.index, MORE, "false")
+        if last.location:
+            self.context.set_response_header(self.index, "Location", last.location)
+        if last.status != 200:
+            self.context.set_response_status(last.status, last.phrase, self.index)
+            if last.status == Unavailable.code:
+                self.context.set_response_header(self.index, "Retry-After", "1")

@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from handlers.errors import InvalidInput, TooLarge
-from handlers.vision.transform import IMAGENET_MEAN, IMAGENET_STD
+from handlers.vision.transform import IMAGENET_MEAN, IMAGENET_STD, check_resizing
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,7 @@ class DepthTransform:
                 f"the image has {width} x {height} pixels and would have {wide} x {tall} for the model; "
                 f"the limit is {max_model_pixels}"
             )
-        if max(height, tall) * wide > max_pixels:
-            raise TooLarge(
-                f"the image has {width} x {height} pixels and would have {wide} x {max(height, tall)} while it is "
-                f"resized; the limit is {max_pixels}"
-            )
+        check_resizing((height, width), (max(height, tall), wide), max_pixels)
 
     def geometry(self, image_CHW: Tensor) -> Tensor:
         """Resize a uint8 image."""

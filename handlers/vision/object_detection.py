@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from handlers.base import Handler
-from handlers.errors import InternalError, InvalidInput, TooLarge
+from handlers.errors import InternalError, InvalidInput
 from handlers.loader import LoadError, channels_last, load_model
 from handlers.networks.detector_trunk import (
     Detections,
@@ -33,6 +33,7 @@ from handlers.vision.detectors.ssd import batch_postprocessing
 from handlers.vision.detectors.transformers_detector import TransformersDetector
 from handlers.vision.gpu_batching import decoder_of, sample, with_decoder
 from handlers.vision.output.drawing import draw_boxes
+from handlers.vision.transform import check_resizing
 from handlers.vision.whole_image import WholeImage
 
 # Pixels of the images that one call of the model gets, where there are several: as float32 they take 12 bytes each.
@@ -144,11 +145,8 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
             self.detector.check(height, width)
             return
         fixed, longest = getattr(self.resizing, "fixed_size", None), getattr(self.resizing, "max_size", None)
-        if fixed and height * fixed[0] > self.max_pixels:
-            raise TooLarge(
-                f"the image has {width} x {height} pixels and would have {fixed[0]} x {height} while it is resized; "
-                f"the limit is {self.max_pixels}"
-            )
+        if fixed:
+            check_resizing((height, width), (height, fixed[0]), self.max_pixels)
         if not fixed and longest and min(height, width) * longest < max(height, width):
             raise InvalidInput(
                 f"the image has {width} x {height} pixels; resized to at most {longest}, no pixel of its shorter side "

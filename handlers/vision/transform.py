@@ -125,11 +125,7 @@ class ImageTransform:
                 f"the image has {width} x {height} pixels and would have {wide} x {tall} when resized for the model; "
                 f"wanted sides of at most {STRIP} to 1"
             )
-        if max(height, tall) * wide > max_pixels:
-            raise TooLarge(
-                f"the image has {width} x {height} pixels and would have {wide} x {max(height, tall)} while it is "
-                f"resized; the limit is {max_pixels}"
-            )
+        check_resizing((height, width), (max(height, tall), wide), max_pixels)
 
     def geometry_on_gpu(self, images_NCHW: Tensor) -> Tensor:
         """The same of uint8 images on a GPU, to a level of 255: rounded between the two directions, as on a CPU.
@@ -164,6 +160,18 @@ class ImageTransform:
     def example(self) -> Tensor:
         """An image of noise as a batch of one, uint8 (1, 3, height, width): what a graph is traced with."""
         return self.geometry(noise())[None]
+
+
+def check_resizing(size: tuple[int, int], between: tuple[int, int], max_pixels: int) -> None:
+    """TooLarge for an image that has more pixels than that when its rows have been resized, and its columns not yet.
+
+    size, between: its (height, width) as it came and then.
+    """
+    if between[0] * between[1] > max_pixels:
+        raise TooLarge(
+            f"the image has {size[1]} x {size[0]} pixels and would have {between[1]} x {between[0]} while it is "
+            f"resized; the limit is {max_pixels}"
+        )
 
 
 def noise() -> Tensor:

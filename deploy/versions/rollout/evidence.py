@@ -23,7 +23,7 @@ FACTORS = (1.5, 3.0, 10.0, 100.0)
 class OddsTest:
     """Whether an outcome is more frequent with the new version than with the old, by more than a factor.
 
-    tolerated: that factor, of the odds. 2: twice as frequent is no reason to object. log_ratios: of each factor's
+    tolerated: that factor, of the odds. 2: twice as frequent is tolerated. log_ratios: of each factor's
     likelihood ratio against the tolerated one.
     """
 

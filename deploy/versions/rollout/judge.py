@@ -57,7 +57,7 @@ class Judge:
         }
 
     def objection(self) -> str:
-        """Why the new version is to be taken back, or "" while there is no reason."""
+        """Why the new version is to be taken back; "" while nothing speaks against it."""
         found = self.evidence()
         if found["errors"] > ENOUGH:
             return f"more of its calls fail or are refused: {ratio(self.new)}, of the old version {ratio(self.old)}"

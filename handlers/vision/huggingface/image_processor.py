@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from handlers.errors import InvalidInput, TooLarge
-from handlers.vision.transform import STRIP
+from handlers.vision.transform import STRIP, check_resizing
 
 
 class ImageProcessor:
@@ -74,11 +74,7 @@ class ImageProcessor:
                 f"the image has {width} x {height} pixels; resized for the model, no pixel of its shorter side "
                 "would be left"
             )
-        if max(height, tall) * wide > max_pixels:
-            raise TooLarge(
-                f"the image has {width} x {height} pixels and would have {wide} x {max(height, tall)} while it is "
-                f"resized; the limit is {max_pixels}"
-            )
+        check_resizing((height, width), (max(height, tall), wide), max_pixels)
         if not self.fixed_size and max(tall, wide) > STRIP * min(tall, wide):
             raise TooLarge(
                 f"the image has {width} x {height} pixels and would have {wide} x {tall} when resized for the model; "
