@@ -97,7 +97,7 @@ class Keeper:
             told = json.loads(said)
             self.delay = told.pop("delay_s")
             self.idle, self.kills = time.monotonic(), memory_kills()
-            self.worker = Worker(**told, load_s=self.idle - self.started, memory=resident(told["pid"]))
+            self.worker = Worker(**told, load_s=self.idle - self.started)
         return self.worker
 
     def look(self) -> int | None:

@@ -12,6 +12,7 @@ import mmap
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from handlers.errors import InternalError, RequestError, TooSlow, Unavailable
@@ -37,6 +38,13 @@ VERDICTS: Mapping[str, RequestError] = {
     "sent": InternalError("the worker was replaced while it sent this answer; ask again"),
     "left": Unavailable("the requests beside this one took the time of the batch; try again"),
 }
+
+
+def own_memory() -> int:
+    """Bytes of this process in memory, less those of files and of memory that it shares."""
+    with Path("/proc/self/statm").open(encoding="ascii") as file:
+        fields = file.read().split()
+    return (int(fields[1]) - int(fields[2])) * mmap.PAGESIZE
 
 
 class Progress:
@@ -82,10 +90,14 @@ class Progress:
         self.described = {"pid": os.getpid(), **times, "load": load}
 
     def hand_over(self, connection: socket.socket) -> None:
-        """Give the keeper TorchServe's connection, once, so that it stays open when this process ends."""
+        """Give the keeper TorchServe's connection, once, so that it stays open when this process ends.
+
+        With it goes how much memory the worker holds before its first request, which a look of the keeper's could miss.
+        """
         if self.control is not None:
+            told = json.dumps({**self.described, "memory": own_memory()}).encode()
             with self.control:
-                socket.send_fds(self.control, [json.dumps(self.described).encode()], [connection.fileno()])
+                socket.send_fds(self.control, [told], [connection.fileno()])
             self.control = None
 
     def wait(self) -> int:

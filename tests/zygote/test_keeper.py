@@ -109,6 +109,7 @@ def test_both_sides_describe_the_same_memory() -> None:
     assert shared_progress.WORDS.size == 8 * len(progress.WORDS) <= progress.SLOTS
     assert shared_progress.Words._fields == progress.WORDS
     assert (shared_progress.DEADLINE, keeper.PLAN) == (deadline.HEADER, progress.PLAN)
+    assert progress.own_memory() == pytest.approx(resident(os.getpid()), rel=0.1)
 
 
 @pytest.mark.parametrize(
