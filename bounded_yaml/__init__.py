@@ -1,0 +1,1 @@
+"""YAML that users write: specs of archives, experiments, settings of the edge."""
