@@ -10,17 +10,6 @@ import orjson
 
 # The archiver adds it where the model can be written as one.
 GRAPH = "graph.onnx"
-# Content types of samples, by suffix.
-SAMPLE_TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".txt": "text/plain",
-    ".json": "application/json",
-}
 
 
 @dataclass(frozen=True)

@@ -1,146 +1,54 @@
-"""The order of things, the same for every task; a task fills in decode, predict and encode."""
+"""The order of things, the same for every task."""
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from time import monotonic
-from typing import Any, ClassVar, Generic
-from warnings import warn
+from typing import Any
 
-import orjson
 import torch
 
-from handlers.acceleration.accelerate import Acceleration
-from handlers.acceleration.busy_workers import BusyWorkers
-from handlers.artifact import SAMPLE_TYPES, Artifact
 from handlers.batching.isolation import run_batch
 from handlers.batching.request_state import Batch, Item, Output, RequestState
 from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError, TooSlow
-from handlers.formats.weights import check
-from handlers.loader import load_model
-from handlers.memory import Memory
+from handlers.model_worker import ModelWorker
 from handlers.protocol.kserve import wrapped
-from handlers.protocol.limits import Limits
 from handlers.protocol.media_type import negotiate
-from handlers.protocol.payload import InputType, Payload, Request
+from handlers.protocol.openai.call import check_named, check_offered
+from handlers.protocol.openai.response import response
+from handlers.protocol.payload import Request
 from handlers.protocol.request import parse
-from handlers.protocol.response import JSON, Response, error_response, to_json
+from handlers.protocol.response import Response, to_json
 from handlers.rare_tracebacks import RareTracebacks
-from handlers.torchserve.base_handler import BaseHandler, device_of, timed
-from handlers.torchserve.metrics import MetricsReporter, StageTimer, silence_prediction_time
+from handlers.sample import sample_payload
+from handlers.task import Task
+from handlers.torchserve.base_handler import timed
+from handlers.torchserve.metrics import StageTimer
 from handlers.torchserve.progress import DECODING, ENCODING, PROGRESS, SENT
 from handlers.torchserve.response_stream import ResponseStream
 
 logger = logging.getLogger(__name__)
 logger.addFilter(RareTracebacks())
 
+NOTHING: AbstractContextManager[None] = nullcontext()
 
-class Handler(BaseHandler, ABC, Generic[Item, Output]):
+
+class Handler(Task[Item, Output], ModelWorker):
     """Serves one model of one task inside a TorchServe worker.
 
-    A subclass names its `input_type` and defines three verbs: `decode` turns a payload into an item and raises a
-    RequestError for a bad one; `predict` turns items, of whatever sizes, into as many outputs, in order; `encode`
-    turns an output into an answer. TorchServe's own verbs call them: `preprocess` decodes each request of a batch,
-    `inference` predicts all their items together, and `postprocess` encodes each output, so that what is wrong with one
-    request stays with it.
+    A subclass fills in the task; TorchServe's own verbs call what it defines: `preprocess` decodes each request of a
+    batch, `inference` predicts all their items together, and `postprocess` encodes each output, so that what is wrong
+    with one request stays with it.
     """
-
-    input_type: ClassVar[InputType]
-    # What `encode` can answer with, the default first; a sender who takes none of them gets 406 before any prediction.
-    media_types: ClassVar[tuple[str, ...]] = (JSON,)
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "kind" in cls.__dict__:
-            warn(f"{cls.__name__}.kind is now input_type", FutureWarning, stacklevel=2)
-            cls.input_type = cls.__dict__["kind"]
-
-    def initialize(self, context: Any) -> None:
-        """Load the model and warm it up; an exception makes TorchServe report the worker as failed.
-
-        context: TorchServe's, with `manifest`, `system_properties` (model_dir, gpu_id, batch_size) and
-        `model_yaml_config`. BaseHandler's own `initialize` would unpickle the weights, so it is not called.
-        """
-        self.context, self.manifest = context, context.manifest
-        folder = Path(context.system_properties["model_dir"])
-        settings: Mapping[str, Any] = context.model_yaml_config["handler"]
-        self.limits: Mapping[str, Any] = settings.get("limits") or {}
-        self.options: Mapping[str, Any] = settings.get("options") or {}
-        self.request_s = float(settings["request_s"])
-        self.explained = "explain" in settings
-        self.batch_size = int(context.system_properties["batch_size"])
-        cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
-        self.device = device_of(context)
-        asked = settings.get("threads", "auto")
-        threads = 1 if asked == "auto" else int(asked)
-        if threads:
-            torch.set_num_threads(threads)
-        # A worker on a CPU computes on the cores; those of a GPU's worker have nothing to do but to decode.
-        decoders = cores if asked == "auto" and self.device.type == "cuda" else threads
-        self.artifact = Artifact.read(folder / "artifact")
-        check(self.artifact.format, self.artifact.weights, self.artifact.task)
-        self.labels = self.artifact.labels
-        self.card = orjson.loads((folder / "card.json").read_bytes())
-        self.pool = ThreadPoolExecutor(max_workers=decoders, thread_name_prefix="decode") if decoders > 1 else None
-        export = settings.get("export")
-        graph, written = self.artifact.graph, Path(export) if export else None
-        worker = context.metrics is not None  # outside TorchServe there are no other workers, and nobody reads metrics
-        self.busy_workers = BusyWorkers() if worker else None
-        others_idle = self.busy_workers.others_idle if self.busy_workers else lambda: False
-        as_is = self.artifact.format == "onnx"
-        self.accelerate = Acceleration(self.device, threads, graph, written, self.batch_size, cores, others_idle, as_is)
-        self.load()
-        self.request_limits = Limits(
-            int(self.limits["max_bytes"]), int(self.limits["max_instances"]), self.max_json_values()
-        )
-        self.warm_up()
-        self.memory = Memory()
-        self.metrics: MetricsReporter | None = None
-        if worker:
-            silence_prediction_time(context.metrics)
-            self.metrics = MetricsReporter(context.model_name, self.card["version"])
-            self.metrics.start()
-            # What is loaded now stays: passing over it again and again would take most of the time to read a JSON body.
-            gc.collect()
-            gc.freeze()
-        self.initialized = True
-
-    def load(self) -> None:
-        """Load the model into `self.model`; a task adds what else it needs, or makes its model faster:
-        `self.forward = self.accelerate(build, example)`."""
-        self.model = load_model(self.artifact, self.device)
-
-    def max_json_values(self) -> int:
-        """How many values a JSON body may hold: by the spec's limits, or as many as its instances' parameters are."""
-        return int(self.limits.get("max_values", 64 * (int(self.limits["max_instances"]) + 1)))
-
-    @abstractmethod
-    def decode(self, payload: Payload) -> Item:
-        """One payload to one item; RequestError when it cannot be."""
-
-    @abstractmethod
-    def predict(self, items: Sequence[Item]) -> Sequence[Output]:
-        """As many outputs as items, in their order; each the same as if the item were alone."""
-
-    @abstractmethod
-    def encode(self, item: Item, output: Output, media_type: str) -> Response:
-        """One output as an answer; media_type: the one of `media_types` that the sender ranks highest."""
-
-    def explain(self, item: Item) -> Response:
-        """Why the model answers an item as it does; a task that can say overrides it."""
-        raise NotOffered("this model offers no explanations")
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: as many bodies as requests; status and content type are set on the context, item by item."""
         self.context = context
-        with self.busy_workers or nullcontext():
+        with self.busy_workers or NOTHING:
             if os.environ.get("ENABLE_TORCH_PROFILER"):
                 bodies, _ = self._infer_with_profiler(data)
                 return bodies
@@ -155,22 +63,24 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         stages = StageTimer()
         headers = [self.context.get_all_request_header(index) for index in range(len(data))]
         streams = [ResponseStream(self.context, i, header, data[i]) for i, header in enumerate(headers)]
-        states = list((self.pool.map if self.pool else map)(self.decode_request, data, headers, streams))
+        decode = self.tracer.decoding(self.decode_request, stages.begin) if self.tracer else self.decode_request
+        spread = self.pool.map if self.pool and not PROGRESS.one_by_one else map
+        states = list(spread(decode, data, headers, streams))
         stages.end("DecodeTime")
         return Batch(states, streams, stages)
 
     @timed
     def inference(self, data: Batch[Item, Output]) -> Batch[Item, Output]:
         """Predict the items of all requests together."""
-        asked = [index for index, state in enumerate(data.states) if state.to_predict]
-        for group in PROGRESS.groups(asked):
+        items = {index: asked for index, state in enumerate(data.states) if (asked := state.to_predict)}
+        for group in PROGRESS.groups(list(items)):
             states = [data.states[index] for index in group]
             PROGRESS.predicting(group)
-            with torch.inference_mode():
-                outputs = iter(run_batch(self.predict, [item for state in states for item in state.to_predict]))
+            with torch.inference_mode(), self.traced(states):
+                outputs = iter(run_batch(self.predict, [item for index in group for item in items[index]]))
             PROGRESS.predicted(group)
-            for state in states:
-                state.outputs = [next(outputs) for _ in state.to_predict]
+            for index, state in zip(group, states, strict=True):
+                state.outputs = list(islice(outputs, len(items[index])))
         data.stages.end("InferenceTime")
         return data
 
@@ -180,19 +90,26 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         answers, slots = [], PROGRESS.slots
         for index, state in enumerate(data.states):
             slots[index] |= ENCODING
-            answers.append(self.encode_response(state))
+            with self.traced([state]):
+                answers.append(self.encode_response(state))
             slots[index] &= SENT
         data.stages.end("EncodeTime")
         if self.metrics is not None:
             predicted = [answer for state, answer in zip(data.states, answers, strict=True) if not state.describe]
             if predicted:
                 self.metrics.add(data.stages.seconds, predicted)
+        if self.tracer is not None:
+            self.tracer.add(data, answers)
+        if self.drift is not None:
+            self.drift.look(data.states)
+        timing = data.stages.header
         for index, answer in enumerate(answers):
-            data.streams[index].end(answer)
+            data.streams[index].end(answer, timing)
         return [answer.body for answer in answers]
 
-    def attach_stream(self, request: Request, items: Sequence[Item], stream: ResponseStream) -> None:
-        """For a task that sends its answers piece by piece: gives the items of one request their way out."""
+    def traced(self, states: Sequence[RequestState[Item, Output]]) -> AbstractContextManager[None]:
+        """While it lasts, what is logged names the traces of these requests."""
+        return self.tracer.logging(states) if self.tracer else NOTHING
 
     def decode_request(
         self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: ResponseStream
@@ -204,7 +121,11 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             return state
         PROGRESS.slots[stream.index] |= DECODING
         try:
-            state.request = parse(row, headers, self.input_type, self.request_limits)
+            if state.openai:
+                check_offered(state.openai, self.openai, self.artifact.task)
+            state.request = parse(row, state.headers, self.input_type, self.request_limits)
+            if state.request.call:
+                check_named(state.request.call, self.context.model_name)
             state.items = self.decode_payloads(state.request)
             if not state.explain:
                 self.attach_stream(state.request, state.items, stream)
@@ -219,10 +140,6 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
             state.error = InternalError("the input could not be read; the cause is in the server's log")
         PROGRESS.slots[stream.index] &= SENT
         return state
-
-    def offers(self, items: Sequence[Item]) -> tuple[str, ...]:
-        """The media types that the answer to these items may have."""
-        return self.media_types
 
     def decode_payloads(self, request: Request) -> list[Item]:
         """The items of one request; an error says which of several it is about."""
@@ -246,18 +163,22 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         if state.explain and self.explained:
             return self.explained_elsewhere()
         if state.error is not None or state.request is None:
-            return error_response(state.error or InternalError("the request was not read"))
+            return state.refused(state.error or InternalError("the request was not read"))
         try:
             answers = self.explain_handle(state) if state.explain else self.encode_outputs(state, state.request)
         except RequestError as error:
             if error.code >= 500 and not isinstance(error, NotOffered):
                 logger.error("request %s is answered with %d: %s", state.id, error.code, error)
-            return error_response(error)
+            return state.refused(error)
         except Exception:
             logger.exception("encoding for request %s failed in an unforeseen way", state.id)
-            return error_response(InternalError("the output could not be encoded; the cause is in the server's log"))
+            return state.refused(InternalError("the output could not be encoded; the cause is in the server's log"))
+        state.answers = answers
         if state.request.dialect == "plain":
             return answers[0]
+        if state.request.call:
+            bodies = [answer.body for answer in answers]
+            return response(state.request.call, bodies, [self.tokens_read(item) for item in state.items])
         return wrapped(state.request, answers, self.context.model_name, self.card["version"])
 
     def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Response]:
@@ -280,22 +201,11 @@ class Handler(BaseHandler, ABC, Generic[Item, Output]):
         body = {"message": f"explanations have workers of their own: {path}; curl -L goes there"}
         return Response(to_json(body), status=307, location=path)
 
-    def describe_handle(self) -> bytes:
-        """The model card, with where and how this worker runs."""
-        runtime = {"device": str(self.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
-        return orjson.dumps({**self.card, "runtime": runtime | self.accelerate.describe() | self.describe_runtime()})
-
-    def describe_runtime(self) -> dict[str, str]:
-        """How a task runs beside its model, for the model card."""
-        return {}
-
     def warm_up(self) -> None:
         """Answer the artifact's sample at the batch sizes to come, so that the first request is as fast as the next."""
-        content_type = SAMPLE_TYPES[self.artifact.sample.suffix]
-        row = {"body": self.artifact.sample.read_bytes()}
-        request = parse(row, {"content-type": content_type}, self.input_type, self.request_limits)
+        payload = sample_payload(self.artifact, self.input_type, self.request_limits)
         with torch.inference_mode():
             for size in sorted({1, 2, self.batch_size}):
-                items = [self.decode(request.payloads[0]) for _ in range(size)]
+                items = [self.decode(payload) for _ in range(size)]
                 outputs = list(self.predict(items))
         self.encode(items[0], outputs[0], self.offers(items)[0])

@@ -31,12 +31,13 @@ class Entry:
         """Where `deploy` names several GPUs, or slices of them, this worker's alone becomes visible, as number 0.
 
         It has to come before the first import that asks CUDA. A process sees one slice of a GPU at most, and what
-        names no number must not land on another worker's GPU.
+        names no number must not land on another worker's GPU. A worker that replaces this one does the same by
+        `assigned_gpu`, TorchServe's number.
         """
         devices, number = os.environ.get("BUNDLE_GPUS"), properties.get("gpu_id")
         if devices and number is not None and int(number) >= 0:
             os.environ["CUDA_VISIBLE_DEVICES"] = devices.split(",")[int(number)]
-            properties["gpu_id"] = 0
+            properties.update(gpu_id=0, assigned_gpu=number)
 
     def handle(self, data: Any, context: Any) -> list[bytes]:
         return self.handler.handle(data, context)

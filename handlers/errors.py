@@ -7,6 +7,7 @@ RequestError
 ├── UnsupportedMedia   415  a content type this task does not take
 ├── InvalidInput       422  readable, but not what the model takes: wrong shape, NaN, empty text, bad parameter
 ├── TooSlow            422  the work on it takes longer than the model's time for one request
+├── Quarantined        422  it has ended two workers of this model, and is not tried again
 ├── InternalError      500  the model failed on this item; the cause is in the server's log
 ├── NotOffered         501  a request for something this model does not do
 ├── Unavailable        503  not tried, because the requests beside it took the time of the batch
@@ -84,6 +85,10 @@ class InvalidInput(RequestError):
 
 
 class TooSlow(RequestError):
+    code = 422
+
+
+class Quarantined(RequestError):
     code = 422
 
 

@@ -5,7 +5,7 @@ Each format imports what it needs when it is loaded: a worker has one, and start
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -86,7 +86,21 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
     model = program.module().requires_grad_(False)
     # It was exported for evaluation and refuses to be told so, alone or as a part of something.
     vars(model).update(train=lambda mode=False: model, eval=lambda: model)
-    return model
+    size = batch_of(program)
+    if size is None:
+        return model
+    from handlers.acceleration.fixed_batch import FixedBatch
+
+    return FixedBatch(model, size)
+
+
+def batch_of(program: torch.export.ExportedProgram) -> int | None:
+    """The one batch size that a program of one input was exported for; None where it takes any."""
+    arguments, keywords = cast("tuple[tuple[Any, ...], dict[str, Any]]", program.example_inputs or ((), {}))
+    if len(arguments) != 1 or keywords or not isinstance(arguments[0], torch.Tensor) or not arguments[0].ndim:
+        return None
+    size = arguments[0].shape[0]
+    return size if isinstance(size, int) else None
 
 
 def from_onnx(artifact: Artifact, device: torch.device) -> nn.Module:
@@ -112,24 +126,28 @@ def inputs_of(program: torch.export.ExportedProgram) -> tuple[Any, Any]:
 def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
     """By transformers' Auto class of the task, from the folder alone: no hub, no code that came with the weights.
 
-    Weights keep their type on a GPU; on a CPU, where bfloat16 and float16 are slow or emulated, they become float32.
+    On a GPU weights keep their type where inputs are tokens, or are rounded to it. Others become float32, because
+    images and waveforms are; `handlers.acceleration.precision` rounds them again where the answers stay the same. On a
+    CPU all do: there bfloat16 and float16 are slow or emulated.
     """
     import transformers  # seconds
 
     import handlers.networks.mean_pooling  # noqa: F401 - makes our own architecture known to the Auto classes
+    from handlers.formats.huggingface import TEXTS
 
     if artifact.task not in AUTO_CLASSES:
         raise LoadError(f"the huggingface format is for {', '.join(AUTO_CLASSES)}; not for {artifact.task}")
     config = transformers.AutoConfig.from_pretrained(artifact.weights, local_files_only=True, trust_remote_code=False)
     classes = [getattr(transformers, name) for name in AUTO_CLASSES[artifact.task]]
     auto = next((found for found in classes if type(config) in found._model_mapping), classes[0])
+    keeps = device.type != "cpu" and artifact.task in (*TEXTS, "speech-recognition")
     model: nn.Module
     model, report = auto.from_pretrained(
         artifact.weights,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
-        dtype=torch.float32 if device.type == "cpu" else "auto",
+        dtype="auto" if keeps else torch.float32,
         output_loading_info=True,
     )
     if missing := sorted(report["missing_keys"]):

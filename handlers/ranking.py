@@ -28,4 +28,5 @@ def rank(
     if not np.isfinite(probabilities).all():
         raise InternalError("the model's output for this input is not finite")
     order = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [{"label": labels[i], name: float(probabilities[i]), "index": int(i)} for i in order]
+    best = zip(order.tolist(), probabilities[order].tolist(), strict=True)
+    return [{"label": labels[index], name: probability, "index": index} for index, probability in best]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from handlers.artifact import SAMPLE_TYPES, Artifact
+from handlers.artifact import Artifact
+from handlers.formats.sample import SAMPLE_TYPES
 from handlers.protocol.limits import Limits
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.request import parse
 
 
-def sample_payload(artifact: Artifact, input_type: InputType) -> Payload:
-    """The first of its inputs."""
+def sample_payload(artifact: Artifact, input_type: InputType, limits: Limits | None = None) -> Payload:
+    """The first input of the sample. limits: those that it has to keep, else RequestError; none by default."""
     data = artifact.sample.read_bytes()
-    limits = Limits(len(data), max_instances=len(data), max_values=len(data))
+    limits = limits or Limits(len(data), max_instances=len(data), max_values=len(data))
     return parse({"body": data}, {"content-type": SAMPLE_TYPES[artifact.sample.suffix]}, input_type, limits).payloads[0]

@@ -65,18 +65,22 @@ def lazily_graphed(
 def attempted(make: Callable[[], tuple[Made, str]], module: nn.Module, inputs: Tensor) -> Made | None:
     """The function that `make` returns; None, and a line in the log, where it fails or says that its answers differ."""
     stream = torch.cuda.current_stream(inputs.device)
+    made = None
     try:
         with torch.cuda.device(inputs.device):
             made, problem = make()
     except (RuntimeError, TypeError, ValueError) as error:
         problem = str(error).partition("\n")[0] or type(error).__name__
         torch.cuda.set_stream(stream)  # a capture that failed has left its own behind
-        module(inputs)
-        torch.cuda.synchronize(inputs.device)  # raises where the device has failed, and not the capture alone
-    if problem:
-        logger.warning("the model runs without CUDA graphs of %s: %s", tuple(inputs.shape[1:]), problem)
-        return None
-    return made
+    if not problem:
+        return made
+    logger.warning("the model runs without CUDA graphs of %s: %s", tuple(inputs.shape[1:]), problem)
+    # By now nothing holds the graphs that were made, or the error and with it their tensors.
+    made = None
+    torch.cuda.empty_cache()
+    module(inputs)
+    torch.cuda.synchronize(inputs.device)  # raises where the device has failed, and not the capture alone
+    return None
 
 
 class Capture:

@@ -10,20 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-TYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(uint8)": np.uint8,
-}
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.onnx import TYPES
+from handlers.formats.onnx_session import inputs_of, refusal
 
 
 class OnnxModel(nn.Module):
     """float32 (N, …) → all outputs as float32, in the file's order.
 
     Images come as (N, 3, H, W) and are turned where the file takes (N, H, W, 3). A file of a fixed batch size is called
-    as often as needed, its last batch filled up. A second input of shape (N, 2) is the height and width of the images,
-    as some detectors want it.
+    as often as needed, its last batch filled up. UnsafeFile where it cannot be loaded or has other inputs.
 
     names, ranks: of the outputs. size: (height, width) of the images, None where the file takes any.
     """
@@ -40,14 +36,14 @@ class OnnxModel(nn.Module):
         available = onnxruntime.get_available_providers()
         wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
         providers = [name for name in (*wanted, "CPUExecutionProvider") if name in available]
-        self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        except Exception as error:
+            # ONNX Runtime's own types, which have no parent in common.
+            raise UnsafeFile(refusal(error, onnxruntime.__version__)) from error
         self.device = device
-        first, *others = self.session.get_inputs()
-        if first.type not in TYPES:
-            raise ValueError(f"its input {first.name} is {first.type}; wanted {', '.join(TYPES)}")
-        if len(others) > 1 or any(len(other.shape) != 2 or other.shape[1] != 2 for other in others):
-            raise ValueError(f"it has the inputs {first.name}, {', '.join(other.name for other in others)}; wanted one")
-        self.input, self.sizes = first, next(iter(others), None)
+        first, self.sizes = inputs_of(self.session.get_inputs())
+        self.input = first
         self.channels_last = len(first.shape) == 4 and first.shape[3] == 3 and first.shape[1] != 3
         batch = first.shape[0] if first.shape else None
         self.batch = batch if isinstance(batch, int) and batch > 0 else None
@@ -77,8 +73,20 @@ class OnnxModel(nn.Module):
         array = inputs.detach().cpu().numpy()
         if self.channels_last:
             array = array.transpose(0, 2, 3, 1)
+        if TYPES[self.input.type] == "uint8":
+            array = levels(array)
         found: dict[str, NDArray[Any]] = {self.input.name: np.ascontiguousarray(array, dtype=TYPES[self.input.type])}
         if self.sizes is not None:
             size = np.array([inputs.shape[2:4]] * len(inputs))
             found[self.sizes.name] = size.astype(np.float32 if "float" in self.sizes.type else np.int64)
         return found
+
+
+def levels(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Whole numbers from 0 to 255, of which a resize may have made others; ValueError for normalised images."""
+    if array.size and not -1 < array.min() <= array.max() < 256:
+        raise ValueError(
+            f"the file takes levels from 0 to 255; the preprocessing gives {array.min():.3g} to {array.max():.3g}: "
+            "wanted mean [0, 0, 0] and std [1/255, 1/255, 1/255], as numbers"
+        )
+    return np.rint(array).clip(0, 255)

@@ -48,13 +48,19 @@ class InPrecision(nn.Module):
         super().__init__()
         self.module = module
         self.precision = precision
-        self.form = precision.name + form
+        self.form = (weights_type(module) if precision is FLOAT32 else precision.name) + form
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         dtype = self.precision.dtype
         with torch.autocast(inputs.device.type, dtype or torch.float16, enabled=dtype is not None, cache_enabled=False):
             outputs = self.module(inputs)
         return tuple(part.float() if part.is_floating_point() else part for part in outputs)
+
+
+def weights_type(module: nn.Module) -> str:
+    """Without autocast a network computes in it."""
+    dtypes = (parameter.dtype for parameter in module.parameters() if parameter.is_floating_point())
+    return str(next(dtypes, torch.float32)).removeprefix("torch.")
 
 
 @torch.no_grad()
@@ -76,7 +82,7 @@ def in_fastest_precision(module: nn.Module, example: Tensor, judge: Judge = mism
             problem = problem_of(candidate, inputs, wanted, judge)
             if not problem:
                 logger.info("the model runs in %s", candidate.form)
-                store_weights(candidate, precision.dtype)
+                store_weights(candidate, inputs, wanted, judge)
                 return candidate
             logger.warning("the model does not run in %s: %s", candidate.form, problem)
     return InPrecision(module, FLOAT32)
@@ -92,22 +98,45 @@ def problem_of(candidate: InPrecision, inputs: list[Tensor], wanted: list[tuple[
         return str(error).partition("\n")[0] or type(error).__name__
 
 
-def store_weights(module: nn.Module, dtype: torch.dtype | None) -> None:
+def store_weights(candidate: InPrecision, inputs: list[Tensor], wanted: list[tuple[Tensor, ...]], judge: Judge) -> None:
     """Round the weights once that autocast would otherwise round at every call: the same arithmetic, half the memory.
 
-    Only of layers that own theirs: a weight that another layer uses as well stays as it is.
+    A module that does more with a weight than to call its layer keeps all of them as they are.
     """
+    dtype = candidate.precision.dtype
     if dtype is None:
         return
-    owners: dict[int, int] = {}
+    before = {parameter: parameter.data for parameter in owned(candidate, called(candidate, inputs[0]))}
+    for parameter in before:
+        parameter.data = parameter.data.to(dtype)
+    problem = problem_of(candidate, inputs, wanted, judge)
+    if problem:
+        logger.warning("the weights are rounded at every call: rounded once, %s", problem)
+        for parameter, data in before.items():
+            parameter.data = data
+
+
+def called(module: nn.Module, inputs: Tensor) -> list[nn.Module]:
+    """The layers of AUTOCAST's types that `inputs` pass. Others, as those of a second tower, run outside of autocast if
+    they run at all."""
+    found: dict[nn.Module, None] = {}
+    layers = [layer for layer in module.modules() if type(layer) in AUTOCAST]
+    hooks = [layer.register_forward_pre_hook(lambda layer, _: found.update({layer: None})) for layer in layers]
+    try:
+        module(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(found)
+
+
+def owned(module: nn.Module, layers: list[nn.Module]) -> list[nn.Parameter]:
+    """The parameters of these layers that no other part of the module has as well."""
+    owners: dict[nn.Parameter, int] = {}
     for part in module.modules():
         for parameter in part.parameters(recurse=False):
-            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
-    for layer in module.modules():
-        if type(layer) in AUTOCAST:
-            for parameter in layer.parameters(recurse=False):
-                if owners[id(parameter)] == 1:
-                    parameter.data = parameter.data.to(dtype)
+            owners[parameter] = owners.get(parameter, 0) + 1
+    return [each for layer in layers for each in layer.parameters(recurse=False) if owners[each] == 1]
 
 
 def allow_tf32(allowed: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -42,7 +43,7 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
         return len(self.labels) > 1 and problem_type != "multi_label_classification"
 
     def judge(self, found: Outputs, wanted: Outputs) -> str:
-        return by_probabilities(lambda outputs: [self.read_logits(outputs[0])])(found, wanted)
+        return by_probabilities(lambda outputs: [self.probabilities(outputs[0])])(found, wanted)
 
     def decode(self, payload: Payload) -> AudioClassificationInput:
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
@@ -51,15 +52,16 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
 
     def predict(self, items: Sequence[AudioClassificationInput]) -> Sequence[NDArray[np.float32]]:
         """Probabilities (windows, classes) for each recording."""
-        found = self.by_window(items, self.probabilities)
+        found = [self.probabilities(torch.from_numpy(logits)).numpy() for logits in self.by_window(items)]
         check_count(found[0].shape[1], self.labels)
         return found
 
-    def probabilities(self, output: Any) -> Tensor:
-        logits: Tensor = getattr(output, "logits", output).float()
-        return self.read_logits(logits)
+    def read(self, output: Any) -> Tensor:
+        """Logits (B, classes)."""
+        logits: Tensor = getattr(output, "logits", output)
+        return logits.float()
 
-    def read_logits(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=1) if self.exclusive else logits.sigmoid()
 
     def encode(self, item: AudioClassificationInput, output: NDArray[np.float32], media_type: str) -> Response:
@@ -74,7 +76,8 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
                 {"start": start, "end": end, **({"silent": True} if silent or no else rank(row, self.labels, 1)[0])}
                 for (start, end), row, no in zip(item.windows.spans, output, inaudible, strict=True)
             ]
-        return Response(to_json(body | item.additions), classes=found)
+        confidence = ranked[0]["probability"] if ranked else None
+        return Response(to_json(body | item.additions), classes=found, confidence=confidence)
 
 
 def applicable(ranked: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -30,17 +30,17 @@ class AudioEmbedding(WindowedAudio[Item]):
 
     def predict(self, items: Sequence[Item]) -> Sequence[NDArray[np.float32]]:
         """(windows, dimensions) for each recording."""
-        return self.by_window(items, vectors)
+        return self.by_window(items)
+
+    def read(self, output: Any) -> Tensor:
+        """Vectors (B, dimensions)."""
+        if isinstance(output, Tensor):
+            return output.float()
+        states: Tensor = output.last_hidden_state
+        return states.float().mean(dim=1)
 
     def encode(self, item: Item, output: NDArray[np.float32], media_type: str) -> Response:
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         mean = item.windows.mean(output)
         return Response(to_json({"embedding": mean / max(float(np.linalg.norm(mean)), MIN_NORM)} | item.additions))
-
-
-def vectors(output: Any) -> Tensor:
-    if isinstance(output, Tensor):
-        return output.float()
-    states: Tensor = output.last_hidden_state
-    return states.float().mean(dim=1)

@@ -24,15 +24,24 @@ TYPES = {
     "audio/wav",
     "audio/x-wav",
     "audio/wave",
+    "audio/x-wave",
+    "audio/x-pn-wav",
     "audio/vnd.wave",
     "audio/flac",
     "audio/x-flac",
     "audio/ogg",
+    "audio/x-flac+ogg",
+    "audio/x-opus+ogg",
+    "audio/x-vorbis+ogg",
     "application/ogg",
+    "video/ogg",  # what Windows says of .ogg
     "audio/vorbis",
     "audio/opus",
     "audio/mpeg",
     "audio/mp3",
+    "audio/x-mp3",
+    "audio/mpeg3",
+    "audio/x-mpeg",
     "audio/mp4",
     "audio/mp4a-latm",
     "audio/m4a",
@@ -53,6 +62,7 @@ MAX_PEAK = 8.0
 # Channels of which less than this is left when they are averaged (-20 dB) are each other's opposite: what is left of
 # them is the coding's noise.
 CANCELLED = 0.1
+NOT_MONO = "the samples are something other than one list of numbers, mono"
 
 Samples = NDArray[np.float32]
 
@@ -71,7 +81,7 @@ def decode_audio(
     limits = Limits(max_seconds, max_samples)
     if isinstance(payload.data, str):
         raise InvalidInput("the data is text; wanted a recording")
-    if isinstance(payload.data, list):
+    if isinstance(payload.data, (list, np.ndarray)):
         rate = payload.integer("sample_rate", sample_rate, MIN_RATE, MAX_RATE)
         samples = from_numbers(payload.data, rate, limits)
     else:
@@ -95,7 +105,7 @@ def from_file(data: bytes, content_type: str, limits: Limits) -> tuple[int, Samp
         case Kind.MP3:
             data = with_length(data, limits)
         case Kind.OGG:
-            return from_links(ogg.links(data), limits)
+            return from_links([ogg.native_flac(link) or link for link in ogg.links(data)], limits)
         case Kind.M4A | Kind.AAC | Kind.WEBM:
             rate, samples = ffmpeg.decode(data, kind, limits)
             return rate, mono(samples)
@@ -118,9 +128,17 @@ def from_links(links: list[bytes], limits: Limits) -> tuple[int, Samples]:
     return rate, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
+class Stream(soundfile.SoundFile):
+    """A file that is read to its end, of a length that its header does not have: soundfile would cut what it reads to
+    that length, and libsndfile cannot go to a place in it."""
+
+    def seekable(self) -> bool:
+        return self.frames < UNKNOWN
+
+
 def from_libsndfile(data: bytes, limits: Limits) -> tuple[int, Samples]:
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with Stream(io.BytesIO(data)) as file:
             rate, channels = file.samplerate, file.channels
             check_rate(rate)
             if file.frames < UNKNOWN:
@@ -137,31 +155,42 @@ def from_libsndfile(data: bytes, limits: Limits) -> tuple[int, Samples]:
 
 def mono(samples: Samples) -> Samples:
     """(samples, channels) → (samples,): the mean, or silence where it is but the rest of channels that cancel out."""
-    mean: Samples = samples.mean(axis=1)
+    channels = samples.shape[1]
+    mean: Samples = samples[:, 0] if channels == 1 else samples.mean(axis=1)
     # A sum is finite only if all its terms are, so one pass finds what is not.
     power = np.vdot(samples, samples)
     if not np.isfinite(power):
         raise InvalidInput("the recording holds samples that are not finite")
     if mean.size and max(mean.max(), -mean.min()) > MAX_PEAK:
         raise InvalidInput(f"the recording's samples reach {np.abs(mean).max():.6g}; wanted -1 to 1")
-    channels = samples.shape[1]
     if channels > 1 and np.vdot(mean, mean) * channels < CANCELLED**2 * power:
         return np.zeros_like(mean)
     return mean
 
 
-def from_numbers(values: list[Any], rate: int, limits: Limits) -> Samples:
+def from_numbers(values: list[Any] | NDArray[Any], rate: int, limits: Limits) -> Samples:
     if len(values) > limits.seconds * rate:
         raise TooLarge(f"the recording has {len(values) / rate:.1f} seconds, the limit is {limits.seconds:g}")
     limits.check(len(values), rate, 1)
-    try:
-        # As fast as numpy's own conversion, which would take null, and numbers in quotes or in lists of lists.
-        samples = np.frombuffer(array("f", values), np.float32)
-    except TypeError:
-        raise InvalidInput("the samples are something other than one list of numbers, mono") from None
-    except OverflowError:
-        raise InvalidInput("the samples are out of range; wanted -1 to 1") from None
+    samples = from_array(values) if isinstance(values, np.ndarray) else from_list(values)
     peak = np.abs(samples).max(initial=0.0)
     if not peak <= 1:
         raise InvalidInput(f"the samples reach {peak:.6g}; wanted -1 to 1: divide samples of 16 bits by 32768")
     return samples
+
+
+def from_list(values: list[Any]) -> Samples:
+    try:
+        # As fast as numpy's own conversion, which would take null, and numbers in quotes or in lists of lists.
+        return np.frombuffer(array("f", values), np.float32)
+    except TypeError:
+        raise InvalidInput(NOT_MONO) from None
+    except OverflowError:
+        raise InvalidInput("the samples are out of range; wanted -1 to 1") from None
+
+
+def from_array(values: NDArray[Any]) -> Samples:
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
+        raise InvalidInput(NOT_MONO)
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)

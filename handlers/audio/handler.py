@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from handlers.audio.features.extraction import FEATURES, Extraction
 from handlers.audio.front_end.front_end import check_steps, prepare
 from handlers.audio.front_end.level import is_silent
 from handlers.base import Handler
+from handlers.drift.statistics import of_recording
 from handlers.errors import InvalidInput, TooLarge
 from handlers.networks.featured import Classify, Featured
 from handlers.protocol.payload import InputType, Payload
@@ -61,6 +62,12 @@ class AudioHandler(Handler[Item, Output]):
         classify = self.accelerate(lambda: Classify(network).eval(), example, dynamic, self.judge)
         return lambda waveforms: classify(network.features(waveforms))[0]
 
+    def measure(self, payload: Payload, item: Item) -> Mapping[str, float]:
+        """Of the recording as it came: the front end may make it louder."""
+        return of_recording(
+            decode_audio(payload, self.sample_rate, self.max_seconds, self.max_samples), self.sample_rate
+        )
+
     def example(self) -> tuple[Tensor, tuple[int, ...]]:
         """Noise (1, samples), and the dimensions in which its features may differ from those of other recordings."""
         return torch.randn(1, self.sample_rate, generator=torch.Generator().manual_seed(0)), (0, 2)
@@ -72,7 +79,9 @@ class AudioHandler(Handler[Item, Output]):
     def waveform(self, payload: Payload) -> Tensor:
         """The recording (samples,) as the model is to hear it; silence is not made louder."""
         decoded = decode_audio(payload, self.sample_rate, self.max_seconds, self.max_samples)
-        return decoded if is_silent(decoded) else prepare(decoded, self.sample_rate, self.front_end)
+        if not self.front_end or is_silent(decoded):
+            return decoded
+        return prepare(decoded, self.sample_rate, self.front_end)
 
     def additions(self, payload: Payload, waveform: Tensor) -> dict[str, Any]:
         """Part of an answer, the same for every task: the features asked for, and that there is only silence."""
@@ -113,9 +122,12 @@ class AudioHandler(Handler[Item, Output]):
         """The model's output for waveforms of one length."""
         if self.extractor is None:
             return self.forward(torch.stack(list(waveforms)).to(self.device))
+        return self.model(**self.extracted(waveforms).to(self.device))
+
+    def extracted(self, waveforms: Sequence[Tensor]) -> Any:
+        """The inputs of a Hugging Face model for waveforms of one length, by name."""
         arrays = [waveform.numpy() for waveform in waveforms]
-        inputs = self.extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt")
-        return self.model(**inputs.to(self.device))
+        return self.extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt")
 
 
 @lru_cache(maxsize=16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ from handlers.audio.handler import MIN_SECONDS, AudioHandler
 from handlers.audio.recognition.recogniser import Recogniser, Transcript
 from handlers.audio.recognition.window import Window, cut
 from handlers.errors import InternalError
+from handlers.protocol.openai.call import TRANSCRIPTIONS
 from handlers.protocol.payload import Payload, Request
 from handlers.protocol.response import JSON, Response, to_json
-from handlers.protocol.streaming import LINES, wants_pieces
+from handlers.protocol.streaming import LINES, pieces, wants_pieces
 from handlers.torchserve.response_stream import ResponseStream
 
 
@@ -28,7 +29,7 @@ class SpeechRecognitionInput:
     timestamps: str
     additions: dict[str, Any]
     stream: str
-    out: list[ResponseStream] = field(default_factory=list)
+    out: list[Callable[[str], None]] = field(default_factory=list)
     sent: int = 0
 
 
@@ -38,6 +39,8 @@ class SpeechRecognition(AudioHandler[SpeechRecognitionInput, Transcript]):
     preprocessing: {"sample_rate", "seconds" of a window}; the spec's window_seconds overrides the latter. The windows
     of all requests of a batch run together, the first of each before the second ones, so that pieces come early.
     """
+
+    openai = (TRANSCRIPTIONS,)
 
     def load(self) -> None:
         super().load()
@@ -74,9 +77,9 @@ class SpeechRecognition(AudioHandler[SpeechRecognitionInput, Transcript]):
         return SpeechRecognitionInput(windows, seconds, settings.timestamps, additions, stream)
 
     def attach_stream(self, request: Request, items: Sequence[SpeechRecognitionInput], stream: ResponseStream) -> None:
-        for item in items:
+        for index, item in enumerate(items):
             if wants_pieces(item.stream, request, stream.over_rpc, stream.entry):
-                item.out.append(stream)
+                item.out.append(pieces(request, index, stream))
 
     def offers(self, items: Sequence[SpeechRecognitionInput]) -> tuple[str, ...]:
         return (LINES, JSON) if any(item.out for item in items) else (JSON,)
@@ -98,8 +101,8 @@ class SpeechRecognition(AudioHandler[SpeechRecognitionInput, Transcript]):
         new = self.recogniser.settled(item.windows)[item.sent :]
         if new:
             item.sent += len(new)
-            for stream in item.out:
-                stream.send(to_json({"text": new}) + b"\n", LINES)
+            for send in item.out:
+                send(new)
 
     def transcript(self, item: SpeechRecognitionInput) -> Transcript:
         if not item.windows or not all(window.finite for window in item.windows):

@@ -17,6 +17,8 @@ logger.addFilter(RareTracebacks())
 
 # https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html
 MEMORY_ALLOCATION = 2
+# As torch words cudaErrorMemoryAllocation, and the statuses of cuBLAS and cuDNN.
+NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
 def run_batch(predict: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> list[Any]:
@@ -28,39 +30,57 @@ def run_batch(predict: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence
     """
     if not items:
         return []
+    half = (len(items) + 1) // 2
     try:
         outputs = list(predict(items))
         if len(outputs) != len(items):
             raise ValueError(f"the handler's predict returned {len(outputs)} outputs for {len(items)} items")
         return outputs
-    except torch.OutOfMemoryError:
-        logger.warning("out of device memory at batch size %d", len(items))
-        if len(items) == 1:
-            return [OutOfMemory("the input does not fit into the device's memory")]
     except RequestError as error:
         if len(items) == 1:
             return [error.detached()]
+        size, is_short = half, False
     except Exception as error:
         if is_poisoned(error):
             logger.critical("the device failed; this worker ends so that a new one starts", exc_info=True)
             logging.shutdown()
             os._exit(1)
-        if len(items) == 1:
+        is_short = is_out_of_memory(error)
+        if is_short:
+            logger.warning("out of device memory at batch size %d", len(items))
+        elif len(items) == 1:
             logger.exception("the model failed on an item")
             return [InternalError("the model failed on this input; the cause is in the server's log")]
-        return [output for item in items for output in run_batch(predict, [item])]
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    middle = (len(items) + 1) // 2
-    return run_batch(predict, items[:middle]) + run_batch(predict, items[middle:])
+        size = half if is_short else 1
+    # Here nothing holds the error any longer, and with it the tensors of the frames it came through.
+    if is_short:
+        torch.cuda.empty_cache()  # other workers may need it; of a process without a GPU it does nothing
+        if len(items) == 1:
+            return [OutOfMemory("the input does not fit into the device's memory")]
+    parts = [items[first : first + size] for first in range(0, len(items), size)]
+    return [output for part in parts for output in run_batch(predict, part)]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory could not be had: the device's, that of a library's workspace, or the host's for a copy."""
+    if isinstance(error, torch.OutOfMemoryError) or getattr(error, "error_code", None) == MEMORY_ALLOCATION:
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
 def is_poisoned(error: Exception) -> bool:
     """Whether the device's context is lost (an illegal access, a device-side assertion).
 
-    Memory that could not be had, such as the host's for a copy, leaves the context as it was.
+    After such an error every call fails. Memory that could not be had leaves the context as it was, and so does a call
+    that a library refuses, as cuBLAS and cuDNN do for shapes and types that a GPU has no kernel for. A process that has
+    never used CUDA has no context to lose, whatever an error's message quotes.
     """
+    if not torch.cuda.is_initialized() or is_out_of_memory(error):
+        return False
     if not isinstance(error, torch.AcceleratorError) and "CUDA error" not in str(error):
         return False
-    code = getattr(error, "error_code", None)
-    return code != MEMORY_ALLOCATION if code is not None else "CUDA error: out of memory" not in str(error)
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False

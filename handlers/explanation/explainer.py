@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from handlers.acceleration.accelerate import Acceleration, Function
 from handlers.acceleration.equivalence import Judge
-from handlers.artifact import SAMPLE_TYPES
 from handlers.base import Handler
 from handlers.errors import RequestError
 from handlers.explanation.asked import Asked, ExplanationLimits
 from handlers.explanation.attribution import Attributor, Score
 from handlers.protocol.payload import Parameters, Payload, Request
-from handlers.protocol.request import parse
+from handlers.sample import sample_payload
 from handlers.torchserve.response_stream import ResponseStream
 
 # Where processors are scarce, Linux gives a process of this niceness a ninth of what it gives a worker of predictions.
@@ -62,6 +61,8 @@ class Explainer(Handler[Item, Output], Generic[Task, Item, Output]):
 
     task_class: ClassVar[type[Handler[Any, Any]]]
     methods: ClassVar[tuple[str, ...]]
+    # Parameters by which every sample has an explanation.
+    always: ClassVar[Mapping[str, int]] = {}
 
     def load(self) -> None:
         """Raises ValueError for an archive whose settings say nothing of explanations."""
@@ -111,12 +112,11 @@ class Explainer(Handler[Item, Output], Generic[Task, Item, Output]):
 
     def warm_up(self) -> None:
         """Explain the artifact's sample once, with as few runs of the model as its first method takes."""
-        content_type = SAMPLE_TYPES[self.artifact.sample.suffix]
-        row = {"body": self.artifact.sample.read_bytes()}
-        request = parse(row, {"content-type": content_type}, self.input_type, self.request_limits)
-        sample = request.payloads[0]
+        sample = sample_payload(self.artifact, self.input_type, self.request_limits)
         steps = {"n_steps": 1} if self.differentiable else {}
-        item = self.decode(Payload(sample.data, sample.content_type, Parameters({**sample.parameters, **steps})))
+        item = self.decode(
+            Payload(sample.data, sample.content_type, Parameters({**sample.parameters, **steps, **self.always}))
+        )
         [output] = self.predict([item])
         if isinstance(output, RequestError):
             raise output

@@ -24,7 +24,9 @@ def last_map(network: nn.Module, run: Callable[[], Any]) -> nn.Module | None:
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         ended.append((module, is_map(output)))
 
-    hooks = [module.register_forward_hook(note) for module in network.modules() if module is not network]
+    inner = [module for module in network.modules() if module is not network]
+    # A scripted module shows nothing of what is inside it.
+    hooks = [each.register_forward_hook(note) for each in inner if not isinstance(each, torch.jit.ScriptModule)]
     try:
         with torch.no_grad():
             run()

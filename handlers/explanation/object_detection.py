@@ -15,9 +15,7 @@ from handlers.explanation.images import ImageExplainer, ImageInput
 from handlers.protocol.payload import Payload
 from handlers.vision.decoding import decode_image
 from handlers.vision.detectors.transformers_detector import TransformersDetector
-from handlers.vision.object_detection import DetectionInput, ObjectDetection
-
-MAX_DETECTIONS = 1000
+from handlers.vision.object_detection import MAX_DETECTIONS, DetectionInput, ObjectDetection
 
 
 class Detection(ObjectDetection):
@@ -80,7 +78,7 @@ class ObjectDetectionExplainer(ImageExplainer[ObjectDetection]):
 
     def score_of(self, item: ImageInput) -> tuple[int, Score]:
         place, threshold = item.about
-        asked = DetectionInput(item.image, threshold, MAX_DETECTIONS)
+        asked = DetectionInput(item.image, threshold, max(place + 1, self.task.max_detections))
         [found] = self.task.predict([asked])
         count = len(found["scores"])
         if place >= count:

@@ -5,9 +5,11 @@ A dotted name from a file would otherwise be any function of any installed modul
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Container, Iterator, Mapping
 from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torchvision", "torchaudio", "timm", "transformers")
 OWN = "handlers.networks"
+NAME = re.compile(r"(?=.{3,200}$)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
+MAX_REASON = 200  # characters
 # Arguments by which the libraries' builders fetch or unpickle weights.
 FETCHING = {"weights", "weights_backbone", "pretrained", "pretrained_backbone", "checkpoint_path"}
 
@@ -28,6 +32,8 @@ def check(architecture: Mapping[str, Any], code: Container[str]) -> None:
     for part in parts(architecture):
         name, arguments = part["factory"], part.get("arguments") or {}
         root = name.partition(".")[0]
+        if not NAME.fullmatch(name):
+            raise UnsafeFile(f"factory {name[:80]!r} is not a dotted name")
         if not (root in LIBRARIES or name.startswith(f"{OWN}.") or root in code):
             known = ", ".join((*LIBRARIES, OWN))
             raise UnsafeFile(f"factory {name[:80]!r} is not in {known} or a file named in `code`")
@@ -37,7 +43,8 @@ def check(architecture: Mapping[str, Any], code: Container[str]) -> None:
             raise UnsafeFile("arguments.model_name would be read from a hub or a folder; wanted a name of timm's own")
         for key in sorted(FETCHING & arguments.keys()):
             # The weights of an ensemble's members are numbers.
-            if root not in code and arguments[key] and not isinstance(arguments[key], list):
+            shares = root == OWN.partition(".")[0] and isinstance(arguments[key], list)
+            if root not in code and arguments[key] and not shares:
                 raise UnsafeFile(f"arguments.{key} would fetch weights; wanted null or false: they are in the artifact")
 
 
@@ -69,7 +76,7 @@ def resolve(name: str, code: Container[str] = ()) -> Callable[..., Any]:
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UnsafeFile(f"factory {name[:80]!r} is not there: {error}") from None
+        raise UnsafeFile(f"factory {name[:80]!r} is not there: {str(error)[:MAX_REASON]}") from None
     where = str(getattr(found, "__module__", ""))
     if not f"{where}.".startswith(f"{home}."):
         raise UnsafeFile(f"factory {name[:80]!r} is not defined in {home}, but in {where or 'another module'}")
@@ -96,6 +103,21 @@ def returns_network(function: FunctionType) -> bool:
     return function.__module__.partition(".")[0] == "timm" and is_registered(function.__name__)
 
 
+def fetched_by_default(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> set[str]:
+    """The arguments that have to be given so that a library's builder fetches nothing."""
+    if factory.__module__ == "torchvision.models._api":  # get_model, which passes on what it is given
+        from torchvision.models import get_model_builder, list_models
+
+        name = str(arguments.get("name")).lower()
+        if name not in list_models():
+            return set()
+        factory = get_model_builder(name)
+    if factory.__module__.partition(".")[0] not in LIBRARIES:
+        return set()
+    found = signature(factory).parameters.items()
+    return {name for name, each in found if name in FETCHING and each.default not in (Parameter.empty, None, False)}
+
+
 def is_registered(name: str) -> bool:
     import timm
 
@@ -113,7 +135,10 @@ def build(architecture: Mapping[str, Any], folder: Path | None = None) -> nn.Mod
     code = {root for root in roots if folder is not None and is_packed(root, folder)}
     check(architecture, code)
     factory = resolve(architecture["factory"], code)
-    network = factory(**(architecture.get("arguments") or {}))
+    arguments = architecture.get("arguments") or {}
+    for key in sorted(fetched_by_default(factory, arguments) - arguments.keys()):
+        raise UnsafeFile(f"arguments.{key}: {architecture['factory']} fetches weights without it; wanted null")
+    network = factory(**arguments)
     if not isinstance(network, torch.nn.Module):
         raise UnsafeFile(f"factory {architecture['factory']!r} returned a {type(network).__name__}; wanted a network")
     return network

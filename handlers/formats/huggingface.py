@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from handlers.formats import json_file, safetensors, zip_file
 from handlers.formats.errors import UnsafeFile
+from handlers.formats.sharding import NUMBERED, check_shards, shards_of
 
 MAX_JSON_BYTES = 128 << 20  # a tokenizer.json of a large vocabulary has 30 MB
 MAX_CONFIG_BYTES = 8 << 20
@@ -38,8 +39,8 @@ WEIGHTS, INDEX, CONFIG, TOKENIZER = (
     "config.json",
     "tokenizer_config.json",
 )
+SUFFIX, ADAPTER = ".safetensors", "adapter_config.json"
 PROCESSOR, NESTED_PROCESSOR = "preprocessor_config.json", "processor_config.json"
-SHARD = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
 
 
 def check(folder: Path, task: str) -> None:
@@ -58,7 +59,7 @@ def check(folder: Path, task: str) -> None:
         if path.suffix == ".json" and path.name not in VOCABULARIES:
             check_json(path, name)
     names = {path.name for path in files if path.parent == folder}
-    if "adapter_config.json" in names or (CONFIG not in names and "adapter_model.safetensors" in names):
+    if ADAPTER in names or (CONFIG not in names and "adapter_model.safetensors" in names):
         raise UnsafeFile(
             "holds a LoRA adapter without its base model; merge them: model.merge_and_unload().save_pretrained(…)"
         )
@@ -91,21 +92,33 @@ def json_of(path: Path, name: str) -> Any:
 
 
 def check_weights(folder: Path, names: set[str]) -> None:
-    shards = {name for name in names if SHARD.match(name)}
+    """UnsafeFile where the weights are not all there, or not where they are said to be."""
+    loaded = weights_of(folder, names)
+    found = {name: header_of(folder, name) for name in sorted(names) if name.endswith(SUFFIX)}
     if INDEX in names:
-        index = json_of(folder / INDEX, INDEX)
-        found = index.get("weight_map") if isinstance(index, dict) else None
-        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
-            raise UnsafeFile(f"{INDEX}: wanted weight_map, an object")
-        for name in set(found.values()) - shards:
-            raise UnsafeFile(f"{INDEX} names {name[:80]!r}, which is not a safetensors file of the folder")
-    elif WEIGHTS not in names:
+        check_shards(loaded, found, lambda name: found[name], INDEX)
+        if WEIGHTS in names and WEIGHTS not in loaded:
+            raise UnsafeFile(f"has both {WEIGHTS} and {INDEX}; delete the one that is out of date")
+
+
+def weights_of(folder: Path, names: Collection[str]) -> dict[str, set[str]]:
+    """The files that transformers loads, each with its tensors as far as an index says them; UnsafeFile where there
+    are none. names: of the folder's files."""
+    if INDEX in names:
+        return shards_of(json_of(folder / INDEX, INDEX), INDEX, SUFFIX)
+    if WEIGHTS not in names:
+        shards = sorted(name for name in names if name.endswith(SUFFIX) and NUMBERED.search(name))
+        if shards:
+            raise UnsafeFile(f"has {shards[0]}, but no {INDEX}, which names the tensors of each; add it")
         raise UnsafeFile(f"has no {WEIGHTS}; wanted a folder of save_pretrained")
-    for name in sorted(shards):
-        try:
-            safetensors.check(folder / name)
-        except UnsafeFile as error:
-            raise UnsafeFile(f"{name} {error}") from None
+    return {WEIGHTS: set()}
+
+
+def header_of(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
+    try:
+        return safetensors.header(folder / name)
+    except UnsafeFile as error:
+        raise UnsafeFile(f"{name} {error}") from None
 
 
 def check_tokenizer(folder: Path, names: set[str]) -> None:
@@ -114,6 +127,16 @@ def check_tokenizer(folder: Path, names: set[str]) -> None:
     kind = settings.get("tokenizer_class") if isinstance(settings, dict) else None
     if not names & VOCABULARIES and not (isinstance(kind, str) and kind.removesuffix("Fast") in WITHOUT_VOCABULARY):
         raise UnsafeFile("has no tokenizer; add it: AutoTokenizer.from_pretrained(…).save_pretrained(the same folder)")
+
+
+def check_tokens(tokenizer: Any) -> None:
+    """UnsafeFile where transformers' tokenizer knows special tokens alone: its vocabulary was empty, or part of it is
+    missing, and every text of one length is the same to it."""
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise UnsafeFile(
+            f"has a tokenizer of {len(tokenizer)} tokens, all special ones; save it again: "
+            "AutoTokenizer.from_pretrained(…).save_pretrained(the same folder)"
+        )
 
 
 def check_processor(folder: Path, names: set[str]) -> None:

@@ -38,6 +38,13 @@ ENTRY_KEY, LOCATION = 1, b"location"
 # A file beside the graph, or in a folder there.
 PLAIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
 MAX_DEPTH = 64
+# The inputs that a model may have, as ONNX Runtime names their types, and NumPy's names for them.
+TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+}
 
 
 def check(path: Path) -> None:
@@ -131,7 +138,7 @@ def fields(mapped: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, 
             case 2:
                 length, start = varint(mapped, start, end)
                 if length > end - start:
-                    raise ValueError("a field is longer than its message")
+                    raise ValueError("a field is longer than its message, as in a file that is cut off")
                 yield tag >> 3, start, start + length
                 start += length
             case 5:

@@ -34,6 +34,7 @@ ERRORS = (
     zipfile.BadZipFile,
 )
 END, END_SIZE = b"PK\x05\x06", 22
+HEADER_SIZE = 30  # of a member, without its name
 END_64, LOCATOR_64 = struct.Struct("<4sQHHIIQQQQ"), struct.Struct("<4sIQI")
 
 
@@ -91,6 +92,7 @@ def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
     wrong += [(entry.filename, "is a link") for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
     repeated = Counter(entry.filename for entry in entries)
     wrong += [(name, "is there twice") for name, count in sorted(repeated.items()) if count > 1]
+    wrong += [(name, "overlaps another file of it") for name in overlapping(entries)]
     packed = sum(entry.compress_size for entry in entries)
     size = sum(entry.file_size for entry in entries)
     if size > max(SMALL, MAX_EXPANSION * packed):
@@ -101,6 +103,16 @@ def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
     if len(wrong) > MAX_PROBLEMS:
         reported.append(("the file", f"has {len(wrong) - MAX_PROBLEMS} more of these"))
     return reported
+
+
+def overlapping(entries: list[zipfile.ZipInfo]) -> list[str]:
+    """Members that begin before the previous one ends, as where many names share the content of one."""
+    found, end = [], 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < end:
+            found.append(entry.filename)
+        end = max(end, entry.header_offset + HEADER_SIZE + entry.compress_size)
+    return found
 
 
 def wrong_name(name: str) -> str:
@@ -127,9 +139,11 @@ def is_unsafe(name: str) -> bool:
 def read(found: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """A member's content; UnsafeFile where it is missing, broken or larger than `limit` bytes."""
     try:
-        if found.getinfo(name).file_size > limit:
-            raise UnsafeFile(f"{name} has {found.getinfo(name).file_size} bytes; wanted {limit} at most")
-        return found.read(name)
+        size = found.getinfo(name).file_size
+        if size > limit:
+            raise UnsafeFile(f"{name} has {size} bytes; wanted {limit} at most")
+        with found.open(name) as file:
+            return file.read(size + 1)  # without a number, it inflates the whole member, however small it claims to be
     except KeyError:
         raise UnsafeFile(f"{name} is missing") from None
     except ERRORS as error:

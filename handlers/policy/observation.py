@@ -21,7 +21,7 @@ def observations_in(
     Raises InvalidInput for another shape, and for a value that is not a number, not finite or out of bounds, with its
     position and value.
     """
-    if not isinstance(data, list):
+    if not isinstance(data, (list, np.ndarray)):
         raise InvalidInput("the data is not a list of numbers")
     try:
         read = np.array(data)
@@ -63,7 +63,7 @@ def first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
 def at(data: Any, place: tuple[int, ...]) -> Any:
     for index in place:
         data = data[index]
-    return data
+    return data.item() if isinstance(data, np.generic) else data
 
 
 def written(place: tuple[int, ...]) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from handlers.errors import InvalidInput, shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from handlers.protocol.openai.call import Call
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
@@ -16,7 +21,7 @@ FLAGS = TRUE | FALSE
 # path does not.
 COMMON_PARAMETERS = frozenset({"stream", "model_name", "model_version"})
 
-Dialect = Literal["plain", "v1", "v2"]
+Dialect = Literal["plain", "v1", "v2", "openai"]
 
 
 class InputType(Enum):
@@ -53,13 +58,13 @@ class Parameters(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Payload:
-    """data: bytes of an encoded file, text, or (nested) lists of numbers.
+    """data: bytes of an encoded file, text, or numbers: (nested) lists, or an array where they came as a tensor.
 
     content_type: of the bytes, lower case and without parameters; "" where the sender did not say.
     parameters: what came beside the data: form fields, entries of the input map, further keys of the JSON object.
     """
 
-    data: bytes | str | list[Any]
+    data: bytes | str | list[Any] | NDArray[Any]
     content_type: str = ""
     parameters: Mapping[str, Any] = field(default_factory=Parameters)
 
@@ -126,7 +131,8 @@ class Request:
     """payloads: one, or several where a KServe request carries several instances.
 
     dialect: how the answers are wrapped. accept: the media types asked for, lower case. id: of a v2 request.
-    list_name: of the list that the payloads came in, "" where there is none.
+    list_name: of the list that the payloads came in, "" where there is none. binary: whether a v2 answer is wanted with
+    its tensor as bytes. call: of OpenAI's API.
     """
 
     payloads: list[Payload]
@@ -134,7 +140,10 @@ class Request:
     dialect: Dialect = "plain"
     id: str = ""
     list_name: str = ""
+    binary: bool = False
+    call: Call | None = None
 
     def place(self, index: int) -> str:
         """Where in the request a payload stands, "" where it is the request."""
-        return f"{self.list_name}[{index}]" if self.list_name else ""
+        copies = self.call.copies if self.call else 1
+        return f"{self.list_name}[{index // copies}]" if self.list_name else ""

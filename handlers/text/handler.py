@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
@@ -9,10 +10,11 @@ from typing import Any, TypeVar
 import orjson
 
 from handlers.base import Handler
+from handlers.drift.statistics import of_text
 from handlers.errors import InvalidInput, TooLarge, shown
-from handlers.formats.huggingface import vocabulary
+from handlers.formats.huggingface import check_tokens, vocabulary
 from handlers.networks.positions import max_tokens
-from handlers.protocol.payload import InputType
+from handlers.protocol.payload import InputType, Payload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class TextHandler(Handler[Item, Output]):
         self.tokenizer = AutoTokenizer.from_pretrained(
             self.artifact.weights, local_files_only=True, trust_remote_code=False
         )
+        check_tokens(self.tokenizer)
         self.config: dict[str, Any] = orjson.loads((self.artifact.weights / "config.json").read_bytes())
         known = vocabulary(self.config)
         if known is not None and len(self.tokenizer) > known:
@@ -69,6 +72,12 @@ class TextHandler(Handler[Item, Output]):
         if not value.strip():
             raise InvalidInput(f"{name} is empty")
         return value
+
+    def tokens_read(self, item: Item) -> int:
+        return len(item.ids)
+
+    def measure(self, payload: Payload, item: Item) -> Mapping[str, float]:
+        return of_text(str(payload.data), item.ids, self.tokenizer.unk_token_id)
 
     def tokens(self, text: str, **options: Any) -> tuple[dict[str, Any], int]:
         """The tokenizer's output for a text, cut to the model's length, and the number of tokens of all of it."""

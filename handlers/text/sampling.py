@@ -44,9 +44,9 @@ def choose(logits_BV: Tensor, samplers: Sequence[Sampler]) -> list[int | None]:
     numbers = {row: samplers[row].uniform() for row in drawing}
     for limited in (False, True):
         if rows := [row for row in drawing if (samplers[row].top_p < 1) is limited]:
+            places = indices(rows, logits_BV.device)
             weights_RV = weights_of(logits_BV, best_B, rows, samplers)
             numbers_R1 = column([numbers[row] for row in rows], logits_BV.device)
-            places = torch.tensor(rows).to(logits_BV.device, non_blocking=True)
             if limited:
                 shares_R1 = column([samplers[row].top_p for row in rows], logits_BV.device)
                 found_R, is_there_R = from_nucleus(weights_RV, shares_R1, numbers_R1, CANDIDATES)
@@ -73,10 +73,16 @@ def column(values: Sequence[float], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float64).to(device, non_blocking=True)[:, None]
 
 
+def indices(rows: Sequence[int], device: torch.device) -> Tensor:
+    """int64 (R,). A list as an index would be waited for."""
+    return torch.tensor(rows).to(device, non_blocking=True)
+
+
 def weights_of(logits_BV: Tensor, best_B: Tensor, rows: Sequence[int], samplers: Sequence[Sampler]) -> Tensor:
     """float32 (R, vocabulary), in proportion to the probabilities: the best token has 1, whatever the temperature."""
     if len(rows) < len(logits_BV):
-        logits_BV, best_B = logits_BV[rows], best_B[rows]
+        places = indices(rows, logits_BV.device)
+        logits_BV, best_B = logits_BV.index_select(0, places), best_B.index_select(0, places)
     temperatures = column([samplers[row].temperature for row in rows], logits_BV.device)
     # A temperature that float32 has no number for is that of the best token alone.
     temperatures_R1 = temperatures.float().clamp_min(torch.finfo(torch.float32).tiny)

@@ -82,4 +82,5 @@ class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32
         found = [ranked[0]["label"]]
         if self.multi_label:
             found = body["labels"] = [each["label"] for each in ranked if each["probability"] >= item.threshold]
-        return Response(to_json(body | item.truncation_info()), classes=found)
+        confidence = ranked[0]["probability"]
+        return Response(to_json(body | item.truncation_info()), classes=found, confidence=confidence)

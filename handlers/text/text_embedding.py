@@ -13,6 +13,7 @@ from handlers.acceleration.equivalence import Outputs, by_norm
 from handlers.errors import InternalError
 from handlers.networks.encoder import NOTHING
 from handlers.networks.pooling import masked_mean
+from handlers.protocol.openai.call import EMBEDDINGS
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
 from handlers.text.encoder import TextEncoder
@@ -23,6 +24,7 @@ class TextEmbedding(TextEncoder[TextInput, NDArray[np.float32]]):
     """For encoders trained with mean pooling (Reimers and Gurevych 2019, Sentence-BERT)."""
 
     outputs = ("last_hidden_state",)
+    openai = (EMBEDDINGS,)
 
     def decode(self, payload: Payload) -> TextInput:
         encoded, total = self.tokens(self.read(payload.data))

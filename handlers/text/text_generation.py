@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
@@ -11,14 +11,16 @@ import torch
 from torch import LongTensor, Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from handlers.errors import InternalError, InvalidInput
+from handlers.errors import InternalError, InvalidInput, TooLarge
 from handlers.loader import load_model
+from handlers.protocol.openai.call import CHAT, COMPLETIONS
 from handlers.protocol.payload import Payload, Request
 from handlers.protocol.response import JSON, Response, to_json
-from handlers.protocol.streaming import LINES, wants_pieces
+from handlers.protocol.streaming import LINES, pieces, wants_pieces
+from handlers.text.chat_template import ChatTemplate
 from handlers.text.generation_state import GenerationState
 from handlers.text.handler import TextHandler, TextInput
-from handlers.text.sampling import Sampler, choose
+from handlers.text.sampling import Sampler, choose, indices
 from handlers.torchserve.response_stream import ResponseStream
 
 MAX_SEED = 2**63 - 1
@@ -32,12 +34,13 @@ class GenerationInput(TextInput):
     state: GenerationState
     sampler: Sampler
     stream: str
-    out: list[ResponseStream]
+    out: list[Callable[[str], None]]
 
 
 class TextGeneration(TextHandler[GenerationInput, GenerationState]):
     """For causal language models; the requests of a batch are written together, each by its own parameters."""
 
+    openai = (CHAT, COMPLETIONS)
     model: Any  # of transformers
 
     def load(self) -> None:
@@ -48,6 +51,7 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
         self.temperature = float(self.options["temperature"])
         self.top_p = float(self.options["top_p"])
         self.chat = bool(self.options["chat"])
+        self.template = ChatTemplate(self.tokenizer, 4 * self.max_characters)
         own = self.model.generation_config.eos_token_id
         ends = own if own is not None else self.tokenizer.eos_token_id
         self.ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
@@ -61,12 +65,15 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
 
     def decode(self, payload: Payload) -> GenerationInput:
         """A prompt that is too long loses its beginning: the text goes on from its end."""
-        text = self.read(payload.data)
-        new_tokens = payload.integer("max_new_tokens", self.new_tokens, 1, self.most_new_tokens)
+        chat = payload.flag("chat", self.chat)
+        ids = self.prompt(self.turns(payload.data) if chat else self.read(payload.data))
+        asked = payload.integer("max_new_tokens", self.new_tokens, 1, self.most_new_tokens)
+        new_tokens = asked
+        if not payload.flag("truncate", True):
+            new_tokens = self.room(len(ids), asked, "max_new_tokens" in payload.parameters)
         temperature = payload.number("temperature", self.temperature, 0, 10)
         top_p = payload.number("top_p", self.top_p, 0, 1)
         seed = payload.integer("seed", 0, 0, MAX_SEED) if "seed" in payload.parameters else None
-        ids = self.prompt(text, payload.flag("chat", self.chat))
         kept = ids[-(self.max_length - new_tokens) :]
         return GenerationInput(
             ids=kept,
@@ -77,23 +84,42 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
             out=[],
         )
 
-    def prompt(self, text: str, chat: bool) -> list[int]:
+    def turns(self, data: Any) -> list[dict[str, str]]:
+        """The turns of a conversation; a text alone is one of its user."""
+        turns = data if isinstance(data, list) else [{"role": "user", "content": data}]
+        self.read("".join(turn["content"] for turn in turns) if turns is data else data)
+        return turns
+
+    def prompt(self, sent: str | list[dict[str, str]]) -> list[int]:
         with self.lock:
-            if not chat:
-                return list(self.tokenizer(text, verbose=False)["input_ids"])
-            if not self.tokenizer.chat_template:
-                raise InvalidInput("chat: this model has no chat template; send the prompt as it is")
-            turns = [{"role": "user", "content": text}]
-            written = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            if isinstance(sent, str):
+                return list(self.tokenizer(sent, verbose=False)["input_ids"])
+            written = self.template.render(sent)
             return list(self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def room(self, read: int, asked: int, fixed: bool) -> int:
+        """Tokens that may be written behind a prompt of so many; TooLarge where the model has no room for them.
+
+        fixed: whether the request asks for so many; else they may be fewer.
+        """
+        left = self.max_length - read
+        if left < (asked if fixed else 1):
+            more = f" and {asked} more are to be written" if fixed else ""
+            raise TooLarge(f"the prompt has {read} tokens{more}; the model takes {self.max_length} together")
+        return min(asked, left)
+
+    def measure(self, payload: Payload, item: GenerationInput) -> Mapping[str, float]:
+        if isinstance(payload.data, list):
+            payload = replace(payload, data="\n".join(turn["content"] for turn in payload.data))
+        return super().measure(payload, item)
 
     def text_of(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def attach_stream(self, request: Request, items: Sequence[GenerationInput], stream: ResponseStream) -> None:
-        for item in items:
+        for index, item in enumerate(items):
             if wants_pieces(item.stream, request, stream.over_rpc, stream.entry):
-                item.out.append(stream)
+                item.out.append(pieces(request, index, stream))
 
     def offers(self, items: Sequence[GenerationInput]) -> tuple[str, ...]:
         return (LINES, JSON) if any(item.out for item in items) else (JSON,)
@@ -160,9 +186,8 @@ class Writer(LogitsProcessor):
         """scores (items, vocabulary) → the same, with nothing but the chosen token possible."""
         tokens = [self.padding] * len(self.items)
         writing = [row for row, item in enumerate(self.items) if item.state.finish_reason is None]
-        found = choose(
-            scores if len(writing) == len(scores) else scores[writing], [self.items[row].sampler for row in writing]
-        )
+        rows = scores if len(writing) == len(scores) else scores.index_select(0, indices(writing, scores.device))
+        found = choose(rows, [self.items[row].sampler for row in writing])
         for row, token in zip(writing, found, strict=True):
             item = self.items[row]
             if token is None:
@@ -171,14 +196,14 @@ class Writer(LogitsProcessor):
             tokens[row] = token
             item.state.add(token, token in self.ends)
             self.send(item)
-        places = torch.tensor(tokens).to(scores.device, non_blocking=True)[:, None]
+        places = indices(tokens, scores.device)[:, None]
         return torch.full_like(scores, -torch.inf).scatter_(1, places, 0.0)
 
     def send(self, item: GenerationInput) -> None:
-        for pieces in item.out:
+        for send in item.out:
             new = item.state.take()
             if new:
-                pieces.send(to_json({"text": new}) + b"\n", LINES)
+                send(new)
 
 
 class Finished(StoppingCriteria):
@@ -193,4 +218,4 @@ class Finished(StoppingCriteria):
             for item in self.items:
                 item.state.finish_reason = item.state.finish_reason or "time_limit"
         done = [item.state.finish_reason is not None for item in self.items]
-        return torch.tensor(done, device=input_ids.device)
+        return torch.tensor(done).to(input_ids.device, non_blocking=True)

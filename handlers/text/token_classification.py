@@ -53,21 +53,36 @@ class TokenClassification(TextEncoder[TokenClassificationInput, NDArray[np.float
         if not np.isfinite(output).all():
             raise InternalError("the model's output for this input is not finite")
         found = entities(item, output, self.labels)
-        return Response(
-            to_json({"entities": found} | item.truncation_info()), classes=[each["label"] for each in found]
-        )
+        body = {"entities": [each.to_dict(item.text) for each in found]}
+        return Response(to_json(body | item.truncation_info()), classes=[each.kind for each in found])
+
+
+@dataclass(frozen=True)
+class Entity:
+    """kind: without its prefix. start, end: in characters of the text. positions: of its tokens. score: the mean of
+    their probabilities."""
+
+    kind: str
+    start: int
+    end: int
+    positions: list[int]
+    score: float
+
+    def to_dict(self, text: str) -> dict[str, Any]:
+        place = {"start": self.start, "end": self.end}
+        return {"label": self.kind, "text": text[self.start : self.end], **place, "score": self.score}
 
 
 def entities(
     sentence: TokenClassificationInput, probabilities: NDArray[np.float32], labels: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[Entity]:
     """Neighbouring tokens of one kind as one entity; a B- begins another, as does a change of kind.
 
-    The score is the mean of its tokens' probabilities. Labels without a prefix count as I-.
+    Labels without a prefix count as I-.
     """
-    groups: list[tuple[str, list[tuple[int, int]], list[float]]] = []
+    groups: list[tuple[str, list[int], list[float]]] = []
     last = OUTSIDE
-    for offset, row in zip(sentence.offsets, probabilities, strict=True):
+    for position, (offset, row) in enumerate(zip(sentence.offsets, probabilities, strict=True)):
         if offset is None:
             continue
         index = int(row.argmax())
@@ -75,15 +90,15 @@ def entities(
         if kind != OUTSIDE:
             if prefix == "B" or kind != last:
                 groups.append((kind, [], []))
-            groups[-1][1].append(offset)
+            groups[-1][1].append(position)
             groups[-1][2].append(float(row[index]))
         last = kind
     found = []
-    for kind, offsets, scores in groups:
-        start, end = trimmed(sentence.text, offsets[0][0], offsets[-1][1])
+    for kind, positions, scores in groups:
+        (begin, _), (_, stop) = sentence.offsets[positions[0]], sentence.offsets[positions[-1]]  # type: ignore[misc]
+        start, end = trimmed(sentence.text, begin, stop)
         if start < end:
-            score = sum(scores) / len(scores)
-            found.append({"label": kind, "text": sentence.text[start:end], "start": start, "end": end, "score": score})
+            found.append(Entity(kind, start, end, positions, sum(scores) / len(scores)))
     return found
 
 

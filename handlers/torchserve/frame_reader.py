@@ -13,6 +13,7 @@ from struct import Struct
 from typing import Any
 
 from handlers.torchserve.progress import BUFFER, PROGRESS, Progress
+from handlers.torchserve.quarantine import Quarantine
 
 INTEGER = Struct("!i")
 PREDICT = b"I"
@@ -24,11 +25,12 @@ MAX_KEPT = 8 << 20
 class FrameReader:
     """One message after another; a message is in the buffer from its first byte on.
 
-    The buffer is the memory of `progress`, in which a message may be there from a worker before this one.
+    The buffer is the memory of `progress`, in which a message may be there from a worker before this one. quarantine:
+    of inputs that are refused; None for a worker that takes all.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+    def __init__(self, progress: Progress, quarantine: Quarantine | None = None) -> None:
+        self.progress, self.quarantine = progress, quarantine
         self.buffer = progress.message
         self.filled = 0
         self.position = 0
@@ -70,6 +72,8 @@ class FrameReader:
             batch.append(request)
         self.last = batch
         self.progress.begin(len(batch))
+        if self.quarantine:
+            self.progress.refused = self.quarantine.find(batch)
         return PREDICT, batch
 
     def field(self, connection: socket.socket) -> bytes:
@@ -112,4 +116,4 @@ def install(context: Any) -> None:
     worker: Any = sys.modules["__main__"]
     if hasattr(worker, "TorchModelServiceWorker") and hasattr(worker, "retrieve_msg"):
         PROGRESS.describe(context)
-        worker.retrieve_msg = FrameReader(PROGRESS).message
+        worker.retrieve_msg = FrameReader(PROGRESS, Quarantine.of(context)).message

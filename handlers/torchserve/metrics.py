@@ -15,7 +15,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from threading import Lock, Thread
 from time import perf_counter
@@ -39,13 +39,25 @@ class StageTimer:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.begin = time.time_ns()
         self.last = perf_counter()
+
+    def boundaries(self) -> list[int]:
+        """Where the stages begin and end, in ns since 1970: one more than there are stages."""
+        ends = accumulate(self.seconds.values())
+        return [self.begin, *(self.begin + round(1e9 * end) for end in ends)]
 
     def end(self, stage: str) -> None:
         """The time since the last stage ended belongs to `stage`."""
         now = perf_counter()
         self.seconds[stage] = now - self.last
         self.last = now
+
+    @property
+    def header(self) -> str:
+        """The stages in milliseconds, as Server-Timing has them (W3C): those of the batch, which its requests share."""
+        stages = (f"{stage.removesuffix('Time').lower()};dur={1000 * took:.2f}" for stage, took in self.seconds.items())
+        return ", ".join(stages)
 
 
 class Histogram:
@@ -75,6 +87,7 @@ class Counts:
         self.histograms = {**{stage: Histogram(SECONDS) for stage in STAGES}, "BatchSize": Histogram(SIZES)}
         self.codes: Counter[int] = Counter()
         self.classes: Counter[str] = Counter()
+        self.bins: Counter[tuple[str, int]] = Counter()
 
     def add(self, seconds: Mapping[str, float], answers: Sequence[Response]) -> None:
         for stage, value in seconds.items():
@@ -93,12 +106,16 @@ class Counts:
             yield "ModelRequests", "count", f",Code:{code}", float(count)
         for label, count in self.classes.items():
             yield "PredictedClass", "count", f",Class:{UNSAFE.sub('_', label)}", float(count)
+        for (feature, number), count in self.bins.items():
+            yield "DriftBin", "count", f",Feature:{feature},Bin:{number}", float(count)
 
 
 class MetricsReporter:
     """Of one worker; safe to `add` to while it is written."""
 
-    def __init__(self, model: str, version: str) -> None:
+    def __init__(self, model: str, version: str, dropped_spans: Callable[[], int] | None = None) -> None:
+        """dropped_spans: how many there are since the last call, where requests are traced."""
+        self.dropped_spans = dropped_spans
         self.labels = f"ModelName:{model},ModelVersion:{version}"
         self.lock = Lock()
         self.counts = Counts()
@@ -108,6 +125,16 @@ class MetricsReporter:
         """One batch: the seconds of its stages, and its answers."""
         with self.lock:
             self.counts.add(seconds, answers)
+
+    def count_bins(self, bins: Iterable[tuple[str, int]]) -> None:
+        """An input of each of these bins, (feature, number): see handlers/drift/."""
+        with self.lock:
+            self.counts.bins.update(bins)
+
+    def start_bins(self, bins: Iterable[tuple[str, int]]) -> None:
+        """Those that there are, for the zeros of the first time."""
+        with self.lock:
+            self.counts.bins.update(dict.fromkeys(bins, 0))
 
     def lines(self) -> list[str]:
         """The increments since the last call, in the form that TorchServe's CachingMetric gives a line.
@@ -119,11 +146,16 @@ class MetricsReporter:
         end = f"|#type:COUNTER|#hostname:{HOST},{int(time.time())}\n"
         lines = [
             f"[METRICS]{name}.{unit}:{value}|#{self.labels}{labels},Level:Model{end}"
-            for name, unit, labels, value in counts.series()
+            for name, unit, labels, value in (*counts.series(), *self.spans())
             if value or not self.written_once
         ]
         self.written_once = True
         return lines
+
+    def spans(self) -> Iterator[tuple[str, str, str, float]]:
+        """As `Counts.series`."""
+        if self.dropped_spans is not None:
+            yield "SpansDropped", "count", "", float(self.dropped_spans())
 
     def write(self) -> None:
         """To standard output, in whole lines."""

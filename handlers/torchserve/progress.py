@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from handlers.errors import InternalError, RequestError, TooSlow, Unavailable
+from handlers.torchserve.outgoing import Outgoing
 
-# Of the environment, in JSON: the open files of the memory and of a socket to the keeper, and, of a worker that takes
-# over, how it treats the batch.
+# Of the environment, in JSON: the open files of the memory, of a socket to the keeper, and of the memory for what is
+# sent; and, of a worker that takes over, how it treats the batch.
 FILES, PLAN = "ZYGOTE_FILES", "ZYGOTE_PLAN"
 # Bytes before the message: WORDS of 64 bits, then from SLOTS on a byte for each request, as many as a queue can hold.
 HEADER = 1 << 17
@@ -48,14 +49,14 @@ def own_memory() -> int:
 
 
 class Progress:
-    """files: of the memory and the keeper's socket; without them the memory is the process's own, and nobody looks.
+    """files: as in FILES; without them the memory is the process's own, and nobody looks.
 
     plan: `verdicts`, by index, on requests of the batch that is taken over, and `others`, on the rest of them: a key of
     VERDICTS or None; `one_by_one`: whether they are predicted each by itself.
     """
 
     def __init__(self, files: Sequence[int] = (), plan: Mapping[str, Any] | None = None) -> None:
-        file, *control = files or [os.memfd_create("batch")]
+        file, *more = files or [os.memfd_create("batch")]
         os.ftruncate(file, max(os.fstat(file).st_size, HEADER + BUFFER))
         self.header = mmap.mmap(file, HEADER)
         self.message = mmap.mmap(file, os.fstat(file).st_size - HEADER, offset=HEADER)
@@ -63,9 +64,11 @@ class Progress:
         # Written for each request: a piece of work is set where it begins, and only SENT is kept where it ends.
         self.words = memoryview(self.header)[:SLOTS].cast("q")
         self.slots = memoryview(self.header)[SLOTS:]
-        self.control = socket.socket(fileno=control[0]) if control else None
+        self.control = socket.socket(fileno=more[0]) if more else None
+        self.outgoing = Outgoing(more[1]) if more[1:] else None
         self.plan = plan or {}
         self.takes_over = plan is not None
+        self.refused: Mapping[int, RequestError] = {}  # requests of the batch that are not to be read
         self.calls = 0
         self.described: dict[str, Any] = {}
 
@@ -79,7 +82,7 @@ class Progress:
             "modelPath": properties["model_dir"],
             "modelName": context.model_name,
             "handler": context.manifest["model"]["handler"],
-            "gpu": properties.get("gpu_id"),
+            "gpu": properties.get("assigned_gpu", properties.get("gpu_id")),
             "batchSize": properties["batch_size"],
         }
         times = {
@@ -99,13 +102,14 @@ class Progress:
             with self.control:
                 socket.send_fds(self.control, [told], [connection.fileno()])
             self.control = None
+            connection.__class__ = Connection  # TorchServe's worker has no place for another
 
     def wait(self) -> int:
         """A message is waited for; returns how many bytes of it are there, as another worker has received them."""
         if self.takes_over:
             self.takes_over = False
             return self.words[FILLED]
-        self.plan = {}
+        self.plan, self.refused = {}, {}
         count = self.words[REQUESTS]
         self.slots[:count] = bytes(count)
         self.words[FILLED] = self.words[REQUESTS] = self.words[CALL] = 0
@@ -123,19 +127,31 @@ class Progress:
         self.words[PHASE] = WORKING
 
     def answering(self) -> None:
-        """From here on the batch's answers may be on their way, and nobody can take over."""
-        self.words[PHASE] = ANSWERING
+        """From here on the batch's answers may be on their way; of a keeper that cannot see how much is, no worker may
+        take over."""
+        if self.outgoing is None:
+            self.words[PHASE] = ANSWERING
+
+    def send(self, connection: socket.socket, frame: bytes | bytearray, last: bool) -> None:
+        """last: it holds the batch's answers, or the last pieces of them."""
+        if self.outgoing is None:
+            connection.sendall(frame)
+        else:
+            self.outgoing.send(connection, frame, self.words[BATCH] if last else 0)
 
     def verdict(self, index: int) -> RequestError | None:
-        """The error a request is answered with because of what it did to a worker before this one."""
-        if not self.plan:
-            return None
-        found = self.plan["verdicts"].get(str(index), self.plan["others"])
-        return VERDICTS[found] if found else None
+        """The error a request is answered with because of what it, or one like it, did to workers before this one."""
+        found = self.plan["verdicts"].get(str(index), self.plan["others"]) if self.plan else None
+        return VERDICTS[found] if found else self.refused.get(index)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the requests of this batch are worked on each by itself, because together they ended a worker."""
+        return bool(self.plan.get("one_by_one"))
 
     def groups(self, indices: Sequence[int]) -> Sequence[Sequence[int]]:
         """Requests whose items are predicted together: all, or each by itself where one has held up a worker."""
-        return [[index] for index in indices] if self.plan.get("one_by_one") else [indices] if indices else []
+        return [[index] for index in indices] if self.one_by_one else [indices] if indices else []
 
     def predicting(self, group: Sequence[int]) -> None:
         """The items of these requests are predicted from now on, of none where it is empty."""
@@ -156,3 +172,12 @@ class Progress:
 
 
 PROGRESS = Progress(json.loads(os.environ.pop(FILES, "[]")), json.loads(os.environ.pop(PLAN, "null")))
+
+
+class Connection(socket.socket):
+    """TorchServe's, to which its worker sends the answers of a batch by `sendall`."""
+
+    __slots__ = ()  # or it could not take the place of a plain one
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        PROGRESS.send(self, data, last=True)

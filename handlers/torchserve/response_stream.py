@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import time_ns
 from typing import Any
 
-from ts.handler_utils.utils import send_intermediate_predict_response
+from ts.protocol.otf_message_handler import create_predict_response
 
 from handlers.errors import Unavailable
 from handlers.protocol.response import Response
@@ -21,6 +22,7 @@ class ResponseStream:
     def __init__(self, context: Any, index: int, headers: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         """headers, row: of the request, as TorchServe hands them over."""
         self.context, self.index, self.headers, self.row = context, index, headers, row
+        self.first_piece: int | None = None  # when it was sent, in ns since 1970
 
     @property
     def over_rpc(self) -> bool:
@@ -37,18 +39,29 @@ class ResponseStream:
         """Send one part now. content_type: the whole response's; it is sent with the first part."""
         self.context.set_response_content_type(self.index, content_type)
         PROGRESS.sent(self.index)
+        if self.first_piece is None:
+            self.first_piece = time_ns()
         identifiers = {self.index: self.context.request_ids[self.index]}
-        send_intermediate_predict_response({self.index: body}, identifiers, "Prediction success", 200, self.context)
+        frame = create_predict_response(
+            {self.index: body}, identifiers, "Prediction success", 200, self.context, ts_stream_next=True
+        )
+        PROGRESS.send(self.context.cl_socket, frame, last=False)
 
-    def end(self, last: Response) -> None:
+    def end(self, last: Response, timing: str) -> None:
         """Say all but the body of the batch's own response, and mark it as the last part.
 
         Without the mark, a gRPC StreamPredictions call ends TorchServe's thread for the worker, and with it the worker.
         Nothing distinguishes such a call from a plain Predictions call, which ignores the mark.
+
+        timing: the batch's stages, for Server-Timing.
         """
         self.context.set_response_content_type(self.index, last.content_type)
         if self.over_rpc:
             self.context.set_response_header(self.index, MORE, "false")
+        else:
+            self.context.set_response_header(self.index, "Server-Timing", timing)
+        if last.json_length:
+            self.context.set_response_header(self.index, "Inference-Header-Content-Length", str(last.json_length))
         if last.location:
             self.context.set_response_header(self.index, "Location", last.location)
         if last.status != 200:

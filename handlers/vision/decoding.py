@@ -21,17 +21,26 @@ from handlers.vision.formats.header import Header, upright
 MEDIA_TYPES = {
     "image/jpeg": "JPEG",
     "image/jpg": "JPEG",
+    "image/pjpeg": "JPEG",
     "image/png": "PNG",
+    "image/x-png": "PNG",
+    "image/apng": "PNG",
     "image/webp": "WebP",
     "image/gif": "GIF",
     "image/bmp": "BMP",
     "image/x-ms-bmp": "BMP",
+    "image/x-bmp": "BMP",
     "image/tiff": "TIFF",
+    "image/tif": "TIFF",
     "image/avif": "AVIF",
+    "image/avif-sequence": "AVIF",
     "image/heic": "HEIC",
+    "image/heic-sequence": "HEIC",
     "image/heif": "HEIC",
+    "image/heif-sequence": "HEIC",
 }
 FORMATS = tuple(dict.fromkeys(MEDIA_TYPES.values()))
+NAMED_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
 STARTS: dict[bytes, Callable[[bytes], Header]] = {
     jpeg.SIGNATURE: jpeg.read,
     png.SIGNATURE: png.read,
@@ -58,6 +67,9 @@ OTHERS = {
     b"OggS": "Ogg",
     b"fLaC": "FLAC",
     b"ID3": "MP3",
+    b"data:": "a data URL, which JSON may hold",
+    b"iVBORw0K": "PNG in base64, which JSON may hold",
+    b"/9j/": "JPEG in base64, which JSON may hold",
 }
 # Pixels of an image where a spec gives no limit: see ImageLimits.
 MAX_PIXELS = 25_000_000
@@ -80,7 +92,7 @@ def decode_image(payload: Payload, max_pixels: int = MAX_PIXELS, check: Check | 
     Raises UnsupportedMedia for another content type or format, TooLarge above max_pixels (read from the header,
     before anything is decompressed), MalformedInput for a broken or truncated file, InvalidInput for a bad array.
     """
-    if isinstance(payload.data, list):
+    if isinstance(payload.data, (list, np.ndarray)):
         return from_numbers(payload.data, max_pixels, check)
     if isinstance(payload.data, str):
         raise InvalidInput("the data is text; wanted an image")
@@ -94,7 +106,7 @@ def open_image(data: bytes, max_pixels: int, content_type: str = "", check: Chec
     Raises UnsupportedMedia, TooLarge and MalformedInput, as `decode_image`.
     """
     if content_type and content_type not in MEDIA_TYPES:
-        raise UnsupportedMedia(f"content type {content_type[:60]!r}; this model takes {', '.join(MEDIA_TYPES)}")
+        raise UnsupportedMedia(f"content type {content_type[:60]!r}; this model takes {', '.join(NAMED_TYPES)}")
     header = read_header(data)
     check_size(header.width, header.height, max_pixels)
     if check:
@@ -142,9 +154,9 @@ def decode_pixels(header: Header, data: bytes) -> Tensor:
         raise MalformedInput(f"the image is broken: {' '.join(str(error).split())[:120]}") from None
 
 
-def from_numbers(values: list[Any], max_pixels: int, check: Check | None = None) -> Tensor:
+def from_numbers(values: list[Any] | np.ndarray[Any, Any], max_pixels: int, check: Check | None = None) -> Tensor:
     try:
-        array = np.array(values)
+        array = np.asarray(values)
     except (TypeError, ValueError, OverflowError):
         raise InvalidInput("the array is ragged or holds something other than numbers") from None
     if array.dtype.kind not in "iuf":
@@ -159,7 +171,8 @@ def from_numbers(values: list[Any], max_pixels: int, check: Check | None = None)
         raise InvalidInput(f"the array's values are from {lowest:g} to {highest:g}; wanted 0 to 255")
     if array.dtype.kind == "f" and 0 < highest <= 1:
         raise InvalidInput("the array's values are fractions up to 1; wanted 0 to 255, so multiply them by 255")
-    return torch.from_numpy(np.rint(array).astype(np.uint8)).permute(2, 0, 1)
+    pixels = array.copy() if array.dtype == np.uint8 else np.rint(array).astype(np.uint8)  # those of a request stay
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def to_png(array: np.ndarray[Any, Any]) -> bytes:

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from handlers.acceleration.equivalence import by_norm
-from handlers.base import Handler
+from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError
 from handlers.loader import load_model
 from handlers.networks.normalised import Normalised
-from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.vision.batching import from_device, to_device
 from handlers.vision.decoding import decode_image
@@ -56,14 +56,13 @@ class DepthNetwork(nn.Module):
         return depths.squeeze(1) if depths.ndim == 4 else depths
 
 
-class DepthEstimation(Handler[DepthInput, NDArray[np.float32]]):
+class DepthEstimation(ImageHandler[DepthInput, NDArray[np.float32]]):
     """For Hugging Face folders of DPT, Depth Anything and GLPN, and networks of one's own.
 
     The artifact's preprocessing holds, beside the DepthTransform, `kind`: "metric", in metres, or "relative"; and
     `nearer`: whether a "lower" or a "higher" number is nearer to the camera.
     """
 
-    input_type = InputType.MEDIA
     media_types = (JSON, PNG)
 
     def load(self) -> None:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from handlers.acceleration.equivalence import Outputs, by_probabilities
 from handlers.artifact import Artifact
-from handlers.base import Handler
+from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError, InvalidInput, TooLarge, shown
 from handlers.loader import LoadError, load_model
 from handlers.networks.ensemble import Ensemble
 from handlers.networks.layers import Form, WithLayers
-from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
 from handlers.vision.batching import ImageBatcher, ImageData
@@ -49,7 +49,7 @@ class ClassificationOutput:
     layers: Sequence[NDArray[np.float32]]
 
 
-class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
+class ImageClassification(ImageHandler[ClassificationInput, ClassificationOutput]):
     """For models that return logits (B, classes).
 
     The artifact's preprocessing holds, beside the transform or the `members` of an ensemble with one each, `tasks`:
@@ -60,8 +60,6 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
     layers: those whose outputs the model returns, the embedding's first; the others are options.features,
     {layer: "map" or "pooled"}.
     """
-
-    input_type = InputType.MEDIA
 
     def load(self) -> None:
         preprocessing = dict(self.artifact.preprocessing)
@@ -152,6 +150,7 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
         """{"predictions": […]}, of a multi-label model with "labels"; {"tasks": {name: […]}} of a model with several;
         and "embedding" and "features" where asked for."""
         body: dict[str, object]
+        confidence: float | None = None
         if self.tasks:
             parts = np.split(output.logits, np.cumsum([len(labels) for labels in self.tasks.values()])[:-1])
             answers = {
@@ -164,11 +163,12 @@ class ImageClassification(Handler[ClassificationInput, ClassificationOutput]):
             ranked = rank(self.probabilities(output.logits), self.labels, len(self.labels))
             classes = [each["label"] for each in ranked if each["probability"] >= item.threshold]
             body = {"predictions": ranked[: item.top_k], "labels": classes}
+            confidence = ranked[0]["probability"]
         else:
             ranked = rank(self.probabilities(output.logits), self.labels, item.top_k)
             body = {"predictions": ranked}
-            classes = [ranked[0]["label"]]
-        return Response(to_json(body | self.layers_of(item, output)), classes=classes)
+            classes, confidence = [ranked[0]["label"]], ranked[0]["probability"]
+        return Response(to_json(body | self.layers_of(item, output)), classes=classes, confidence=confidence)
 
     def layers_of(self, item: ClassificationInput, output: ClassificationOutput) -> dict[str, object]:
         """The outputs of layers that were asked for. Raises TooLarge for more numbers than the limit."""

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handlers.acceleration.equivalence import by_norm
-from handlers.base import Handler
+from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError
 from handlers.loader import LoadError, load_model
 from handlers.networks.image_features import ImageFeatures, LayerOutput
 from handlers.networks.normalised import Normalised
-from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
 from handlers.vision.batching import ImageBatcher, ImageData
 from handlers.vision.gpu_batching import decoder_of, example, sample, with_decoder
@@ -32,15 +32,13 @@ class EmbeddingInput:
     normalise: bool
 
 
-class ImageEmbedding(Handler[EmbeddingInput, NDArray[np.float32]]):
+class ImageEmbedding(ImageHandler[EmbeddingInput, NDArray[np.float32]]):
     """For networks over images as `ImageFeatures` takes them, and Hugging Face folders that AutoModel loads: CLIP and
     SigLIP or their vision towers alone, DINOv2, ViT, ConvNeXt.
 
     The artifact's preprocessing holds, beside the transform, `embedding`: the layer of a classifier that gives the
     vector; without it that is the network's output.
     """
-
-    input_type = InputType.MEDIA
 
     def load(self) -> None:
         preprocessing = dict(self.artifact.preprocessing)

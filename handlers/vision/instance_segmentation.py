@@ -26,6 +26,8 @@ class InstanceSegmentation(ObjectDetection):
     10 GB. Where its transform does so, here each mask that is answered is spread alone.
     """
 
+    has_heads = True
+
     def load(self) -> None:
         super().load()
         self.spreads = isinstance(self.resizing, GeneralizedRCNNTransform)

@@ -20,6 +20,8 @@ class KeypointDetection(ObjectDetection):
     preprocessing: {"keypoints": a name for each of K, and optionally "skeleton": [[i, j], …], those that lines join}.
     """
 
+    has_heads = True
+
     def load(self) -> None:
         super().load()
         self.names: list[str] = self.artifact.preprocessing["keypoints"]

@@ -97,6 +97,8 @@ class NvJpeg:
                 self.handle, self.state, data, lengths, planes_of(batch_NCHW), stream.cuda_stream
             )
             stream.synchronize()
+        if status:
+            self.size = 0  # a file that it refused may have left the batch half decoded
         self.check("decode a batch", status)
         return batch_NCHW
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from handlers.base import Handler
+from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError, InvalidInput
 from handlers.loader import LoadError, channels_last, load_model
 from handlers.networks.detector_trunk import (
@@ -23,12 +21,14 @@ from handlers.networks.detector_trunk import (
     install,
     names_of,
 )
-from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
 from handlers.vision.batching import ImageBatcher, ImageData, from_device, pixels_of, size_of
 from handlers.vision.detectors.difference import by_decoding, difference
 from handlers.vision.detectors.exported import ExportedDetector
+from handlers.vision.detectors.normalisation import normalise_in_place
+from handlers.vision.detectors.reporting import Reporting
 from handlers.vision.detectors.ssd import batch_postprocessing
 from handlers.vision.detectors.transformers_detector import TransformersDetector
 from handlers.vision.gpu_batching import decoder_of, sample, with_decoder
@@ -38,6 +38,9 @@ from handlers.vision.whole_image import WholeImage
 
 # Pixels of the images that one call of the model gets, where there are several: as float32 they take 12 bytes each.
 PIXELS_PER_CALL = 12_000_000
+# In one answer, most that a request may ask for.
+MAX_DETECTIONS = 1000
+Reach = tuple[float, int]
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,19 @@ class DetectionInput:
     max_detections: int
 
 
-class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
+class ObjectDetection(ImageHandler[DetectionInput, dict[str, Tensor]]):
     """For models with torchvision's detection contract: a list of images of any sizes in, a list of dicts out.
 
     Hugging Face folders, and graphs whose preprocessing names their `output`, bring a detector of their own, which
     answers with the same dicts.
     """
 
-    input_type = InputType.MEDIA
     media_types = (JSON, PNG)
     detector: TransformersDetector | ExportedDetector | None = None
+    # Whether each detection costs a run of a head of its own.
+    has_heads: ClassVar[bool] = False
+    reporting: Reporting | None = None
+    most = MAX_DETECTIONS
 
     def load(self) -> None:
         self.max_pixels = int(self.limits["max_pixels"])
@@ -97,14 +103,14 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         known = classes(self.model)
         if known is not None:
             check_count(known, self.labels)
+        self.reporting = Reporting(self.model)
+        if self.has_heads and self.reporting.number is not None:
+            self.most = max(self.reporting.number, self.max_detections)
         self.accelerate_trunk()
         if self.device.type == "cuda":
             batch_postprocessing(self.model)
         self.resizing: Any = getattr(self.model, "transform", None)
-        transform = GeneralizedRCNNTransform
-        if isinstance(self.resizing, transform) and type(self.resizing).normalize is transform.normalize:
-            mean, std = self.resizing.image_mean, self.resizing.image_std
-            vars(self.resizing)["normalize"] = partial(normalise, mean=mean, std=std)
+        normalise_in_place(self.resizing)
         # torchvision pads images of different sizes to one, and what is padded changes features near the edges and
         # with them the answer. Only a model that resizes all images to one size can take them mixed.
         self.mixes_sizes = getattr(self.resizing, "fixed_size", None) is not None
@@ -133,7 +139,7 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
         return DetectionInput(
             self.batcher.open(payload),
             payload.number("score_threshold", self.score_threshold, 0.0, 1.0),
-            payload.integer("max_detections", self.max_detections, 1, 1000),
+            payload.integer("max_detections", self.max_detections, 1, self.most),
         )
 
     def check(self, height: int, width: int) -> None:
@@ -156,15 +162,26 @@ class ObjectDetection(Handler[DetectionInput, dict[str, Tensor]]):
     def predict(self, items: Sequence[DetectionInput]) -> Sequence[dict[str, Tensor]]:
         """boxes (N, 4) x1 y1 x2 y2, labels (N,), scores (N,) for each image, best first, on the CPU."""
         sizes = [size_of(item.image) for item in items]
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, size in enumerate(sizes):
-            groups.setdefault(() if self.mixes_sizes else size, []).append(index)
+        groups: dict[tuple[tuple[int, ...], Reach], list[int]] = {}
+        for index, (item, size) in enumerate(zip(items, sizes, strict=True)):
+            groups.setdefault((() if self.mixes_sizes else size, self.reach(item)), []).append(index)
         outputs: dict[int, dict[str, Tensor]] = {}
-        for indices in groups.values():
+        for (_, reach), indices in groups.items():
+            if self.reporting is not None:
+                self.reporting.set(*reach)
             for part in parts(indices, [sizes[i][0] * sizes[i][1] for i in indices]):
                 found = self.detect(self.batcher.images([items[i].image for i in part]))
                 outputs.update(zip(part, found, strict=True))
         return self.select(items, [outputs[index] for index in range(len(items))])
+
+    def reach(self, item: DetectionInput) -> Reach:
+        """The threshold and the number that the model has for a request: the spec's own, or what goes further.
+
+        Those of neighbours would order detections of equal scores otherwise.
+        """
+        if self.reporting is None:
+            return 0.0, MAX_DETECTIONS
+        return min(item.score_threshold, self.score_threshold), max(item.max_detections, self.max_detections)
 
     def detect(self, images: Sequence[Tensor]) -> Detections:
         """images: uint8, on the batcher's device."""
@@ -231,9 +248,3 @@ def parts(indices: Sequence[int], pixels: Sequence[int]) -> Iterator[list[int]]:
         run.append(index)
         total += size
     yield run
-
-
-def normalise(image_CHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """As GeneralizedRCNNTransform does it, but in place of an image that is only ours: it makes two copies."""
-    centre, spread = (torch.tensor(values, dtype=image_CHW.dtype, device=image_CHW.device) for values in (mean, std))
-    return image_CHW.sub_(centre[:, None, None]).div_(spread[:, None, None])

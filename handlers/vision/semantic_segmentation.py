@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from handlers.acceleration.equivalence import by_labels
-from handlers.base import Handler
+from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError
 from handlers.loader import load_model
-from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
 from handlers.vision.batching import ImageBatcher, ImageData, JpegBatcher, JpegFile, from_device, pixels_of, size_of
@@ -41,13 +41,12 @@ class SegmentationInput:
     render: str
 
 
-class SemanticSegmentation(Handler[SegmentationInput, NDArray[np.uint8]]):
+class SemanticSegmentation(ImageHandler[SegmentationInput, NDArray[np.uint8]]):
     """The background has no segment of its own in the answer. It is labels[0], unless the artifact's preprocessing says
     `background`: the index of another class, or null where every class is one of things. Of a Hugging Face folder it is
     the class with that name, if there is one.
     """
 
-    input_type = InputType.MEDIA
     media_types = (JSON, PNG)
 
     def load(self) -> None:

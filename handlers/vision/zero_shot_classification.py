@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from handlers.acceleration.equivalence import Outputs, by_norm, by_probabilities
-from handlers.base import Handler
+from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InvalidInput
 from handlers.loader import LoadError, load_model
 from handlers.networks.image_features import ImageFeatures
 from handlers.networks.normalised import Normalised
-from handlers.protocol.payload import InputType, Payload
+from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import rank
 from handlers.vision.batching import ImageBatcher, ImageData
@@ -39,14 +39,12 @@ class ZeroShotInput:
     top_k: int
 
 
-class ZeroShotClassification(Handler[ZeroShotInput, NDArray[np.float32]]):
+class ZeroShotClassification(ImageHandler[ZeroShotInput, NDArray[np.float32]]):
     """For Hugging Face folders of CLIP and SigLIP: two towers, for images and for texts, and a tokenizer.
 
     CLIP's probabilities are those of one label among the request's; SigLIP's are of each label by itself. The labels of
     the spec are for requests that bring none.
     """
-
-    input_type = InputType.MEDIA
 
     def load(self) -> None:
         from transformers import AutoTokenizer

@@ -19,7 +19,7 @@ def frontend_of(worker: Worker) -> Iterator[socket.socket]:
     theirs.close()
 
 
-def sent(frontend: socket.socket) -> list[tuple[str, bytes]]:
+def sent(frontend: socket.socket, content_type: bytes = b"application/x-ndjson") -> list[tuple[str, bytes]]:
     """(request, piece) of every message, read as TorchServe's ModelResponseDecoder reads them."""
     frontend.setblocking(False)
     data = b""
@@ -47,7 +47,7 @@ def sent(frontend: socket.socket) -> list[tuple[str, bytes]]:
         while (length := take_int()) != -1:
             at += length
             request = data[at - length : at].decode()
-            assert take() == b"application/x-ndjson"
+            assert take() == content_type
             assert take_int() == 200
             take()
             headers = {take(): take() for _ in range(take_int())}

@@ -44,6 +44,15 @@ def test_a_phrase_never_holds_a_line_break(worker: Worker) -> None:
     assert worker.context.get_response_status(0) == (400, "Bad Request")
 
 
+def test_a_rest_answer_says_how_long_its_batch_took(worker: Worker) -> None:
+    worker.answer([GOOD, GOOD], [{"content-length": "5"}, {}])
+    rest, rpc = (worker.context.get_response_headers(index) for index in range(2))
+    stages = [part.split(";dur=") for part in rest["Server-Timing"].split(", ")]
+    assert [name for name, _ in stages] == ["decode", "inference", "encode"]
+    assert all(0 <= float(milliseconds) < 10_000 for _, milliseconds in stages)
+    assert "Server-Timing" not in rpc  # over gRPC nobody would see it
+
+
 def test_kserve_v1_wraps_the_answers(worker: Worker) -> None:
     [single] = worker.json(GOOD)
     [wrapped] = worker.json({"body": b'{"instances": [[0.1, 0.2, 0.3, 0.4], {"data": [0.1, 0.2, 0.3, 0.4]}]}'})
@@ -66,7 +75,7 @@ def test_one_bad_instance_fails_its_request_only_and_is_named(worker: Worker) ->
     assert [answer[0] for answer in answers] == [422, 200, 422]
     first, _, third = (orjson.loads(body).get("message") for _, _, body in answers)
     assert first.startswith("instances[1]: the observation has shape [2]")
-    assert third == "instance[1]: observation[1]: got null, wanted a number"
+    assert third == "inputs[0].data[5]: got null, wanted a number for FP32"
 
 
 def test_more_instances_than_the_limit(worker: Worker) -> None:

@@ -6,7 +6,9 @@ The names come from the archiver's own table, so that a new one needs a case her
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from tests.handlers.worker import Worker
 from tests.inputs import IMAGES, RATE, encoded, noise, recording
 from tests.recordings import sentences
 
+PAGE = Path(__file__).parents[2] / "docs" / "requests.md"
 Row = dict[str, Any]
 IMAGE: Row = {"body": encoded(IMAGES[0]), "content-type": b"image/png"}
 SOUND: Row = {"body": recording(noise(0.9, 0)), "content-type": b"audio/wav"}
@@ -80,6 +83,7 @@ ELSEWHERE = {
     ("zero-shot-image-classification", "template"),
     ("speech-recognition", "stream"),
     ("text-generation", "stream"),
+    ("text-generation", "truncate"),
     ("image-classification", "features"),
     ("text-classification", "threshold"),
 }
@@ -88,6 +92,16 @@ ELSEWHERE = {
 def test_every_name_has_a_case() -> None:
     parameters = {(task, name) for task, found in TASKS.items() for name in found.parameters}
     assert parameters == PARAMETERS.keys() | ELSEWHERE
+
+
+def test_the_documentation_names_them() -> None:
+    rows = re.findall(r"^\| ([a-z -]+) \| ([^|]*)\|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    said: dict[str, set[str]] = {}
+    for task, names in rows:
+        before = next(reversed(said.values()), set())
+        found = before if names.strip() == "the same" else set(re.findall(r"`(\w+)`", names)) - {"context"}
+        said[task.replace(" ", "-")] = found
+    assert {task: said.get(task) for task in TASKS} == {task: set(found.parameters) for task, found in TASKS.items()}
 
 
 def answered(worker: Worker, row: Row) -> tuple[int, bytes]:

@@ -54,7 +54,7 @@ def recognise(data: bytes) -> tuple[Kind, int]:
     """
     start = tags_end(data)
     head = data[start : start + 12]
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:] == b"WAVE":
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:] == b"WAVE":
         return Kind.WAV, start
     if head[:4] in SIGNATURES:
         return SIGNATURES[head[:4]], start

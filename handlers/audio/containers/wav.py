@@ -13,10 +13,13 @@ MAX_CHUNKS = 1000
 
 
 def repaired(data: bytes) -> bytes:
-    """The file, its `data` chunk as long as what follows where its length was left at 0, as writers to a pipe do.
+    """The file, its `data` chunk as long as what follows where its length was left at 0, as writers to a pipe do. BW64
+    (ITU-R BS.2088), which libsndfile does not know, is read as RF64, which it is but for its name.
 
     Raises MalformedInput above MAX_CHUNKS, InvalidInput for a sample rate that nothing has.
     """
+    if data[:4] == b"BW64":
+        data = b"RF64" + data[4:]
     order = ">" if data[:4] == b"RIFX" else "<"
     sizes = None  # where a ds64 chunk has the length of the samples
     for name, size, at in chunks(data, order):
@@ -28,6 +31,7 @@ def repaired(data: bytes) -> bytes:
             start = at + CHUNK
             if size == 0xFFFFFFFF and sizes is not None:
                 size = struct.unpack_from("<Q", data, sizes)[0]
+                size = 0 if size > len(data) else size  # all its bits are set where a writer did not know it
             if size == 0 and start < len(data) and not is_chunks(data, start, order):
                 length = len(data) - start
                 if sizes is not None:

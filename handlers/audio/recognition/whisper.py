@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationMixin, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationMixin, LogitsProcessorList, StoppingCriteriaList
 from transformers.generation.logits_process import WhisperTimeStampLogitsProcessor
-from transformers.generation.streamers import BaseStreamer
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from handlers.audio.recognition.alignment import Alignment
+from handlers.audio.recognition.generation import Limits, Progress
 from handlers.audio.recognition.recogniser import Changed, Recogniser, Transcript
 from handlers.audio.recognition.whisper_text import WhisperText
 from handlers.audio.recognition.window import Settings, Window
@@ -225,39 +225,3 @@ class Whisper(Recogniser):
 
     def settled(self, windows: Sequence[Window]) -> str:
         return self.text.settled(windows)
-
-
-class Limits(StoppingCriteria):
-    """Ends each text at its own number of tokens."""
-
-    def __init__(self, limits: Sequence[int], begin: int) -> None:
-        """begin: tokens of the prompt."""
-        self.limits, self.begin = torch.tensor(limits), begin
-
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        return input_ids.shape[1] - self.begin >= self.limits.to(input_ids.device)
-
-
-class Progress(BaseStreamer):
-    """Notes each token as it is written."""
-
-    def __init__(self, windows: Sequence[Window], end: int, changed: Changed) -> None:
-        self.windows, self.end_token, self.changed = windows, end, changed
-        self.open = set(range(len(windows)))
-        for window in windows:
-            window.written = []
-
-    def put(self, value: Tensor) -> None:
-        """value: the prompts (B, length) first, then the tokens (B,) of one step."""
-        if value.dim() > 1:
-            return
-        for row, token in enumerate(value.tolist()):
-            window = self.windows[row]
-            if token == self.end_token or len(window.written) >= window.settings.max_new_tokens:
-                self.open.discard(row)
-            if row in self.open:
-                window.written.append(token)
-                self.changed(window)
-
-    def end(self) -> None:
-        """Nothing is held back here."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import _avif  # its decoder itself: AvifImageFile reads the EXIF block too, and fails where that is odd
+from PIL import (
+    Image,
+    _avif,  # its decoder itself: AvifImageFile reads the EXIF block too, and fails where that is odd
+)
 from torch import Tensor
 
 from handlers.errors import MalformedInput, UnsupportedMedia
-from handlers.vision.formats.colours import on_white
+from handlers.vision.formats.colours import to_rgb
 from handlers.vision.formats.header import Header
 
 BRANDS = (b"avif", b"avis")
+MODES = ("L", "LA", "RGB", "RGBA")
 
 
 def brands(data: bytes) -> list[bytes]:
@@ -36,12 +39,11 @@ def read(data: bytes) -> Header:
     except (OSError, ValueError, SyntaxError, RuntimeError) as error:
         raise MalformedInput(f"the AVIF is broken: {str(error)[:120]}") from None
     (width, height), _, mode, _, _, orientation, _ = decoder.get_info()
-    if mode not in ("RGB", "RGBA"):
-        raise UnsupportedMedia(f"the AVIF's colours are {mode}; wanted RGB")
-    decode = partial(decode_image, decoder=decoder, shape=(height, width, len(mode)))
+    if mode not in MODES:
+        raise UnsupportedMedia(f"the AVIF's colours are {mode}; wanted {', '.join(MODES)}")
+    decode = partial(decode_image, decoder=decoder, mode=mode, size=(width, height))
     return Header("AVIF", width, height, decode, orientation if 1 <= orientation <= 8 else 1)
 
 
-def decode_image(data: bytes, decoder: Any, shape: tuple[int, int, int]) -> Tensor:
-    stored = np.frombuffer(decoder.get_frame(0)[0], np.uint8).reshape(shape)
-    return torch.from_numpy(on_white(stored) if shape[2] == 4 else stored.copy()).permute(2, 0, 1)
+def decode_image(data: bytes, decoder: Any, mode: str, size: tuple[int, int]) -> Tensor:
+    return torch.from_numpy(to_rgb(Image.frombuffer(mode, size, decoder.get_frame(0)[0]))).permute(2, 0, 1)

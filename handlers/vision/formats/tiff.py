@@ -8,22 +8,24 @@ from struct import error, pack
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from handlers.errors import MalformedInput, TooLarge, UnsupportedMedia
-from handlers.vision.formats.colours import scaled, to_rgb
+from handlers.vision.formats.colours import from_grey, scaled, to_8_bits, to_rgb
 from handlers.vision.formats.exif import Entry, numbers, orientation, read_directory
 from handlers.vision.formats.header import Header
 
 SIGNATURES = (b"II*\0", b"MM\0*")
 BIG_SIGNATURES = (b"II+\0", b"MM\0+")
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+SAMPLES, PLANAR, SAMPLE_FORMAT = 277, 284, 339
 STRIPS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_SIZES = 273, 279, 322, 323, 324, 325
+SIZES = (TILE_WIDTH, TILE_HEIGHT, STRIP_SIZES, TILE_SIZES)
 # What describes the pixels. Everything else is left out, with its ways to be broken and large: EXIF, text, previews.
 IMAGE = {
     *(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIPS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_SIZES),
-    *(266, 277, 278, 284, 292, 293, 317, 320, 332, 338, 339, 347, 529, 530, 531, 532),
+    *(266, SAMPLES, 278, PLANAR, 292, 293, 317, 320, 332, 338, SAMPLE_FORMAT, 347, 529, 530, 531, 532),
 }
 COMPRESSIONS = {
     **{1: "none", 2: "CCITT", 3: "group 3", 4: "group 4", 5: "LZW"},
@@ -35,6 +37,10 @@ MAX_PARTS = 100_000
 TILE_SIDE = 1 << 12
 MAX_VALUES = 1 << 18
 WHITE_IS_ZERO = 0
+UNSIGNED, SIGNED = 1, 2
+UNCOMPRESSED = 1
+INTERLEAVED, IN_PLANES = 1, 2
+SIGNED_DEPTHS = {8: (127,), 16: (4095, 32767)}  # by bits, of which one is the sign
 
 
 def read(data: bytes) -> Header:
@@ -49,11 +55,11 @@ def read(data: bytes) -> Header:
     try:
         values = {
             tag: numbers(data, order, image[tag])
-            for tag in (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, TILE_WIDTH, TILE_HEIGHT, STRIP_SIZES, TILE_SIZES)
+            for tag in (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT, *SIZES)
             if tag in image
         }
         width, height = values[WIDTH][0], values[HEIGHT][0]
-        compression = values.get(COMPRESSION, (1,))[0]
+        compression = values.get(COMPRESSION, (UNCOMPRESSED,))[0]
         check_parts(data, image, values)
     except (error, KeyError, IndexError):
         raise MalformedInput("the TIFF's directory is broken or cut off") from None
@@ -67,6 +73,8 @@ def read(data: bytes) -> Header:
         directory=(order, image),
         size=(width, height),
         bits=values.get(BITS, (1,))[0],
+        planes=compression == UNCOMPRESSED and values.get(PLANAR, (INTERLEAVED,))[0] == IN_PLANES,
+        signed=values.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == SIGNED,
         inverted=values.get(PHOTOMETRIC, (1,))[0] == WHITE_IS_ZERO,
     )
     return Header("TIFF", width, height, decode, orientation(data))
@@ -83,20 +91,58 @@ def check_parts(data: bytes, image: dict[int, Entry], values: dict[int, tuple[in
 
 
 def decode_image(
-    data: bytes, directory: tuple[str, dict[int, Entry]], size: tuple[int, int], bits: int, inverted: bool
+    data: bytes,
+    directory: tuple[str, dict[int, Entry]],
+    size: tuple[int, int],
+    bits: int,
+    planes: bool,
+    signed: bool,
+    inverted: bool,
 ) -> Tensor:
-    """directory: what describes the pixels, which goes behind a copy of the file as its only directory."""
+    """directory: what describes the pixels, which goes behind a copy of the file as its only directory. planes: the
+    samples of a colour stand together, uncompressed."""
     order, entries = directory
     start = len(data) + len(data) % 2
     parts = [data[:4], pack(order + "I", start), data[8:], b"\0" * (len(data) % 2), pack(order + "H", len(entries))]
     parts += [data[entries[tag].place : entries[tag].place + 12] for tag in sorted(entries)]
-    image = Image.open(io.BytesIO(b"".join((*parts, bytes(4)))), formats=("TIFF",))
+    try:
+        image = Image.open(io.BytesIO(b"".join((*parts, bytes(4)))), formats=("TIFF",))
+    except UnidentifiedImageError:
+        raise UnsupportedMedia(
+            f"the TIFF's pixels are of a kind that is not read ({bits} bits); wanted grey of up to 16 bits or 32, a "
+            "palette, or colours of 8 or 16 bits"
+        ) from None
     if image.size != size:
         raise MalformedInput("the TIFF's size is ambiguous")
     if bits == 12 and image.mode.startswith("I;16"):
         pixels = scaled(np.asarray(image)[..., None], 4095)
+    elif bits == 8 and signed and image.mode == "L":
+        pixels = from_grey(np.asarray(image).view(np.int8), SIGNED_DEPTHS[8])
+    elif bits == 16 and signed and image.mode == "I":
+        pixels = from_grey(np.asarray(image), SIGNED_DEPTHS[16])
+    elif bits == 16 and planes and len(image.getbands()) > 1:
+        pixels = to_rgb(from_planes(data, order, entries, image))
     else:
         pixels = to_rgb(image)
     if inverted and image.mode in ("I;16", "I;16B", "F"):
         pixels = 255 - pixels  # Pillow does so for fewer bits only
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def from_planes(data: bytes, order: str, entries: dict[int, Entry], image: Image.Image) -> Image.Image:
+    """The image in 8 bits, of planes that are not compressed and have 16 bits: Pillow takes their bytes for samples.
+
+    Raises UnsupportedMedia for tiles, which nobody writes so.
+    """
+    if STRIPS not in entries or STRIP_SIZES not in entries:
+        raise UnsupportedMedia("the TIFF has planes of 16 bits in tiles without compression; wanted strips")
+    places = list(zip(*(numbers(data, order, entries[tag]) for tag in (STRIPS, STRIP_SIZES)), strict=True))
+    bands = image.getbands()
+    each = len(places) // numbers(data, order, entries[SAMPLES])[0]
+    table = to_8_bits(65535)
+    planes = []
+    for number in range(len(bands)):
+        strips = places[number * each : (number + 1) * each]
+        samples = np.frombuffer(b"".join(data[start : start + size] for start, size in strips), f"{order}u2")
+        planes.append(Image.fromarray(table[samples.reshape(image.height, image.width)]))
+    return Image.merge(image.mode, planes)

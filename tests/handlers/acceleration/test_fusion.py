@@ -17,6 +17,7 @@ from handlers.networks.detection import mobilenet_v2_ssd
 from handlers.networks.detector_trunk import extract
 from handlers.networks.normalised import Normalised
 from tests.handlers.acceleration.network import TRANSFORM, Tupled, images
+from tests.handlers.gpu import needs_gpu
 
 PLAIN = {"weights": None, "weights_backbone": None, "num_classes": 4}
 NORMS = (nn.BatchNorm2d, FrozenBatchNorm2d)
@@ -152,7 +153,7 @@ def test_a_network_that_cannot_be_traced_or_has_nothing_to_fuse_is_left() -> Non
     assert fused(torch.jit.script(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()))) is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_cudnn_computes_what_the_layers_do(dtype: torch.dtype) -> None:

@@ -2,10 +2,12 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
 from transformers.utils.import_utils import is_tracing
 
 from handlers.acceleration.accelerate import Acceleration
@@ -17,13 +19,12 @@ from handlers.acceleration.precision import (
     InPrecision,
     allow_tf32,
 )
+from handlers.audio.waveform_model import WaveformModel
 from handlers.batching.isolation import run_batch
 from handlers.errors import InternalError
 from handlers.vision.batching import from_device, to_device
 from tests.handlers.acceleration.network import EXAMPLE, LARGEST, check_equal, images, network
-
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
+from tests.handlers.gpu import needs_gpu
 
 # Of two channels, which no broadcast makes three.
 BROKEN = torch.zeros(2, 10, 10, dtype=torch.uint8)
@@ -53,6 +54,7 @@ def test_the_switches_of_tf32_are_those_that_may_be_read() -> None:
 def test_a_form_is_described() -> None:
     fast = InPrecision(network(), FLOAT32, ", fused")
     assert described(fast) == {"precision": "float32, fused", "graphs": "none"}
+    assert described(InPrecision(network().bfloat16(), FLOAT32))["precision"] == "bfloat16"
     inputs = torch.zeros(2, 3)
     buckets = Buckets([Bucket(inputs[:size], (inputs[:size],), lambda: None) for size in (1, 2)], fast)
     assert described(buckets) == {"precision": "float32, fused", "graphs": "batches of 1, 2"}
@@ -77,7 +79,7 @@ def _as_torch_starts() -> None:
     allow_tf32(False)
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_graphs_answer_as_the_exact_module_at_every_size() -> None:
     exact = InPrecision(network().cuda(), FLOAT32)
@@ -93,7 +95,7 @@ def test_graphs_answer_as_the_exact_module_at_every_size() -> None:
             check_equal(fast(batches[index].cpu())[0], wanted[index])
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_an_answer_of_a_graph_outlives_the_next_batch() -> None:
     with torch.inference_mode(mode=False):
@@ -113,7 +115,7 @@ class Branching(nn.Module):
         return (means if float(means.mean()) > 100 else -means,)
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_a_model_that_waits_for_the_device_runs_without_graphs(caplog: pytest.LogCaptureFixture) -> None:
     with torch.inference_mode(mode=False):
@@ -127,7 +129,7 @@ def test_a_model_that_waits_for_the_device_runs_without_graphs(caplog: pytest.Lo
         assert isinstance(accelerated(network().cuda(), EXAMPLE.cuda(), (0,), 2), Buckets)
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_inputs_that_differ_in_more_than_the_batch_get_no_graph() -> None:
     with torch.inference_mode(mode=False):
@@ -137,7 +139,7 @@ def test_inputs_that_differ_in_more_than_the_batch_get_no_graph() -> None:
     assert found.shape == (2, 5)
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_an_item_that_breaks_a_graphs_batch_is_alone_in_failing() -> None:
     with torch.inference_mode(mode=False):
@@ -154,7 +156,7 @@ def test_an_item_that_breaks_a_graphs_batch_is_alone_in_failing() -> None:
     check_equal(torch.stack(outputs), torch.stack(alone))
 
 
-@GPU
+@needs_gpu
 def test_a_worker_on_a_gpu_takes_graphs(tmp_path: Path) -> None:
     accelerate = Acceleration(torch.device("cuda:0"), 1, tmp_path / "none.onnx", batch_size=LARGEST)
     fast = accelerate(lambda: network().cuda(), EXAMPLE)
@@ -175,7 +177,7 @@ class Tokens(nn.Module):
         return states, states.mean(1)
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_graphs_of_a_few_lengths_are_made_when_they_come() -> None:
     exact = InPrecision(Tokens().cuda(), FLOAT32)
@@ -190,3 +192,28 @@ def test_graphs_of_a_few_lengths_are_made_when_they_come() -> None:
             check_equal(found.flatten(1), wanted.flatten(1))
     assert set(fast.buckets) == {(3, 1, 16), (1, 1, 32), (4, 1, 16), (4, 1, 32)}
     assert all(bucket is not None for bucket in fast.buckets.values())
+
+
+@needs_gpu
+@torch.inference_mode()
+def test_windows_of_a_speech_model_are_graphs() -> None:
+    """Of transformers, which looks at masks and draws numbers on its way; a shorter window runs without."""
+    settings: dict[str, Any] = {
+        **{"conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (5, 4), "num_feat_extract_layers": 2},
+        **{"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16},
+        **{"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "classifier_proj_size": 8},
+    }
+    torch.manual_seed(0)
+    with torch.inference_mode(mode=False):
+        network = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**settings))
+        network = network.eval().requires_grad_(False).cuda()
+        module = WaveformModel(network, "input_values", lambda output: output.logits.float()).eval()
+        windows = torch.randn(9, 1600, device="cuda")
+        wanted = [module(windows)[0], module(windows[:2, :900])[0]]
+        fast = accelerated(module, windows[:1], (0, 1), 4, lengths=[1600])
+    assert isinstance(fast, LazyBuckets)
+    for _ in range(2):
+        check_equal(fast(windows)[0], wanted[0])
+        check_equal(fast(windows[:2, :900])[0], wanted[1])
+    assert all(bucket is not None for bucket in fast.buckets.values())
+    assert set(fast.buckets) == {(4, 1600), (1, 1600)}

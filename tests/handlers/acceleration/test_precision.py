@@ -129,24 +129,110 @@ class Lost(nn.Module):
         return (inputs.sum(1),)
 
 
-def test_a_lost_device_is_no_question_of_precision() -> None:
+def lost() -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def test_a_lost_device_is_no_question_of_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lost)
     with pytest.raises(RuntimeError, match="illegal memory access"):
         in_fastest_precision(Lost(), torch.rand(1, 3))
 
 
+class Refused(nn.Module):
+    """As on a GPU whose cuBLAS has no kernel for bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = Sharp()
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmEx`")
+        return tuple(self.sum(inputs))
+
+
+@torch.no_grad()
+def test_a_type_that_the_device_refuses_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)  # it answers
+    assert in_fastest_precision(Refused(), torch.rand(1, 3)).precision.name == "TF32"
+    assert "does not run in bfloat16: CUDA error: CUBLAS_STATUS_NOT_SUPPORTED" in caplog.text
+
+
+class Tied(nn.Module):
+    """Its head's weight is the embedding's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.own, self.head = nn.Embedding(4, 3), nn.Linear(3, 3), nn.Linear(3, 4, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor]:
+        return (self.head(self.own(self.embedding(tokens))).mean(1),)
+
+
+@torch.no_grad()
 def test_a_weight_of_two_layers_stays_as_it_is() -> None:
-    embedding, head, own = nn.Embedding(4, 3), nn.Linear(3, 4, bias=False), nn.Linear(3, 3)
-    head.weight = embedding.weight
-    store_weights(nn.ModuleList([embedding, head, own]), torch.float16)
-    assert embedding.weight.dtype is torch.float32
-    assert own.weight.dtype is own.bias.dtype is torch.float16
+    module = Tied()
+    assert in_fastest_precision(module, torch.tensor([[0, 1, 2, 3]])).form == "float16"
+    assert module.embedding.weight.dtype is torch.float32
+    assert module.own.weight.dtype is module.own.bias.dtype is torch.float16
 
 
+class Towers(nn.Module):
+    """Answers by one of two layers; the other is called elsewhere, outside of autocast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        return (self.one(inputs),)
+
+
+@torch.no_grad()
+def test_a_layer_that_is_not_called_stays_as_it_is() -> None:
+    module = Towers()
+    assert in_fastest_precision(module, torch.rand(1, 3)).form == "float16"
+    assert module.one.weight.dtype is torch.float16
+    assert module.other(torch.rand(1, 3)).dtype is torch.float32
+
+
+class Reused(nn.Module):
+    """Does more with a weight than to call its layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        if self.layer.weight.dtype is not torch.float32:
+            raise RuntimeError("expected Float but found Half")
+        return (self.layer(inputs) + self.layer.weight.sum(),)
+
+
+@torch.no_grad()
+def test_weights_that_are_more_than_a_layer_s_are_rounded_at_every_call(caplog: pytest.LogCaptureFixture) -> None:
+    module = Reused()
+    inputs = torch.rand(2, 3)
+    wanted = module(inputs)
+    weight = module.layer.weight.clone()
+    fast = in_fastest_precision(module, inputs[:1])
+    assert fast.form == "float16"
+    assert "rounded once, expected Float but found Half" in caplog.text
+    assert torch.equal(module.layer.weight, weight)
+    assert mismatch(fast(inputs), wanted) == ""
+
+
+@torch.no_grad()
 def test_rounding_the_weights_first_changes_nothing() -> None:
-    module = nn.Conv2d(3, 4, 3)
     inputs = torch.rand(2, 3, 9, 9)
-    fast = InPrecision(Tupled(module), CANDIDATES[0])
-    with torch.no_grad():
-        (before,) = fast(inputs)
-        store_weights(fast, torch.float16)
-        assert torch.equal(fast(inputs)[0], before)
+    fast = InPrecision(Tupled(nn.Conv2d(3, 4, 3)), CANDIDATES[0])
+    (before,) = fast(inputs)
+    store_weights(fast, [inputs], [(before,)], mismatch)
+    assert all(parameter.dtype is torch.float16 for parameter in fast.parameters())
+    assert torch.equal(fast(inputs)[0], before)

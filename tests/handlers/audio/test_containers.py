@@ -56,10 +56,13 @@ def test_a_wav_without_samples_is_not_given_its_other_chunks_for_samples(behind:
         decoded(WAV[:DATA] + b"\0\0\0\0" + behind)
 
 
-def test_an_rf64_that_was_not_closed() -> None:
-    whole = encoded(SOUND, "RF64", "PCM_16")
+@pytest.mark.parametrize("unknown", [b"\0", b"\xff"])
+@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+def test_an_rf64_that_was_not_closed(name: bytes, unknown: bytes) -> None:
+    whole = name + encoded(SOUND, "RF64", "PCM_16")[4:]
     at = whole.index(b"ds64") + 8
-    np.testing.assert_allclose(decoded(whole[:at] + b"\0" * 24 + whole[at + 24 :]), SOUND, atol=1e-4)
+    np.testing.assert_allclose(decoded(whole), SOUND, atol=1e-4)
+    np.testing.assert_allclose(decoded(whole[:at] + unknown * 24 + whole[at + 24 :]), SOUND, atol=1e-4)
 
 
 ID3 = b"ID3\x04\0\0\0\0\0\x0a" + b"\0" * 10

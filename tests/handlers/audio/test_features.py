@@ -19,9 +19,8 @@ from handlers.audio.features.rms import RMS
 from handlers.audio.features.rolloff import SpectralRolloff
 from handlers.audio.features.spectrogram import Spectrogram
 from handlers.audio.features.zero_crossing import ZeroCrossingRate
-from tests.recordings import RATE, Samples, hard_signals, speech, tone
+from tests.recordings import HARD_SIGNALS, RATE, Samples, speech, tone
 
-SIGNALS = hard_signals()
 FRAMES: dict[str, Any] = {"n_fft": 512, "win_length": 400, "hop_length": 160}
 
 
@@ -39,9 +38,9 @@ def found(feature: nn.Module, samples: Samples) -> np.ndarray:
     return values.numpy()
 
 
-@pytest.fixture(params=SIGNALS)
+@pytest.fixture(params=HARD_SIGNALS)
 def samples(request: pytest.FixtureRequest) -> Samples:
-    return SIGNALS[request.param]
+    return HARD_SIGNALS[request.param]()
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])
@@ -143,7 +142,9 @@ def assert_same(one: object, other: object) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_scripted_and_batched(name: str) -> None:
     """The same alone, in a batch, and as TorchScript, at any length."""
-    waveforms = torch.from_numpy(np.stack([np.resize(SIGNALS[key], RATE) for key in ("speech 0", "silence", "noise")]))
+    waveforms = torch.from_numpy(
+        np.stack([np.resize(HARD_SIGNALS[key](), RATE) for key in ("speech 0", "silence", "noise")])
+    )
     module = MODULES[name]
     scripted = torch.jit.script(module)
     assert_same(scripted(waveforms), module(waveforms))
@@ -155,7 +156,7 @@ def test_scripted_and_batched(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_features_of_either_precision(name: str) -> None:
     """In float64 the same to what float32 leaves of it, as TorchScript too."""
-    waveforms = torch.from_numpy(np.stack([np.resize(SIGNALS[key], RATE) for key in ("speech 0", "noise")]))
+    waveforms = torch.from_numpy(np.stack([np.resize(HARD_SIGNALS[key](), RATE) for key in ("speech 0", "noise")]))
     module = MODULES[name]
     double, single = module(waveforms.double()), module(waveforms)
     assert_same(torch.jit.script(module)(waveforms.double()), double)
@@ -186,7 +187,7 @@ def test_exported_with_any_batch_and_length(name: str) -> None:
 @pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
 def test_devices_agree(device: str) -> None:
     """By what the CPU gives: a roll-off may be one bin beside it."""
-    waveforms = torch.from_numpy(SIGNALS["speech 0"])[None]
+    waveforms = torch.from_numpy(HARD_SIGNALS["speech 0"]())[None]
     wanted = Extraction(list(FEATURES))(waveforms)
     for name, value in Extraction(list(FEATURES)).to(device)(waveforms.to(device)).items():
         assert value.device.type == device

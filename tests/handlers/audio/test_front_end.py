@@ -18,7 +18,7 @@ from handlers.audio.front_end.front_end import check_steps, prepare
 from handlers.audio.front_end.level import normalise_peak
 from handlers.audio.front_end.resampling import filters, interpolate, resample
 from handlers.audio.front_end.trimming import speech_bounds, trim
-from tests.recordings import RATE, hard_signals, sentences, tone
+from tests.recordings import HARD_SIGNALS, RATE, sentences, tone
 from train.audio.augmentation.noise import add_noise, coloured_noise, power
 
 RATES = (8_000, 16_000, 22_050, 44_100, 48_000)
@@ -53,15 +53,15 @@ def test_denoising_gains(colour: float, snr_db: float, gained: float) -> None:
 
 def test_a_gain_of_one_gives_the_recording_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(denoising, "MIN_GAIN", 1.0)
-    for samples in hard_signals().values():
-        waveform = torch.from_numpy(samples)[None]
+    for signal in HARD_SIGNALS.values():
+        waveform = torch.from_numpy(signal())[None]
         torch.testing.assert_close(denoise(waveform, RATE), waveform, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_denoising_keeps_length_and_stays_finite(rate: int) -> None:
-    for samples in hard_signals().values():
-        waveform = torch.from_numpy(samples)[None]
+    for signal in HARD_SIGNALS.values():
+        waveform = torch.from_numpy(signal())[None]
         cleaned = denoise(waveform, rate)
         assert cleaned.shape == waveform.shape
         assert cleaned.isfinite().all()

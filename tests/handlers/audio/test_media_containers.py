@@ -63,6 +63,21 @@ def test_recordings_of_phones_and_browsers(kind: Kind, seekable: bool) -> None:
     assert np.sqrt(np.mean(found[4_000:12_000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
+@pytest.mark.parametrize("container", ["flac", "ogg"])
+@pytest.mark.parametrize("seekable", [True, False])
+def test_flac_as_ffmpeg_writes_it(container: str, seekable: bool) -> None:
+    """To a pipe without its length; in Ogg, which libsndfile does not read of every writer. Neither needs FFmpeg."""
+    sound = tone(440, 1.0)
+    data = media(sound, container, "flac", RATE, seekable)
+    assert recognise(data)[0] in (Kind.FLAC, Kind.OGG)
+    np.testing.assert_allclose(decoded(data), sound, atol=1e-4)
+    if container == "ogg":  # a chain
+        np.testing.assert_allclose(decoded(data + data), np.concatenate([sound, sound]), atol=1e-4)
+    for limits in ({"max_seconds": 0.5}, {"max_samples": 10_000}):
+        with pytest.raises(TooLarge):
+            decoded(data, **limits)
+
+
 @pytest.mark.parametrize("kind", MEDIA)
 def test_hostile_recordings_of_phones_and_browsers(kind: Kind) -> None:
     container, codec = MEDIA[kind]

@@ -86,6 +86,8 @@ def test_integrated_gradients_sum_to_the_difference_of_the_logits(worker: Worker
 
 
 def test_a_detection_that_is_not_there_is_answered_with_422(worker: Worker) -> None:
-    [(status, _, body)] = worker.answer([{**ROW, "detection": b"900", "method": b"saliency"}])
+    [(status, _, body)] = worker.answer(
+        [{**ROW, "detection": b"900", "score_threshold": b"0.9", "method": b"saliency"}]
+    )
     assert status == 422
     assert orjson.loads(body)["message"].startswith("detection: got 900; the image has ")

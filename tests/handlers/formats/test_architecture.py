@@ -38,11 +38,20 @@ from handlers.formats.errors import UnsafeFile
         ("handlers.networks.ensemble.build", "is not defined in handlers.networks"),
         ("handlers.networks.nothing.x", "is not there"),
         ("timm.nothing.x", "is not there"),
+        ("torchvision", "is not a dotted name"),
+        ("torchvision..models.resnet18", "is not a dotted name"),
+        ("torchvision.models.resnet18\n", "is not a dotted name"),
+        ("t\u043erchvision.models.resnet18", "is not a dotted name"),
+        ("torchvision.models.resnet1\u0668", "is not a dotted name"),
+        ("torchvision.models." + "a" * 100_000, "is not a dotted name"),
+        ("handlers.networks.ensemble.", "is not a dotted name"),
     ],
 )
 def test_names_that_are_refused(factory: str, message: str) -> None:
-    with pytest.raises(UnsafeFile, match=message):
+    with pytest.raises(UnsafeFile, match=message) as refused:
         build({"factory": factory, "arguments": {}})
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 500
 
 
 def test_every_builder_of_torchvision_may_be_named() -> None:
@@ -53,7 +62,14 @@ def test_every_builder_of_torchvision_may_be_named() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"weights": "DEFAULT"}, {"pretrained": True}, {"weights": None, "weights_backbone": "IMAGENET1K_V1"}],
+    [
+        {"weights": "DEFAULT"},
+        {"weights": ["DEFAULT"]},
+        {"weights": [1.0]},
+        {"weights": {"a": 1}},
+        {"pretrained": True},
+        {"weights": None, "weights_backbone": "IMAGENET1K_V1"},
+    ],
 )
 @pytest.mark.parametrize("nested", [False, True])
 def test_arguments_that_would_fetch_weights(arguments: dict[str, Any], nested: bool) -> None:
@@ -64,6 +80,19 @@ def test_arguments_that_would_fetch_weights(arguments: dict[str, Any], nested: b
         check(architecture, ())
     with pytest.raises(UnsafeFile, match="would fetch weights"):
         build(architecture)
+
+
+@pytest.mark.parametrize(
+    ("factory", "arguments"),
+    [
+        ("torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn", {}),
+        ("torchvision.models.segmentation.lraspp_mobilenet_v3_large", {"weights": None, "num_classes": 2}),
+        ("torchvision.models.get_model", {"name": "FCOS_resnet50_fpn"}),
+    ],
+)
+def test_builders_that_fetch_a_backbone_when_they_are_told_nothing(factory: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(UnsafeFile, match=r"^arguments\.weights_backbone: .* fetches weights without it; wanted null$"):
+        build({"factory": factory, "arguments": arguments})
 
 
 def test_the_members_of_an_ensemble_are_looked_at() -> None:

@@ -7,7 +7,7 @@ import orjson
 
 from handlers.protocol.limits import Limits
 from handlers.protocol.payload import InputType, Request
-from handlers.protocol.request import parse
+from handlers.protocol.request import lower_names, parse
 
 PIXELS = b"\x89PNG not really"
 B64 = base64.b64encode(PIXELS).decode()
@@ -16,7 +16,7 @@ LIMITS = Limits(max_bytes=LIMIT, max_instances=8, max_values=500)
 
 
 def read(row: dict[str, Any], headers: dict[str, Any] | None = None, kind: InputType = InputType.MEDIA) -> Request:
-    return parse(row, headers or {}, kind, LIMITS)
+    return parse(row, lower_names(headers or {}), kind, LIMITS)
 
 
 def as_json(value: Any, kind: InputType = InputType.MEDIA) -> Request:

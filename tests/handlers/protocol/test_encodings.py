@@ -3,6 +3,7 @@
 import base64
 import gzip
 import zlib
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -26,12 +27,19 @@ from tests.handlers.protocol.reading import LIMIT, PIXELS, as_json, read
         ("UTF-16", "utf-16"),
         ("utf-16le", "utf-16-le"),
         ("Shift_JIS", "shift_jis"),
+        ("Windows-31J", "cp932"),
+        ("windows-874", "cp874"),
+        ("ISO-8859-8-I", "iso8859_8"),
+        ("x-cp1251", "cp1251"),
+        ("csISOLatin1", "latin-1"),
+        ("ANSI_X3.4-1986", "ascii"),
         ("us-ascii", "ascii"),
     ],
 )
 @pytest.mark.parametrize("as_object", [True, False])
 def test_a_declared_charset_is_decoded(charset: str, codec: str, as_object: bool) -> None:
-    said = {"cp1251": "вокзал", "shift_jis": "駅はどこ", "ascii": "station"}.get(codec, "grüße")
+    others = {"cp1251": "вокзал", "shift_jis": "駅はどこ", "cp932": "①駅", "cp874": "สถานี", "iso8859_8": "תחנה"}
+    said = {**others, "ascii": "station"}.get(codec, "grüße")
     body = (f'{{"text": "{said}"}}' if as_object else said).encode(codec)
     declared = f"{'application/json' if as_object else 'text/plain'}; format=flowed; charset={charset}"
     for row, headers in (({"body": body}, {"Content-type": declared}), ({"body": body, "content-type": declared}, {})):
@@ -53,8 +61,12 @@ def test_bytes_that_are_not_of_the_declared_charset() -> None:
             read({"body": b"\xe9\xff\x00"}, {"content-type": f"text/plain; charset={charset}"}, InputType.TEXT)
 
 
-def test_json_with_a_byte_order_mark() -> None:
+def test_a_byte_order_mark() -> None:
     assert read({"body": b"\xef\xbb\xbf[1]"}, {}, InputType.TENSOR).payloads[0].data == [1]
+    for codec in ("utf-8-sig", "utf-16", "utf-32"):
+        for body, declared in (("grüße", "text/plain"), ('{"text": "grüße"}', "application/json")):
+            found = read({"body": body.encode(codec)}, {"content-type": declared}, InputType.TEXT)
+            assert found.payloads[0].data == "grüße"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
@@ -95,7 +107,16 @@ def test_base64_as_senders_write_it(data: bytes, safe: bool, pad: bool, width: i
     assert as_json({"b64": lines}).payloads[0].data == data
 
 
-@pytest.mark.parametrize("text", ["a", "ab=c", "aü==", "ab!c", "ab\x00c"])
+@pytest.mark.parametrize("text", ["a", "ab=c", "aü==", "ab!c", "ab\x00c", "ab d", "aGVs bG8="])
 def test_what_is_not_base64(text: str) -> None:
     with pytest.raises(MalformedInput, match="base64"):
         as_json({"b64": text})
+
+
+@pytest.mark.parametrize("before", ["data:image/png;base64,", "  DATA:;charset=utf-8;base64,", "data:;base64,\n"])
+def test_a_data_url_may_be_percent_encoded(before: str) -> None:
+    """As URLs are (RFC 2397), and with what an editor puts around it."""
+    data = bytes(range(256))
+    text = base64.b64encode(data).decode()
+    for sent in (text, quote(text, safe="")):
+        assert as_json({"data": before + sent}).payloads[0].data == data

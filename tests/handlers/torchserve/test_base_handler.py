@@ -15,6 +15,7 @@ from deploy.configuration import PROJECT
 from handlers.loader import LoadError
 from handlers.protocol.response import Response, to_json
 from handlers.torchserve.base_handler import device_of
+from tests.handlers.gpu import needs_gpu
 from tests.handlers.worker import Worker
 from tests.inputs import OBSERVATIONS
 
@@ -72,7 +73,7 @@ def test_the_profile_switch_reports_each_verb(
 def test_explanations_are_asked_for_item_by_item(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """BaseHandler would take the first request's header for the whole batch."""
     [plain, *_] = worker.answer(ROWS)
-    headers = [{}, {"explain": "True"}, {}]
+    headers = [{}, {"explain": "True", "url_path": ""}, {}]  # as on /explanations/MODEL
     first, second, third = worker.answer([ROWS[0]] * 3, headers)
     assert first == third == plain
     assert (second[0], json.loads(second[2])["type"]) == (501, "NotOffered")
@@ -102,7 +103,7 @@ def test_a_gpu_that_torch_cannot_use_is_not_a_cpu(gpu_id: object) -> None:
         device_of(context(gpu_id))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 def test_a_gpu_is_the_workers_current_one_and_one_that_is_not_there_is_told() -> None:
     assert device_of(context(0)) == torch.device("cuda:0")
     assert torch.cuda.current_device() == 0

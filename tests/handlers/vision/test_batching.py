@@ -10,23 +10,20 @@ from PIL import Image
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from handlers.acceleration.equivalence import mismatch
 from handlers.batching.isolation import run_batch
 from handlers.errors import MalformedInput, RequestError, TooLarge
-from handlers.loader import LoadError
 from handlers.protocol.payload import Payload
-from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher, JpegFile
+from handlers.vision.batching import ImageBatcher, JpegBatcher, JpegFile
 from handlers.vision.decoding import decode_image, open_image
-from handlers.vision.gpu_batching import Choice, decoder_of, with_decoder
 from handlers.vision.nvjpeg import NvJpeg, is_plain
 from handlers.vision.transform import ImageTransform
 from handlers.vision.whole_image import WholeImage
+from tests.handlers.gpu import needs_gpu
 from tests.inputs import IMAGES, encoded
 
 TRANSFORM = ImageTransform(resize=96, crop=(64, 64))
 CPU = torch.device("cpu")
 MAX_PIXELS = 100_000
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 def jpeg(image: Image.Image = IMAGES[0], **options: object) -> bytes:
@@ -180,7 +177,13 @@ def test_a_decoder_that_refuses_leaves_the_batch_to_the_cpu(caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: lost")])
-def test_memory_and_a_lost_device_are_not_the_files_fault(error: RuntimeError) -> None:
+def test_memory_and_a_lost_device_are_not_the_files_fault(error: RuntimeError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise error
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lost)
+
     def fail(files: Sequence[bytes], height: int, width: int) -> Tensor:
         raise error
 
@@ -207,62 +210,10 @@ def test_resizing_on_a_gpu_gives_the_cpus_levels(transform: ImageTransform, orig
     assert (ours.int() - wanted.int()).abs().max() <= 1
 
 
-def spread(files: Sequence[bytes], height: int, width: int) -> Tensor:
-    """A decoder that sees other colours."""
-    return whole(files, height, width).flip(1)
-
-
-def whole(files: Sequence[bytes], height: int, width: int) -> Tensor:
-    return torch.stack([decode_image(Payload(file)) for file in files])
-
-
-def refused(files: Sequence[bytes], height: int, width: int) -> Tensor:
-    raise RuntimeError("this build of torchvision brings no libnvjpeg")
-
-
-def colours(batch: Tensor) -> tuple[Tensor]:
-    """Logits that depend on the colours."""
-    return (batch.float().mean((2, 3)) / 10,)
-
-
-@pytest.mark.parametrize(
-    ("choice", "decode", "together"),
-    [
-        ("auto", whole, True),
-        ("auto", spread, False),
-        ("auto", refused, False),
-        ("gpu", spread, True),
-        ("cpu", whole, False),
-    ],
-)
-def test_a_decoder_is_used_where_the_answers_stay_or_it_is_asked_for(
-    choice: Choice, decode: DecodeFiles, together: bool
-) -> None:
-    image = decode_image(Payload(jpeg(Image.new("RGB", (120, 100), "orange"))))
-    alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
-    images = with_decoder(alone, lambda: image, colours, choice, mismatch, lambda device: decode)
-    assert isinstance(images, JpegBatcher) is together
-    assert decoder_of(images) == {"decoder": "CPU"}  # nvJPEG is none of these
-
-
-def test_a_decoder_that_is_asked_for_and_not_there_fails_the_load() -> None:
-    alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
-    with pytest.raises(LoadError, match="brings no libnvjpeg"):
-        with_decoder(alone, lambda: decode_image(Payload(WHOLE)), colours, "gpu", mismatch, lambda device: refused)
-
-
-def test_a_worker_on_a_cpu_looks_for_no_nvjpeg() -> None:
-    def fail() -> Tensor:
-        raise AssertionError("the sample was decoded")
-
-    alone = ImageBatcher(TRANSFORM, MAX_PIXELS, CPU)
-    assert with_decoder(alone, fail, colours, "gpu", mismatch) is alone
-
-
 # The tests below need a GPU.
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_nvjpeg_decodes_as_the_cpu_does() -> None:
     files = [jpeg(image) for image in IMAGES] * 3
@@ -280,13 +231,13 @@ def test_nvjpeg_decodes_as_the_cpu_does() -> None:
     assert (batch.int() - wanted.int()).abs().float().mean() < 1
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 def test_on_a_gpu_a_file_broken_inside_fails_alone() -> None:
     check_that_it_fails_alone(together(torch.device("cuda:0")))
 
 
-@GPU
+@needs_gpu
 @torch.inference_mode()
 @pytest.mark.parametrize("name", [name for name in ODD if "cut off" not in name])
 def test_on_a_gpu_a_mixed_batch_keeps_its_order(name: str) -> None:

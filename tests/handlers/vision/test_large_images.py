@@ -9,7 +9,8 @@ from torchvision.utils import draw_segmentation_masks
 
 from handlers.errors import InvalidInput, TooLarge
 from handlers.vision import semantic_segmentation
-from handlers.vision.object_detection import ObjectDetection, normalise, parts
+from handlers.vision.detectors.normalisation import normalise
+from handlers.vision.object_detection import ObjectDetection, parts
 from handlers.vision.output.drawing import colour, draw_masks
 
 

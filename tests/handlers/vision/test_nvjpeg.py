@@ -74,3 +74,44 @@ def test_a_file_that_the_library_reads_otherwise_is_not_decoded(found: tuple[int
         decoder.check_size(b"", 8, 8)
     decoder.library = Reader(3, 8, 8)  # type: ignore[assignment]
     decoder.check_size(b"", 8, 8)
+
+
+class Refusing(Reader):
+    """Refuses the first batch; counts how often a batch was prepared."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 8, 8)
+        self.prepared: list[int] = []
+        self.statuses = [5, 0, 0]
+
+    def nvjpegDecodeBatchedInitialize(  # noqa: N802
+        self, handle: Any, state: Any, count: int, threads: int, output: int
+    ) -> int:
+        self.prepared.append(count)
+        return 0
+
+    def nvjpegDecodeBatched(self, *arguments: Any) -> int:  # noqa: N802
+        return self.statuses.pop(0)
+
+
+class Stream:
+    cuda_stream = 0
+
+    def synchronize(self) -> None:
+        pass
+
+
+def test_after_a_batch_that_was_refused_the_next_is_prepared_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device", lambda device: memoryview(b""))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
+    library = Refusing()
+    decoder = object.__new__(NvJpeg)
+    decoder.device, decoder.size = torch.device("cpu"), 0
+    decoder.handle, decoder.state = ctypes.c_void_p(), ctypes.c_void_p()
+    decoder.library = library  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="could not decode a batch: status 5"):
+        decoder([b"", b""], 8, 8)
+    assert library.prepared == [2]
+    for _ in range(2):
+        assert decoder([b"", b""], 8, 8).shape == (2, 3, 8, 8)
+    assert library.prepared == [2, 2]

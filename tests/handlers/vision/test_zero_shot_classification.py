@@ -12,7 +12,10 @@ import torch
 from transformers import pipeline
 
 from archiver.verification.verify import verify
+from handlers.acceleration.equivalence import by_norm
+from handlers.acceleration.precision import in_fastest_precision
 from handlers.errors import InvalidInput, RequestError, TooLarge
+from handlers.loader import load_model
 from handlers.vision.huggingface.label_sets import LabelSets, read_labels, read_template
 from tests import tiny_vision
 from tests.handlers.vision.served import BROKEN, ROWS, check_isolation, packed, served
@@ -152,7 +155,7 @@ def test_labels_of_the_experiment(tmp_path: Path) -> None:
     artifact = tiny_vision.artifact("siglip", TASK, tmp_path / "s", labels=["temple", "flower"])
     described = json.loads((artifact / "artifact.json").read_text())
     assert (described["labels"], described["sample"]) == (["temple", "flower"], "sample.jpg")
-    with pytest.raises(ExperimentError, match="labels: those of image-embedding are the model's own"):
+    with pytest.raises(ExperimentError, match="labels: cannot be set for image-embedding"):
         tiny_vision.artifact("siglip", "image-embedding", tmp_path / "e", labels=["a", "b"])
 
 
@@ -192,3 +195,20 @@ def test_a_template_is_not_a_format() -> None:
     for wrong in ("", "{", "{0}", None, "x" * 60):
         with pytest.raises(RequestError):
             read_template(wrong, 50)
+
+
+@torch.inference_mode()
+def test_labels_are_read_after_the_images_tower_was_rounded(tmp_path: Path) -> None:
+    """As on a GPU, where the tower of the images runs in half precision and that of the texts as it is."""
+    worker = served(tiny_vision.artifact("clip", TASK, tmp_path / "clip"), backend="torch")
+    handler = worker.handler
+    rows = [row(index, labels) for index, labels in enumerate(SETS)]
+    wanted = [probabilities(answer) for answer in worker.json(*rows)]
+    with torch.inference_mode(mode=False), torch.no_grad():
+        handler.towers = load_model(handler.artifact, handler.device)  # on a CPU one of them has gone
+        fast = in_fastest_precision(handler.build(), handler.transform.example(), by_norm)
+    assert fast.form.startswith("float16")
+    handler.forward = fast
+    handler.label_sets = LabelSets(handler.tokenise, handler.max_tokens, 3)
+    for answer, expected in zip(worker.json(*rows), wanted, strict=True):
+        assert probabilities(answer) == pytest.approx(expected, abs=0.005)

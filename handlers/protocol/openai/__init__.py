@@ -1,0 +1,1 @@
+"""OpenAI's HTTP API: its requests as those of a task, and a task's answers in its form."""
