@@ -55,14 +55,25 @@ class Batch:
         left = worker.response_s - (now - self.since) - worker.takes
         if left < 0:
             return False
-        for index in suspects:
+        alone = len(suspects) == 1
+        for index in suspects if alone else ():
             self.ended[index] = self.ended.get(index, 0) + 1
             if self.ended[index] > 1:
                 self.plan["verdicts"].setdefault(index, "died")
         for index in sent:
             self.plan["verdicts"].setdefault(index, "sent")
-        self.plan["one_by_one"] |= not suspects
+        self.plan["one_by_one"] |= not alone
         self.budget, self.several = min(worker.request_s, left / 2), left / 3
         if self.budget < SHORTEST:
             self.plan["others"] = "left"
         return True
+
+    def blame(self, index: int, goes_on: bool) -> int:
+        """How many workers a request has ended, where its answer is an error because of that.
+
+        0 where it is tried again, or was given less than its time. goes_on: whether the batch does, by `plan`.
+        """
+        verdict = self.plan["verdicts"].get(index)
+        if goes_on:
+            return self.ended[index] if verdict in ("died", "slow", "sent") else 0
+        return self.ended.get(index, 0) + 1 if verdict != "left" else 0

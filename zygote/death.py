@@ -6,6 +6,7 @@ import json
 import signal
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from zygote.shared_progress import Held
 
@@ -24,7 +25,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Death:
-    """model: its name; "" before it was loaded. worker: process id. detail: in words.
+    """model, version: "" where the archive does not say. worker: process id; 0 before it had loaded. detail: in words.
 
     requests: those that it was working on; all of its batch, MOST_NAMED at most, where that is not known. lost: how
     many of its batch get no answer of the model's, because no other worker takes over.
@@ -36,9 +37,13 @@ class Death:
     detail: str
     requests: tuple[Held, ...] = ()
     lost: int = 0
+    version: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "requests": [held._asdict() for held in self.requests]}
 
     def __str__(self) -> str:
-        return MARK + json.dumps({**asdict(self), "requests": [held._asdict() for held in self.requests]})
+        return MARK + json.dumps(self.to_dict())
 
 
 def end_of(status: int, killed_for_memory: bool) -> tuple[Verdict, str]:

@@ -1,10 +1,10 @@
 """Stays beside a worker of TorchServe's, in the place of its process, and replaces it, unseen by TorchServe.
 
 A worker that has died, or was ended because it takes too long over one request or holds too much memory, leaves its
-connection to TorchServe and its batch here. Another worker (successor.py) takes over both: the request that was to
-blame is answered with an error, the others of the batch are computed. Where that cannot be in time, or the worker is
-not of our handlers, everything ends, and TorchServe does what it does without a keeper: it fails the batch and starts
-another worker.
+connection to TorchServe and its batch here. What it was sending is sent to its end, and another worker (successor.py)
+takes over both: the request that was to blame is answered with an error, the others of the batch are computed. Where
+that cannot be in time, or the worker is not of our handlers, everything ends, and TorchServe does what it does without
+a keeper: it fails the batch and starts another worker.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from zygote import death_record
+from zygote.archive_manifest import served
 from zygote.batch import Batch, Worker
 from zygote.client import Job, Unreachable
 from zygote.death import MOST_NAMED, Death, Verdict, end_of
+from zygote.shared_file import FOLDER
+from zygote.shared_outgoing import SharedOutgoing
 from zygote.shared_progress import ANSWERING, WAITING, WORKING, SharedProgress, Words
 from zygote.usage import memory_kills, processor_time, resident
 
@@ -34,14 +38,13 @@ SLACK = 0.1  # of the time for a request, and a second: a text that is generated
 BUSY = 0.5  # of that time on a processor: the request is to blame, and not the worker's being stopped or locked
 LONGEST_LOAD = 600.0  # seconds for a successor that has no batch to answer
 MOST, WITHIN = 10, 60.0  # replacements in so many seconds, after which TorchServe is left to it, with its pauses
-# Memory that stays in an idle worker: half as much again as after loading, and so much more.
-KEPT, SPARE = 1.5, 256 << 20
+KEPT, SPARE = 1.5, 256 << 20  # memory that may stay in an idle worker: so many times what it loaded, and bytes more
 IDLE, RARELY = 10.0, 600.0  # seconds without a batch before, and between two such replacements
+MISSING, ASKING = 10.0, 0.1  # seconds until the supervisor has started another warm process; between two looks
 COLLECTED = 1.0  # seconds beyond the batch's delay after which TorchServe is collecting nothing, as good as always
 LEFT = 1  # exit status; of a process that was killed, 137, TorchServe says that a request was too large
 
-# (batch, index of the request or SEVERAL, work or call)
-Unit = tuple[int, int, int]
+Unit = tuple[int, int, int]  # batch, index of the request or SEVERAL, work or call
 
 
 class Keeper:
@@ -49,10 +52,12 @@ class Keeper:
 
     def __init__(self, address: str, arguments: Sequence[str], folder: str, environment: Mapping[str, str]) -> None:
         self.address, self.arguments, self.folder, self.environment = address, arguments, folder, dict(environment)
-        self.progress = SharedProgress()
+        self.records = self.environment.get(FOLDER, "")
+        self.progress, self.outgoing = SharedProgress(), SharedOutgoing()
         self.connection: socket.socket | None = None  # TorchServe's
         self.delay = 0.0  # seconds for which it collects a batch
         self.worker: Worker | None = None
+        self.model = ""  # as it was registered
         self.batch = Batch(0, 0.0, 0.0, 0.0)
         self.units: dict[Unit, tuple[float, float]] = {}  # since when, and the worker's processor time then
         self.guilty: Unit | None = None  # for which the worker was ended
@@ -67,7 +72,7 @@ class Keeper:
         control, theirs = socket.socketpair()
         control.settimeout(0)
         with theirs:
-            files = (0, 1, 2, self.progress.file, theirs.fileno(), *more)
+            files = (0, 1, 2, self.progress.file, theirs.fileno(), self.outgoing.file, *more)
             return Job(self.address, arguments, self.folder, {**self.environment, **environment}, files), control
 
     def run(self) -> int:
@@ -95,6 +100,7 @@ class Keeper:
                 self.connection.close()
             self.connection = socket.socket(fileno=files[0])
             told = json.loads(said)
+            self.model = told["load"]["modelName"]
             self.delay = told.pop("delay_s")
             self.idle, self.kills = time.monotonic(), memory_kills()
             self.worker = Worker(**told, load_s=self.idle - self.started)
@@ -121,7 +127,8 @@ class Keeper:
         self.idle = now
         if words.batch != self.batch.number:
             self.batch, self.kills = Batch.start(words.batch, now, worker), memory_kills()
-        return self.look_at_work(worker, now, words) if words.phase == WORKING else None
+        at_work = words.phase == WORKING and self.outgoing.read().answers != words.batch
+        return self.look_at_work(worker, now, words) if at_work else None
 
     def look_at_work(self, worker: Worker, now: float, words: Words) -> int | None:
         batch = self.batch
@@ -154,40 +161,52 @@ class Keeper:
         if self.progress.read().filled:  # a request has come meanwhile
             os.kill(worker.pid, signal.SIGCONT)
             return None
-        before = f"{worker.memory >> 20} when it had loaded its model"
-        self.verdict = Verdict.KEPT_MEMORY, f"idle with {held >> 20} MiB, {before}"
+        self.verdict = Verdict.KEPT_MEMORY, f"idle with {held >> 20} MiB, {worker.memory >> 20} after loading its model"
         self.recycled = now
         return self.job.end()
 
     def replace(self, status: int) -> bool:
         """Report the death of a worker, and start a successor; whether there is one."""
-        now, words, worker = time.monotonic(), self.progress.read(), self.worker
+        now, words, worker = time.monotonic(), self.settle(), self.worker
         verdict, detail = self.verdict or end_of(status, memory_kills() > self.kills)
         suspects = self.suspects(words)
         named = suspects or range(min(words.requests, MOST_NAMED))
-        model, pid = (worker.load["modelName"], worker.pid) if worker else ("", 0)
+        model, version = served(self.folder)
         death = Death(
-            verdict if worker else Verdict.STARTUP, model, pid, detail, tuple(self.progress.held(named)), words.requests
+            verdict if worker else Verdict.STARTUP,
+            self.model or model,
+            worker.pid if worker else 0,
+            detail,
+            tuple(self.progress.held(named)),
+            words.requests,
+            version,
         )
-        taken_over = (
-            worker is not None
-            and words.phase != ANSWERING
-            and self.plan(now, words, worker, suspects)
-            and self.succeed(now, words, worker)
-        )
-        tell(dataclasses.replace(death, lost=0) if taken_over else death)
+        planned = worker is not None and words.phase != ANSWERING and self.plan(now, words, worker, suspects)
+        if worker and len(suspects) == len(self.progress.under_way(words.requests)) == 1:
+            death_record.blame(self.records, death, self.batch.blame(suspects[0], planned))  # before another answers
+        taken_over = planned and worker is not None and self.succeed(now, words, worker)
+        death_record.report(self.records, dataclasses.replace(death, lost=0) if taken_over else death)
         if not taken_over:
             self.leave(idle=words.phase == WAITING and not words.filled)
         self.guilty = self.verdict = None
         return taken_over
 
+    def settle(self) -> Words:
+        """Send the rest of what the worker was sending; how far the batch is then, which that may have answered."""
+        words, frame = self.progress.read(), self.outgoing.read()
+        if self.connection is not None and not self.outgoing.complete(self.connection):
+            self.connection = None  # TorchServe has gone
+        if words.phase != WAITING and frame.length and frame.answers == words.batch:
+            self.progress.empty(words)
+        return self.progress.read()
+
     def plan(self, now: float, words: Words, worker: Worker, suspects: Sequence[int]) -> bool:
         """Decide how a successor treats the batch; False where there is no time for that, or for another worker."""
         self.replaced = [at for at in self.replaced if now - at < WITHIN]
-        if self.connection is None or len(self.replaced) >= MOST:
-            return False
         if words.batch != self.batch.number or words.phase == WAITING:
             self.batch = Batch.start(words.batch, now, worker)
+        if self.connection is None or len(self.replaced) >= MOST:
+            return False
         if words.phase != WORKING:
             return True
         return self.batch.retry(now, worker, suspects, self.progress.sent(words.requests))
@@ -207,12 +226,16 @@ class Keeper:
         self.control.close()
         plan = json.dumps({**self.batch.plan, "load": worker.load})
         arguments = [SUCCESSOR, *self.arguments[1:]]
-        try:
-            self.job, self.control = self.start(arguments, self.connection.fileno(), **{PLAN: plan})
-        except Unreachable as error:
-            print(f"zygote: there is no successor: {error}", file=sys.stderr, flush=True)
-            return False
-        return True
+        while True:
+            try:
+                self.job, self.control = self.start(arguments, self.connection.fileno(), **{PLAN: plan})
+            except Unreachable as error:
+                if time.monotonic() - now > MISSING:
+                    print(f"zygote: there is no successor: {error}", file=sys.stderr, flush=True)
+                    return False
+                time.sleep(ASKING)
+            else:
+                return True
 
     def leave(self, idle: bool) -> None:
         """Close TorchServe's connection.
@@ -225,8 +248,3 @@ class Keeper:
         if idle:
             select.select([self.connection], [], [], COLLECTED + self.delay)
         self.connection.close()
-
-
-def tell(death: Death) -> None:
-    """To TorchServe's log of the model."""
-    print(death, file=sys.stderr, flush=True)

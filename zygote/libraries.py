@@ -25,6 +25,8 @@ EVERY = (
 IMAGES = ("PIL.Image", LEAN_TORCHVISION)
 SOUND = ("soundfile", "torchaudio.transforms")
 TEXTS = ("transformers", "transformers.models.auto.tokenization_auto")
+# Of every worker where requests are traced. Their threads start with the worker's own exporter.
+TRACING = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "requests")
 OF_TASKS = {
     "image-classification": IMAGES,
     "image-embedding": IMAGES,

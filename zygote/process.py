@@ -25,7 +25,8 @@ class Zygote:
     folder: for its socket alone; it is removed with it. environment: what it and its libraries read as they start; a
     script that it runs has its own. flags: of the interpreter. log: where it writes what fails.
 
-    It lives as long as a process that holds `lifeline` open; that is this one, until `release`.
+    It lives as long as a process that holds `lifeline` open; that is this one, until `release`. until: the id of a
+    process with which it ends instead. One that was killed may be followed by another in the same folder.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Zygote:
         environment: Mapping[str, str],
         flags: Sequence[str] = (),
         log: IO[Any] | int | None = subprocess.DEVNULL,
+        until: int | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)  # whoever can connect can run anything
@@ -42,9 +44,10 @@ class Zygote:
         self.address = str(folder / "socket")
         # The scripts' own PYTHONPATH comes to their sys.path.
         environment = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
-        read, self.lifeline = os.pipe()
+        read, self.lifeline = os.pipe() if until is None else (os.pidfd_open(until), -1)
         try:
             with socket.socket(socket.AF_UNIX) as listener:
+                Path(self.address).unlink(missing_ok=True)
                 listener.bind(self.address)
                 listener.listen(BACKLOG)
                 self.process = subprocess.Popen(
@@ -57,7 +60,7 @@ class Zygote:
                     start_new_session=True,  # Ctrl-C is not for it
                 )
         except BaseException:
-            os.close(self.lifeline)
+            self.release()
             raise
         finally:
             os.close(read)

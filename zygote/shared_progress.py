@@ -17,7 +17,14 @@ WAITING, WORKING, ANSWERING = range(3)
 SENT = 0x80
 INTEGER = Struct("!i")
 END = -1
-DEADLINE = "x-request-deadline"  # differs between two requests that are otherwise the same
+# Entries of a gRPC call that do not belong to the input: over REST they are headers, or the choice of a method. Some
+# differ between two calls that are otherwise the same.
+BESIDE = frozenset(
+    (
+        *("content-type", "content-encoding", "accept", "inference-header-content-length", "stream"),
+        *("x-request-deadline", "traceparent", "tracestate", "x-request-start"),
+    )
+)
 
 
 class Words(NamedTuple):
@@ -29,10 +36,14 @@ class Words(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A request that a worker holds. id: TorchServe's. sha256: of its body, or of its parts, one after another."""
+    """A request that a worker holds. id: TorchServe's. sha256: of its body, or of its parts in the order of names.
+
+    bytes: how many these are. The worker computes both as well: handlers/torchserve/quarantine.py.
+    """
 
     id: str
     sha256: str
+    bytes: int
 
 
 class SharedProgress:
@@ -61,6 +72,11 @@ class SharedProgress:
             self.memory[SLOTS + index] &= SENT
         WORDS.pack_into(self.memory, 0, WAITING, words.batch, words.requests, words.filled, 0)
 
+    def empty(self, words: Words) -> None:
+        """The batch has been answered, and another is waited for."""
+        self.memory[SLOTS : SLOTS + words.requests] = bytes(words.requests)
+        WORDS.pack_into(self.memory, 0, WAITING, words.batch, 0, 0, 0)
+
     def held(self, indices: Sequence[int]) -> list[Held]:
         """The requests at these places of the batch, which must be there as a whole."""
         if not indices:
@@ -71,11 +87,12 @@ class SharedProgress:
         with mmap.mmap(self.file, 0, prot=mmap.PROT_READ) as file, memoryview(file) as view, view[HEADER:] as message:
             for index, (request, parts) in enumerate(read_batch(message)):
                 if index in indices:
-                    digest = sha256()
-                    for name, start, end in parts:
-                        if name != DEADLINE:
+                    digest, size = sha256(), 0
+                    for name, start, end in sorted(parts, key=lambda part: part[0]):
+                        if name not in BESIDE:
                             digest.update(message[start:end])
-                    found.append(Held(request, digest.hexdigest()))
+                            size += end - start
+                    found.append(Held(request, digest.hexdigest(), size))
         return found
 
 

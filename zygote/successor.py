@@ -21,7 +21,7 @@ from ts.model_service_worker import TorchModelServiceWorker, retrieve_msg
 def main() -> None:
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     print(f"[PID]{os.getpid()}", flush=True)  # TorchServe takes it from there
-    connection = socket.socket(fileno=json.loads(os.environ["ZYGOTE_FILES"])[2])
+    connection = socket.socket(fileno=json.loads(os.environ["ZYGOTE_FILES"])[-1])
     load: dict[str, Any] = json.loads(os.environ["ZYGOTE_PLAN"])["load"]
     given = ArgParser.model_service_worker_args().parse_args()
     worker = TorchModelServiceWorker(given.sock_type, given.sock_name, given.host, given.port, given.metrics_config)

@@ -17,6 +17,7 @@ import psutil
 
 from zygote.death import MARK
 from zygote.process import PYTHON, Zygote
+from zygote.shared_file import FOLDER
 
 END = struct.pack("!i", -1)
 PATIENCE = 60.0  # seconds
@@ -37,7 +38,8 @@ class FrontEnd:
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder / "model")
         self.folder, self.name = folder, archive.stem
-        self.log = folder / "log"
+        self.log, self.records = folder / "log", folder / "records"
+        self.records.mkdir(exist_ok=True)
         address = folder / "socket"
         command = [PYTHON, home / "model_service_worker.py", "--sock-type", "unix", "--sock-name", f"{address}.9000"]
         metrics = home / "configs" / "metrics.yaml"
@@ -45,7 +47,13 @@ class FrontEnd:
             self.process = psutil.Popen(
                 [*map(str, command), "--metrics-config", str(metrics)],
                 cwd=folder / "model",
-                env={**os.environ, **zygote.stand_in, "PYTHONPATH": f"{folder / 'model'}", "TMPDIR": str(folder)},
+                env={
+                    **os.environ,
+                    **zygote.stand_in,
+                    "PYTHONPATH": f"{folder / 'model'}",
+                    "TMPDIR": str(folder),
+                    FOLDER: str(self.records),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -82,20 +90,25 @@ class FrontEnd:
             assert self.process.poll() is None, self.said
             time.sleep(0.05)
 
-    def send(self, *rows: Any, headers: Mapping[str, str] | None = None) -> bytes:
-        """The message of a batch of JSON bodies, unsent."""
+    def send(
+        self, *rows: Any, headers: Mapping[str, str] | None = None, entries: Mapping[str, str] | None = None
+    ) -> bytes:
+        """The message of a batch of JSON bodies, unsent. entries: beside each body, as of a gRPC call's input map."""
         wire = b"I"
         for number, row in enumerate(rows):
             wire += field(str(number).encode())
             sent = {"content-type": "application/json", **(headers or {})}
             wire += b"".join(field(name.encode()) + field(value.encode()) for name, value in sent.items()) + END
             body = row if isinstance(row, bytes) else orjson.dumps(row)
-            wire += field(b"body") + field(b"application/octet-stream") + field(body) + END
+            parts = {"body": body, **{name: value.encode() for name, value in (entries or {}).items()}}
+            for name, value in parts.items():
+                wire += field(name.encode()) + field(b"application/octet-stream") + field(value)
+            wire += END
         return wire + END
 
-    def ask(self, *rows: Any, headers: Mapping[str, str] | None = None) -> list[tuple[int, Any]]:
-        """(status, parsed body) of each answer of a batch."""
-        self.connection.sendall(self.send(*rows, headers=headers))
+    def ask(self, *rows: Any, **more: Mapping[str, str]) -> list[tuple[int, Any]]:
+        """(status, parsed body) of each answer of a batch; more: as `send` takes it."""
+        self.connection.sendall(self.send(*rows, **more))
         code, _, answers = self.answers()
         assert code == 200
         return [(status, orjson.loads(body)) for status, body in answers]

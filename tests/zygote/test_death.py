@@ -24,7 +24,7 @@ def test_an_end(status: int, killed_for_memory: bool, verdict: Verdict, detail: 
 
 
 def test_a_death_is_one_line_that_can_be_read_again() -> None:
-    death = Death(Verdict.HUNG, "a\nmodel", 7, "12.0 s", (Held("id\n", "00"),), 3)
+    death = Death(Verdict.HUNG, "a\nmodel", 7, "12.0 s", (Held("id\n", "00", 7),), 3, "1.0")
     line = str(death)
     assert "\n" not in line
     values = orjson.loads(line.removeprefix(MARK))

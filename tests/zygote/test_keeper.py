@@ -1,11 +1,10 @@
 """A worker that dies or does not come to an end, and its batch: TorchServe's own worker, in processes."""
 
 import os
-import shutil
 import signal
+import socket
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,94 +12,13 @@ from typing import Any
 import orjson
 import psutil
 import pytest
-import torch
-import yaml
 
-from archiver import archive
-from archiver.package import resolve
-from handlers.networks.actor_critic import Discrete
-from handlers.protocol import deadline
-from handlers.torchserve import progress
-from tests.tiny_archives import PROJECT
+from handlers.torchserve import progress, quarantine
+from tests.zygote.conftest import GOOD, RESPONSE_S, judged, trouble
 from tests.zygote.front_end import FrontEnd
-from train.core.artifact import Artifact
 from zygote import keeper, shared_progress
-from zygote.libraries import libraries
 from zygote.process import Zygote
 from zygote.usage import resident
-
-REQUEST_S, RESPONSE_S = 1.5, 24
-GOOD: list[list[float]] = [[0.1, 0.2, 0.3, 0.4], [0.5, 0.2, 0.3, 0.4], [0.9, 0.2, 0.3, 0.4]]
-
-
-def trouble(what: int) -> list[float]:
-    return [0, float(what), 0, 0]
-
-
-@pytest.fixture(scope="module")
-def mar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A policy that can be brought into trouble; it loads in milliseconds."""
-    root = tmp_path_factory.mktemp("trouble")
-    sample = root / "observation.json"
-    sample.write_text('{"data": [0.1, 0.2, 0.3, 0.4]}')
-    torch.manual_seed(0)
-    Artifact(
-        name="trouble",
-        task="policy",
-        format="safetensors",
-        labels=["left", "right"],
-        architecture={"factory": "handlers.networks.actor_critic.Discrete", "arguments": {"size": 4, "actions": 2}},
-        preprocessing={
-            "observation": {"shape": [4], "low": None, "high": None},
-            "action": {"kind": "discrete", "count": 2},
-        },
-    ).write(root / "artifact", Discrete(4, 2).state_dict(), sample)
-    shutil.copy(Path(__file__).with_name("trouble.py"), root)
-    spec = {
-        "artifact": "artifact",
-        "handler": "trouble.Trouble",
-        "code": ["trouble.py"],
-        "backend": "torch",
-        "batch": {"size": 4},
-        "timeouts": {"request_s": REQUEST_S, "response_s": RESPONSE_S},
-    }
-    (root / "trouble.yaml").write_text(yaml.safe_dump(spec))
-    archive.build(resolve(root / "trouble.yaml", root), PROJECT / "handlers", root)
-    return root / "trouble.mar"
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    folder = tmp_path_factory.mktemp("warm")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    with (folder / "log").open("wb") as log:
-        started = Zygote(folder / "socket", libraries(), environment, log=log)
-    yield started
-    started.stop()
-
-
-@pytest.fixture
-def front_end(zygote: Zygote, mar: Path, tmp_path: Path) -> Iterator[FrontEnd]:
-    with FrontEnd(zygote, mar, tmp_path) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def alone(zygote: Zygote, mar: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """The healthy observations' answers, each asked alone."""
-    with FrontEnd(zygote, mar, tmp_path_factory.mktemp("alone")) as worker:
-        answers = [worker.ask({"data": row}) for row in GOOD]
-    assert [status for [(status, _)] in answers] == [200] * 3
-    return [body for [(_, body)] in answers]
-
-
-def judged(alone: Sequence[Any], answers: Sequence[tuple[int, Any]], positions: Sequence[int]) -> None:
-    """Compare the answers at these positions with those that healthy observations got alone, in order."""
-    for position, expected in zip(positions, alone, strict=True):
-        status, body = answers[position]
-        assert status == 200, body
-        assert body["action"] == expected["action"]
-        assert body["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
 
 
 def test_both_sides_describe_the_same_memory() -> None:
@@ -108,7 +26,7 @@ def test_both_sides_describe_the_same_memory() -> None:
         assert getattr(shared_progress, name) == getattr(progress, name), name
     assert shared_progress.WORDS.size == 8 * len(progress.WORDS) <= progress.SLOTS
     assert shared_progress.Words._fields == progress.WORDS
-    assert (shared_progress.DEADLINE, keeper.PLAN) == (deadline.HEADER, progress.PLAN)
+    assert (shared_progress.BESIDE, keeper.PLAN) == (quarantine.BESIDE, progress.PLAN)
     assert progress.own_memory() == pytest.approx(resident(os.getpid()), rel=0.1)
 
 
@@ -119,6 +37,8 @@ def test_both_sides_describe_the_same_memory() -> None:
         (102, 3, 500, "InternalError", ["hung", "hung"]),  # decoding that waits for something
         (103, 1, 500, "InternalError", ["signal", "signal"]),  # a decoder that crashes
         (108, 1, 500, "InternalError", ["exception", "exception"]),  # one that ends the process
+        (109, 0, 500, "InternalError", ["signal", "signal"]),  # one that follows a null pointer
+        (110, 2, 500, "InternalError", ["signal", "signal"]),  # one that has no memory left
         (111, 2, 422, "TooSlow", ["hung", "hung"]),  # a prediction in C
         (112, 0, 500, "InternalError", ["signal", "signal", "signal"]),  # one that is killed
     ],
@@ -138,15 +58,16 @@ def test_one_request_fails_and_its_neighbours_are_answered(
     assert front_end.ask({"data": GOOD[0]})[0][0] == 200
     deaths = front_end.deaths
     assert [death["verdict"] for death in deaths] == verdicts
-    assert {(death["model"], death["lost"]) for death in deaths} == {("trouble", 0)}
-    guilty = {"id": str(position), "sha256": sha256(orjson.dumps({"data": trouble(what)})).hexdigest()}
+    assert {(death["model"], death["version"], death["lost"]) for death in deaths} == {("trouble", "1.0", 0)}
+    body = orjson.dumps({"data": trouble(what)})
+    guilty = {"id": str(position), "sha256": sha256(body).hexdigest(), "bytes": len(body)}
     for death in deaths:  # a prediction of all of them is not one request's fault, until each is tried by itself
         assert guilty in death["requests"]
         assert len(death["requests"]) in (1, 4)
     assert deaths[-1]["requests"] == [guilty]
 
 
-@pytest.mark.parametrize("what", [105, 106])
+@pytest.mark.parametrize("what", [105, 106, 114])
 def test_what_happens_to_a_worker_once_costs_nobody(front_end: FrontEnd, alone: list[Any], what: int) -> None:
     answers = front_end.ask(*({"data": row} for row in [*GOOD, trouble(what)]))
     judged(alone, answers, range(3))
@@ -194,8 +115,9 @@ def test_several_that_take_too_long_end_within_the_time_of_the_batch(front_end: 
 def test_a_caller_s_deadline(front_end: FrontEnd) -> None:
     [(status, body)] = front_end.ask({"data": trouble(101)}, headers={"X-Request-Deadline": str(time.time() - 1)})
     assert (status, body["type"]) == (504, "DeadlineExceeded")
-    [(status, _)] = front_end.ask({"data": GOOD[0]}, headers={"x-request-deadline": str(time.time() + 60)})
-    assert status == 200
+    for other in (60, 86_400, -86_400):  # whose clock is a day behind has a deadline all the same
+        [(status, _)] = front_end.ask({"data": GOOD[0]}, headers={"x-request-deadline": str(time.time() + other)})
+        assert status == 200
     for odd in ("soon", "nan", "inf", "1e999", ""):
         [(status, _)] = front_end.ask({"data": GOOD[0]}, headers={"x-request-deadline": odd})
         assert status == 400
@@ -210,6 +132,22 @@ def test_a_stream_that_has_begun_is_not_begun_again(front_end: FrontEnd, alone: 
     found = [(status, orjson.loads(body)) for status, body in answers]
     assert found[0][0] in (422, 500)
     judged(alone[:1], found, [1])
+
+
+def test_a_worker_that_is_killed_while_it_sends_answers(front_end: FrontEnd, alone: list[Any]) -> None:
+    """More of them than the socket holds: the keeper sends the rest, and nothing is computed again."""
+    rows = [{"data": [number]} for number in range(3000)]
+    front_end.connection.sendall(front_end.send(*rows))
+    worker = psutil.Process(front_end.worker)
+    front_end.connection.recv(1, socket.MSG_PEEK)
+    while worker.status() != psutil.STATUS_SLEEPING:  # in the call that sends
+        time.sleep(0.01)
+    worker.kill()
+    code, _, answers = front_end.answers()
+    assert (code, [status for status, _ in answers]) == (200, [422] * len(rows))
+    judged(alone, front_end.ask(*({"data": row} for row in GOOD)), range(3))
+    [death] = front_end.deaths
+    assert (death["verdict"], death["requests"], death["lost"]) == ("signal", [], 0)
 
 
 def test_memory_that_stays_is_given_back_by_an_idle_worker(front_end: FrontEnd, alone: list[Any]) -> None:
@@ -268,22 +206,4 @@ def test_a_successor_that_does_not_load(front_end: FrontEnd) -> None:
     died, successor = front_end.deaths
     assert (died["verdict"], died["lost"]) == ("signal", 0)
     assert (successor["verdict"], successor["detail"], successor["lost"]) == ("startup failure", "exit status 1", 2)
-
-
-def test_torchserve_writes_the_batch_that_it_is_collecting_before_it_learns_of_a_death(
-    zygote: Zygote, mar: Path, tmp_path: Path
-) -> None:
-    """No worker can be forked any more; it would forget those requests."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    other = Zygote(tmp_path / "warm", libraries(), environment)
-    try:
-        with FrontEnd(other, mar, tmp_path) as front_end:
-            other.process.kill()
-            time.sleep(0.5)
-            front_end.connection.sendall(front_end.send({"data": GOOD[0]}))
-            with pytest.raises(ConnectionError):
-                front_end.answers()
-            assert front_end.process.wait(10) == keeper.LEFT
-            assert [death["verdict"] for death in front_end.deaths] == ["signal"]
-    finally:
-        other.stop()
+    assert {(death["model"], death["version"]) for death in (died, successor)} == {("trouble", "1.0")}

@@ -1,9 +1,11 @@
 """A policy with inputs that do to a worker what a hostile one may: packed into an archive by the tests."""
 
+import ctypes
 import os
+import resource
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ def once(what: int) -> bool:
 class Trouble(Policy):
     """The second number of an observation, a speed without bounds, says which; a healthy one is smaller than 100."""
 
+    asked: Set[int] = frozenset()
+
     def decode(self, payload: Payload) -> PolicyInput:
         item = super().decode(payload)
         what = int(item.values[0][1])
@@ -53,6 +57,11 @@ class Trouble(Policy):
             time.sleep(0.6)
         elif what == 108:
             os._exit(3)
+        elif what == 109:
+            ctypes.string_at(0)
+        elif what == 110:
+            resource.setrlimit(resource.RLIMIT_AS, (0, 0))  # a library in C that finds no memory, and does not look
+            ctypes.memset(ctypes.CDLL(None).malloc(ctypes.c_size_t(1 << 30)), 0, 1)
         return item
 
     def decode_request(self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: ResponseStream) -> Any:
@@ -68,4 +77,11 @@ class Trouble(Policy):
             spin()
         if 112 in asked:
             os.kill(os.getpid(), signal.SIGKILL)
+        self.asked = asked
         return super().predict(items)
+
+    def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
+        bodies = super().handle(data, context)
+        if 114 in self.asked and once(114):  # before TorchServe's worker has made a frame of them
+            os.kill(os.getpid(), signal.SIGKILL)
+        return bodies
