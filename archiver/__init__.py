@@ -1,4 +1,5 @@
-"""Artifact + spec → a reproducible, verified .mar archive. Nothing here imports torch or `train`, nor of `handlers`
-more than `handlers.formats`."""
+"""Builds reproducible, verified .mar archives from an artifact and a spec. Imports neither torch nor `train`, and only
+`handlers.formats` from `handlers`.
+"""
 
 __version__ = "0.1.0"

@@ -25,8 +25,8 @@ from archiver.verification.verify import verify
 
 HANDLERS = Path(__file__).parents[1] / "handlers"
 SHA256_PREFIX = 12
-UNWRAPPED = 200  # columns, where the output is a file or a pipe
-JOB_BYTES = 2 << 30  # of a model being exported, and of the torch that does it
+UNWRAPPED = 200  # columns if the output is a file or a pipe
+JOB_BYTES = 2 << 30  # memory for exporting a model, including torch
 
 app = typer.Typer(
     add_completion=False,
@@ -36,7 +36,7 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 
-Store = Annotated[Path, typer.Option("--store", help="The folder of finished archives.")]
+Store = Annotated[Path, typer.Option("--store", help="Folder of finished archives.")]
 
 
 @app.command("build")
@@ -44,21 +44,22 @@ def build_command(
     specs: Annotated[
         list[str], typer.Argument(metavar="NAME|SPEC.yaml …", help=f"Any of {', '.join(spec.names())}, or YAML files.")
     ],
-    artifacts: Annotated[Path, typer.Option(help="The folder that holds artifact folders.")] = Path("artifacts"),
+    artifacts: Annotated[Path, typer.Option(help="Folder that contains the artifact folders.")] = Path("artifacts"),
     model_store: Store = Path("model_store"),
     check: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Load each archive and answer its sample.")
+        bool, typer.Option("--verify/--no-verify", help="Load each archive and let it answer its sample.")
     ] = True,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Archives built at the same time; by default as many as cores and memory allow."),
+        typer.Option(min=1, help="Number of archives to build in parallel; by default as cores and memory allow."),
     ] = None,
 ) -> None:
-    """Build an archive for each spec. The same artifact and spec give the same bytes.
+    """Build an archive for each spec. Builds are reproducible: the same artifact and spec give the same bytes.
 
     Every spec is checked before the first archive is built.
 
-    Exit status 2: a wrong spec or artifact. 1: an archive that fails its verification; an older one then stays.
+    Exit status: 1 if an archive fails its verification, whose older version is then kept; 2 for a wrong spec or
+    artifact.
     """
     packages: list[Package] = []
     errors: list[Exception] = []
@@ -70,7 +71,7 @@ def build_command(
     exit_with(errors, 2)
     with progress() as bar, ThreadPoolExecutor(jobs or fitting(len(packages))) as pool:
         task = bar.add_task(", ".join(package.file_name for package in packages), total=len(packages))
-        # In their order: whoever waits for the first gets it first.
+        # In order, so that the first archive is available first.
         for made in as_completed([pool.submit(build_one, package, model_store, check) for package in packages]):
             try:
                 made.result()
@@ -81,7 +82,7 @@ def build_command(
 
 
 def fitting(archives: int) -> int:
-    """How many archives can be built at the same time here: a core and JOB_BYTES of free memory for each."""
+    """Number of archives to build in parallel: each needs a core and JOB_BYTES of free memory."""
     by_memory = psutil.virtual_memory().available // JOB_BYTES
     return max(1, min(archives, len(os.sched_getaffinity(0)), by_memory))
 
@@ -103,9 +104,9 @@ def build_one(package: Package, model_store: Path, check: bool) -> None:
 def verify_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.mar …", help="Archives to check and run.")],
 ) -> None:
-    """Check each archive's form and digests, load it as a worker would, and let it answer its sample.
+    """Check each archive's structure and digests, load it as a worker would, and let it answer its sample.
 
-    Exit status 1: one of them fails. The archives' code runs here: verify only what you would serve.
+    Exit status 1: an archive fails. This runs the archives' code, so verify only what you would serve.
     """
     errors: list[Exception] = []
     with progress() as bar:
@@ -125,7 +126,7 @@ def verify_command(
 
 @app.command("list")
 def list_command(model_store: Store = Path("model_store")) -> None:
-    """List the archives of the store: what each holds, how good it is, and what it was built with."""
+    """List the archives in the store with their contents, main metric and origin."""
     table = Table("file", "name", "version", "task", "MB", "SHA-256", "main metric", "built with", box=SIMPLE)
     entries = store.entries(model_store)
     for entry in entries:
@@ -134,7 +135,7 @@ def list_command(model_store: Store = Path("model_store")) -> None:
         table.add_row(*map(plain, (entry.path.name, *row)), style="red" if entry.problem else None)
     if not console.is_terminal:
         console.width = UNWRAPPED
-    console.print(table if entries else f"no archives in {model_store}; `python -m archiver build NAME` makes one")
+    console.print(table if entries else f"no archives in {model_store}; build one with `python -m archiver build NAME`")
 
 
 def line(archive: Archive) -> str:
@@ -143,7 +144,7 @@ def line(archive: Archive) -> str:
 
 
 def progress() -> Progress:
-    """A bar below the printed lines, gone when the work is done."""
+    """A progress bar below the printed lines, which disappears at the end."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -155,7 +156,7 @@ def progress() -> Progress:
 
 
 def exit_with(errors: list[Exception], status: int) -> None:
-    """Print the errors, one block each, and end; nothing where there are none."""
+    """Print each error as a block and exit with `status`; do nothing without errors."""
     for error in errors:
         typer.echo(f"archiver: {error}", err=True)
     if errors:

@@ -1,4 +1,4 @@
-"""A package as the files of an archive, and the archive in its store."""
+"""Writes a package as an archive into the model store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from model_archiver.manifest_components.manifest import Manifest
 from model_archiver.manifest_components.model import Model
 
-from archiver import card, graph, mar
+from archiver import card, drift, graph, mar
 from archiver.artifact import DESCRIPTION
 from archiver.digest import groups, sha256
 from archiver.errors import Problem, SpecError, VerificationError
@@ -20,15 +20,15 @@ from archiver.package import Package, python_files
 
 ENTRY = "entry.py"
 CREATED = "01/01/1980 00:00:00"
-# For a server without settings of its own: any machine can work with these. TorchServe takes a delay of 0 in an
-# archive for its own default, 100 ms; `deploy` registers the archive with its own.
+# Safe values for servers that set none. TorchServe reads a delay of 0 in an archive as its default, 100 ms; `deploy`
+# registers archives with its own values.
 BATCH_SIZE = 4
 BATCH_DELAY = 1
 
 
 @dataclass(frozen=True)
 class Archive:
-    """size: bytes. sha256: of the whole file. backend: what computes the model on a CPU. reason: why not a graph."""
+    """size: in bytes. sha256: of the whole file. backend: used on CPUs. reason: why there is no ONNX graph."""
 
     path: Path
     size: int
@@ -38,16 +38,17 @@ class Archive:
 
 
 def build(package: Package, handlers: Path, store: Path, check: Callable[[Path], None] | None = None) -> Archive:
-    """Write `store`/<spec's file name>.mar and return it; an archive of that name stays until the new one is whole.
+    """Write `store`/<spec's file name>.mar and return it.
 
-    handlers: the folder to pack. check: called with the finished archive before it takes its place in the store.
+    An existing archive is replaced once the new one is complete.
 
-    Raises SpecError when the handler is not in `handlers`, and what `check` raises.
+    handlers: the folder to pack. check: called with the finished archive before it is moved into the store. Raises
+    SpecError if the handler is not in `handlers`, and whatever `check` raises.
     """
     content, found = members(package, handlers)
     store.mkdir(parents=True, exist_ok=True)
     path = store / f"{package.file_name}.mar"
-    # Hidden, so that a server told to load all of its store does not take it for a model.
+    # Hidden, so that a server that loads its whole store ignores it.
     partial = store / f".{path.name}.partial"
     try:
         mar.write(partial, content)
@@ -64,11 +65,11 @@ def build(package: Package, handlers: Path, store: Path, check: Callable[[Path],
 
 
 def members(package: Package, handlers: Path) -> tuple[dict[str, bytes | Path], graph.Graph]:
-    """The archive's files, by name, and its graph; the model card comes last, as it holds the digests of the others."""
+    """The archive's files by name, and its graph. The model card is last, because it has the digests of the others."""
     modules = python_files(handlers) if (handlers / ENTRY).is_file() else {}
     module, _, _ = package.handler.partition(".")[2].rpartition(".")
     if package.spec.handler is None and f"{module.replace('.', '/')}.py" not in modules:
-        raise SpecError(str(handlers), [Problem(package.handler, f"is not there, or there is no {ENTRY}")])
+        raise SpecError(str(handlers), [Problem(package.handler, f"does not exist, or has no {ENTRY}")])
     content: dict[str, bytes | Path] = {
         ENTRY: handlers / ENTRY,
         mar.MANIFEST: to_json(manifest(package)),
@@ -78,34 +79,36 @@ def members(package: Package, handlers: Path) -> tuple[dict[str, bytes | Path], 
         **{f"handlers/{name}": path for name, path in modules.items()},
         **package.code,
     }
+    histograms = drift.reference(package, content)
     found = graph.write(package, content)
     if found.data is not None:
         content[graph.MEMBER] = found.data
     digests = {name: sha256(value) for name, value in content.items()}
     weights = f"artifact/{package.artifact.description.weights}"
-    content[mar.CARD] = to_json(card.make(package, groups(digests, weights), found.backend))
+    content[mar.CARD] = to_json(card.make(package, groups(digests, weights), found.backend, histograms))
     return content, found
 
 
 def manifest(package: Package) -> dict[str, Any]:
-    """TorchServe's manifest, as its own archiver writes it, but for the time, which would make every build differ."""
+    """The manifest as torch-model-archiver writes it, but without the time, which would make every build differ."""
     spec = package.spec
     model = Model(spec.name, None, ENTRY, model_version=spec.version, config_file=mar.CONFIGURATION)
     return {**Manifest("python", model).manifest_dict, "createdOn": CREATED}
 
 
 def configuration(package: Package) -> dict[str, Any]:
-    """model-config.yaml: TorchServe's own keys, and one block for the handler."""
+    """model-config.yaml: TorchServe's keys, and a section for the handler."""
     spec = package.spec
-    workers = 1 if spec.workers == "auto" else spec.workers  # the server adds to them once it sees the machine
+    workers = 1 if spec.workers == "auto" else spec.workers  # the server adds workers depending on the machine
     return {
-        # Both: TorchServe ignores minWorkers where maxWorkers is missing.
+        # Both are needed: TorchServe ignores minWorkers without maxWorkers.
         "minWorkers": workers,
         "maxWorkers": workers,
         "batchSize": BATCH_SIZE if spec.batch.size == "auto" else spec.batch.size,
         "maxBatchDelay": BATCH_DELAY if spec.batch.delay_ms == "auto" else max(BATCH_DELAY, spec.batch.delay_ms),
-        **({} if package.device == "auto" else {"deviceType": package.device}),  # else the server's
-        **({} if spec.queue == "auto" else {"jobQueueSize": spec.queue}),  # else the server's own, by its memory
+        # Without these keys the server decides: a GPU if there is one, and a queue that fits into its memory.
+        **({} if package.device == "auto" else {"deviceType": package.device}),
+        **({} if spec.queue == "auto" else {"jobQueueSize": spec.queue}),
         "responseTimeout": spec.timeouts.response_s,
         "startupTimeout": spec.timeouts.startup_s,
         "handler": {
@@ -121,14 +124,14 @@ def configuration(package: Package) -> dict[str, Any]:
 
 
 def explain(package: Package) -> dict[str, Any]:
-    """For the workers of explanations: their class, and a request's limits."""
+    """The handler's settings for explanation workers: their class and their request limits."""
     settings = package.spec.explanations.model_dump(exclude={"workers"})
     return {"class": package.explanation.explainer if package.explanation else "", **settings}
 
 
 def description(package: Package) -> dict[str, Any]:
-    """The artifact's own description, with the spec's differences in it: the handler reads one file."""
-    # An experiment names folders of the machine it ran on: it stays with the artifact.
+    """The artifact's description merged with the spec, so that the handler reads a single file."""
+    # Excluded, because an experiment names folders of the machine it ran on.
     values = package.artifact.description.model_dump(by_alias=True, exclude={"provenance"})
     architecture = package.architecture.model_dump() if package.architecture else None
     return {**values, "architecture": architecture, "labels": package.labels, "preprocessing": package.preprocessing}

@@ -1,4 +1,4 @@
-"""The artifact folder, read: what training left for the archiver."""
+"""Reads the artifact folder that training wrote."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from archiver.tasks import OWN_TASK, TASKS
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import check_vocabulary
 from handlers.formats.onnx import external_files
+from handlers.formats.sample import SAMPLE_TYPES
 from handlers.formats.weights import check
 
 DESCRIPTION = "artifact.json"
@@ -30,37 +31,11 @@ WEIGHTS_SUFFIX = {
     "huggingface": "",
 }
 
-# By the suffix of a sample, the content type it is sent with; the handlers warm up with the same.
-SAMPLE_TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".txt": "text/plain",
-    ".json": "application/json",
-}
-
-# Tasks whose answers name no class; a policy may name its actions.
-UNLABELLED = {
-    "policy",
-    "image-embedding",
-    "zero-shot-image-classification",
-    "depth-estimation",
-    "audio-embedding",
-    "voice-activity",
-    "speech-recognition",
-    "text-embedding",
-    "question-answering",
-    "text-generation",
-}
-
-# Suffixes of files that libraries unpickle; `.pt` is let through for TorchScript alone.
+# Suffixes of files that libraries unpickle; `.pt` is allowed only for TorchScript.
 PICKLES = {".pkl", ".pickle", ".pth", ".pt", ".bin", ".ckpt", ".joblib", ".dill"}
 
 
-MAX_FILES = 1000  # of a folder of weights
+MAX_FILES = 1000  # in a folder of weights
 
 
 class Description(StrictModel):
@@ -84,9 +59,9 @@ class Description(StrictModel):
 
 @dataclass(frozen=True)
 class Artifact:
-    """files: what goes into an archive, by its path inside the artifact; `artifact.json` itself is not among them.
+    """files: the files to pack by their path inside the artifact, without `artifact.json` itself.
 
-    sample: the file name of a request body to verify and warm up with.
+    sample: file name of a request body for verification and warm-up.
     """
 
     folder: Path
@@ -95,9 +70,9 @@ class Artifact:
 
 
 def read(folder: Path, spec: Mapping[str, Any]) -> Artifact:
-    """Read and check an artifact folder; SpecError with everything that is wrong with it.
+    """Read and check an artifact folder. Raises SpecError with all problems.
 
-    spec: its keys, which may hold the architecture and the labels in the artifact's place.
+    spec: the spec's keys, which may override the artifact's architecture and labels.
     """
     file = folder / DESCRIPTION
     try:
@@ -108,8 +83,9 @@ def read(folder: Path, spec: Mapping[str, Any]) -> Artifact:
         raise SpecError(str(file), [Problem("the file", str(error))]) from None
     files, problems = collect(folder, description)
     if description.format == "safetensors" and not (description.architecture or spec.get("architecture")):
-        problems.append(Problem("architecture", "missing: the safetensors format needs {factory, arguments}"))
-    if description.task in TASKS.keys() - UNLABELLED and not (description.labels or spec.get("labels")):
+        problems.append(Problem("architecture", "missing; the safetensors format needs {factory, arguments}"))
+    task = TASKS.get(description.task)
+    if task and task.classes and not (description.labels or spec.get("labels")):
         problems.append(Problem("labels", f"wanted a name for each class of {description.task}; got none"))
     if problems:
         raise SpecError(str(file), problems)
@@ -117,7 +93,7 @@ def read(folder: Path, spec: Mapping[str, Any]) -> Artifact:
 
 
 def collect(folder: Path, description: Description) -> tuple[dict[str, Path], list[Problem]]:
-    """The files of the weights and the sample, and what is wrong with them."""
+    """The files of the weights and the sample, and their problems."""
     problems = []
     files = {}
     for key, name in (("weights", description.weights), ("sample", description.sample)):
@@ -127,7 +103,7 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
         elif path.is_dir() and key == "weights" and description.format == "huggingface":
             files |= {file.relative_to(folder).as_posix(): file for file in path.rglob("*") if file.is_file()}
             if len(files) > MAX_FILES:
-                problems.append(Problem(key, f"{name!r} holds {len(files)} files; wanted {MAX_FILES} at most"))
+                problems.append(Problem(key, f"{name!r} has {len(files)} files; wanted at most {MAX_FILES}"))
         else:
             problems.append(Problem(key, f"{name!r} is not in {folder}"))
     if description.format == "onnx" and description.weights in files:
@@ -142,9 +118,9 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
         problems.append(Problem("sample", f"wanted one of {', '.join(SAMPLE_TYPES)}; got {description.sample!r}"))
     for name, path in files.items():
         if not path.resolve().is_relative_to(folder.resolve()):
-            problems.append(Problem(name, "is a link that leads out of the artifact's folder"))
+            problems.append(Problem(name, "is a link to a target outside the artifact's folder"))
         elif is_pickle(name, start_of(path), description.format):
-            problems.append(Problem(name, "is a pickle, which runs code when it is loaded; use safetensors"))
+            problems.append(Problem(name, "is a pickle, which runs code when loaded; use safetensors"))
     if not problems:
         try:
             check(description.format, folder / description.weights, description.task)
@@ -156,13 +132,13 @@ def collect(folder: Path, description: Description) -> tuple[dict[str, Path], li
 
 
 def is_pickle(name: str, start: bytes, weights_format: str) -> bool:
-    """By name, or by its first two bytes: the PROTO opcode and a version from 2 to 5.
+    """Detect a pickle by name or by its first two bytes: the PROTO opcode and a version from 2 to 5.
 
-    A safetensors file may begin so as well, with its header's length; its reader never unpickles.
+    A safetensors file may begin with the same bytes, its header's length, but its reader never unpickles.
     """
     suffix = Path(name).suffix.lower()
     if weights_format == "onnx":
-        return False  # bare numbers beside a graph, under any name; nothing unpickles them
+        return False  # raw numbers next to a graph, under any name, which nothing unpickles
     by_name = suffix in PICKLES and not (suffix == ".pt" and weights_format == "torchscript")
     by_content = len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5
     return by_name or (by_content and suffix != ".safetensors")

@@ -1,4 +1,4 @@
-"""The model card: what `GET /models/{model}?customized=true` returns, and what archived files are checked against."""
+"""The model card, which `GET /models/{model}?customized=true` returns and which pins the archive's files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from archiver.config import StrictModel
 from archiver.package import Device, Package
 from archiver.spec import MODEL_NAME, Batch
 from archiver.tasks import OWN_TASK, task_of
+from archiver.tasks.answer_schema import answer_schema
 
 SCHEMA = 1
 
@@ -20,15 +21,16 @@ SCHEMA = 1
 class Card(StrictModel):
     """card.json, schema 1.
 
-    input: content types of a raw body, the field of a form or JSON object, and what a request can set.
-    inputs: SHA-256 of the spec and of the artifact's description, as they were read: whether an archive is of today's.
+    input: content types of a raw body, the field of a form or JSON object, and a request's parameters.
+    answer, answer_schema: the structure of an answer for people, and as JSON Schema.
+    inputs: SHA-256 of the spec and of the artifact's description as read, to detect an outdated archive.
     provenance: the SHA-256 of the experiment that made the artifact, and when.
-    reference: statistics of the predictions on validation data. backend: what computes the model on a CPU.
-    device: cpu, gpu or auto, which is a GPU where the server has one. workers, batch: as the spec asks for them; "auto"
-    leaves them to the machine that serves.
-    explain: workers of its explanations, 0 where they are not asked for, and what a request can ask them; empty where
-    the model has none.
-    sha256: of the weights and, by group, of every other file in the archive: see digest.groups.
+    reference: statistics of the predictions on validation data. drift: histograms of these and of the inputs.
+    backend: used on CPUs.
+    device: cpu, gpu, or auto for a GPU if the server has one. workers, batch: as in the spec; "auto" leaves them to the
+    server.
+    explain: number of explanation workers, 0 if not requested, and the requests' parameters; empty if the model has no
+    explanations. sha256: of the weights, and of all other files by group; see `digest.groups`.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -38,6 +40,7 @@ class Card(StrictModel):
     labels: list[str]
     input: dict[str, Any]
     answer: dict[str, Any]
+    answer_schema: dict[str, Any] = Field(default_factory=dict)
     preprocessing: dict[str, Any]
     limits: dict[str, Any]
     options: dict[str, Any]
@@ -45,6 +48,7 @@ class Card(StrictModel):
     training: dict[str, Any]
     provenance: dict[str, Any] = Field(default_factory=dict)
     reference: dict[str, Any] = Field(default_factory=dict)
+    drift: dict[str, Any] = Field(default_factory=dict)
     format: str
     backend: str
     device: Device = "auto"
@@ -56,8 +60,11 @@ class Card(StrictModel):
     versions: dict[str, str]
 
 
-def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, Any]:
-    """The card of `package`. digests: by group, as digest.groups gives them. backend: as the graph has it."""
+def make(package: Package, digests: dict[str, str], backend: str, histograms: dict[str, Any]) -> dict[str, Any]:
+    """The card of `package`. digests: from `digest.groups`. backend: the graph's.
+
+    histograms: from `drift.reference`.
+    """
     task = task_of(package.task)
     description = package.artifact.description
     return {
@@ -73,6 +80,7 @@ def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, A
             "parameters": task.parameters,
         },
         "answer": task.answer,
+        "answer_schema": answer_schema(package.task),
         "preprocessing": package.preprocessing,
         "limits": package.limits,
         "options": package.options,
@@ -80,6 +88,7 @@ def make(package: Package, digests: dict[str, str], backend: str) -> dict[str, A
         "training": description.training,
         "provenance": {key: value for key, value in description.provenance.items() if key != "experiment"},
         "reference": description.reference,
+        "drift": histograms,
         "format": description.format,
         "backend": backend,
         "device": package.device,

@@ -1,4 +1,4 @@
-"""A part of a spec, and the numbers that parts are made of."""
+"""The base class of a spec's sections, and their number types."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ Seconds = Annotated[float, Field(ge=0, le=60)]
 
 
 class StrictModel(BaseModel):
-    """A part of a spec: fixed once read, types as written (no `"8"` for 8), unknown keys refused."""
+    """A section of a spec: immutable, with strict types (no `"8"` for 8), and no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

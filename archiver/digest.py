@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def sha256(content: bytes | Path) -> str:
-    """Of bytes, or of a file's content, in hexadecimal."""
+    """The SHA-256 of bytes or of a file's content, in hexadecimal."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     with content.open("rb") as file:
@@ -16,14 +16,14 @@ def sha256(content: bytes | Path) -> str:
 
 
 def tree(digests: Mapping[str, str]) -> str:
-    """One digest for a group of files: that of the text `sha256sum` prints for them, sorted by path."""
+    """One digest for a group of files: the digest of `sha256sum`'s output for them, sorted by path."""
     return sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode())
 
 
 def groups(digests: Mapping[str, str], weights: str) -> dict[str, str]:
-    """The digests that a model card pins, from those of every file in its archive.
+    """The digests for the model card, from the digests of all files in the archive.
 
-    weights: path of the weights inside the archive: a file, whose digest stands for itself, or a folder.
+    weights: path of the weights in the archive, either a file, which keeps its own digest, or a folder.
     """
 
     def within(*prefixes: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Errors of specs, artifacts and archives, reported all at once.
 
 ArchiverError
-├── SpecError           a spec, or the artifact it names, cannot be packed as it is
-└── VerificationError   an archive is not what it should be, or does not answer
+├── SpecError           a spec or its artifact has problems
+└── VerificationError   an archive is inconsistent or does not answer
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_VALUE_LENGTH = 80
 
 @dataclass(frozen=True)
 class Problem:
-    """where: a key path such as `batch.size`, or a file; what: what was wanted and what was got."""
+    """where: a key path such as `batch.size`, or a file. what: the problem, usually as wanted and got."""
 
     where: str
     what: str
@@ -29,7 +29,7 @@ class Problem:
 
 
 class ArchiverError(Exception):
-    """The message is one block for people to read: what was looked at, then one line for each problem."""
+    """The message is a block for people: the checked file, then one line per problem."""
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
         self.subject = subject
@@ -47,9 +47,9 @@ class VerificationError(ArchiverError):
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:
-    """One problem for each of pydantic's errors, with the nearest known key for each unknown one.
+    """One problem per pydantic error, with the closest known key for an unknown one.
 
-    model: what was validated. prefix: key path of that model in its file.
+    model: the validated model. prefix: its key path in its file.
     """
     problems = []
     for detail in error.errors():
@@ -67,11 +67,10 @@ def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = ""
 
 
 def nearest(key: str, known: Sequence[str]) -> str:
-    """` - did you mean 'x'?`, or the known keys where none is near."""
-    close = get_close_matches(key, known, n=1, cutoff=0.6)
-    return (
-        f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}" if known else "; none is known"
-    )
+    """A suggestion such as `; did you mean 'x'?`, or the known keys if none is close."""
+    if close := get_close_matches(key, known, n=1, cutoff=0.6):
+        return f"; did you mean {close[0]!r}?"
+    return f"; known keys: {', '.join(known)}" if known else "; no keys are known"
 
 
 def unknown_keys(values: Mapping[str, Any], known: Sequence[str], prefix: str) -> list[Problem]:

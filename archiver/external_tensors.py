@@ -1,8 +1,8 @@
-"""An ONNX graph without the tensors that the archive's weights hold: it names their places instead.
+"""Replaces the tensors of an ONNX graph that are also in the archive's weights by references to them.
 
-That is ONNX's external data (https://github.com/onnx/onnx/blob/main/docs/ExternalData.md): a file beside the graph, an
-offset and a length. A tensor is found by its bytes, so neither its name nor the file's format matters, as long as the
-file stores it as it is.
+References are ONNX external data (https://github.com/onnx/onnx/blob/main/docs/ExternalData.md): a file next to the
+graph, an offset and a length. Tensors are found by their bytes, so neither names nor the file's format matter, as long
+as the file stores them unchanged.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from handlers.formats import safetensors, zip_file
 
-# Smaller ones stay inside: shapes and axes are among them, which ONNX Runtime reads before it opens other files.
+# Smaller tensors stay inside: they include shapes and axes, which ONNX Runtime reads before it opens other files.
 MIN_BYTES = 1024
 ZIPS = (".pt", ".pt2")
-LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip's member: the lengths of its name and of its extra field
+LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member: lengths of its name and its extra field
 
 
 @dataclass(frozen=True)
 class Place:
-    """Of a tensor's bytes. file: its path from the graph's folder."""
+    """The location of a tensor's bytes. file: path relative to the graph's folder."""
 
     file: str
     offset: int
@@ -37,10 +37,9 @@ class Place:
 
 
 def without_shared(graph: Path, files: Mapping[str, Path]) -> bytes:
-    """The graph, its tensors taken from `files`, which are named by their path from the folder it will be in.
+    """The graph with references to tensors in `files`, which are named by paths relative to the graph's folder.
 
-    A float32 tensor that a file holds as float16 or bfloat16 is widened by the graph, which ONNX Runtime does once,
-    when it loads it.
+    For a float32 tensor stored as float16 or bfloat16, a cast is added, which ONNX Runtime runs once, on loading.
     """
     import onnx
 
@@ -67,7 +66,7 @@ def without_shared(graph: Path, files: Mapping[str, Path]) -> bytes:
 
 
 def refer(tensor: Any, place: Place) -> None:
-    """Put a place where an onnx.TensorProto has its bytes."""
+    """Replace the bytes of an onnx.TensorProto by a reference."""
     tensor.ClearField("raw_data")
     tensor.data_location = tensor.EXTERNAL
     for key, value in (("location", place.file), ("offset", place.offset), ("length", place.length)):
@@ -76,7 +75,7 @@ def refer(tensor: Any, place: Place) -> None:
 
 
 def narrowed(bits: NDArray[np.uint32], places: Mapping[bytes, Place]) -> tuple[str, Place] | None:
-    """The narrower type that float32 numbers, given by their bits, are stored in without loss, and where."""
+    """A narrower dtype that stores these float32 bits without loss, and the place of the tensor in that dtype."""
     numbers = bits.view(np.float32)
     with np.errstate(over="ignore"):
         halves = numbers.astype(np.float16)
@@ -91,7 +90,7 @@ def narrowed(bits: NDArray[np.uint32], places: Mapping[bytes, Place]) -> tuple[s
 
 
 def places_of(files: Mapping[str, Path]) -> dict[bytes, Place]:
-    """The places of all tensors in these files, by the digest of their bytes."""
+    """Places of all tensors in these files, by the digest of their bytes."""
     found: dict[bytes, Place] = {}
     for name in sorted(files):
         path = files[name]
@@ -106,7 +105,7 @@ def places_of(files: Mapping[str, Path]) -> dict[bytes, Place]:
 
 
 def spans_of(path: Path) -> Iterator[tuple[int, int]]:
-    """(begin, end) of each tensor that a file stores as it is; none of a format that has no such."""
+    """(begin, end) of each tensor that a file stores unchanged; none for other formats."""
     spans: Iterator[tuple[int, int]] = iter(())
     if path.suffix == ".safetensors":
         spans = iter(safetensors.places(path).values())
@@ -116,7 +115,7 @@ def spans_of(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def members_of(path: Path) -> Iterator[tuple[int, int]]:
-    """(begin, end) of each member of a zip that is stored without compression."""
+    """(begin, end) of each uncompressed member of a zip."""
     with zip_file.opened(path) as opened, path.open("rb") as file:
         for entry in opened.infolist():
             if entry.compress_type == zipfile.ZIP_STORED:

@@ -1,4 +1,4 @@
-"""The ONNX graph of a model, written by its own handler: the fast form of the weights on a CPU."""
+"""The ONNX graph of a model, exported by its own handler, for fast inference on CPUs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MEMBER = "artifact/graph.onnx"
 
 @dataclass(frozen=True)
 class Graph:
-    """data: the ONNX file, without the tensors that the weights' own files hold; None where the archive has none.
+    """data: the ONNX file without the tensors in the weights' files; None without a graph.
 
-    reason: why it could not be had, "" where nobody asked. own: the weights are an ONNX file themselves.
+    reason: why the archive has no graph; "" if none was requested. own: the weights themselves are an ONNX file.
     """
 
     data: bytes | None = None
@@ -32,15 +32,15 @@ class Graph:
 
     @property
     def backend(self) -> str:
-        """The backend on a CPU."""
+        """The backend on CPUs."""
         return "onnxruntime" if self.own or self.data is not None else "torch"
 
 
 def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
-    """The graph of the archive that `content` will be, if it can have one that answers the same.
+    """Export the graph of an archive with these files, if the graph gives the same answers.
 
-    The handler is loaded as a worker would, told to write its graph, and compares the graph's answers with the model's.
-    SpecError when the spec asks for a graph that cannot be had.
+    The handler is loaded as in a worker, exports its graph, and compares the graph's answers with the model's. Raises
+    SpecError if the spec requires a graph and the model cannot be exported.
     """
     if package.artifact.description.format == "onnx":
         if package.spec.backend == "torch":
@@ -67,7 +67,8 @@ def write(package: Package, content: Mapping[str, bytes | Path]) -> Graph:
         }
         try:
             report = run_worker(job, Path(temporary), package.spec.timeouts.startup_s)
-            reason = report["error"].strip().splitlines()[-1] if "error" in report else "its handler writes none"
+            said = report.get("error", "its handler does not export one")
+            reason = said.strip().splitlines()[-1]
         except WorkerError as error:
             reason = str(error)
         if path.is_file():

@@ -1,4 +1,4 @@
-"""Checks of an archive that need not run it: its form, its manifest, and every file's digest."""
+"""Checks an archive without running it: its structure, its manifest, and the digest of every file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Manifest(StrictModel):
 class HandlerConfiguration(StrictModel):
     class_: str = Field(alias="class", pattern=DOTTED_NAME)
     threads: Annotated[int, Field(ge=0)] | Literal["auto"]
-    request_s: float | None = Field(default=None, gt=0)  # missing in archives from before there was this limit
+    request_s: float | None = Field(default=None, gt=0)  # missing in older archives
     profile: bool = False
     limits: dict[str, Any]
     options: dict[str, Any]
@@ -51,13 +51,13 @@ class HandlerConfiguration(StrictModel):
 
 
 class Configuration(StrictModel):
-    """model-config.yaml; TorchServe takes an integer of another type, or a delay of 0, for its own default."""
+    """model-config.yaml. TorchServe replaces an integer of another type, or a delay of 0, by its own default."""
 
     min_workers: int = Field(alias="minWorkers", ge=1)
     max_workers: int = Field(alias="maxWorkers", ge=1)
     batch_size: int = Field(alias="batchSize", ge=1)
     max_batch_delay: int = Field(alias="maxBatchDelay", ge=1)
-    device: Literal["cpu", "gpu"] | None = Field(default=None, alias="deviceType")  # missing: the server's own
+    device: Literal["cpu", "gpu"] | None = Field(default=None, alias="deviceType")  # if missing, the server's default
     queue_size: int | None = Field(default=None, alias="jobQueueSize", ge=1)
     response_timeout: int = Field(alias="responseTimeout", ge=1)
     startup_timeout: int = Field(alias="startupTimeout", ge=1)
@@ -66,7 +66,7 @@ class Configuration(StrictModel):
 
 @dataclass(frozen=True)
 class Contents:
-    """An archive's own files, read and found consistent with each other."""
+    """An archive's own files, read and checked for consistency."""
 
     manifest: Manifest
     configuration: Configuration
@@ -75,7 +75,7 @@ class Contents:
 
 
 def inspect(mar: Mar) -> Contents:
-    """Read and check all of an archive; VerificationError with everything that is wrong."""
+    """Read and check a whole archive. Raises VerificationError with all problems."""
     problems: list[Problem] = []
     manifest = read(mar, MANIFEST, Manifest, problems)
     configuration = read(mar, CONFIGURATION, Configuration, problems)
@@ -123,7 +123,7 @@ def read(mar: Mar, name: str, model: type[ModelType], problems: list[Problem]) -
 
 
 def pickles(mar: Mar, artifact: Description) -> list[Problem]:
-    """Files that would be unpickled."""
+    """Problems for files that would be unpickled."""
     problems = []
     for name in mar.names:
         try:
@@ -133,12 +133,12 @@ def pickles(mar: Mar, artifact: Description) -> list[Problem]:
             problems.append(Problem(name, reason(error)))
             continue
         if is_pickle(name, start, artifact.format):
-            problems.append(Problem(name, "is a pickle, which runs code when it is loaded"))
+            problems.append(Problem(name, "is a pickle, which runs code when loaded"))
     return problems
 
 
 def inspect_weights(folder: Path, contents: Contents) -> list[Problem]:
-    """The problems of an unpacked archive's weights, before anything loads them."""
+    """Problems of an unpacked archive's weights, found before anything loads them."""
     artifact, problems = contents.artifact, []
     weights, graph = folder / "artifact" / artifact.weights, folder / "artifact" / "graph.onnx"
     code = {path.stem for path in folder.iterdir()}

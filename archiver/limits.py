@@ -1,4 +1,4 @@
-"""Limits on requests, by kind of input: the keys of a spec's `limits`."""
+"""Request limits by kind of input: the keys of a spec's `limits`."""
 
 from __future__ import annotations
 
@@ -7,71 +7,76 @@ from pydantic import Field
 from archiver.config import Count, Positive, StrictModel
 
 MEBIBYTE = 1 << 20
-# A worker is planned with 600 MiB (deploy/serving_plan.py) and holds up to 200 itself. From file to answer an image of
-# the most expensive format takes 16 bytes per pixel, so that this many fit into the rest.
+# A worker is planned with 600 MiB (deploy/serving_plan.py) and itself needs up to 200. Processing an image of the most
+# expensive format takes 16 bytes per pixel, so this many fit into the rest.
 MAX_PIXELS = 25_000_000
 
 
 class RequestLimits(StrictModel):
     max_instances: Count = Field(
-        default=64, description="inputs in one request: KServe's instances, a list of `inputs`"
+        default=64, description="maximum inputs in one request: KServe's instances, or a list of `inputs`"
     )
 
 
 class MediaLimits(RequestLimits):
-    max_values: Count = Field(default=3_000_000, description="numbers in a JSON body, where it holds no base64")
+    max_values: Count = Field(default=3_000_000, description="maximum numbers in a JSON body without base64")
 
 
 class Limits(MediaLimits):
-    """Of a task of one's own, whose handler may know more."""
+    """Limits of the user's own task, whose handler may define others."""
 
-    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the body")
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="maximum size of the body")
 
 
 class ImageLimits(MediaLimits):
-    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded image or the JSON body")
+    max_bytes: Count = Field(default=16 * MEBIBYTE, description="maximum size of the encoded image or the JSON body")
     max_pixels: Count = Field(
-        default=MAX_PIXELS, description="width × height, of the image as sent and while it is resized; read first"
+        default=MAX_PIXELS,
+        description="maximum width × height, of the image as sent and while resizing; checked before decoding",
     )
 
 
 class ZeroShotLimits(ImageLimits):
-    max_labels: Count = Field(default=100, description="in one request, or of the spec")
-    max_label_characters: Count = Field(default=200, description="of a label, and of the template")
+    max_labels: Count = Field(default=100, description="maximum number of labels in a request or in the spec")
+    max_label_characters: Count = Field(default=200, description="maximum length of a label, and of the template")
 
 
 class DepthLimits(ImageLimits):
     max_model_pixels: Count = Field(
-        default=1_000_000, description="width × height of the image as the model sees it, where that follows its shape"
+        default=1_000_000, description="maximum width × height of the model's input, if it depends on the image's shape"
     )
 
 
 class ClassificationLimits(ImageLimits):
-    max_feature_values: Count = Field(default=100_000, description="numbers of the layers' features in one answer")
+    max_feature_values: Count = Field(
+        default=100_000, description="maximum numbers of the layers' features in one answer"
+    )
 
 
 class AudioLimits(MediaLimits):
-    max_bytes: Count = Field(default=16 * MEBIBYTE, description="of the encoded recording or the JSON body")
-    max_seconds: Positive = Field(default=60.0, description="of the decoded recording")
-    max_samples: Count = Field(
-        default=12_000_000, description="of the recording, in all its channels; read before anything is decoded"
+    max_bytes: Count = Field(
+        default=16 * MEBIBYTE, description="maximum size of the encoded recording or the JSON body"
     )
-    max_feature_values: Count = Field(default=100_000, description="numbers of the features in one answer")
+    max_seconds: Positive = Field(default=60.0, description="maximum length of the decoded recording")
+    max_samples: Count = Field(
+        default=12_000_000, description="maximum samples of the recording over all channels; checked before decoding"
+    )
+    max_feature_values: Count = Field(default=100_000, description="maximum numbers of the features in one answer")
 
 
 class SpeechRecognitionLimits(AudioLimits):
-    """Five minutes, of one channel at 48 kHz. max_new_tokens: a Whisper model has 448 positions for a window's text."""
+    """Five minutes of mono at 48 kHz. Whisper models have 448 positions for the text of a window."""
 
-    max_seconds: Positive = Field(default=300.0, description="of the decoded recording")
+    max_seconds: Positive = Field(default=300.0, description="maximum length of the decoded recording")
     max_samples: Count = Field(
-        default=15_000_000, description="of the recording, in all its channels; read before anything is decoded"
+        default=15_000_000, description="maximum samples of the recording over all channels; checked before decoding"
     )
-    max_new_tokens: Count = Field(default=448, description="of the text of a window, most that a request may ask for")
+    max_new_tokens: Count = Field(default=448, description="maximum tokens of a window's text that a request may set")
 
 
 class TextLimits(RequestLimits):
-    max_bytes: Count = Field(default=MEBIBYTE, description="of the text or the JSON body")
-    max_characters: Count = Field(default=100_000, description="of one text")
+    max_bytes: Count = Field(default=MEBIBYTE, description="maximum size of the text or the JSON body")
+    max_characters: Count = Field(default=100_000, description="maximum length of one text")
 
 
 class TextGenerationLimits(TextLimits):
@@ -79,8 +84,10 @@ class TextGenerationLimits(TextLimits):
 
 
 class TensorLimits(RequestLimits):
-    """The number of elements needs no limit of its own: the observation's shape fixes it."""
+    """Limits of observations, whose shape already determines the number of elements."""
 
     max_instances: Count = Field(default=256, description="inputs in one request: KServe's instances")
-    max_bytes: Count = Field(default=MEBIBYTE, description="of the JSON body")
-    max_observations: Count = Field(default=256, description="in one request, and in one call of the model")
+    max_bytes: Count = Field(default=MEBIBYTE, description="maximum size of the JSON body")
+    max_observations: Count = Field(
+        default=256, description="maximum observations in one request and in one call of the model"
+    )

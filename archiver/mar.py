@@ -1,4 +1,4 @@
-"""The .mar file: a zip with `MAR-INF/MANIFEST.json`, written so that the same content gives the same bytes."""
+"""The .mar file, a zip with `MAR-INF/MANIFEST.json`, written reproducibly."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ MANIFEST = "MAR-INF/MANIFEST.json"
 CONFIGURATION = "model-config.yaml"
 CARD = "card.json"
 
-# A zip records a time for each file; the checkout's or the build's would make every build differ. This is the
-# earliest a zip can hold.
+# A zip stores a time for each file, which would make every build differ. This is the earliest possible time.
 EPOCH = (1980, 1, 1, 0, 0, 0)
-UNIX = 3  # the system a zip says it was made on decides how permissions are read
+UNIX = 3  # the system recorded in a zip determines how permissions are read
 PERMISSIONS = stat.S_IFREG | 0o644
 
 
 def write(path: Path, members: Mapping[str, bytes | Path]) -> None:
-    """Write `members`, by their name in the archive, to `path`: sorted, with fixed times and permissions.
+    """Write `members`, given by name in the archive, to `path`: sorted, with fixed times and permissions.
 
-    Nothing is compressed: weights are dense already, a worker's start need not inflate them, and compressed bytes
-    differ between versions of zlib.
+    Nothing is compressed: weights hardly compress, workers start without inflating them, and compressed bytes differ
+    between zlib versions.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
@@ -49,7 +48,7 @@ def write(path: Path, members: Mapping[str, bytes | Path]) -> None:
 
 
 def stage(folder: Path, members: Mapping[str, bytes | Path]) -> None:
-    """Lay `members` out as the files an archive of them unpacks to."""
+    """Write `members` as files, as if an archive of them had been unpacked."""
     for name, content in members.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,9 +59,9 @@ def stage(folder: Path, members: Mapping[str, bytes | Path]) -> None:
 
 
 class Mar:
-    """An archive opened for reading, a context manager.
+    """An archive opened for reading; a context manager.
 
-    VerificationError when it is not a zip, lacks a file that every archive has, or is unsafe to unpack.
+    Raises VerificationError if it is not a zip, lacks a required file, or is unsafe to unpack.
     """
 
     def __init__(self, path: Path, required: Sequence[str] = (MANIFEST, CONFIGURATION, CARD)) -> None:
@@ -94,7 +93,7 @@ class Mar:
             raise VerificationError(str(self.path), [Problem(name, str(error).removeprefix(f"{name} "))]) from None
 
     def mapping(self, name: str) -> dict[str, Any]:
-        """A JSON or YAML file of the archive that holds keys and values."""
+        """The keys and values of a JSON or YAML file in the archive."""
         content = self.read(name)
         try:
             values = parse_yaml(content.decode("utf-8")) if name.endswith(".yaml") else json_file.loads(content, "it")
@@ -105,7 +104,7 @@ class Mar:
         return values
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every file, by name; read once."""
+        """SHA-256 of every file by name; computed once."""
         if not self.found:
             self.found = {name: self.digest(name) for name in self.names}
         return self.found
@@ -118,7 +117,7 @@ class Mar:
             raise VerificationError(str(self.path), [Problem(name, zip_file.reason(error))]) from None
 
     def extract(self, folder: Path) -> None:
-        """Unpack all; the names were checked on opening."""
+        """Unpack all files, whose names were checked on opening."""
         try:
             self.zip.extractall(folder)
         except zip_file.ERRORS as error:

@@ -1,4 +1,4 @@
-"""How a task answers where a request does not say: the keys of a spec's `options`."""
+"""The keys of a spec's `options`: defaults for requests that do not set them."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ from pydantic import Field
 
 from archiver.config import Count, Fraction, Positive, Seconds, StrictModel
 
-APPLIES = "probability from which a class of a multi-label model applies"
+APPLIES = "minimum probability of an applicable class of a multi-label model"
 
 
 class ClassificationOptions(StrictModel):
-    top_k: Count = Field(default=5, description="classes in an answer, best first")
+    top_k: Count = Field(default=5, description="number of classes in an answer, best first")
 
 
 class WindowOptions(StrictModel):
     window_seconds: Positive | None = Field(
-        default=None, description="of the model's window; by default the artifact's"
+        default=None, description="length of the model's window; by default the artifact's"
     )
-    hop_seconds: Positive | None = Field(default=None, description="between windows; by default half a window")
-    average: Literal["energy", "equal"] = Field(default="energy", description="how the windows of a recording count")
+    hop_seconds: Positive | None = Field(default=None, description="distance between windows; by default half a window")
+    average: Literal["energy", "equal"] = Field(default="energy", description="how a recording's windows are weighted")
 
 
 class AudioClassificationOptions(ClassificationOptions, WindowOptions):
-    """Classes and windows."""
+    """Options for classes and windows."""
 
 
 class SpeechRecognitionOptions(StrictModel):
-    """For requests that do not say otherwise, but for the windows. language, task, max_new_tokens: of Whisper."""
+    """Defaults of requests, except for the windows. language, task, max_new_tokens: for Whisper only."""
 
     window_seconds: Positive | None = Field(
-        default=None, description="of the windows of a long recording; by default the artifact's"
+        default=None, description="length of a long recording's windows; by default the artifact's"
     )
     stride_seconds: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="at both ends of a window, as context for the rest; by default a sixth of it"
+        default=None, description="context at both ends of a window; by default a sixth of the window"
     )
     timestamps: Literal["none", "word", "segment"] = Field(
-        default="none", description="in the answer: of words, or of Whisper's segments"
+        default="none", description="timestamps in the answer: of words, or of Whisper's segments"
     )
-    language: str = Field(default="auto", min_length=1, description="spoken: a code or an English name; auto: detected")
+    language: str = Field(
+        default="auto", min_length=1, description="spoken language, as a code or an English name; auto: detect it"
+    )
     task: Literal["transcribe", "translate"] = Field(default="transcribe", description="translate: into English")
     max_new_tokens: Count | None = Field(
-        default=None, description="of the text of a window, at most; by default as many as the limit allows"
+        default=None, description="maximum tokens of a window's text; by default the limit"
     )
 
 
 class VoiceActivityOptions(StrictModel):
-    """For requests that do not say otherwise; Silero VAD's own defaults."""
+    """Defaults for requests, taken from Silero VAD."""
 
-    threshold: Fraction = Field(default=0.5, description="probability from which a frame is speech")
-    min_speech_seconds: Seconds = Field(default=0.25, description="shorter speech is left out")
+    threshold: Fraction = Field(default=0.5, description="minimum probability of a speech frame")
+    min_speech_seconds: Seconds = Field(default=0.25, description="shorter speech is ignored")
     min_silence_seconds: Seconds = Field(default=0.1, description="shorter silence does not end a segment")
-    pad_seconds: Seconds = Field(default=0.03, description="added on both sides of a segment")
+    pad_seconds: Seconds = Field(default=0.03, description="padding on both sides of a segment")
 
 
 class TextClassificationOptions(ClassificationOptions):
@@ -60,27 +62,29 @@ class TextClassificationOptions(ClassificationOptions):
 
 
 class NoOptions(StrictModel):
-    """Of a task with nothing to choose."""
+    """For tasks without options."""
 
 
 class QuestionAnsweringOptions(StrictModel):
-    top_k: Annotated[int, Field(ge=1, le=20)] = Field(default=1, description="answers to a question, best first")
-    max_answer_tokens: Count = Field(default=30, description="length of an answer, at most")
+    top_k: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=1, description="number of answers to a question, best first"
+    )
+    max_answer_tokens: Count = Field(default=30, description="maximum length of an answer")
 
 
 class TextGenerationOptions(StrictModel):
-    """For requests that do not say otherwise."""
+    """Defaults for requests."""
 
-    max_new_tokens: Count = Field(default=64, description="tokens to write, at most")
+    max_new_tokens: Count = Field(default=64, description="maximum number of generated tokens")
     temperature: Annotated[float, Field(ge=0, le=10)] = Field(default=0.0, description="0: the most probable token")
-    top_p: Fraction = Field(default=1.0, description="probability of the tokens that are drawn from, together")
-    chat: bool = Field(default=False, description="the text is a turn of a user, put into the model's chat template")
+    top_p: Fraction = Field(default=1.0, description="total probability of the tokens to sample from")
+    chat: bool = Field(default=False, description="treat the text as a user's turn and apply the model's chat template")
 
 
 class DecodeOptions(StrictModel):
     decode: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",
-        description="JPEGs of a worker on a GPU; auto: on the GPU where the sample's answer stays the same",
+        description="where a worker with a GPU decodes JPEGs; auto: on the GPU if the sample's answer stays the same",
     )
 
 
@@ -88,41 +92,45 @@ class ImageClassificationOptions(DecodeOptions, ClassificationOptions):
     embedding: str | None = Field(
         default=None,
         min_length=1,
-        description="the layer whose output, averaged over its positions, `embedding=true` returns; the artifact's own",
+        description="layer whose output, averaged over positions, `embedding=true` returns; by default the artifact's",
     )
     features: dict[str, Literal["map", "pooled"]] = Field(
         default_factory=dict,
         max_length=16,
-        description="layers that a request can ask for, each as it is, map, or averaged over its positions, pooled",
+        description="layers that a request can ask for: map for the output, pooled for its average over positions",
     )
     threshold: Fraction = Field(default=0.5, description=APPLIES)
 
 
 class ImageEmbeddingOptions(DecodeOptions):
     embedding: str | None = Field(
-        default=None, min_length=1, description="the layer whose output is the embedding; the artifact's own"
+        default=None, min_length=1, description="layer whose output is the embedding; by default the artifact's"
     )
     pooling: Literal["model", "first", "mean"] = Field(
         default="model", description="the model's own vector, its first token's last state, or the mean of all tokens'"
     )
-    normalise: bool = Field(default=True, description="to length 1, for requests that do not say otherwise")
+    normalise: bool = Field(default=True, description="normalise to length 1, unless a request says otherwise")
 
 
 class ZeroShotOptions(DecodeOptions, ClassificationOptions):
     template: str = Field(
-        default="This is a photo of {}.", min_length=1, description="what a label becomes before the model reads it"
+        default="This is a photo of {}.", min_length=1, description="text for the model, with {} replaced by the label"
     )
-    label_sets: Count = Field(default=100, description="that a worker remembers, the least recently used forgotten")
+    label_sets: Count = Field(
+        default=100, description="number of label sets that a worker caches, least recently used evicted first"
+    )
 
 
 class DetectionOptions(DecodeOptions):
-    score_threshold: Fraction = Field(default=0.5, description="detections below it are left out")
-    max_detections: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="in one answer, best first")
+    score_threshold: Fraction = Field(default=0.5, description="minimum score of a detection")
+    max_detections: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=100, description="maximum detections in an answer, best first"
+    )
 
 
 class SegmentationOptions(DecodeOptions):
-    min_area: Count = Field(default=1, description="pixels; smaller segments are left out")
+    min_area: Count = Field(default=1, description="minimum area of a segment in pixels")
 
 
 class PolicyOptions(StrictModel):
-    deterministic: bool = Field(default=True, description="the most probable action, not a drawn one")
+    deterministic: bool = Field(default=True, description="return the most probable action instead of sampling one")

@@ -1,4 +1,4 @@
-"""A package: spec and artifact brought together and found consistent; everything an archive is made of."""
+"""A package: a spec and its artifact, checked against each other, with everything to pack."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from archiver.reading import read_json, read_text
 from archiver.spec import Architecture, Spec
 from archiver.spec import read as read_spec
 from archiver.tasks import TASKS, task_of
+from archiver.tasks.consistency import problems_beyond_limits, problems_of_explain
 from handlers.formats.architecture import check as check_architecture
 from handlers.formats.errors import UnsafeFile
 
-# Names at an archive's root that are not the user's to take.
+# Reserved names at an archive's root.
 TAKEN = {"handlers", "entry", "artifact", "ts"}
 
 Device = Literal["auto", "cpu", "gpu"]
-# Their networks are a few small layers, or many steps in time one after the other: starting a GPU's kernels for them
-# takes longer than a core takes to compute them, and a context for it some hundred MiB of the card.
+# Their networks have a few small layers, or many sequential steps: launching GPU kernels takes longer than computing on
+# a core, and a CUDA context takes a few hundred MiB of GPU memory.
 FOR_CPU = {"policy", "voice-activity"}
-SMALL = 8 << 20  # bytes of weights; a policy that looks at images can have more
+SMALL = 8 << 20  # bytes of weights; policies on images can have more
 
 
 @dataclass(frozen=True)
 class Package:
-    """file_name: of the archive, without suffix: the spec's, so that two versions of one model can share a store.
+    """file_name: the archive's without suffix; the spec's file name, so that two versions of a model can share a store.
 
     code: python files to pack at the archive's root, by their path there. inputs: SHA-256 of the spec and of the
-    artifact's description. device: what workers compute on; "auto" is a GPU where the server has one.
+    artifact's description. device: of the workers; "auto" is a GPU if the server has one. drift: path of the validation
+    data's inputs.
     """
 
     file_name: str
@@ -57,10 +59,11 @@ class Package:
     inputs: dict[str, str]
     device: Device
     explanation: Explanation | None
+    drift: Path | None
 
 
 def resolve(path: Path, artifacts: Path) -> Package:
-    """Read the spec at `path` and its artifact; SpecError with all that is wrong with both, at once."""
+    """Read the spec at `path` and its artifact. Raises SpecError with all problems of both."""
     values = read_spec(path)
     problems: list[Problem] = []
     spec: Spec | None = None
@@ -77,11 +80,12 @@ def resolve(path: Path, artifacts: Path) -> Package:
     settings: dict[str, dict[str, Any]] = {"limits": {}, "options": {}}
     if task:
         for key, section in (("limits", task_of(task).limits), ("options", task_of(task).options)):
-            # The class knows more, and of a task of its own all.
+            # A user's own class may have more options, and for its own task only it knows them.
             free = values.get("handler") is not None and (key == "options" or task not in TASKS)
             settings[key] = read_section(values.get(key) or {}, section, key, free, problems)
+    problems += problems_beyond_limits(values.get("options"), settings["limits"])
     if task and task not in TASKS and values.get("handler") is None:
-        known = f"{nearest(task, list(TASKS))}; one of your own needs a `handler`"
+        known = f"{nearest(task, list(TASKS))}; your own task needs a `handler`"
         problems.append(Problem("task", f"{task!r} is not one of the project's{known}"))
     if artifact and isinstance(declared, str) and declared != task:
         problems.append(Problem("task", f"{declared!r} in the spec; the artifact {artifact.folder} is for {task!r}"))
@@ -89,7 +93,7 @@ def resolve(path: Path, artifacts: Path) -> Package:
         try:
             json.dumps(values.get(key), allow_nan=False)
         except (TypeError, ValueError) as error:
-            problems.append(Problem(key, f"holds what JSON cannot: {error}"))
+            problems.append(Problem(key, f"contains a value that JSON does not support: {error}"))
     labels = read_labels(values.get("labels"), path, artifact, problems)
     preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
     code = collect_code(values.get("code"), path, problems)
@@ -122,41 +126,24 @@ def resolve(path: Path, artifacts: Path) -> Package:
         inputs={"spec": sha256(path), "artifact": sha256(artifact.folder / DESCRIPTION)},
         device=choose_device(spec.device, task, artifact),
         explanation=explanation,
+        drift=path.parent / spec.drift if spec.drift else None,
     )
 
 
 def choose_device(asked: Device, task: str, artifact: Artifact) -> Device:
-    """`asked`, or "cpu" for a model that a GPU would not make faster; "auto" is a GPU where the server has one."""
+    """`asked`, or "cpu" for a model that a GPU would not speed up; "auto" is a GPU if the server has one."""
     description = artifact.description
     if asked != "auto":
         return asked
-    if description.format == "onnx":  # the server's ONNX Runtime is the one for CPUs
+    if description.format == "onnx":  # the server has ONNX Runtime for CPUs
         return "cpu"
     weights = [path for name, path in artifact.files.items() if name.split("/")[0] == description.weights]
     small = sum(path.stat().st_size for path in weights) <= SMALL
     return "cpu" if task in FOR_CPU and small else "auto"
 
 
-def problems_of_explain(spec: Spec | None, explanation: Explanation | None) -> list[Problem]:
-    if spec is None:
-        return []
-    problems = []
-    if spec.explain.workers and explanation is None:
-        what = "none: the task has no explanations, or the spec names a handler of its own"
-        problems.append(Problem("explain.workers", f"wanted {what}"))
-    if spec.explain.max_seconds is not None and spec.explain.max_seconds >= spec.timeouts.response_s:
-        problems.append(
-            Problem(
-                "explain.max_seconds",
-                f"wanted less than timeouts.response_s, {spec.timeouts.response_s}, after which a worker is killed; "
-                f"got {spec.explain.max_seconds:g}",
-            )
-        )
-    return problems
-
-
 def attempt(read: Callable[[], Artifact], problems: list[Problem]) -> Artifact | None:
-    """The artifact, or None and its problems among the others."""
+    """The artifact, or None after adding its problems."""
     try:
         return read()
     except SpecError as error:
@@ -165,19 +152,21 @@ def attempt(read: Callable[[], Artifact], problems: list[Problem]) -> Artifact |
 
 
 def find_artifact(name: str, spec: Path, artifacts: Path, values: dict[str, Any]) -> Artifact:
-    # A training of one's own comes before the demo's, which travel with the checkout.
+    # The user's own artifacts take precedence over the demo's, which are part of the checkout.
     for folder in (artifacts / name, artifacts / "demo" / name, spec.parent / name):
         if (folder / "artifact.json").is_file():
             return read_artifact(folder, values)
-    raise SpecError(name, [Problem("not found", f"no {artifacts / name}; `python -m train {name}` makes it")])
+    raise SpecError(
+        name, [Problem("not found", f"{artifacts / name} does not exist; create it with `python -m train {name}`")]
+    )
 
 
 def read_section(
     values: Any, section: type[StrictModel], key: str, free: bool, problems: list[Problem]
 ) -> dict[str, Any]:
-    """The checked values with the defaults. free: keys the section does not know are handed on as they are."""
+    """The checked values with defaults. free: pass on unknown keys unchanged."""
     if not isinstance(values, dict):
-        return {}  # the spec's own check has said so
+        return {}  # already reported by the spec's own check
     extra = {name: value for name, value in values.items() if free and name not in section.model_fields}
     known = {name: value for name, value in values.items() if name not in extra}
     try:
@@ -188,7 +177,7 @@ def read_section(
 
 
 def read_labels(given: Any, spec: Path, artifact: Artifact | None, problems: list[Problem]) -> list[str]:
-    """The spec's labels, from its list or file, or the artifact's; as many as the artifact has."""
+    """The labels from the spec's list or file, or the artifact's; their number must equal the artifact's."""
     labels = given
     if isinstance(given, str):
         file = spec.parent / given
@@ -218,11 +207,11 @@ def merge_preprocessing(given: Any, artifact: Artifact | None, problems: list[Pr
 
 
 def collect_code(given: Any, spec: Path, problems: list[Problem]) -> dict[str, Path]:
-    """The python files of `code`, by their path in the archive: `x.py` and packages go to its root."""
+    """The Python files of `code` by their path in the archive: `x.py` and packages go to its root."""
     code: dict[str, Path] = {}
     entries = given if isinstance(given, list) and all(isinstance(entry, str) for entry in given) else []
-    # Modules at an archive's root come before installed ones: a datasets.py there would break every library that
-    # imports the real one.
+    # Modules at an archive's root shadow installed ones: a datasets.py would break every library that imports the real
+    # one.
     installed = TAKEN | set(sys.stdlib_module_names) | set(packages_distributions()) if entries else set()
     for index, entry in enumerate(entries):
         where, path = f"code[{index}]", (spec.parent / entry).resolve()
@@ -238,7 +227,7 @@ def collect_code(given: Any, spec: Path, problems: list[Problem]) -> dict[str, P
 
 
 def python_files(folder: Path) -> dict[str, Path]:
-    """A package's modules by their path inside it; caches and tests stay behind."""
+    """A package's modules by relative path, without caches and tests."""
     files = {path.relative_to(folder): path for path in folder.rglob("*.py") if path.is_file()}
     return {name.as_posix(): path for name, path in files.items() if not {"__pycache__", "tests"} & set(name.parts)}
 

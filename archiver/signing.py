@@ -68,7 +68,7 @@ def verify_signature(
     archives: Archives,
     key: Annotated[Path, typer.Option(help="Public keys in PEM, one after the other; any of them may have signed.")],
 ) -> None:
-    """Say who signed archives, and that they are what was signed. Nothing of them is run.
+    """Report who signed archives, and check that they have not changed since. No code of theirs is run.
 
     Exit status 1: one is not signed, was altered, or was signed by somebody else.
     """
@@ -89,7 +89,7 @@ def verify_signature(
 
 
 def asked(again: bool = False) -> str:
-    """A password, from the terminal."""
+    """A password that is typed at the terminal."""
     return str(typer.prompt("Password of the private key", hide_input=True, confirmation_prompt=again, err=True))
 
 

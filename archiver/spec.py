@@ -1,4 +1,4 @@
-"""A spec: one YAML file for each model, holding only what differs from the defaults."""
+"""The spec of a model: a YAML file with only what differs from the defaults."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, mod
 from archiver.config import Positive, StrictModel
 from archiver.errors import Problem, SpecError, nearest
 from archiver.explanations.settings import SUFFIX, Explain
-from archiver.reading import MAX_YAML_BYTES, parse_yaml, read_text
+from archiver.reading import parse_yaml, read_text
 from archiver.tasks import OWN_TASK
+from bounded_yaml.reader import MAX_BYTES
 from handlers.formats.errors import UnsafeFile
 
 SPECS = Path(__file__).parent / "specs"
 
-# What TorchServe takes as a model's name, less what it refuses in an archive's address: two dots in a row.
+# TorchServe's valid model names, without two consecutive dots, which it refuses in an archive's address.
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
 MAX_WORKERS = 64
 MAX_THREADS = 1024
@@ -48,7 +49,7 @@ def list_or_file(value: Any) -> list[str] | str | None:
 
 
 def auto_or(least: int, most: int) -> PlainValidator:
-    """Of a key that is left to the machine, or a number of the range."""
+    """A validator for "auto" or a number from `least` to `most`."""
 
     def check(value: Any) -> int | Literal["auto"]:
         if value == "auto" or (type(value) is int and least <= value <= most):
@@ -59,34 +60,34 @@ def auto_or(least: int, most: int) -> PlainValidator:
 
 
 class Batch(StrictModel):
-    """`auto` is decided by `deploy`, on the machine that serves: see deploy/serving_plan.py."""
+    """`deploy` decides `auto` on the serving machine; see deploy/serving_plan.py."""
 
     size: Annotated[int | Literal["auto"], auto_or(1, 1024)] = Field(
-        default="auto", description="most requests in one batch; auto: 2 on a CPU, 16 on a GPU"
+        default="auto", description="maximum requests in one batch; auto: 2 on a CPU, 16 on a GPU"
     )
     delay_ms: Annotated[int | Literal["auto"], auto_or(0, 60_000)] = Field(
         default="auto",
-        description="longest wait for a batch to fill; 0: takes what is there, two requests at most; "
+        description="maximum wait for a batch to fill; 0: take the waiting requests, at most two; "
         "auto: 0 for batches of up to 2, else 1",
     )
 
 
 class Timeouts(StrictModel):
-    """A worker that is ended after `request_s` is replaced, and its batch done, before `response_s` have passed."""
+    """A worker killed after `request_s` is replaced, and its batch finished, before `response_s` have passed."""
 
     request_s: Positive | None = Field(
         default=None,
-        description="for reading, predicting or answering one request, after which it alone fails; "
+        description="for decoding, predicting or encoding one request, after which only this request fails; "
         "by default a third of response_s, and at most half of it",
     )
     response_s: int = Field(
-        default=30, ge=1, description="for a batch, after which its worker is killed and all its requests fail"
+        default=30, ge=1, description="for a batch, after which its worker is killed and all requests fail"
     )
     startup_s: int = Field(default=600, ge=1, description="for loading the model and warming it up")
 
     @property
     def seconds(self) -> float:
-        """For one request."""
+        """Seconds for one request."""
         return self.request_s if self.request_s is not None else self.response_s / 3
 
     @model_validator(mode="after")
@@ -97,88 +98,96 @@ class Timeouts(StrictModel):
 
 
 class Architecture(StrictModel):
-    factory: str = Field(pattern=DOTTED_NAME, description="a class or function that makes the network")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="that it is called with")
+    factory: str = Field(pattern=DOTTED_NAME, description="a class or function that creates the network")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="its keyword arguments")
 
 
 class Spec(StrictModel):
     """The keys of a spec. `limits` and `options` depend on the task: see limits.py and options.py.
 
-    There is no key for pip requirements: what a handler imports is what the server has installed and locked.
+    No key adds pip requirements: handlers import only what the server has installed and locked.
     """
 
     name: Annotated[str, AfterValidator(not_reserved)] = Field(
-        pattern=MODEL_NAME, description="of the model; by default the spec's file name"
+        pattern=MODEL_NAME, description="name of the model; by default the spec's file name"
     )
     version: Annotated[str, BeforeValidator(not_a_number)] = Field(
-        default="1.0", pattern=r"^\d+(\.\d+)*$", description="of the model"
+        default="1.0", pattern=r"^\d+(\.\d+)*$", description="version of the model"
     )
     task: str | None = Field(default=None, pattern=OWN_TASK, description="must agree with the artifact's")
     artifact: str | None = Field(
         default=None,
         min_length=1,
-        description="a folder: in the artifacts folder, or beside the spec; by default the name",
+        description="a folder in the artifacts folder or next to the spec; by default the name",
     )
     labels: Annotated[list[str] | str | None, PlainValidator(list_or_file)] = Field(
-        default=None, description="instead of the artifact's: a list, or a file with one per line, or a JSON list"
+        default=None,
+        description="class names, instead of the artifact's: a list, or a file with one per line or a JSON list",
     )
     architecture: Architecture | None = Field(
-        default=None, description="instead of the artifact's: what makes the network that a state dict belongs to"
+        default=None, description="factory of a state dict's network, instead of the artifact's"
     )
     preprocessing: dict[str, Any] = Field(
-        default_factory=dict, description="differences over the artifact's, or all of it where that has none"
+        default_factory=dict, description="changes to the artifact's, or all of it if the artifact has none"
     )
     workers: Annotated[int | Literal["auto"], auto_or(1, MAX_WORKERS)] = Field(
         default="auto",
-        description="processes that serve the model, on each GPU where there are any; auto: as the machine has cores",
+        description="processes that serve the model, per GPU if there are any; auto: depends on the cores",
     )
     threads: Annotated[int | Literal["auto"], auto_or(0, MAX_THREADS)] = Field(
         default="auto",
-        description="of torch in each worker, and to decode in; 0 leaves torch's own choice; auto: one on a CPU, on a "
-        "GPU all cores to decode in",
+        description="threads of torch and for decoding in each worker; 0: torch's default; auto: one on a CPU; on a "
+        "GPU, all cores for decoding",
     )
     backend: Literal["auto", "torch", "onnxruntime"] = Field(
-        default="auto", description="on a CPU; auto: ONNX Runtime where the model's graph answers the same, else torch"
+        default="auto",
+        description="used on a CPU; auto: ONNX Runtime if the model's graph gives the same answers, else torch",
     )
     device: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",
-        description="what workers compute on; gpu: on nothing else; auto: a GPU where there is one, but the CPU for a "
+        description="device of the workers; gpu: GPU only; auto: a GPU if there is one, but the CPU for a "
         "small policy, a small voice activity detector and an ONNX file",
     )
     batch: Batch = Batch()
     queue: Annotated[int | Literal["auto"], auto_or(1, 100_000)] = Field(
         default="auto",
-        description="requests that may wait for a worker; the next is refused with 503; auto: as the server has memory",
+        description="requests that may wait for a worker; further ones get 503; auto: depends on the server's memory",
     )
     timeouts: Timeouts = Timeouts()
     explain: Explain = Explain()
+    drift: str | None = Field(
+        default=None,
+        min_length=1,
+        description="validation data with which the server's inputs are compared: a folder of files, or a "
+        ".jsonl file of request bodies, relative to the spec",
+    )
     profile: bool = Field(
         default=False,
-        description="report how long each batch takes in preprocess, inference and postprocess",
+        description="report the time of each batch's preprocess, inference and postprocess",
     )
-    limits: dict[str, Any] = Field(default_factory=dict, description="on one request; defaults by task")
-    options: dict[str, Any] = Field(default_factory=dict, description="of the handler; defaults by task")
+    limits: dict[str, Any] = Field(default_factory=dict, description="limits on one request; defaults by task")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the handler; defaults by task")
     handler: str | None = Field(
         default=None, pattern=DOTTED_NAME, description="a class of your own, in `code`, instead of the task's"
     )
     code: list[str] = Field(
         default_factory=list,
-        description="python files or packages to pack beside handlers/, paths relative to the spec",
+        description="Python files or packages to pack next to handlers/; paths relative to the spec",
     )
 
     @property
     def explanations(self) -> Explain:
-        """`explain` with what it does not name."""
+        """`explain` with its defaults filled in."""
         return self.explain.resolved(self.timeouts.response_s)
 
 
 def names() -> list[str]:
-    """The specs that come with the project."""
+    """Names of the specs that come with the project."""
     return sorted(path.relative_to(SPECS).with_suffix("").as_posix() for path in SPECS.rglob("*.yaml"))
 
 
 def find(spec: str) -> Path:
-    """The file of a spec, given by name or as a path to a .yaml file; SpecError when there is none."""
+    """The file of a spec, given by name or as a path to a .yaml file. Raises SpecError if there is none."""
     is_path = spec.endswith((".yaml", ".yml"))
     path = Path(spec) if is_path else SPECS / f"{spec}.yaml"
     if not path.is_file():
@@ -188,9 +197,9 @@ def find(spec: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The keys and values of a spec file, not yet checked; SpecError when it is not a YAML mapping."""
+    """The unchecked keys and values of a spec file. Raises SpecError if it is not a YAML mapping."""
     try:
-        values = parse_yaml(read_text(path, MAX_YAML_BYTES))
+        values = parse_yaml(read_text(path, MAX_BYTES))
     except UnsafeFile as error:
         raise SpecError(str(path), [Problem("the file", str(error))]) from None
     if values is not None and not isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""The model store: a folder of archives, and what each says about itself."""
+"""Lists the archives of a model store."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MAX_PROBLEM = 200  # characters
 
 @dataclass(frozen=True)
 class Entry:
-    """One archive. size: bytes. task: of our card, or the handler of an archive without one.
+    """One archive. size: in bytes. task: from the model card, or the handler without a card.
 
-    metric: the main one of the card. problem: why TorchServe could not serve the file; the rest is then empty.
+    metric: the card's main metric. problem: why TorchServe could not serve the file; other fields are then empty.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Entry:
 
 
 def entries(store: Path) -> list[Entry]:
-    """The archives in `store`, by file name; what is hidden is not there, as for TorchServe."""
+    """The archives in `store` by file name, without hidden files, as in TorchServe."""
     return [entry(path) for path in sorted(store.glob("*.mar")) if not path.name.startswith(".")]
 
 
@@ -68,7 +68,7 @@ def of_card(mar: Mar, size: int, digest: str) -> Entry:
 
 
 def of_manifest(mar: Mar, size: int, digest: str) -> Entry:
-    """Of an archive that torch-model-archiver made."""
+    """The entry of an archive made by torch-model-archiver."""
     manifest = mar.mapping(MANIFEST)
     model = manifest.get("model")
     if not isinstance(model, dict) or not {"modelName", "handler"} <= model.keys():
@@ -83,15 +83,16 @@ def of_manifest(mar: Mar, size: int, digest: str) -> Entry:
 
 
 def main_metric(metrics: dict[str, Any]) -> str:
-    """The first number among the metrics, which is where training writes the one that matters; a loss only where
-    there is nothing else, as two models' losses compare for the same labels alone."""
+    """The first number among the metrics, where training puts the main one. A loss is used only if there is nothing
+    else, because losses are comparable only for the same labels.
+    """
     found = list(numbers(metrics))
     scores = [(name, value) for name, value in found if "loss" not in name.lower()]
     return next((f"{name} {value:.4g}" for name, value in scores or found), "")
 
 
 def numbers(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """(name, value) of every number, with the names of what it is in before its own."""
+    """(name, value) of every number, with a path of nested names."""
     for name, value in metrics.items():
         if isinstance(value, dict):
             yield from numbers(value, f"{prefix}{name}.")

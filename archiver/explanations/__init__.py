@@ -1,1 +1,1 @@
-"""Explanations: the keys of a spec's `explain`, and which tasks have an explainer."""
+"""Explanations: the keys of a spec's `explain`, and the tasks that support it."""

@@ -1,4 +1,4 @@
-"""The tasks that have an explainer, and what a request can ask of it."""
+"""The tasks that have an explainer, and its request parameters."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from archiver.tasks.text import CUT
 
 @dataclass(frozen=True)
 class Explanation:
-    """explainer: its class in the packed `handlers` folder. For readers of the model card: methods, the default first;
-    accept, the media types an answer can have; parameters a request can set; answer, its shape."""
+    """explainer: its class in the packed `handlers` folder.
+
+    For the model card: methods, the default first; accept, the media types of answers; parameters of requests; answer,
+    the structure of answers.
+    """
 
     explainer: str
     methods: tuple[str, ...]
@@ -47,6 +50,10 @@ ON_IMAGES = {
     "baseline": "string: black, grey, white or blur, of integrated-gradients and occlusion",
     "grid": "integer: cells along the longer side",
 }
+ON_TEXTS = {**COMMON, "baseline": "string: pad, mask or unknown, the token that says nothing"}
+SPAN = {"start": "integer: character", "end": "integer: character"}
+PLACE = {"index": "integer: as asked for, where it was", **SPAN}
+ON_TOKENS = {"attributions": [{"text": "string", **SPAN, "weight": "number"}], **CUT}
 BOX = ["x1", "y1", "x2", "y2"]
 ON_GRID = [["numbers by row, over the box in the image's pixels"]]
 IMAGE_METHODS = ("integrated-gradients", "occlusion", "grad-cam", "saliency")
@@ -97,22 +104,27 @@ EXPLANATIONS: dict[str, Explanation] = {
             **FEATURES,
         },
     ),
+    "token-classification": Explanation(
+        explainer="handlers.explanation.token_classification.TokenClassificationExplainer",
+        methods=("integrated-gradients", "occlusion"),
+        accept=(JSON,),
+        parameters={
+            **ON_TEXTS,
+            "entity": "integer: which one of a prediction's answer, from 0",
+            "token": "integer: which one of the attributions, from 0",
+        },
+        answer={**ATTRIBUTED, "entity": PLACE, "token": PLACE, **ON_TOKENS},
+    ),
     "text-classification": Explanation(
         explainer="handlers.explanation.text_classification.TextClassificationExplainer",
         methods=("integrated-gradients", "occlusion"),
         accept=(JSON,),
-        parameters={**COMMON, "baseline": "string: pad, mask or unknown, the token that says nothing"},
-        answer={
-            **ATTRIBUTED,
-            "attributions": [
-                {"text": "string", "start": "integer: character", "end": "integer: character", "weight": "number"}
-            ],
-            **CUT,
-        },
+        parameters=ON_TEXTS,
+        answer={**ATTRIBUTED, **ON_TOKENS},
     ),
 }
 
 
 def explanation_of(task: str, own_handler: bool) -> Explanation | None:
-    """None of a task without an explainer. own_handler: reads inputs in a way that only it knows."""
+    """The explanation of a task, or None. own_handler: the spec has its own handler, whose inputs are unknown."""
     return None if own_handler else EXPLANATIONS.get(task)

@@ -1,1 +1,1 @@
-"""A spec and an artifact for weights that somebody already has: `bundle new`."""
+"""`bundle new`: writes a spec and an artifact for existing weights."""

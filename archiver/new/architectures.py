@@ -1,4 +1,4 @@
-"""The network that a state dict belongs to, by its name or by the names and shapes of its weights."""
+"""Finds the network of a state dict, by a given name or by the names and shapes of the weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TASKS = {
     "torchvision.models.detection": "object-detection",
     "torchvision.models.segmentation": "semantic-segmentation",
 }
-# torchvision's detectors with more than boxes, by the beginning of their names.
+# torchvision's detectors with more than boxes, by name prefix.
 OF_INSTANCES = {"maskrcnn_": "instance-segmentation", "keypointrcnn_": "keypoint-detection"}
 KEYPOINTS = "roi_heads.keypoint_predictor.kps_score_lowres.bias"
 TIMM = "timm/"
@@ -26,8 +26,9 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Network:
-    """factory, arguments: of the spec's `architecture`. classes: that its last layer has. preprocessing: as its library
-    says it for weights of its own."""
+    """factory, arguments: for the spec's `architecture`. classes: number of the last layer's classes. preprocessing: as
+    the library defines it for its own weights.
+    """
 
     factory: str
     arguments: dict[str, Any]
@@ -41,9 +42,9 @@ class Network:
 
 
 def find(path: Path, shapes: Shapes, given: str | None) -> Network | None:
-    """The network of these weights; None where nobody named one and torchvision has none like it.
+    """Find the network of these weights; None if none was named and none in torchvision matches.
 
-    SpecError where the weights are not those of the network that was named.
+    Raises SpecError if the weights do not belong to the named network.
     """
     if given is None:
         return next((found for name in candidates() if (found := fitting(name, shapes))), None)
@@ -52,7 +53,7 @@ def find(path: Path, shapes: Shapes, given: str | None) -> Network | None:
     if "." in given:
         return dotted(path, given)
     if given not in candidates():
-        raise refused(path, f"--architecture {given}: torchvision has none of that name{nearest(given, candidates())}")
+        raise refused(path, f"--architecture {given}: torchvision has no such model{nearest(given, candidates())}")
     found = fitting(given, shapes)
     if found is None:
         raise refused(path, f"--architecture {given}: {unlike(given, shapes)}")
@@ -60,7 +61,7 @@ def find(path: Path, shapes: Shapes, given: str | None) -> Network | None:
 
 
 def candidates() -> list[str]:
-    """torchvision's models, but for those of videos and quantized ones."""
+    """torchvision's models, except video and quantized ones."""
     from torchvision.models import list_models
 
     return [name for name in list_models() if not name.startswith("quantized_") and in_images(name)]
@@ -73,7 +74,7 @@ def in_images(name: str) -> bool:
 
 
 def fitting(name: str, shapes: Shapes) -> Network | None:
-    """torchvision's model with as many classes as the weights have, if all its weights are these."""
+    """torchvision's model with the weights' number of classes, if all names and shapes match."""
     from torchvision.models import get_model_builder
 
     builder = get_model_builder(name)
@@ -104,13 +105,13 @@ def variants(task: str, shapes: Shapes) -> list[dict[str, Any]]:
 
 
 def class_counts(shapes: Shapes) -> list[int]:
-    """Numbers of classes that the sizes of biases suggest, those of the last layers first."""
+    """Possible numbers of classes, from the sizes of biases, last layers first."""
     biases = [shape for name, shape in shapes.items() if name.endswith("bias") and len(shape) == 1]
     return list(dict.fromkeys(size for (size,) in reversed(biases) if size))[:8]
 
 
 def shapes_of(builder: Any, arguments: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
-    """Those of the network's weights, made without memory; None where it cannot be made so."""
+    """Shapes of the network's weights, built without allocating memory; None if that fails."""
     import torch
 
     try:
@@ -127,12 +128,13 @@ def unlike(name: str, shapes: Shapes) -> str:
     missing = [each for each in own if each not in shapes][:2]
     left_over = [each for each in shapes if each not in own][:2]
     parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"left over {', '.join(left_over)}"] * bool(left_over)
-    return f"the weights are not its own: {'; '.join(parts) or 'of other shapes'}"
+    return f"the weights do not match: {'; '.join(parts) or 'different shapes'}"
 
 
 def torchvision_preset(name: str, task: str, keypoints: int | None = None) -> Setting | None:
-    """The evaluation transform of torchvision's own weights; detectors hold theirs themselves, and of keypoints only
-    the names are missing."""
+    """The evaluation transform of torchvision's own weights. Detectors have theirs built in; for keypoints only the
+    names are missing.
+    """
     from torchvision.models import get_model_weights
 
     if keypoints:
@@ -153,13 +155,13 @@ def torchvision_preset(name: str, task: str, keypoints: int | None = None) -> Se
 
 
 def of_timm(path: Path, name: str, shapes: Shapes) -> Network:
-    """A model of timm's registry."""
+    """A model from timm's registry."""
     import timm
 
     known = timm.list_models()
     base = name.partition(".")[0]
     if base not in known:
-        raise refused(path, f"--architecture timm/{name}: timm has none of that name{nearest(base, known)}")
+        raise refused(path, f"--architecture timm/{name}: timm has no such model{nearest(base, known)}")
     for classes in [*class_counts(shapes), 0]:
         own = shapes_of(timm.create_model, {"model_name": base, "pretrained": False, "num_classes": classes})
         if own == dict(shapes):
@@ -169,17 +171,17 @@ def of_timm(path: Path, name: str, shapes: Shapes) -> Network:
             setting = timm_transform(config, "assumed: timm's for its own weights", certain=False)
             task = "image-classification" if classes else "image-embedding"  # without its head
             return Network("timm.create_model", arguments, task, classes, setting)
-    raise refused(path, f"--architecture timm/{name}: the weights are not its own")
+    raise refused(path, f"--architecture timm/{name}: the weights do not match")
 
 
 def timm_transform(config: Mapping[str, Any], source: str, certain: bool = True) -> Setting:
     if other := timm_config.differs(config):
-        source, certain = f"{source}; its {other} is not ours", False
+        source, certain = f"{source}; its {other} is not supported", False
     return Setting("preprocessing", timm_config.preprocessing(config), source, certain)
 
 
 def dotted(path: Path, name: str) -> Network:
-    """A class or function by its dotted name: of a library, or of a file that the spec's `code` will name."""
+    """A class or function by its dotted name, from a library or from a file in the spec's `code`."""
     root = name.partition(".")[0]
     try:
         packed.check({"factory": name}, () if root in packed.LIBRARIES else {root})

@@ -1,4 +1,4 @@
-"""Files beside the weights: the names of the classes, and how images become the model's input."""
+"""Reads files next to the weights: class names and image preprocessing."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from handlers.formats.huggingface import PROCESSOR
 LABELS = ("labels.txt", "labels.json", "classes.txt", "classes.json", "class_names.txt", "names.txt", "id2label.json")
 INTERPOLATIONS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-# Keys of an image processor that ask for what our transform does not do.
+# Keys of an image processor for steps that the project's transform does not support.
 UNKNOWN = ("rescale_offset", "do_flip_channel_order", "crop_pct", "do_pad")
 
 
 def labels_of(weights: Path, classes: int | None) -> tuple[list[str], str]:
-    """(names, the file they are in) of the first file beside the weights with as many names as there are classes."""
+    """(names, file name) from the first file next to the weights whose number of names equals the classes."""
     for name in LABELS:
         file = weights.parent / name
         try:
             found = read_labels(file) if file.is_file() else []
         except ArchiverError:
-            continue  # of another kind under a common name
+            continue  # a file of another kind with a common name
         if found and classes in (None, len(found)):
             return found, name
     return [], ""
 
 
 def transform_of(weights: Path, size: tuple[int, int] | None) -> Setting:
-    """The `preprocessing` of an image model: as a processor's file beside it says, or as ImageNet's models have it."""
+    """The `preprocessing` of an image model, from a processor's file next to it, or as usual for ImageNet models."""
     file = weights.parent / PROCESSOR
     if file.is_file():
         try:
@@ -47,13 +47,13 @@ def transform_of(weights: Path, size: tuple[int, int] | None) -> Setting:
 
 
 def preprocessing_of(weights: Path, task: str) -> tuple[list[Setting], list[str]]:
-    """(settings, what is to be filled in) for weights that say nothing about their preprocessing."""
+    """(settings, what the user has to fill in) for weights without information about preprocessing."""
     if task in ("image-classification", "image-embedding", "semantic-segmentation"):
         return [transform_of(weights, None)], []
     if task == "depth-estimation":
         return [depth_transform(None)], []
     if task in ("object-detection", "instance-segmentation"):
-        # torchvision's detectors have theirs inside; an export with raw outputs names its own.
+        # torchvision's detectors have theirs built in; exports with raw outputs define their own.
         return [], []
     if task == "keypoint-detection":
         return [], ["preprocessing: {keypoints: [the name of each]}"]
@@ -64,13 +64,13 @@ def preprocessing_of(weights: Path, task: str) -> tuple[list[Setting], list[str]
 
 
 def depth_transform(size: tuple[int, int] | None) -> Setting:
-    """That of DPT's models, whose numbers are higher for what is nearer."""
+    """The preprocessing of DPT models, whose output is higher for nearer points."""
     values = {"size": list(size or (384, 384)), "kind": "relative", "nearer": "higher"}
-    return Setting("preprocessing", values, "assumed: as DPT has it", certain=False)
+    return Setting("preprocessing", values, "assumed: as for DPT", certain=False)
 
 
 def translated(values: dict[str, Any], size: tuple[int, int] | None) -> dict[str, Any]:
-    """An image processor's settings in the words of our transform."""
+    """An image processor's settings, translated to the project's transform."""
     found = values.get("size")
     sizes = found if isinstance(found, dict) else {"height": found, "width": found} if isinstance(found, int) else {}
     if "shortest_edge" in sizes:
@@ -85,7 +85,7 @@ def translated(values: dict[str, Any], size: tuple[int, int] | None) -> dict[str
     plain = not values.get("do_normalize", True)
     mean = [0.0] * 3 if plain else list(values.get("image_mean") or IMAGENET["mean"])
     std = [1.0] * 3 if plain else list(values.get("image_std") or IMAGENET["std"])
-    # Of levels up to 255, where nothing scales them: the transform's are of images in [0, 1].
+    # Unscaled mean and deviation refer to levels up to 255; the transform's refer to images in [0, 1].
     scale = 1.0 if not values.get("do_rescale", True) else 255 * values.get("rescale_factor", 1 / 255)
     factor = scale / 255 if not values.get("do_rescale", True) else scale
     return {**settings, "mean": [round(m / factor, 8) for m in mean], "std": [round(s / factor, 8) for s in std]}

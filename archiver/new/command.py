@@ -1,4 +1,4 @@
-"""`bundle new`: a spec and an artifact for weights that somebody already has."""
+"""`bundle new`: writes a spec and an artifact for existing weights."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from typing import Annotated
 import typer
 
 from archiver import spec
-from archiver.artifact import SAMPLE_TYPES
 from archiver.errors import ArchiverError, Problem, SpecError
+from archiver.new import content
 from archiver.new.findings import Findings
 from archiver.new.kinds import Options, read
 from archiver.new.writing import Places, labels_name, write
 from archiver.package import resolve
 from archiver.store import entry
 from archiver.tasks import TASKS
+from handlers.formats.sample import SAMPLE_TYPES
 
 PROJECT = Path(__file__).parents[2]
 DEMO = PROJECT / "artifacts" / "demo"
-# A request of each task for the warm-up and the verification, where people name none of their own.
+# Default requests by task for the warm-up and the verification.
 SAMPLES = {
     "text": DEMO / "language-id" / "sample.txt",
     "image": DEMO / "shapes-detection" / "sample.jpg",
@@ -39,7 +40,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(help="Of the model, of its spec and of its archive.")],
+    name: Annotated[str, typer.Argument(help="Name of the model, its spec and its archive.")],
     weights: Annotated[
         Path,
         typer.Option(
@@ -48,27 +49,28 @@ def new(
         ),
     ],
     task: Annotated[
-        str | None, typer.Option(help=f"Where the weights do not say it: {', '.join(TASKS)}.", show_default=False)
+        str | None,
+        typer.Option(help=f"Task, if the weights do not determine it: {', '.join(TASKS)}.", show_default=False),
     ] = None,
     architecture: Annotated[
         str | None,
         typer.Option(
-            help="Of a state dict: a model of torchvision (resnet18), of timm (timm/resnet18), or a dotted name."
+            help="Network of a state dict: a torchvision (resnet18) or timm model (timm/resnet18), or a dotted name."
         ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="The names of the classes: one per line, or a JSON list.", show_default=False)
     ] = None,
     sample: Annotated[
-        Path | None, typer.Option(help="A request to warm up and verify with; one of the demo's by default.")
+        Path | None, typer.Option(help="A request for warm-up and verification; by default one of the demo's.")
     ] = None,
-    artifacts: Annotated[Path, typer.Option(help="The folder that holds artifact folders.")] = Path("artifacts"),
-    specs: Annotated[Path, typer.Option(help="The folder that the spec is written to.")] = spec.SPECS,
-    model_store: Annotated[Path, typer.Option("--store", help="Where a finished .mar is copied to.")] = Path(
+    artifacts: Annotated[Path, typer.Option(help="Folder that contains the artifact folders.")] = Path("artifacts"),
+    specs: Annotated[Path, typer.Option(help="Folder for the spec.")] = spec.SPECS,
+    model_store: Annotated[Path, typer.Option("--store", help="Folder to which a finished .mar is copied.")] = Path(
         "model_store"
     ),
 ) -> None:
-    """Write a spec for weights that you have: what the file says, what was assumed, and what you have to fill in.
+    """Write a spec for your weights, with what the file states, what was assumed, and what you have to fill in.
 
     The weights are copied into an artifact folder, a pickled state dict as safetensors. `./bundle build NAME` and
     `./bundle serve NAME` follow. Exit status 2: weights that cannot be served, with the reason.
@@ -76,6 +78,7 @@ def new(
     try:
         check_name(name)
         if weights.suffix.lower() == ".mar" and weights.is_file():
+            content.check(weights)
             target = model_store / f"{name}.mar"
             copy_archive(weights, target)
             typer.echo(f"{target} is a finished archive; serve it: ./bundle serve {name}")
@@ -86,13 +89,24 @@ def new(
             found = read(weights, Options(task, architecture, labels), Path(temporary))
             places = Places(artifacts / name, specs / f"{name}.yaml", specs / f"{name}{labels_name(found.labels)}")
             write(name, weights, found, sample_of(found, sample, Path(temporary)), places)
+            if not found.missing:
+                check(places, artifacts)
     except ArchiverError as error:
         typer.echo(f"new: {error}", err=True)
         raise typer.Exit(2) from None
     except OSError as error:
         typer.echo(f"new: {error.strerror or error}: {error.filename or ''}", err=True)
         raise typer.Exit(2) from None
-    report(name, found, places, artifacts)
+    report(name, found, places)
+
+
+def check(places: Places, artifacts: Path) -> None:
+    """Raise SpecError and remove all files if it cannot be built."""
+    try:
+        resolve(places.spec, artifacts)
+    except ArchiverError:
+        places.remove()
+        raise
 
 
 def check_name(name: str) -> None:
@@ -104,13 +118,15 @@ def copy_archive(source: Path, target: Path) -> None:
     if problem := entry(source).problem:
         raise SpecError(str(source), [Problem("the archive", problem)])
     if target.exists():
-        raise SpecError(target.stem, [Problem("the name", f"is taken: {target}; delete it or take another name")])
+        raise SpecError(
+            target.stem, [Problem("the name", f"is already used: {target}; delete it or choose another name")]
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
 
 
 def sample_of(found: Findings, given: Path | None, workspace: Path) -> Path:
-    """The file that was given, or one of the demo's for the task's kind of input."""
+    """The given file, or one of the demo's for the task's kind of input."""
     if given is not None:
         if given.suffix.lower() not in SAMPLE_TYPES:
             raise SpecError(str(given), [Problem("--sample", f"wanted one of {', '.join(SAMPLE_TYPES)}")])
@@ -127,8 +143,8 @@ def sample_of(found: Findings, given: Path | None, workspace: Path) -> Path:
     return SAMPLES[TASKS[found.task].field]
 
 
-def report(name: str, found: Findings, places: Places, artifacts: Path) -> None:
-    """Print the files that were written, the open ends, and the next commands."""
+def report(name: str, found: Findings, places: Places) -> None:
+    """Print the written files, what has to be filled in, and the next commands."""
     typer.echo(f"{found.kind} for {found.task}")
     for path in (places.artifact, places.spec, places.labels):
         if path.exists():
@@ -138,8 +154,6 @@ def report(name: str, found: Findings, places: Places, artifacts: Path) -> None:
             typer.echo(f"  check {setting.key}: {setting.comment}")
     for thing in found.missing:
         typer.echo(f"  fill in {thing}")
-    if not found.missing:
-        resolve(places.spec, artifacts)
     typer.echo(f"then: ./bundle build {name} && ./bundle serve {name}")
 
 

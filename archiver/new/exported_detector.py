@@ -1,4 +1,4 @@
-"""The layout of a detector's outputs, by their names and shapes; else as YOLO's exports have it."""
+"""Determines the layout of a detector's outputs from their names and shapes, or as in YOLO's exports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from archiver.new.findings import Setting, refused
 
 Shape = tuple[int | str | None, ...]
-# Parts of the names of outputs, by what such outputs hold; the first that fits.
+# Parts of output names by content; the first match counts.
 ROLES = {
     "count": ("num",),
     "boxes": ("box",),
@@ -27,7 +27,7 @@ def output_of(
     size: tuple[int, int] | None,
     names: int | None,
 ) -> tuple[int | None, Setting]:
-    """(classes, preprocessing) of a detector; SpecError where its outputs are not read."""
+    """(classes, preprocessing) of a detector. Raises SpecError for unsupported outputs."""
     first = next(iter(outputs.values()))
     roles = roles_of(outputs)
     classes: int | None = names
@@ -56,7 +56,7 @@ def output_of(
 
 
 def roles_of(outputs: Mapping[str, Shape]) -> dict[str, str]:
-    """The outputs' names by what they hold."""
+    """The outputs' names by content."""
     found: dict[str, str] = {}
     for role, parts in ROLES.items():
         for name in outputs:
@@ -69,11 +69,11 @@ def separate(outputs: Mapping[str, Shape], roles: dict[str, str], stretched: boo
     names = {role: roles[role] for role in ("boxes", "scores", "labels", "count") if role in roles}
     if "labels" in roles or "count" in roles:
         output: dict[str, Any] = {"layout": "separate", "boxes": "xyxy", "names": names}
-        # torchvision's detectors have no batch, and count the background as a class.
+        # torchvision's detectors have no batch dimension and count the background as a class.
         if len(outputs[roles["boxes"]]) == 2 and not stretched:
             output["no_object"] = "first"
         return output
-    # DETR's: boxes as fractions of the input, raw scores with a last class for nothing.
+    # DETR: boxes relative to the input, raw scores whose last class means no object.
     return {
         "layout": "separate",
         "boxes": "cxcywh",
@@ -85,7 +85,7 @@ def separate(outputs: Mapping[str, Shape], roles: dict[str, str], stretched: boo
 
 
 def grid(path: Path, shape: Shape, names: int | None) -> tuple[int, dict[str, Any]]:
-    """Columns are what there is less of: YOLOv8 and later put them first, without objectness, YOLOv5 last, with it."""
+    """The smaller dimension has the columns: first and without objectness since YOLOv8, last and with it in YOLOv5."""
     sides = [side if isinstance(side, int) else None for side in shape[1:]]
     known = [side for side in sides if side is not None]
     if not known:

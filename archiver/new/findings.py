@@ -1,4 +1,4 @@
-"""The facts that a file or folder of weights states about itself."""
+"""Facts that a file or folder of weights provides about the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archiver.errors import Problem, SpecError
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of the spec. comment: where its value comes from. certain: whether the weights say it, or it is assumed."""
+    """A key of the spec. comment: the origin of its value. certain: stated by the weights rather than assumed."""
 
     key: str
     value: Any
@@ -21,10 +21,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Findings:
-    """kind: the format as people call it. files: of the artifact's weights, by their path in it.
+    """kind: the format's usual name. files: the weights' files by path in the artifact.
 
-    labels: of the classes, and `labels_from` where they stand; `classes`: how many the model has, where that alone is
-    known. settings: further keys of the spec. missing: what has to be filled in before it can be built.
+    labels: class names. labels_from: their origin. classes: number of classes, if nothing else is known. settings:
+    other keys of the spec. missing: what has to be filled in before building.
     """
 
     kind: str
@@ -45,7 +45,7 @@ def refused(path: Path, what: str) -> SpecError:
 
 
 def wanted_task(path: Path, given: str | None, possible: tuple[str, ...], why: str) -> str:
-    """The task that was given, if it is one of those possible; else SpecError with the reason and the choice."""
+    """The given task if it is possible. Otherwise raises SpecError with the reason and the choices."""
     if given in possible:
         return given
     if given is None:

@@ -1,4 +1,4 @@
-"""A folder of save_pretrained, or a snapshot of a hub's repository."""
+"""Reads a folder written by save_pretrained, or a snapshot of a Hub repository."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from archiver.new import pickled_folder, tokenizer
 from archiver.new.findings import Findings, Setting, refused, wanted_task
 from handlers.formats import json_file
 from handlers.formats.errors import UnsafeFile
@@ -17,18 +18,21 @@ from handlers.formats.huggingface import (
     NESTED_PROCESSOR,
     POOLING,
     PROCESSOR,
+    SUFFIX,
     TEXTS,
-    WEIGHTS,
+    TOKENIZED,
     check_processor,
+    check_weights,
     json_of,
     pooling_mode,
+    weights_of,
     without_code,
 )
 from handlers.formats.processor_transform import depth_preprocessing, image_preprocessing
 
-# Tasks of images whose preprocessing becomes ours; the others of images run the folder's own image processor.
+# Image tasks whose preprocessing is converted to the project's transform; others use the folder's image processor.
 TRANSFORMED = ("image-embedding", "zero-shot-image-classification", "depth-estimation")
-# By the end of an architecture's name, the tasks it may serve.
+# Possible tasks by the ending of an architecture's name.
 HEADS = {
     "ForImageClassification": ("image-classification",),
     "ForImageClassificationWithTeacher": ("image-classification",),
@@ -56,25 +60,38 @@ MAX_LENGTH, SECONDS = 512, 10.0
 
 
 def read(path: Path, task: str | None, workspace: Path) -> Findings:
-    """The facts of the folder. workspace: for files that are changed on their way into the artifact."""
+    """Read the folder. workspace: for files that are changed before they are packed."""
     config = values(path, CONFIG)
     task = task_of(path, config, task)
-    if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():
-        raise refused(path, without_safetensors(path, config))
+    pickled = pickled_folder.is_one(path)
+    weights = pickled_folder.converted(path, workspace) if pickled else weights_in(path)
+    if task in TOKENIZED:
+        tokenizer.check(path)
     mode = pooling_mode(values(path, POOLING)) if (path / POOLING).is_file() else "mean"
     if task == "text-embedding" and mode != "mean":
         raise refused(path, f"its {POOLING} pools by {mode}; wanted mean")
     labels = labels_of(config) if task in LABELLED else []
     return Findings(
-        kind="a Hugging Face folder",
+        kind="a Hugging Face folder" + (" of pickled state dicts, read with weights_only" if pickled else ""),
         task=task,
         format="huggingface",
         weights="weights",
-        files=files_of(path, workspace),
+        files={**files_of(path, workspace), **{f"weights/{name}": file for name, file in weights.items()}},
         labels=labels,
         labels_from=f"{CONFIG}, id2label",
         settings=settings_of(path, task),
     )
+
+
+def weights_in(path: Path) -> dict[str, Path]:
+    """The safetensors files that transformers loads, and their index; other files are ignored."""
+    names = {file.name for file in path.iterdir()}
+    try:
+        check_weights(path, names)
+        loaded = weights_of(path, names)
+    except UnsafeFile as error:
+        raise refused(path, str(error)) from None
+    return {name: path / name for name in (*sorted(loaded), *({INDEX} & names))}
 
 
 def values(path: Path, name: str) -> dict[str, Any]:
@@ -103,7 +120,7 @@ def task_of(path: Path, config: dict[str, Any], given: str | None) -> str:
 
 
 def of_inputs(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
-    """The tasks of what the folder's files prepare: sound, images, or texts."""
+    """Possible tasks by the folder's preprocessing files: audio, images, or texts."""
     processor = values(path, PROCESSOR) if (path / PROCESSOR).is_file() else {}
     if not processor and (path / NESTED_PROCESSOR).is_file():
         nested = values(path, NESTED_PROCESSOR)
@@ -117,34 +134,22 @@ def of_inputs(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
     return ("zero-shot-image-classification", "image-embedding") if both else ("image-embedding",)
 
 
-def without_safetensors(path: Path, config: dict[str, Any]) -> str:
-    """Why there are no weights to load, with the command that makes them."""
-    if (path / "adapter_config.json").is_file():
-        return "holds a LoRA adapter alone; merge it: model.merge_and_unload().save_pretrained(…)"
-    pickles = sorted(file.name for file in path.glob("pytorch_model*.bin"))
-    if not pickles:
-        return f"has no {WEIGHTS}"
-    name = (config.get("architectures") or ["AutoModel"])[0]
-    return (
-        f"has {pickles[0]}, a pickle, and no {WEIGHTS}; convert it where you trust it: "
-        f"python -c \"from transformers import {name} as M; M.from_pretrained('{path}').save_pretrained('{path}')\""
-    )
-
-
 def labels_of(config: dict[str, Any]) -> list[str]:
-    """The names of the classes in their order; transformers' own, LABEL_0, where the folder has none."""
+    """The class names in order; transformers' default names, such as LABEL_0, if the folder has none."""
     names = config.get("id2label")
     if not isinstance(names, dict):
         count = config.get("num_labels", 2)
         return [f"LABEL_{index}" for index in range(count if isinstance(count, int) else 2)]
-    # COCO's numbers have gaps in some folders: an output without a name of its own keeps its number's.
+    # In some folders COCO's numbers have gaps: an output without a name is named by its number.
     highest = max((int(key) for key in names if str(key).isdecimal()), default=-1)
     return [str(names.get(str(index), f"LABEL_{index}")) for index in range(highest + 1)]
 
 
 def settings_of(path: Path, task: str) -> list[Setting]:
     if task in TEXTS:
-        return [Setting("preprocessing", {"max_length": MAX_LENGTH}, "tokens; the model's own limit applies as well")]
+        length, other = {"max_length": MAX_LENGTH}, tokenizer.difference(path)
+        comment = other or "tokens; the model's own limit applies as well"
+        return [Setting("preprocessing", length, comment, certain=not other)]
     if task.startswith("audio-") or task == "speech-recognition":
         found = values(path, PROCESSOR) if (path / PROCESSOR).is_file() else {}
         # Whisper's windows have one length.
@@ -162,8 +167,15 @@ def settings_of(path: Path, task: str) -> list[Setting]:
 
 
 def files_of(path: Path, workspace: Path) -> dict[str, Path]:
-    """The files to pack. What names a class of the hub's is left out of their settings: transformers' own is loaded."""
-    found = {f"weights/{file.name}": file for pattern in FILES for file in sorted(path.glob(pattern)) if file.is_file()}
+    """The files to pack besides the weights. References to custom Hub classes are removed from the settings, because
+    transformers' own classes are loaded.
+    """
+    found = {
+        f"weights/{file.name}": file
+        for pattern in FILES
+        for file in sorted(path.glob(pattern))
+        if file.is_file() and not file.name.endswith((SUFFIX, ".index.json"))
+    }
     for name, file in found.items():
         if file.name in CONFIGURATIONS:
             before = json_file.loads(file.read_bytes(), file.name)

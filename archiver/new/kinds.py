@@ -1,34 +1,50 @@
-"""Which format a file or folder of weights is in, and who reads it."""
+"""Detects the format of a file or folder of weights, and selects its reader."""
 
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.errors import Problem, SpecError
-from archiver.new import huggingface, labels, onnx_file, state_dict, timm_folder, torch_program
+from archiver.new import (
+    adapter,
+    content,
+    huggingface,
+    labels,
+    onnx_file,
+    other_folder,
+    state_dict,
+    timm_folder,
+    torch_program,
+)
 from archiver.new.findings import Findings, refused
-from handlers.formats import zip_file
-from handlers.formats.errors import UnsafeFile
-from handlers.formats.huggingface import CONFIG
+from handlers.formats.huggingface import CONFIG, INDEX
 
-# How to make what is read of files that are not.
+# Hints for files of unsupported formats that their names tell better than their content.
 OTHERS = {
-    ".h5": "; convert it: python -m tf2onnx.convert --keras MODEL.h5 --output MODEL.onnx",
-    ".keras": "; convert it: model.export('MODEL.onnx', format='onnx')",
-    ".pb": "; convert it: python -m tf2onnx.convert --saved-model FOLDER --output MODEL.onnx",
-    ".tflite": "; convert it: python -m tf2onnx.convert --tflite MODEL.tflite --output MODEL.onnx",
-    ".engine": "; an engine is of one GPU alone: bring the ONNX file it was built from",
-    ".pkl": "; a pickle runs code when it is loaded: save the state dict, or export to ONNX",
-    ".joblib": "; a pickle runs code when it is loaded: export to ONNX with skl2onnx",
+    **dict.fromkeys((".h5", ".hdf5"), "convert it: python -m tf2onnx.convert --keras {0} --output model.onnx"),
+    ".keras": "convert it: model.export('model.onnx', format='onnx')",
+    ".pb": "convert the folder that it is in: python -m tf2onnx.convert --saved-model {1} --output model.onnx",
+    ".tflite": "convert it: python -m tf2onnx.convert --tflite {0} --output model.onnx",
+    **dict.fromkeys((".engine", ".plan", ".trt"), "it is for one GPU alone: name the ONNX file that it was built from"),
+    **dict.fromkeys((".pkl", ".pickle", ".dill"), "a pickle runs code when it is loaded: save the state dict, or ONNX"),
+    ".joblib": "a pickle runs code when it is loaded: export to ONNX with skl2onnx",
+    **dict.fromkeys((".gguf", ".ggml"), "llama.cpp's format: name the folder of safetensors that it was made of"),
+    **dict.fromkeys((".mlmodel", ".mlpackage"), "Core ML's format: name the model that it was converted from"),
+    **dict.fromkeys((".pdparams", ".pdmodel", ".pdiparams"), "PaddlePaddle's format: convert it with paddle2onnx"),
+    ".msgpack": "Flax's format: name the safetensors of its repository",
+    ".ort": "ONNX Runtime's own format: name the ONNX file that it was converted from",
+    ".xml": "if it is OpenVINO's: name the model that it was converted from",
+    ".pte": "ExecuTorch's format: name the model that it was exported from",
+    ".json": "name the folder that it is in",
+    **dict.fromkeys((".data", ".onnx_data"), "if it holds tensors of an ONNX file, name that file, beside it"),
 }
 
 
 @dataclass(frozen=True)
 class Options:
-    """Given by people; None where they leave it to the weights."""
+    """Command-line options; None to derive a value from the weights."""
 
     task: str | None = None
     architecture: str | None = None
@@ -36,7 +52,7 @@ class Options:
 
 
 def read(path: Path, options: Options, workspace: Path) -> Findings:
-    """The facts of the weights; SpecError where they cannot be served. workspace: a folder for converted files."""
+    """Read the weights. Raises SpecError if they cannot be served. workspace: a folder for converted files."""
     found = read_weights(path, options, workspace)
     if options.labels is not None:
         names = labels.read(options.labels)
@@ -50,44 +66,42 @@ def read(path: Path, options: Options, workspace: Path) -> Findings:
 
 
 def read_weights(path: Path, options: Options, workspace: Path) -> Findings:
+    if adapter.is_one(path):
+        raise refused(path, adapter.refusal(path if path.is_dir() else path.parent))
     if path.is_dir():
         return read_folder(path, options, workspace)
     if not path.is_file():
-        raise refused(path, "there is no such file or folder")
-    match path.suffix.lower():
+        raise refused(path, "is neither a file nor a folder" if path.exists() else "does not exist")
+    suffix = path.suffix.lower()
+    form = "" if suffix in OTHERS else content.check(path)
+    match suffix:
         case ".onnx":
             return onnx_file.read(path, options.task)
         case ".pt2":
             return torch_program.read(path, "torch-export", options.task)
-        case ".safetensors" if (path.parent / CONFIG).is_file() and options.architecture is None:
+        case _ if is_part(path) and options.architecture is None:
             return read_folder(path.parent, options, workspace)
         case ".safetensors":
             return state_dict.read(path, options.task, options.architecture, workspace)
-        case ".pt" | ".pth" | ".bin" | ".ckpt" | ".torchscript" | ".ts":
-            if is_torchscript(path):
+        case _ if suffix in content.SAVED:
+            if form == content.TORCHSCRIPT:
                 return torch_program.read(path, "torchscript", options.task)
             return state_dict.read(path, options.task, options.architecture, workspace)
-        case suffix:
+        case _:
             known = ".safetensors, .pth, .pt, .ckpt, .bin, .pt2, .onnx, .mar, or a folder with config.json"
-            hint = OTHERS.get(suffix, "")
-            raise refused(path, f"files {suffix or 'without a suffix'} are not read; wanted {known}{hint}")
+            hint = f"; {OTHERS[suffix].format(path, path.parent)}" if suffix in OTHERS else ""
+            raise refused(path, f"files {suffix or 'without a suffix'} are not supported; wanted {known}{hint}")
+
+
+def is_part(path: Path) -> bool:
+    """Whether the file has the weights, or the index of several files, of its Hugging Face folder."""
+    own = path.suffix == ".safetensors" or path.name.startswith("pytorch_model") or path.name == INDEX
+    return own and (path.parent / CONFIG).is_file()
 
 
 def read_folder(path: Path, options: Options, workspace: Path) -> Findings:
-    if not (path / CONFIG).is_file():
-        raise refused(path, f"the folder has no {CONFIG}; wanted a folder of save_pretrained, or the file itself")
+    other_folder.check(path)
     config = huggingface.values(path, CONFIG)
     if timm_folder.is_one(config):
         return timm_folder.read(path, config, options.task)
     return huggingface.read(path, options.task, workspace)
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether it is a zip with the constants of a program; a plain torch.save has none."""
-    if not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zip_file.opened(path) as found:
-            return any(name.endswith("/constants.pkl") for name in found.namelist())
-    except UnsafeFile as error:
-        raise refused(path, str(error)) from None

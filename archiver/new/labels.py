@@ -1,4 +1,4 @@
-"""The names of a model's classes, from a file."""
+"""Reads a model's class names from a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handlers.formats.errors import UnsafeFile
 
 
 def read(path: Path) -> list[str]:
-    """One name per line, or a JSON list, or transformers' {"0": "name", …}. SpecError where it is none of them."""
+    """Read one name per line, a JSON list, or transformers' {"0": "name", …}. Raises SpecError for anything else."""
     try:
         names = read_json(path) if path.suffix == ".json" else read_text(path).splitlines()
     except UnsafeFile as error:

@@ -1,4 +1,4 @@
-"""An ONNX file: what its inputs, outputs and metadata say about its task."""
+"""Reads an ONNX file: its inputs, outputs and metadata, and the task that follows from them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from archiver.new.findings import Findings, Setting, refused, wanted_task
 from archiver.new.labels import placeholders
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import TEXTS
-from handlers.formats.onnx import check_model, external_files
+from handlers.formats.onnx import TYPES, check_model, external_files
+from handlers.formats.onnx_session import inputs_of, refusal
 
-# As Ultralytics writes it into its exports.
+# Task names in Ultralytics' exports.
 ULTRALYTICS = {"detect": "object-detection", "classify": "image-classification"}
 IMAGES = (
     *("image-classification", "image-embedding", "object-detection"),
@@ -28,17 +29,19 @@ Shape = tuple[int | str | None, ...]
 
 @dataclass(frozen=True)
 class Signature:
-    """inputs, outputs: their shapes by name; a dimension is its size, its name, or None. last: the operators that make
-    the outputs. metadata: as the exporter wrote it."""
+    """inputs, outputs: shapes by name; a dimension is a size, a name, or None. last: the operators that compute the
+    outputs. metadata: the exporter's. levels: whether images are passed as bytes (0 to 255).
+    """
 
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
     last: set[str]
     metadata: dict[str, str]
+    levels: bool
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) of the images, where the file takes one size alone."""
+        """(height, width) of the images, if the file supports only one size."""
         shape = next(iter(self.inputs.values()))
         sides = shape[1:3] if shape[3] == 3 and shape[1] != 3 else shape[2:4]
         fixed = [side for side in sides if isinstance(side, int) and side > 0]
@@ -51,7 +54,9 @@ def read(path: Path, task: str | None) -> Findings:
         external = external_files(path)
     except UnsafeFile as error:
         raise refused(path, str(error)) from None
-    signature = measured(path, signature_of(path))
+    signature = signature_of(path)
+    session = session_of(path)
+    signature = measured(path, signature, session)
     task = task_of(path, signature, task)
     files = {"weights.onnx": path, **{name: path.parent / name for name in external}}
     kind = "an ONNX file"
@@ -61,10 +66,11 @@ def read(path: Path, task: str | None) -> Findings:
     if task in ("image-embedding", "depth-estimation"):
         depth = task == "depth-estimation"
         setting = beside.depth_transform(signature.size) if depth else beside.transform_of(path, signature.size)
-        return Findings(kind, task, "onnx", "weights.onnx", files, settings=[setting])
+        return Findings(kind, task, "onnx", "weights.onnx", files, settings=of_levels([setting], signature))
     names = names_of(signature)
     classes, settings = model_of(path, signature, task, len(names) or None)
     labels, source = (names, "the file's metadata, names") if names else beside.labels_of(path, classes)
+    settings = of_levels(settings, signature)
     missing = [] if labels or classes else ["labels: the name of each class, as --labels FILE"]
     if not labels and classes:
         labels, source = placeholders(classes), "CHECK: placeholders, the file has no names"
@@ -80,31 +86,48 @@ def signature_of(path: Path) -> Signature:
         # protobuf's DecodeError has another parent in each of its implementations.
         raise refused(path, f"is not an ONNX graph: {str(error).partition(chr(10))[0]}") from error
     stored = {tensor.name for tensor in model.graph.initializer}
-    inputs = {value.name: shape_of(value) for value in model.graph.input if value.name not in stored}
+    free = [value for value in model.graph.input if value.name not in stored]
+    inputs = {value.name: shape_of(value) for value in free}
     outputs = {value.name: shape_of(value) for value in model.graph.output}
     if not inputs or not outputs:
         raise refused(path, "has no input or no output")
     last = {node.op_type for node in model.graph.node if set(node.output) & outputs.keys()}
-    return Signature(inputs, outputs, last, {entry.key: entry.value for entry in model.metadata_props})
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return Signature(inputs, outputs, last, metadata, free[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8)
 
 
-def measured(path: Path, signature: Signature) -> Signature:
-    """With the sizes of outputs that the exporter left open, as one black image has them."""
+def session_of(path: Path) -> Any:
+    """An ONNX Runtime session whose inputs can be filled in."""
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime's own types, which have no parent in common.
+        raise refused(path, refusal(error, onnxruntime.__version__)) from error
+    try:
+        inputs_of(session.get_inputs())
+    except UnsafeFile as error:
+        raise refused(path, str(error)) from None
+    return session
+
+
+def measured(path: Path, signature: Signature, session: Any) -> Signature:
+    """Fill in output sizes that the exporter left open, by running a black image."""
     shape = next(iter(signature.inputs.values()))
     open_ends = [side for output in signature.outputs.values() for side in output[1:] if not isinstance(side, int)]
     if len(shape) != 4 or len(signature.inputs) > 1 or not open_ends or signature.size is None:
         return signature
     import numpy as np
-    import onnxruntime
 
-    zeros = np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32)
     try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        found = session.run(None, {next(iter(signature.inputs)): zeros})
+        [taken] = session.get_inputs()
+        sides = [side if isinstance(side, int) else 1 for side in shape]
+        found = session.run(None, {taken.name: np.zeros(sides, TYPES.get(taken.type, "float32"))})
     except Exception as error:
         # ONNX Runtime's own types, which have no parent in common.
         raise refused(path, f"ONNX Runtime cannot run it: {str(error).partition(chr(10))[0][:200]}") from error
-    # How many rows there are depends on the image where there is no batch in front of them.
+    # Without a batch dimension, the number of rows depends on the image.
     sizes = [
         tuple(side if isinstance(side, int) or index == 0 else made.shape[index] for index, side in enumerate(declared))
         for declared, made in zip(signature.outputs.values(), found, strict=True)
@@ -144,7 +167,7 @@ def task_of(path: Path, signature: Signature, given: str | None) -> str:
 
 
 def names_of(signature: Signature) -> list[str]:
-    """The classes as Ultralytics writes them: a Python dictionary, {0: 'person', …}."""
+    """Ultralytics' class names, from a Python dictionary: {0: 'person', …}."""
     try:
         names = ast.literal_eval(signature.metadata.get("names", ""))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -157,7 +180,7 @@ def names_of(signature: Signature) -> list[str]:
 
 
 def model_of(path: Path, signature: Signature, task: str, names: int | None) -> tuple[int | None, list[Setting]]:
-    """(classes, settings) of a model of images."""
+    """(classes, settings) of an image model."""
     size = signature.size
     first = next(iter(signature.outputs.values()))
     if task == "object-detection":
@@ -177,6 +200,15 @@ def model_of(path: Path, signature: Signature, task: str, names: int | None) -> 
     if task == "semantic-segmentation":
         transform = with_value(transform, "background", None)
     return classes, [transform]
+
+
+def of_levels(settings: list[Setting], signature: Signature) -> list[Setting]:
+    """Adapt settings for a file that takes images as bytes and normalises them itself."""
+    if not signature.levels:
+        return settings
+    values = {"mean": [0.0] * 3, "std": [1 / 255] * 3}
+    comment = "the file takes levels from 0 to 255, so it normalises them itself"
+    return [dataclasses.replace(each, value={**each.value, **values}, comment=comment) for each in settings]
 
 
 def with_value(setting: Setting, key: str, value: Any) -> Setting:

@@ -1,13 +1,17 @@
-"""A state dict: safetensors, or what torch.save made of one, read as nothing but tensors."""
+"""Reads a state dict from safetensors or from torch.save's format, accepting only tensors."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from archiver.errors import SpecError
 from archiver.new import architectures, beside
+from archiver.new.architectures import Network, Shapes
 from archiver.new.findings import Findings, refused, wanted_task
 from archiver.new.labels import placeholders
 from archiver.tasks import TASKS
@@ -15,22 +19,37 @@ from handlers.formats import safetensors
 from handlers.formats.errors import UnsafeFile
 
 NAME = "weights.safetensors"
-# Where checkpoints keep the weights, the averaged ones first: they are those that were measured.
+# Checkpoint keys with the weights. Averaged weights come first, because they are the evaluated ones.
 INSIDE = ("model_ema", "state_dict_ema", "ema", "state_dict", "model_state_dict", "model", "module", "net", "network")
-# In front of every name, of wrappers (DataParallel, torch.compile) and of the attribute that a LightningModule has.
+# Prefixes of all names, from wrappers (DataParallel, torch.compile) and attributes of a LightningModule.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+# In torch's message, between sentences about an argument that nobody here can give.
+REASON = re.compile(r"WeightsUnpickler error: ([^\n]{1,200})")
+# Loads a pickle and saves its tensors alone, in the dictionaries they are in.
+CONVERT = (
+    'import torch; keep = lambda v: v if torch.is_tensor(v) else keep(v.state_dict()) if hasattr(v, "state_dict") else '
+    "{{k: w for k in v if (w := keep(v[k])) is not None}} or None if isinstance(v, dict) else None; "
+    'torch.save(keep(torch.load({source}, map_location="cpu", weights_only=False)), {target})'
+)
 
 
 def read(path: Path, task: str | None, architecture: str | None, workspace: Path) -> Findings:
-    """workspace: for the safetensors that are made of a pickled state dict."""
-    if path.suffix == ".safetensors":
-        file, shapes, kind = path, plain(path), "safetensors"
+    """Read a state dict. workspace: for the converted safetensors file."""
+    if path.suffix.lower() == ".safetensors":
+        state, kind = None, "safetensors"
+        shapes = plain(path)
     else:
-        file, shapes, kind = converted(path, workspace)
-    network = architectures.find(path, shapes, architecture)
+        state, kind = unpickled(path)
+        shapes = {name: tuple(value.shape) for name, value in state.items()}
+    network, names = named(path, shapes, architecture)
+    file = path if state is None and all(new == old for new, old in names.items()) else workspace / NAME
+    if file != path:
+        write(file, path, state, names)
+    if left_out := sorted(shapes.keys() - set(names.values())):
+        kind = f"{kind}, without {', '.join(left_out[:2])}" + ("…" if len(left_out) > 2 else "")
     if network is None:
-        said = "the weights do not say of which network they are, and are none of torchvision's"
+        said = "the weights do not identify their network, and match none of torchvision's"
         possible = tuple(name for name in TASKS if name != "voice-activity")
         chosen = wanted_task(path, task, possible, f"{said}, so --architecture")
         missing = [
@@ -68,29 +87,59 @@ def plain(path: Path) -> dict[str, tuple[int, ...]]:
         raise refused(path, str(error)) from None
 
 
-def converted(path: Path, workspace: Path) -> tuple[Path, dict[str, tuple[int, ...]], str]:
-    """(safetensors, the shapes in it, the kind of file) of what torch.save wrote; SpecError where that is more."""
+def named(path: Path, shapes: Shapes, architecture: str | None) -> tuple[Network | None, dict[str, str]]:
+    """The network, and the file's name for each of its weights. Raises SpecError if they do not match."""
+    refusal: SpecError | None = None
+    for names in namings(list(shapes)):
+        try:
+            network = architectures.find(path, {new: shapes[old] for new, old in names.items()}, architecture)
+        except SpecError as error:
+            refusal = refusal or error
+            continue
+        if network is not None:
+            return network, names
+    if refusal:
+        raise refusal
+    return None, next(namings(list(shapes)))
+
+
+def namings(names: list[str]) -> Iterator[dict[str, str]]:
+    """Candidate renamings: all names without wrappers' prefixes, then only those of one attribute, because a
+    LightningModule may have others, such as its loss.
+    """
+    yield dict(zip(without_prefix(names), names, strict=True))
+    for prefix in PREFIXES:
+        inner = [name for name in names if name.startswith(prefix)]
+        if inner and len(inner) < len(names):
+            yield dict(zip(without_prefix(inner), inner, strict=True))
+
+
+def write(file: Path, path: Path, state: dict[str, Any] | None, names: Mapping[str, str]) -> None:
+    """Write the weights as safetensors under new names. state: from a pickle; None to read safetensors at `path`."""
+    from safetensors.torch import load_file, save_file
+
+    found = load_file(path) if state is None else state
+    # Each tensor needs its own memory for safetensors.
+    save_file({new: found[old].detach().clone().contiguous() for new, old in names.items()}, file)
+
+
+def unpickled(path: Path) -> tuple[dict[str, Any], str]:
+    """(state dict, kind of file) of a torch.save file. Raises SpecError if it contains anything else."""
     import torch
-    from safetensors.torch import save_file
 
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # torch raises UnpicklingError for what it does not load, and anything for a broken file.
+        # torch raises UnpicklingError for what it refuses to load, and arbitrary errors for a broken file.
         raise refused(path, refusal(path, str(error))) from error
     where, state = tensors_of(loaded)
     if not state:
         raise refused(path, "holds no state dict: wanted names and tensors, alone or under state_dict or model")
-    # Each with memory of its own, as safetensors wants it.
-    state = {name: value.detach().clone().contiguous() for name, value in without_prefix(state).items()}
-    file = workspace / NAME
-    save_file(state, file)
-    kind = "a pickled state dict, read with weights_only" + (f", its {where}" if where else "")
-    return file, {name: tuple(value.shape) for name, value in state.items()}, kind
+    return state, "a pickled state dict, read with weights_only" + (f", its {where}" if where else "")
 
 
 def tensors_of(loaded: Any) -> tuple[str, dict[str, Any]]:
-    """(the key, the state dict) in a checkpoint; the key is "" where the file is a state dict itself."""
+    """(key, state dict) of a checkpoint; the key is "" if the file is itself a state dict."""
     import torch
 
     if not isinstance(loaded, Mapping):
@@ -106,25 +155,26 @@ def tensors_of(loaded: Any) -> tuple[str, dict[str, Any]]:
     return "", state if whole else {}
 
 
-def without_prefix(state: dict[str, Any]) -> dict[str, Any]:
-    while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in state)), None):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
+def without_prefix(names: list[str]) -> list[str]:
+    while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in names)), None):
+        names = [name.removeprefix(prefix) for name in names]
+    return names
 
 
 def refusal(path: Path, said: str) -> str:
-    """Why weights_only does not read the file, with the command that converts it where it is trusted."""
+    """Why weights_only does not read the file, with a command that converts a trusted file."""
     found = GLOBAL.search(said)
     if found is None:
-        return f"cannot be read by torch.load(weights_only=True): {(said.splitlines() or ['broken'])[0][:200]}"
+        reason = REASON.search(said)
+        return f"cannot be read by torch.load(weights_only=True): {reason[1] if reason else 'it is broken or cut off'}"
     name = found[1]
     if name.startswith("ultralytics."):
-        convert = f"yolo export model={path.name} format=onnx"
+        convert = f"yolo export model={shlex.quote(str(path))} format=onnx"
     else:
-        state = "m if isinstance(m, dict) else m.state_dict()"
-        load = f"m = torch.load('{path.name}', map_location='cpu', weights_only=False)"
-        convert = f"python -c \"import torch; {load}; torch.save({state}, 'state.pth')\""
+        target = path.with_name(f"{path.stem}-state.pth")
+        code = CONVERT.format(source=json.dumps(str(path)), target=json.dumps(str(target)))
+        convert = f"python -c {shlex.quote(code)}"
     return (
-        f"is a pickle that makes objects of {name}, which would run its code; it is not loaded. Where you trust it, "
+        f"is a pickle that makes objects of {name}, which would run its code; it is not loaded. If you trust it, "
         f"convert it: {convert}"
     )

@@ -1,4 +1,4 @@
-"""A folder of timm's, as its hub has them: config.json names the architecture and its preprocessing."""
+"""Reads a timm folder from the Hub, whose config.json has the architecture and its preprocessing."""
 
 from __future__ import annotations
 

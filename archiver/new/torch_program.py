@@ -1,4 +1,4 @@
-"""TorchScript and `.pt2`: programs, which say nothing about their task."""
+"""Reads TorchScript and `.pt2` programs, which do not state their task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An artifact, a spec and a file of labels, written from what the weights say."""
+"""Writes the artifact, the spec and the labels file."""
 
 from __future__ import annotations
 
@@ -20,31 +20,39 @@ WIDTH = 110  # of a line of the spec
 
 @dataclass(frozen=True)
 class Places:
-    """Where the files of a new model go, none of which may be there yet."""
+    """Paths of a new model's files, none of which may exist yet."""
 
     artifact: Path
     spec: Path
     labels: Path
 
     def check(self) -> None:
-        """SpecError where one of them is there."""
+        """Raise SpecError if one of them exists."""
         there = [path for path in (self.artifact, self.spec, self.labels) if path.exists()]
         if there:
             named = ", ".join(map(str, there))
-            raise SpecError(self.spec.stem, [Problem("the name", f"is taken: {named}; delete it or take another name")])
+            raise SpecError(
+                self.spec.stem, [Problem("the name", f"is already used: {named}; delete it or choose another name")]
+            )
+
+    def remove(self) -> None:
+        """Delete the written files."""
+        shutil.rmtree(self.artifact, ignore_errors=True)
+        for path in (self.spec, self.labels):
+            path.unlink(missing_ok=True)
 
 
 def write(name: str, source: Path, found: Findings, sample: Path, places: Places) -> None:
     places.check()
+    places.spec.parent.mkdir(parents=True, exist_ok=True)
     write_artifact(name, source, found, sample, places.artifact)
     if found.labels:
         places.labels.write_text(labels_text(found.labels, places.labels), encoding="utf-8")
-    places.spec.parent.mkdir(parents=True, exist_ok=True)
     places.spec.write_text(spec_text(name, source, found, places), encoding="utf-8")
 
 
 def write_artifact(name: str, source: Path, found: Findings, sample: Path, folder: Path) -> None:
-    """The folder, whole or not at all. What people may change is in the spec alone."""
+    """Write the artifact folder atomically. Everything that users may change is in the spec."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for place, file in found.files.items():
@@ -72,7 +80,7 @@ def write_artifact(name: str, source: Path, found: Findings, sample: Path, folde
 
 
 def labels_name(labels: list[str]) -> str:
-    """The suffix of the labels' file: lines of text, or JSON where a name would not be one line."""
+    """The labels file's name: text lines, or JSON if a name would not fit on one line."""
     plain = all(label and label == label.strip() and label.splitlines() == [label] for label in labels)
     return ".labels.txt" if plain else ".labels.json"
 
@@ -83,7 +91,7 @@ def labels_text(labels: list[str], path: Path) -> str:
 
 
 def spec_text(name: str, source: Path, found: Findings, places: Places) -> str:
-    """The spec, with where each value comes from."""
+    """The text of the spec, with comments on the origin of each value."""
     lines = [f"# {name}: {found.task}, from {found.kind}, {source.resolve().name}."]
     lines += ["# Every key and its default: docs/own-model.md; ./bundle build " + name + " checks it."]
     for thing in found.missing:
@@ -99,7 +107,7 @@ def spec_text(name: str, source: Path, found: Findings, places: Places) -> str:
 
 
 def entry(setting: Setting) -> Iterator[str]:
-    """The lines of one key; a mapping has a line for each of its own."""
+    """The lines of one key; a mapping has one line per key."""
     comment = setting.comment if setting.certain else f"CHECK: {setting.comment}" if setting.comment else ""
     if isinstance(setting.value, dict) and setting.value:
         yield f"{setting.key}:" + (f"  # {comment}" if comment else "")

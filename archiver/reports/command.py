@@ -84,7 +84,8 @@ def sbom(
     """Write a software bill of materials: of an archive, or of the packages that are installed here.
 
     CycloneDX 1.6, JSON. An archive's has its files with SHA-256, its model card, and the packages that it asks for; an
-    environment's has every installed distribution with version, licence and the hashes of its lock.
+    environment's has every Python distribution with version, licence and the hashes of its lock, the Java of
+    TorchServe, and Debian's packages.
     """
     from archiver.reports import bill_of_materials  # a third of a second of imports that other commands can do without
     from trust import environment

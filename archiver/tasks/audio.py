@@ -48,6 +48,7 @@ AUDIO: dict[str, Task] = {
         accept=(JSON,),
         parameters=RECORDING,
         answer={"embedding": "numbers, of length 1 as a vector", **FEATURES},
+        classes=False,
     ),
     "voice-activity": Task(
         handler="handlers.audio.voice_activity.VoiceActivity",
@@ -58,6 +59,7 @@ AUDIO: dict[str, Task] = {
         accept=(JSON,),
         parameters={**RECORDING, **VOICE},
         answer={"segments": [SPEECH], "speech_seconds": "number", "seconds": "number", **FEATURES},
+        classes=False,
     ),
     "speech-recognition": Task(
         handler="handlers.audio.speech_recognition.SpeechRecognition",
@@ -76,5 +78,6 @@ AUDIO: dict[str, Task] = {
             "truncated": "true, where the limit on tokens ended the text of a window",
             **FEATURES,
         },
+        classes=False,
     ),
 }

@@ -28,5 +28,6 @@ POLICY: dict[str, Task] = {
         parameters={"deterministic": "boolean; a Q-network's is always true", "seed": "integer, of drawn actions"},
         answer=ACTION,
         graph=True,
+        classes=False,
     ),
 }

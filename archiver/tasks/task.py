@@ -25,7 +25,7 @@ class Task:
     For readers of the model card: content_types of a raw body; field of a form or JSON object that holds the data;
     accept, the media types an answer can have, the default first; parameters a request can set; answer, its shape.
 
-    graph: whether the handler can write its model as an ONNX graph.
+    graph: whether the handler can write its model as an ONNX graph. classes: whether each output needs a label.
     """
 
     handler: str
@@ -37,3 +37,4 @@ class Task:
     parameters: dict[str, str]
     answer: dict[str, Any]
     graph: bool = False
+    classes: bool = True

@@ -16,6 +16,7 @@ WRITING = {
     "seed": "integer, of drawn tokens",
     "stop": "string or list of strings that end the text",
     "chat": "boolean: the text is a turn of a user",
+    "truncate": "boolean: a prompt that is too long loses its beginning; false refuses it",
     **PIECES,
 }
 REASON = "eos_token, stop_sequence, length or time_limit"
@@ -47,6 +48,7 @@ TEXT: dict[str, Task] = {
         parameters={},
         answer={"embedding": "numbers, of length 1 as a vector", **CUT},
         graph=True,
+        classes=False,
     ),
     "token-classification": Task(
         handler="handlers.text.token_classification.TokenClassification",
@@ -69,6 +71,7 @@ TEXT: dict[str, Task] = {
         parameters={"question": "string", **TOP_K, "max_answer_tokens": "integer"},
         answer={"answers": [SPAN], **CUT},
         graph=True,
+        classes=False,
     ),
     "text-generation": Task(
         handler="handlers.text.text_generation.TextGeneration",
@@ -79,5 +82,6 @@ TEXT: dict[str, Task] = {
         accept=(JSON, "application/x-ndjson"),
         parameters=WRITING,
         answer={"text": "string", "finish_reason": REASON, **CUT},
+        classes=False,
     ),
 }

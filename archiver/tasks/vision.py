@@ -60,6 +60,7 @@ VISION: dict[str, Task] = {
         parameters={"normalise": "boolean: to length 1"},
         answer={"embedding": "numbers"},
         graph=True,
+        classes=False,
     ),
     "zero-shot-image-classification": Task(
         handler="handlers.vision.zero_shot_classification.ZeroShotClassification",
@@ -75,6 +76,7 @@ VISION: dict[str, Task] = {
         },
         answer=CLASSES,
         graph=True,
+        classes=False,
     ),
     "object-detection": Task(
         handler="handlers.vision.object_detection.ObjectDetection",
@@ -130,5 +132,6 @@ VISION: dict[str, Task] = {
         parameters={"map": "boolean: the PNG in the JSON answer as well"},
         answer=DEPTH,
         graph=True,
+        classes=False,
     ),
 }

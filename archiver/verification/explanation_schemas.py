@@ -96,7 +96,19 @@ class Token(Answer):
     weight: Finite
 
 
+class Place(Answer):
+    """Of what is explained, in the text's characters."""
+
+    index: Index
+    start: Index | None
+    end: Index | None
+
+
 class Tokens(Explanation):
+    """entity, token: of a text's tokens by class, the one of them that is explained."""
+
+    entity: Place | None = None
+    token: Place | None = None
     attributions: list[Token] = Field(min_length=1)
 
     def total(self) -> float:
@@ -109,6 +121,7 @@ SCHEMAS: dict[str, type[Explanation]] = {
     "semantic-segmentation": Grid,
     "audio-classification": Spectrogram,
     "text-classification": Tokens,
+    "token-classification": Tokens,
 }
 
 

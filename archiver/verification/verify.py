@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archiver.artifact import SAMPLE_TYPES
 from archiver.errors import Problem, VerificationError
 from archiver.inspection import Contents, inspect, inspect_weights
 from archiver.mar import Mar
@@ -18,6 +17,7 @@ from archiver.tasks.task import JSON
 from archiver.verification import response_checks
 from archiver.verification.response_schemas import SCHEMAS, Classes
 from archiver.verification.worker_process import WorkerError, run_worker
+from handlers.formats.sample import SAMPLE_TYPES
 
 ALONE, BATCH, CARD = "the sample alone", "the sample beside an empty request", "describe"
 

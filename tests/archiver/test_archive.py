@@ -197,7 +197,7 @@ def test_card_is_json_of_the_artifact_and_the_spec(project: SampleProject) -> No
 
 def test_a_task_without_its_handler(project: SampleProject) -> None:
     (project.handlers / "vision" / "image_classification.py").unlink()
-    with pytest.raises(SpecError, match=r"handlers.vision.image_classification.ImageClassification: is not there"):
+    with pytest.raises(SpecError, match=r"handlers.vision.image_classification.ImageClassification: does not exist"):
         built(project)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from archiver.mar import CONFIGURATION, MANIFEST
-from tests.stock_archives import ARCHIVER
+from tests.deploy.stock_archives import ARCHIVER
 
 
 def test_torch_model_archiver_packs_the_same(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:

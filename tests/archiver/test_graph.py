@@ -19,12 +19,12 @@ def archive_of(project: SampleProject) -> Archive:
 def test_without_a_graph_the_reason_is_told(project: SampleProject) -> None:
     project.spec(backend="auto")
     archive = archive_of(project)
-    assert (archive.backend, archive.reason) == ("torch", "its handler writes none")
+    assert (archive.backend, archive.reason) == ("torch", "its handler does not export one")
 
 
 def test_a_graph_that_is_asked_for_and_cannot_be_had(project: SampleProject) -> None:
     project.spec(backend="onnxruntime")
-    with pytest.raises(SpecError, match="backend: the model has no ONNX graph: its handler writes none"):
+    with pytest.raises(SpecError, match="backend: the model has no ONNX graph: its handler does not export one"):
         archive_of(project)
     assert not project.store.exists()
 

@@ -14,7 +14,7 @@ import yaml
 from tests.tiny_artifacts import TINY
 
 PROJECT = Path(__file__).parents[2]
-PACKAGES = ("archiver", "handlers", "trust", "zygote")
+PACKAGES = ("archiver", "bounded_yaml", "handlers", "trust", "zygote")
 # Safetensors with a graph and code of one's own, and each other format as it is.
 SPECS: dict[str, dict[str, object]] = {
     "tiny-image": {"code": ["own.py"], "labels": ["Katze", "Hündin", "鳥"], "backend": "onnxruntime"},

@@ -33,7 +33,7 @@ def test_from_a_key_to_a_checked_archive(archive: Path, tmp_path: Path) -> None:
     fingerprint = made.stdout.splitlines()[-1].removeprefix("fingerprint ")
     refused = call("verify-signature", archive, "--key", public)
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr == "archiver: model.mar is not signed: there is no model.mar.sig beside it\n"
+    assert refused.stderr == "archiver: model.mar is not signed: model.mar.sig is missing\n"
     signed = call("sign", archive, "--key", private)
     assert (signed.exit_code, signed.stdout) == (0, f"{archive}.sig\n")
     checked = call("verify-signature", archive, "--key", public)

@@ -205,7 +205,7 @@ def test_a_finished_archive_is_copied(tmp_path: Path) -> None:
     assert Worker(store / "other.mar", tmp_path / "unpacked").json(ROWS[0]) == wanted
     done = CliRunner().invoke(app, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "the name: is taken" in done.stderr
+    assert "the name: is already used" in done.stderr
 
 
 def test_a_finished_archive_that_is_none(tmp_path: Path) -> None:
@@ -213,5 +213,5 @@ def test_a_finished_archive_that_is_none(tmp_path: Path) -> None:
     arguments = ["other", "--weights", str(tmp_path / "other.mar"), "--store", str(tmp_path / "store")]
     done = CliRunner().invoke(app, arguments)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "the archive: " in done.stderr
+    assert "the weights: is a text that begins with 'nothing of the kind'" in done.stderr
     assert not (tmp_path / "store").exists()

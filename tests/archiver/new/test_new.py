@@ -1,7 +1,10 @@
 """`bundle new`: what each format of weights says, and what is refused, with the way out."""
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -87,14 +90,41 @@ def test_one_of_ones_own_says_what_is_to_be_filled_in(tmp_path: Path) -> None:
         resolve(spec, spec.parent)
 
 
-def test_what_weights_only_does_not_read_is_refused_with_the_command(tmp_path: Path) -> None:
-    torch.save(resnet(), tmp_path / "whole.pt")
-    message = r"makes objects of torchvision\.models\.resnet\.ResNet.*convert it: python -c"
-    with pytest.raises(SpecError, match=message) as refused:
-        new(tmp_path / "whole.pt", tmp_path / "whole")
+def whole(path: Path) -> None:
+    torch.save(resnet(), path)
+
+
+def beside_settings(path: Path) -> None:
+    settings, best = argparse.Namespace(rate=0.1), np.float64(0.5)
+    torch.save(
+        {"epoch": 3, "args": settings, "best": best, "model": resnet().state_dict(), "scheduler": Fraction(1, 3)}, path
+    )
+
+
+def inside(path: Path) -> None:
+    network = resnet()
+    torch.save({"model": network, "optimizer": torch.optim.SGD(network.parameters(), 0.1), "notes": ["a", "b"]}, path)
+
+
+def with_spaces(path: Path) -> None:
+    torch.save({"state_dict": resnet().state_dict(), "hyper_parameters": {"loss": Fraction(1, 3)}}, path)
+
+
+@pytest.mark.parametrize("write", [whole, beside_settings, inside, with_spaces])
+def test_what_weights_only_does_not_read_is_refused_with_the_command(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """From another folder than that of the file, whose name need not be plain."""
+    path = tmp_path / ('it\'s "my" $HOME.pth' if write is with_spaces else "whole.pt")
+    write(path)
+    with pytest.raises(
+        SpecError, match=r"is a pickle that makes objects of [\w.]+, which.*convert it: python -c"
+    ) as refused:
+        new(path, tmp_path / "whole")
     command = str(refused.value).partition("convert it: ")[2]
-    subprocess.run(["/bin/sh", "-c", command.replace("python ", f"{sys.executable} ", 1)], cwd=tmp_path, check=True)
-    spec = new(tmp_path / "state.pth", tmp_path / "converted", Options(architecture="resnet18"))
+    subprocess.run(["/bin/sh", "-c", command.replace("python ", f"{sys.executable} ", 1)], cwd="/", check=True)
+    found = path.with_name(f"{path.stem}-state.pth")
+    spec = new(found, tmp_path / "converted", Options(architecture="resnet18"))
     assert resolve(spec, spec.parent).labels == ["class 0", "class 1", "class 2"]
 
 
@@ -121,20 +151,17 @@ def test_programs_are_served_for_the_task_that_is_named(tmp_path: Path, labels: 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("model.h5", r"files \.h5 are not read.*tf2onnx.convert --keras"),
+        ("model.h5", r"files \.h5 are not supported.*tf2onnx.convert --keras"),
         ("model.pkl", r"a pickle runs code when it is loaded"),
-        ("absent.pth", r"there is no such file or folder"),
+        ("absent.pth", r"absent.pth: 1 problem\n  the weights: does not exist"),
         ("broken.onnx", r"is not an ONNX graph"),
         ("broken.pth", r"cannot be read by torch.load\(weights_only=True\)"),
-        ("folder", r"the folder has no config.json"),
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, name: str, message: str) -> None:
     path = tmp_path / name
-    if name == "folder":
-        path.mkdir()
-    elif not name.startswith("absent"):
-        path.write_bytes(b"nothing of the kind")
+    if not name.startswith("absent"):
+        path.write_bytes(b"\xffnothing of the kind")
     with pytest.raises(SpecError, match=message):
         new(path, tmp_path / "refused")
 
@@ -172,7 +199,7 @@ def test_a_name_that_is_taken(tmp_path: Path) -> None:
     torch.save(resnet().state_dict(), tmp_path / "m.pth")
     new(tmp_path / "m.pth", tmp_path / "m", Options(architecture="resnet18"))
     root = tmp_path / "m"
-    with pytest.raises(SpecError, match="the name: is taken"):
+    with pytest.raises(SpecError, match="the name: is already used"):
         Places(root / "m", root / "m.yaml", root / "m.labels.txt").check()
 
 

@@ -133,7 +133,7 @@ def test_signatures(archive: Path, tmp_path: Path) -> None:
     ours, theirs = PrivateKey.generate(), PrivateKey.generate()
     for name, key in (("ours", ours), ("theirs", theirs)):
         key.write(tmp_path / f"{name}.pem", tmp_path / f"{name}.pub")
-    assert as_json(archive, "--key", tmp_path / "ours.pub", status=1)["signature"]["problem"].endswith("beside it")
+    assert as_json(archive, "--key", tmp_path / "ours.pub", status=1)["signature"]["problem"].endswith("sig is missing")
     signature.sign(archive, ours)
     assert as_json(archive)["signature"] == {"key": ours.public.fingerprint, "verified": None, "problem": ""}
     assert as_json(archive, "--key", tmp_path / "ours.pub")["signature"]["verified"] is True

@@ -1,0 +1,115 @@
+"""Archives that mean harm."""
+
+import stat
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from handlers.formats.zip_file import MAX_MEMBERS
+
+MANIFEST = '{"model": {"modelName": "x", "modelVersion": "1.0", "handler": "x"}}'
+
+
+def archive(path: Path, *members: tuple[zipfile.ZipInfo | str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr("MAR-INF/MANIFEST.json", MANIFEST)
+        for name, data in members:
+            file.writestr(name, data)
+    return path
+
+
+def bomb(path: Path) -> Path:
+    return archive(path, ("zeros.bin", bytes(256 << 20)), compression=zipfile.ZIP_DEFLATED)
+
+
+def claimed(path: Path) -> Path:
+    """A directory that says a member of a few bytes has 100 GB."""
+    archive(path, ("claimed.bin", b"few"))
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02", 0, data.rindex(b"claimed.bin"))
+    struct.pack_into("<I", data, at + 24, 0xFFFFFFF0)
+    path.write_bytes(data)
+    return path
+
+
+def links(path: Path) -> Path:
+    link = zipfile.ZipInfo("weights.pt")
+    link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return archive(path, (link, b"/etc/passwd"))
+
+
+def repeated(path: Path) -> Path:
+    return archive(path, *[("twice.py", b"1"), ("twice.py", b"2")] * 500)
+
+
+def control(path: Path) -> Path:
+    return archive(path, ("\x1b]0;owned\x07\x1b[2J.py", b""), ("two\nlines\r.py", b""), ("\u202egnp.exe", b""))
+
+
+def deep(path: Path) -> Path:
+    return archive(path, ("a/" * 20_000 + "x.py", b""))
+
+
+def long(path: Path) -> Path:
+    return archive(path, ("n" * 60_000, b""))
+
+
+def upwards(path: Path) -> Path:
+    return archive(path, *((f"../{number}.py", b"") for number in range(3000)))
+
+
+def many(path: Path) -> Path:
+    return archive(path, *((f"{number}", b"") for number in range(MAX_MEMBERS + 1)))
+
+
+def encrypted(path: Path) -> Path:
+    archive(path, ("card.json", b"{}"))
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.rindex(signature)
+        data[at + offset] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def understated(path: Path) -> Path:
+    """A card that inflates to 256 MiB, and is said to have ten bytes."""
+    archive(path, ("card.json", bytes(256 << 20)), compression=zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", data, data.rindex(signature) + offset, 10)
+    path.write_bytes(data)
+    return path
+
+
+def shared(path: Path) -> Path:
+    """Thousands of names, each with the same megabyte for its content."""
+    names = [f"{number:04}" for number in range(5000)]
+    archive(path, ("0000", bytes(1 << 20)), *((name, b"") for name in names[1:]))
+    data = bytearray(path.read_bytes())
+    first = at = data.index(b"PK\x01\x02", 1 << 20)
+    first = data.index(b"PK\x01\x02", first + 1)
+    while (at := data.find(b"PK\x01\x02", at + 1)) >= 0:
+        data[at + 16 : at + 28] = data[first + 16 : first + 28]
+        data[at + 42 : at + 46] = data[first + 42 : first + 46]
+    path.write_bytes(data)
+    return path
+
+
+def huge_directory(path: Path) -> Path:
+    """A directory of 20 MB, with one entry again and again."""
+    archive(path)
+    data = path.read_bytes()
+    start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    directory = data[start:end] * ((20 << 20) // (end - start))
+    path.write_bytes(
+        data[:start] + directory + data[end : end + 12] + struct.pack("<I", len(directory)) + data[end + 16 :]
+    )
+    return path
+
+
+HOSTILE: list[Callable[[Path], Path]] = [
+    *(bomb, claimed, links, repeated, control, deep, long, upwards, many, encrypted),
+    *(understated, shared, huge_directory),
+]
