@@ -1,10 +1,15 @@
-"""The callers' package: predictions and management, over REST and gRPC, with the same calls and the same errors.
+"""The Python client: predictions and management over REST and gRPC, with the same methods and the same errors.
 
 with RestClient() as client:  # or GrpcClient()
     client.predict("imagenet", Path("cat.jpg"), parameters={"top_k": 3}).json()
+
+async with AsyncRestClient() as client:  # or AsyncGrpcClient()
+    (await client.predict("imagenet", Path("cat.jpg"))).json()
 """
 
 from client.answer import Answer
+from client.asynchronous.rest import AsyncRestClient
+from client.asynchronous.rpc import AsyncGrpcClient
 from client.errors import (
     BadRequest,
     ClientError,
@@ -25,7 +30,11 @@ from client.errors import (
     Unreachable,
     UnsupportedMedia,
 )
+from client.inference import Inference
+from client.inputs.images import JpegImage
+from client.inputs.waveform import Waveform
 from client.management import Management
+from client.many.batch import Result
 from client.model_status import ModelStatus, RegisteredModel, Worker
 from client.rest import RestClient
 from client.rest_management import RestManagement
@@ -35,6 +44,8 @@ from client.server import Server
 
 __all__ = [
     "Answer",
+    "AsyncGrpcClient",
+    "AsyncRestClient",
     "BadRequest",
     "ClientError",
     "Conflict",
@@ -42,7 +53,9 @@ __all__ = [
     "Forbidden",
     "GrpcClient",
     "GrpcManagement",
+    "Inference",
     "InvalidInput",
+    "JpegImage",
     "Management",
     "ModelStatus",
     "NotAcceptable",
@@ -53,6 +66,7 @@ __all__ = [
     "RequestError",
     "RestClient",
     "RestManagement",
+    "Result",
     "Server",
     "ServerError",
     "TooLarge",
@@ -61,5 +75,6 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "UnsupportedMedia",
+    "Waveform",
     "Worker",
 ]

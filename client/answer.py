@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from client.errors import ClientError, error_for
 from client.payload import sniff
 
 VERSION_HEADER = "model-version"
+REQUEST_ID = "x-request-id"
 ERROR_KEYS = {"code", "type", "message"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """content_type: media type of the body, without parameters; "" where the server gave none.
+    """content_type: media type of the body, without parameters; "" if the server sent none.
 
-    version: of the model, as an edge says it where it chose among several; "" otherwise.
+    version: the model's version if an edge chose it; "" otherwise. request_id: identifies the call in the server's log
+    and for `deploy feedback`; "" if the server sent none.
     """
 
     content_type: str
     body: bytes
     version: str = ""
+    request_id: str = field(default="", compare=False)
 
     def json(self) -> Any:
-        """The body as JSON; ValueError where it is something else."""
+        """The body parsed as JSON. Raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
-def answer_in(body: bytes, version: str = "") -> Answer:
-    """The answer a gRPC payload holds; TorchServe forwards no content type there, so it is read off the bytes."""
-    return Answer(sniff(body) or ("application/json" if body[:1] in (b"{", b"[") else ""), body, version)
+def answer_in(body: bytes, version: str = "", request_id: str = "") -> Answer:
+    """The answer in a gRPC payload. TorchServe sends no content type, so it is detected from the bytes."""
+    media_type = sniff(body) or ("application/json" if body[:1] in (b"{", b"[") else "")
+    return Answer(media_type, body, version, request_id)
 
 
 def error_in(body: bytes) -> ClientError | None:
-    """The error a gRPC payload holds: an object of exactly code (≥ 400), type and message, sent with status OK."""
+    """The error in a gRPC payload sent with status OK: a JSON object of exactly code (≥ 400), type and message."""
     if not body.startswith(b"{"):
         return None
     try:

@@ -1,21 +1,21 @@
 """Errors of calls: the same exceptions over REST and gRPC.
 
 ClientError
-├── RequestError         4xx  the request is at fault; sending it again gives the same
+├── RequestError         4xx  the request is wrong; sending it again does not help
 │   ├── BadRequest       400  cannot be read
-│   ├── Unauthorized     401  no key, or one the server refuses even after it was renewed
+│   ├── Unauthorized     401  no key, or one that the server refuses even after renewal
 │   ├── Forbidden        403
 │   ├── NotFound         404  no such model or version
-│   ├── NotAcceptable    406  the model answers with none of the accepted media types
+│   ├── NotAcceptable    406  the model supports none of the accepted media types
 │   ├── Conflict         409  the version is registered already
 │   ├── TooLarge         413
 │   ├── UnsupportedMedia 415
-│   ├── InvalidInput     422  readable, but not what the model takes
-│   └── TooManyRequests  429  more than this caller may send
-└── ServerError          5xx  the server is at fault
+│   ├── InvalidInput     422  readable, but not a valid input of the model
+│   └── TooManyRequests  429  the caller's rate limit is exceeded
+└── ServerError          5xx  the server failed
     ├── NotOffered       501
     ├── Unavailable      503  no worker, or its queue is full
-    │   └── Unreachable       nothing answers at the address, or the connection broke
+    │   └── Unreachable       no answer from the address, or the connection broke
     ├── DeadlineExceeded 504  no answer within the timeout
     └── OutOfMemory      507
 """
@@ -24,13 +24,19 @@ from __future__ import annotations
 
 
 class ClientError(Exception):
-    """code: an HTTP status, on both protocols. type: the server's name for the error. message: for people."""
+    """code: an HTTP status, on both protocols. type: the server's name for the error. message: for people.
+
+    request_id: identifies the call in the server's log; "" if the server sent none. retry_after: seconds after which
+    the server suggests to retry; None if it suggests nothing.
+    """
 
     def __init__(self, code: int, type: str, message: str) -> None:
         super().__init__(code, type, message)
         self.code = code
         self.type = type
         self.message = message
+        self.request_id = ""
+        self.retry_after: float | None = None
 
     def __str__(self) -> str:
         return f"{self.code} {self.type}: {self.message}"
@@ -106,9 +112,9 @@ class OutOfMemory(ServerError):
 
 INVALID_KEY = "InvalidKeyException"  # TorchServe's type for a missing, wrong or expired key; its REST status is 400
 
-# TorchServe says this of a full queue as well, and advises to add workers.
+# TorchServe says this for a full queue as well, and advises adding workers.
 NO_WORKER = "has no worker to serve"
-BUSY = "the model's queue is full, or it has no worker; try again in a second, and then less often"
+BUSY = "the model's queue is full, or it has no worker; try again in a second, then at growing intervals"
 
 BY_CODE: dict[int, type[ClientError]] = {
     400: BadRequest,
@@ -129,9 +135,9 @@ BY_CODE: dict[int, type[ClientError]] = {
 
 
 def error_for(code: int, type: str, message: str) -> ClientError:
-    """The exception of an error answer; a code without a class of its own gives RequestError or ServerError.
+    """The exception for an error answer; codes without their own class give RequestError or ServerError.
 
-    type: the exception's own name where it is empty.
+    type: if empty, the exception's name is used.
     """
     if type == INVALID_KEY:
         return Unauthorized(401, type, message)

@@ -1,4 +1,4 @@
-"""A model's explanations: a second model of the server's, from the same archive, with workers of its own."""
+"""A model's explanations, which the server offers as a second model with its own workers, from the same archive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ SUFFIX = ".explain"
 
 
 def explainer_of(model: str) -> str:
-    """The name that a model's explanations go by."""
+    """The name of the second model, which explains a model's answers."""
     return f"{model}{SUFFIX}"
 
 

@@ -1,4 +1,4 @@
-"""A server's report on a version of a model."""
+"""The status of a model version, as reported by the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """archive: as it was named when the model's default version was registered."""
+    """archive: the name under which the default version's archive was registered."""
 
     name: str
     archive: str
@@ -17,7 +17,7 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Worker:
-    """status: READY once the worker has loaded the model, UNLOADING otherwise. memory: bytes."""
+    """status: READY once the worker has loaded the model, otherwise UNLOADING. memory: in bytes."""
 
     id: str
     status: str
@@ -28,10 +28,10 @@ class Worker:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """max_batch_delay: milliseconds. pending: requests in the queue; remaining: how many more it takes.
+    """max_batch_delay: in milliseconds. pending: requests in the queue. remaining: free places in the queue.
 
-    card: the model card, where it was asked for. response_timeout: seconds, after which TorchServe ends a worker that
-    has not answered; None of a server that does not say.
+    card: the model card, if requested. response_timeout: seconds after which TorchServe kills a worker that has not
+    answered; None if the server does not report it.
     """
 
     name: str
@@ -49,13 +49,13 @@ class ModelStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether all the workers it should have at least, and one at least, have loaded the model."""
+        """Whether the minimum number of workers, and at least one, have loaded the model."""
         loaded = sum(worker.status == "READY" for worker in self.workers)
         return loaded >= max(1, self.min_workers)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """One element of TorchServe's description of a model."""
+        """Parse one element of TorchServe's description of a model."""
         return cls(
             name=value["modelName"],
             version=value["modelVersion"],

@@ -6,13 +6,24 @@ import json
 import mimetypes
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-Payload = bytes | str | Path | Mapping[str, Any] | Sequence[Any]
+from client.inputs.arrays import is_array, numbers
+from client.inputs.images import JpegImage, encoded_image, is_image
+from client.inputs.waveform import Waveform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+Payload: TypeAlias = (
+    "bytes | str | Path | Mapping[str, Any] | Sequence[Any] | Waveform | JpegImage | Image | NDArray[Any] | Tensor"
+)
 Parameters = Mapping[str, str | int | float | bool]
 
 OCTETS = "application/octet-stream"
-# Spelled out because the system's own table differs from machine to machine: audio/x-wav, audio/x-flac.
+# Listed here because the systems' tables differ, for example in audio/x-wav and audio/x-flac.
 BY_SUFFIX = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -53,7 +64,7 @@ RESERVED = {"body", "data", "content-type", "accept", "stream"}
 
 
 def sniff(data: bytes) -> str:
-    """The media type that the first bytes of an image or recording show, or ""."""
+    """The media type of an image or recording by its first bytes, or "" if unknown."""
     for start, media_type in BY_START.items():
         if data.startswith(start):
             return media_type
@@ -63,17 +74,19 @@ def sniff(data: bytes) -> str:
         return "image/avif"
     if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         return "image/heic"
-    # An MPEG audio frame of layer III without a tag before it: 11 set bits, a version, the bits 01.
+    # An MPEG layer III frame without a preceding tag: 11 set bits, the version, the bits 01.
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:
         return "audio/mpeg"
     return ""
 
 
 def encode(payload: Payload, content_type: str | None = None) -> tuple[bytes, str]:
-    """The body to send and its content type; `content_type` overrides the one that is found.
+    """Encode a payload and return the body and its content type; `content_type` overrides the detected one.
 
-    bytes: by their first bytes. Path: by its suffix, else as bytes. str: text/plain, UTF-8. Mappings and sequences:
-    JSON; ValueError on a NaN or infinity, which JSON cannot carry.
+    bytes: detected from the first bytes. Path: by its suffix, otherwise like bytes. str: text/plain in UTF-8. A Pillow
+    image, a uint8 array (height, width, 3) or tensor (3, height, width): PNG, or TIFF for modes that PNG does not
+    support. JpegImage: JPEG. Waveform: WAV. Other arrays and tensors, mappings and sequences: JSON; raises ValueError
+    for NaN and infinities, which JSON cannot represent.
     """
     if isinstance(payload, Path):
         body = payload.read_bytes()
@@ -84,17 +97,40 @@ def encode(payload: Payload, content_type: str | None = None) -> tuple[bytes, st
         found = sniff(body) or OCTETS
     elif isinstance(payload, str):
         body, found = payload.encode(), "text/plain"
+    elif isinstance(payload, (Waveform, JpegImage)):
+        body, found = payload.encoded()
+    elif is_image(payload):
+        body, found = encoded_image(payload)
     elif isinstance(payload, (Mapping, Sequence)):
-        body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        found = "application/json"
+        body, found = to_json(payload), "application/json"
+    elif is_array(payload):
+        if getattr(payload, "ndim", 0) == 0:
+            raise ValueError("payload: got a single number, wanted an array with at least one dimension")
+        body, found = to_json(payload), "application/json"
     else:
-        raise TypeError(f"payload: got {type(payload).__name__}, wanted bytes, str, Path, a mapping or a sequence")
+        raise TypeError(
+            f"payload: got {type(payload).__name__}, wanted bytes, str, Path, a mapping, a sequence, an image, "
+            "a Waveform, an array or a tensor"
+        )
     return body, content_type or found
 
 
+def to_json(value: Any) -> bytes:
+    """Encode as compact JSON; arrays and tensors at any depth become lists of numbers."""
+    return json.dumps(value, default=plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def plain(value: Any) -> Any:
+    if is_array(value):
+        return numbers(value)
+    raise TypeError(
+        f"payload: contains a {type(value).__name__}, which is not JSON; wanted numbers, text, lists and objects"
+    )
+
+
 def texts(parameters: Parameters | None) -> dict[str, str]:
-    """Parameters as they are sent; ValueError for a name that the request itself uses."""
+    """Convert parameters to text. Raises ValueError for a reserved name."""
     taken = RESERVED & set(parameters or ())
     if taken:
-        raise ValueError(f"parameters: {', '.join(sorted(taken))} cannot be the name of a parameter")
+        raise ValueError(f"parameters: {', '.join(sorted(taken))} is reserved")
     return {n: str(v).lower() if isinstance(v, bool) else str(v) for n, v in (parameters or {}).items()}

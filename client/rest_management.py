@@ -5,52 +5,37 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from client.exchange import segment
-from client.management import LOADING, PAGE, Management
+from client.management import PAGE, Management, Registration, Scaling
 from client.rest import RestConnection
+from client.wire.rest_request import segment
 
 
 class RestManagement(RestConnection, Management):
-    """A synchronous `register` or `scale` holds a thread that serves predictions; over gRPC it does not."""
+    """A synchronous `register` or `scale` blocks one of the server's inference threads, unlike over gRPC."""
 
-    def register(
-        self,
-        archive: str,
-        *,
-        name: str | None = None,
-        initial_workers: int | None = None,
-        batch_size: int | None = None,
-        max_batch_delay: int | None = None,
-        synchronous: bool = True,
-        timeout: float = LOADING,
-    ) -> str:
+    def _register(self, wanted: Registration, timeout: float) -> str:
         query = {
-            "url": archive,
-            "model_name": name,
-            "initial_workers": initial_workers,
-            "batch_size": batch_size,
-            "max_batch_delay": max_batch_delay,
-            "synchronous": synchronous,
+            "url": wanted.archive,
+            "model_name": wanted.name,
+            "initial_workers": wanted.initial_workers,
+            "batch_size": wanted.batch_size,
+            "max_batch_delay": wanted.max_batch_delay,
+            "synchronous": wanted.synchronous,
         }
         return self._change("POST", "/models", query, timeout)
 
-    def scale(
-        self,
-        model: str,
-        min_workers: int,
-        max_workers: int | None = None,
-        *,
-        version: str | None = None,
-        synchronous: bool = True,
-        timeout: float = LOADING,
-    ) -> str:
-        query = {"min_worker": min_workers, "max_worker": max_workers, "synchronous": synchronous}
-        return self._change("PUT", path_of(model, version), query, timeout)
+    def _scale(self, wanted: Scaling, timeout: float) -> str:
+        query = {
+            "min_worker": wanted.min_workers,
+            "max_worker": wanted.max_workers,
+            "synchronous": wanted.synchronous,
+        }
+        return self._change("PUT", path_of(wanted.model, wanted.version), query, timeout)
 
-    def set_default(self, model: str, version: str, *, timeout: float | None = None) -> str:
+    def _set_default(self, model: str, version: str, timeout: float | None) -> str:
         return self._change("PUT", f"{path_of(model, version)}/set-default", {}, timeout)
 
-    def unregister(self, model: str, version: str | None = None, *, timeout: float | None = None) -> str:
+    def _unregister(self, model: str, version: str | None, timeout: float | None) -> str:
         return self._change("DELETE", path_of(model, version), {}, timeout)
 
     def _page(self, start: int, timeout: float | None) -> str:

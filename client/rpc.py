@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 
-from client.answer import VERSION_HEADER, Answer, answer_in, error_in
+from client.answer import Answer
+from client.call import TIMEOUT, Call
 from client.credentials import Credentials, KeyName
-from client.explanations import explainer_of
-from client.payload import Parameters, Payload, encode, texts
-from client.rest import TIMEOUT
+from client.inference import AsyncInference
+from client.many.waiting import WaitingInference
+from client.retries import Retries
 from client.rpc_errors import from_rpc
 from client.server import Server
-from client.stubs.inference_pb2 import PredictionsRequest
 from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
-
-METHOD = b"StreamPredictions"
-MESSAGE_BYTES = 64 << 20
-OPTIONS = [
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    # TorchServe's gRPC library closes a connection that is pinged more often than every 5 minutes.
-    ("grpc.keepalive_time_ms", 330_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    # A server that restarts is back within seconds; the default waits up to two minutes before it tries again.
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    ("grpc.enable_http_proxy", 0),  # a proxy of the environment must not see the server's key
-]
+from client.wire.rpc_options import OPTIONS
+from client.wire.rpc_request import metadata, rpc_answer, rpc_request
 
 
 class GrpcConnection:
-    """A channel to one service of a server, with its keys. May be shared between threads; close it, or use `with`."""
+    """A channel to one service of a server, with its keys. Thread-safe; close it, or use `with`."""
 
     key: KeyName
 
     def __init__(self, server: Server | None = None, *, timeout: float = TIMEOUT) -> None:
-        """server: the one `scripts/serve` started where None. timeout: of a call that names none, in seconds."""
+        """server: None for the one that `scripts/serve` started. timeout: default for calls, in seconds."""
         self.server = server or Server.find()
         self.timeout = timeout
         self._credentials = Credentials(self.server)
@@ -57,7 +46,7 @@ class GrpcConnection:
         self.close()
 
     def _call(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
-        """One authorised unary call; a refused key is renewed once."""
+        """Make one authorised unary call; a refused key is renewed once."""
         seconds = timeout or self.timeout
 
         def attempt(bearer: str | None) -> Any:
@@ -75,115 +64,55 @@ def channel(address: str, server: Server) -> grpc.Channel:
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(server.ca_file.read_bytes()), options=OPTIONS)
 
 
-def metadata(bearer: str | None) -> list[tuple[str, str]]:
-    return [("authorization", bearer)] if bearer else []
-
-
-class GrpcClient(GrpcConnection):
-    """A server's models, asked over gRPC; the same calls as RestClient, and streams."""
+class GrpcClient(GrpcConnection, WaitingInference):
+    """A client for predictions over gRPC. Thread-safe; close it, or use `with`."""
 
     key = "inference"
 
-    def __init__(self, server: Server | None = None, *, timeout: float = TIMEOUT) -> None:
-        super().__init__(server, timeout=timeout)
+    def __init__(self, server: Server | None = None, *, timeout: float = TIMEOUT, max_retries: int = 0) -> None:
+        """Arguments as for RestClient."""
+        GrpcConnection.__init__(self, server, timeout=timeout)
+        WaitingInference.__init__(self)
+        self.max_retries = max_retries
         self._stub = InferenceAPIsServiceStub(self._channel)
 
-    def predict(
-        self,
-        model: str,
-        payload: Payload,
-        *,
-        content_type: str | None = None,
-        accept: str | None = None,
-        version: str | None = None,
-        parameters: Parameters | None = None,
-        timeout: float | None = None,
-    ) -> Answer:
-        """One answer of a model; arguments and errors are those of RestClient.predict."""
-        request = request_of(model, payload, content_type, accept, version, parameters)
-        response, call = self._call(self._stub.Predictions.with_call, request, timeout)
-        return answer_or_error(response.prediction, dict(call.initial_metadata()).get(VERSION_HEADER, ""))
+    def close(self) -> None:
+        self._end_batches()
+        super().close()
 
-    def explain(
-        self,
-        model: str,
-        payload: Payload,
-        *,
-        content_type: str | None = None,
-        accept: str | None = None,
-        version: str | None = None,
-        parameters: Parameters | None = None,
-        timeout: float | None = None,
-    ) -> Answer:
-        """The explanation of an answer of a model; arguments and errors are those of RestClient.explain.
+    def _for_event_loop(self) -> AsyncInference:
+        from client.asynchronous.rpc import AsyncGrpcClient
 
-        TorchServe's gRPC has no call for explanations: it is a prediction of the model that they are served as.
-        """
-        return self.predict(
-            explainer_of(model),
-            payload,
-            content_type=content_type,
-            accept=accept,
-            version=version,
-            parameters=parameters,
-            timeout=timeout,
-        )
+        return AsyncGrpcClient(self.server, timeout=self.timeout)
 
-    def stream(
-        self,
-        model: str,
-        payload: Payload,
-        *,
-        content_type: str | None = None,
-        accept: str | None = None,
-        version: str | None = None,
-        parameters: Parameters | None = None,
-        timeout: float | None = None,
-    ) -> Iterator[Answer]:
-        """The pieces of an answer as the model's handler sends them; arguments and errors are those of `predict`.
+    def _ask(self, call: Call) -> Answer:
+        request = rpc_request(call, self.server)
 
-        timeout: for the whole stream. A model that does not stream gives its answer as the only piece.
-        """
-        request = request_of(model, payload, content_type, accept, version, parameters)
-        request.input["stream"] = METHOD  # TorchServe does not tell a handler which method was called
-        seconds = timeout or self.timeout
+        def attempt(seconds: float) -> Answer:
+            response, made = self._call(self._stub.Predictions.with_call, request, seconds)
+            return rpc_answer(response.prediction, made.initial_metadata())
 
-        def first(bearer: str | None) -> tuple[Any, Any]:
-            call = self._stub.StreamPredictions(request, timeout=seconds, metadata=metadata(bearer))
-            try:
-                return call, next(call, None)
-            except grpc.RpcError as error:
-                raise from_rpc(error, seconds) from None
+        return Retries.of(call, self).run(attempt)
 
-        call, piece = self._credentials.authorised(self.key, first)
+    def _pieces(self, call: Call) -> Generator[Answer, None, None]:
+        request = rpc_request(call, self.server, streams=True)
+
+        def first(seconds: float) -> tuple[Any, Any, float]:
+            def attempt(bearer: str | None) -> tuple[Any, Any, float]:
+                made = self._stub.StreamPredictions(request, timeout=seconds, metadata=metadata(bearer))
+                try:
+                    return made, next(made, None), seconds
+                except grpc.RpcError as error:
+                    raise from_rpc(error, seconds) from None
+
+            return self._credentials.authorised(self.key, attempt)
+
+        made, piece, seconds = Retries.of(call, self).run(first)
         try:
             while piece is not None:
-                yield answer_or_error(piece.prediction)
-                piece = next(call, None)
+                yield rpc_answer(piece.prediction, made.initial_metadata())
+                piece = next(made, None)
         except grpc.RpcError as error:
             raise from_rpc(error, seconds) from None
         finally:
-            call.cancel()  # where the caller stops before the end
-
-
-def request_of(
-    model: str,
-    payload: Payload,
-    content_type: str | None,
-    accept: str | None,
-    version: str | None,
-    parameters: Parameters | None,
-) -> PredictionsRequest:
-    body, media_type = encode(payload, content_type)
-    entries = {"body": body, "content-type": media_type.encode()}
-    if accept:
-        entries["accept"] = accept.encode()
-    entries |= {name: value.encode() for name, value in texts(parameters).items()}
-    return PredictionsRequest(model_name=model, model_version=version or "", input=entries)
-
-
-def answer_or_error(body: bytes, version: str = "") -> Answer:
-    error = error_in(body)
-    if error:
-        raise error
-    return answer_in(body, version)
+            made.cancel()  # if the caller stops early

@@ -1,4 +1,4 @@
-"""gRPC statuses as the exceptions that the same errors raise over REST."""
+"""Maps gRPC statuses to the exceptions that the same errors raise over REST."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import grpc
 
+from client.answer import REQUEST_ID
 from client.errors import (
     INVALID_KEY,
     NO_WORKER,
@@ -18,8 +19,9 @@ from client.errors import (
     over_request_size,
     unreachable,
 )
+from client.wire.rest_response import seconds_of
 
-# What TorchServe's REST side answers for its own exceptions; over gRPC it sends several of them as INTERNAL.
+# HTTP codes that TorchServe uses over REST for its own exceptions; over gRPC it sends several of them as INTERNAL.
 CODE_BY_TYPE = {
     "ModelNotFoundException": 404,
     "ModelVersionNotFoundException": 404,
@@ -39,25 +41,31 @@ CODE_BY_STATUS = {
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
 }
-# The message and, on a last line of its own, the Java class: org.pytorch.serve.http.InternalServerException, or
+# The message, followed by a line with the Java class, such as org.pytorch.serve.http.InternalServerException or
 # InternalServerException.().
 DESCRIPTION = re.compile(r"(.*)\n(?:[\w$]+\.)*([\w$]+)(?:\.\(\))?", re.DOTALL)
 RESET = "RST_STREAM"  # how TorchServe refuses a message over its max_request_size
-# The trailer in which an edge passes on the error that a model answered with; its own errors are in the details.
+# The trailer in which an edge forwards a model's error; the edge's own errors are in the details.
 CARRIED = "bundle-error"
 REFUSED_KEY = "Token Authorization failed"
 
 
 def from_rpc(error: Any, timeout: float) -> ClientError:
-    """error: a grpc.RpcError of a call. timeout: that call's, in seconds."""
-    status: grpc.StatusCode = error.code()
-    details = error.details() or ""
-    carried = dict(error.trailing_metadata() or ()).get(CARRIED)
+    """error: a grpc.RpcError, or grpc.aio's. timeout: of the call, in seconds."""
+    received = {**dict(error.initial_metadata() or ()), **dict(error.trailing_metadata() or ())}
+    found = described(error.code(), error.details() or "", received.get(CARRIED), timeout)
+    found.request_id = str(received.get(REQUEST_ID, ""))
+    found.retry_after = seconds_of(str(received.get("retry-after", "")))
+    return found
+
+
+def described(status: grpc.StatusCode, details: str, carried: str | None, timeout: float) -> ClientError:
+    """carried: the model's error as forwarded by the edge."""
     if carried or details.startswith('{"code":'):
         body = json.loads(unquote(carried) if carried else details)
         return error_for(body["code"], body["type"], body["message"])
-    described = DESCRIPTION.fullmatch(details)
-    message, type = described.groups() if described else (details, "")
+    found = DESCRIPTION.fullmatch(details)
+    message, type = found.groups() if found else (details, "")
     if status is grpc.StatusCode.DEADLINE_EXCEEDED and not type:
         return deadline_exceeded(timeout)
     if status is grpc.StatusCode.PERMISSION_DENIED and message.startswith(REFUSED_KEY):
@@ -69,6 +77,8 @@ def from_rpc(error: Any, timeout: float) -> ClientError:
     if NO_WORKER in message:
         return error_for(503, "ServiceUnavailableException", message)
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED and type:
-        return error_for(507, type, message)  # a worker out of memory; without a class, a message over the limit
+        return error_for(
+            507, type, message
+        )  # a worker is out of memory; without a Java class, a message is over the limit
     code = CODE_BY_TYPE.get(type) or CODE_BY_STATUS.get(status, 500)
-    return error_for(code, type, message or f"the server ended the call with {status.name} and no reason")
+    return error_for(code, type, message or f"the server ended the call with {status.name} without a reason")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from client.management import LOADING, PAGE, Management
-from client.rest import TIMEOUT
+from client.call import TIMEOUT
+from client.management import PAGE, Management, Registration, Scaling
 from client.rpc import GrpcConnection
 from client.server import Server
 from client.stubs.management_pb2 import (
@@ -18,9 +18,9 @@ from client.stubs.management_pb2_grpc import ManagementAPIsServiceStub
 
 
 class GrpcManagement(GrpcConnection, Management):
-    """TorchServe's gRPC takes 0 for "not given": 0 workers are a ValueError here, and need RestManagement.
+    """TorchServe's gRPC reads 0 as "not given", so 0 workers raise a ValueError here and need RestManagement.
 
-    It sends no reason for a refused `unregister` or `register` of a version that is there: a bare ServerError.
+    It gives no reason for refusing `unregister`, or `register` of an existing version: these raise a plain ServerError.
     """
 
     key = "management"
@@ -29,51 +29,32 @@ class GrpcManagement(GrpcConnection, Management):
         super().__init__(server, timeout=timeout)
         self._stub = ManagementAPIsServiceStub(self._channel)
 
-    def register(
-        self,
-        archive: str,
-        *,
-        name: str | None = None,
-        initial_workers: int | None = None,
-        batch_size: int | None = None,
-        max_batch_delay: int | None = None,
-        synchronous: bool = True,
-        timeout: float = LOADING,
-    ) -> str:
+    def _register(self, wanted: Registration, timeout: float) -> str:
         request = RegisterModelRequest(
-            url=archive,
-            model_name=name or "",
-            initial_workers=at_least_one("initial_workers", initial_workers),
-            batch_size=at_least_one("batch_size", batch_size),
-            max_batch_delay=at_least_one("max_batch_delay", max_batch_delay),
-            synchronous=synchronous,
+            url=wanted.archive,
+            model_name=wanted.name or "",
+            initial_workers=at_least_one("initial_workers", wanted.initial_workers),
+            batch_size=at_least_one("batch_size", wanted.batch_size),
+            max_batch_delay=at_least_one("max_batch_delay", wanted.max_batch_delay),
+            synchronous=wanted.synchronous,
         )
         return str(self._call(self._stub.RegisterModel, request, timeout).msg)
 
-    def scale(
-        self,
-        model: str,
-        min_workers: int,
-        max_workers: int | None = None,
-        *,
-        version: str | None = None,
-        synchronous: bool = True,
-        timeout: float = LOADING,
-    ) -> str:
+    def _scale(self, wanted: Scaling, timeout: float) -> str:
         request = ScaleWorkerRequest(
-            model_name=model,
-            model_version=version or "",
-            min_worker=at_least_one("min_workers", min_workers),
-            max_worker=at_least_one("max_workers", max_workers),
-            synchronous=synchronous,
+            model_name=wanted.model,
+            model_version=wanted.version or "",
+            min_worker=at_least_one("min_workers", wanted.min_workers),
+            max_worker=at_least_one("max_workers", wanted.max_workers),
+            synchronous=wanted.synchronous,
         )
         return str(self._call(self._stub.ScaleWorker, request, timeout).msg)
 
-    def set_default(self, model: str, version: str, *, timeout: float | None = None) -> str:
+    def _set_default(self, model: str, version: str, timeout: float | None) -> str:
         request = SetDefaultRequest(model_name=model, model_version=version)
         return str(self._call(self._stub.SetDefault, request, timeout).msg)
 
-    def unregister(self, model: str, version: str | None = None, *, timeout: float | None = None) -> str:
+    def _unregister(self, model: str, version: str | None, timeout: float | None) -> str:
         request = UnregisterModelRequest(model_name=model, model_version=version or "")
         return str(self._call(self._stub.UnregisterModel, request, timeout).msg)
 
@@ -87,7 +68,7 @@ class GrpcManagement(GrpcConnection, Management):
 
 
 def at_least_one(name: str, value: int | None) -> int:
-    """The value as it is sent, 0 for None."""
+    """The value to send, 0 for None. Raises ValueError below 1."""
     if value is not None and value < 1:
         raise ValueError(f"{name}: got {value}, wanted 1 or more; TorchServe's gRPC reads 0 as not given")
     return value or 0

@@ -1,4 +1,4 @@
-"""Where a server listens, and the file with its keys."""
+"""A server's addresses and key file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SERVER_FILE = Path(__file__).parents[1] / ".run" / "server.json"
 class Server:
     """inference, management: base URLs. grpc, grpc_management: host:port.
 
-    key_file: None where no key is asked for. ca_file: the certificates to trust, PEM, where gRPC is encrypted and REST
-    is https; None is gRPC in plain text, and the system's certificates for https.
+    key_file: None if no key is required. ca_file: certificates to trust in PEM, if gRPC is encrypted and REST uses
+    https; None for unencrypted gRPC, and the system's certificates for https.
     """
 
     inference: str = "http://127.0.0.1:8080"
@@ -31,9 +31,9 @@ class Server:
     def find(cls) -> Server:
         """The server that `scripts/serve` started from this checkout.
 
-        TORCHSERVE_SERVER_FILE names another server.json, TORCHSERVE_KEY_FILE another key_file.json, TORCHSERVE_CA_FILE
-        other certificates; paths inside a server.json are relative to its folder. With a key file alone, the server is
-        looked for on TorchServe's default ports. Raises Unreachable when no server is running.
+        The environment variables TORCHSERVE_SERVER_FILE, TORCHSERVE_KEY_FILE and TORCHSERVE_CA_FILE name another
+        server.json, key_file.json and certificates; paths in a server.json are relative to its folder. With only a key
+        file, TorchServe's default ports are used. Raises Unreachable if no server is running.
         """
         path = Path(os.environ.get("TORCHSERVE_SERVER_FILE", SERVER_FILE))
         key_file, ca_file = (os.environ.get(f"TORCHSERVE_{name}_FILE") for name in ("KEY", "CA"))

@@ -1,6 +1,6 @@
 """A small HTTP and gRPC server that speaks TorchServe's wire contract, keys included, and remembers what it was sent.
 
-The model's name says what it does: echo, error-CODE, slow, trickle, bare-413, plain-error, stream-ok, and so on.
+The model's name says what it does: echo, error-CODE, slow, trickle, bare-413, plain-error, busy-TIMES, and so on.
 """
 
 from __future__ import annotations
@@ -9,47 +9,20 @@ import base64
 import json
 import secrets
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import grpc
 
 from client import Server
-from client.stubs import inference_pb2, inference_pb2_grpc, management_pb2, management_pb2_grpc
-
-REFUSED = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
-DESCRIPTION = {
-    "modelName": "echo",
-    "modelVersion": "2.0",
-    "modelUrl": "echo.mar",
-    "minWorkers": 2,
-    "maxWorkers": 3,
-    "batchSize": 8,
-    "maxBatchDelay": 4,
-    "jobQueueStatus": {"remainingCapacity": 98, "pendingRequests": 2},
-    "workers": [
-        {"id": "9000", "status": "READY", "pid": 11, "memoryUsage": 1024, "gpu": False},
-        {"id": "9001", "status": "UNLOADING", "pid": 12, "memoryUsage": 0, "gpu": False},
-    ],
-}
-
-
-def page(models: list[str], limit: int, start: int) -> str:
-    """TorchServe's paging: a token whenever the page is full, even when nothing follows."""
-    end = start + limit
-    value: dict[str, Any] = {"models": [{"modelName": m, "modelUrl": f"{m}.mar"} for m in models[start:end]]}
-    if end <= len(models):
-        value["nextPageToken"] = str(end)
-    return json.dumps(value)
-
-
-def described(name: str, version: str, customized: bool) -> str:
-    value = DESCRIPTION | {"modelName": name} | ({"customizedMetadata": {"task": "echo"}} if customized else {})
-    return json.dumps([value, value | {"modelVersion": "1.0"}] if version == "all" else [value])
+from client.stubs import inference_pb2_grpc, management_pb2_grpc
+from tests.client.fake.rpc import Inference, Managing
+from tests.client.fake.words import FULL, REFUSED, described, page
 
 
 class FakeServer:
@@ -60,6 +33,11 @@ class FakeServer:
         self.connections = 0
         self.requests: list[dict[str, Any]] = []
         self.models = ["echo"]
+        self.lock = Lock()
+        self.at_once = self.most_at_once = 0  # calls of "counted"
+        self.retry_after = "0"  # seconds
+        self.refusals: Counter[str] = Counter()  # of each busy model
+        self.left = Event()  # whether a caller of "trickle" or "slow" has left before its answer
         self.write_keys()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
         Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
@@ -83,6 +61,23 @@ class FakeServer:
         self.asked += 1
         self.expire(name)
         self.write_keys()
+
+    def refuses(self, model: str) -> bool:
+        """A model "busy-TIMES" has no room for so many calls, and then for all that come."""
+        name, _, times = model.partition("-")
+        if name != "busy" or self.refusals[model] == int(times):
+            return False
+        self.refusals[model] += 1
+        return True
+
+    def count(self) -> None:
+        """A call that takes a moment, and the most there are of it at once."""
+        with self.lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        time.sleep(0.02)
+        with self.lock:
+            self.at_once -= 1
 
     def stop(self) -> None:
         self.http.shutdown()
@@ -131,6 +126,9 @@ def handler_for(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(code)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Request-Id", f"id-{len(fake.requests)}")
+            if code == 503:
+                self.send_header("Retry-After", fake.retry_after)
             self.end_headers()
             self.wfile.write(body)
 
@@ -138,7 +136,11 @@ def handler_for(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             model = path.split("/")[2]
             if model == "slow":
                 time.sleep(2)
-            if model == "trickle":
+            if model == "counted":
+                fake.count()
+            if fake.refuses(model):
+                self.reply(503, json.dumps(FULL).encode())
+            elif model == "trickle":
                 self.send_response(200)
                 self.send_header("Content-Length", "1000")
                 self.end_headers()
@@ -147,6 +149,7 @@ def handler_for(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
                         self.wfile.write(b".")
                         time.sleep(0.05)
                 except OSError:
+                    fake.left.set()
                     self.close_connection = True
             elif model.startswith("lines"):
                 self.lines(model)
@@ -195,83 +198,3 @@ def handler_for(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             self.reply(200, text.encode())
 
     return Handler
-
-
-def authorise(fake: FakeServer, name: str, context: Any) -> None:
-    given = dict(context.invocation_metadata()).get("authorization")
-    if given != f"Bearer {fake.keys[name]}":
-        context.abort(grpc.StatusCode.PERMISSION_DENIED, REFUSED)
-
-
-ARCHIVE = "org.pytorch.serve.archive.model"
-NO_WORKER = 'Model "x" has no worker to serve inference request.'
-STATUS_OF = {
-    "not-found": (grpc.StatusCode.INTERNAL, f"Model not found: x\n{ARCHIVE}.ModelNotFoundException"),
-    "no-worker": (grpc.StatusCode.INTERNAL, f"{NO_WORKER}\nInternalServerException.()"),
-    "died": (grpc.StatusCode.INTERNAL, "Worker died.\norg.pytorch.serve.http.InternalServerException"),
-    "failed": (grpc.StatusCode.UNAVAILABLE, "Prediction\nfailed\norg.pytorch.serve.http.InternalServerException"),
-    "memory": (grpc.StatusCode.RESOURCE_EXHAUSTED, "no memory\norg.pytorch.serve.http.InternalServerException"),
-    "too-large": (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max"),
-    "reset": (grpc.StatusCode.CANCELLED, "Received RST_STREAM with error code 8"),
-    "forbidden": (grpc.StatusCode.PERMISSION_DENIED, f"Model API disabled\n{ARCHIVE}.ModelException"),
-    "unknown": (grpc.StatusCode.UNKNOWN, ""),
-}
-
-
-class Inference(inference_pb2_grpc.InferenceAPIsServiceServicer):
-    def __init__(self, fake: FakeServer) -> None:
-        self.fake = fake
-
-    def Predictions(self, request: Any, context: Any) -> Any:  # noqa: N802
-        authorise(self.fake, "inference", context)
-        entries = dict(request.input)
-        self.fake.requests.append({"model": request.model_name, "version": request.model_version, "input": entries})
-        if request.model_name == "slow":
-            time.sleep(2)
-        if request.model_name in STATUS_OF:
-            context.abort(*STATUS_OF[request.model_name])
-        if request.model_name.startswith("error-"):
-            code = int(request.model_name.removeprefix("error-"))
-            body = json.dumps({"code": code, "type": "Kind", "message": "what and why"}).encode()
-        elif request.model_name == "png":
-            body = b"\x89PNG\r\n\x1a\n...."
-        else:
-            body = json.dumps({"body": base64.b64encode(entries["body"]).decode()}).encode()
-        return inference_pb2.PredictionResponse(prediction=body)
-
-    def StreamPredictions(self, request: Any, context: Any) -> Any:  # noqa: N802
-        authorise(self.fake, "inference", context)
-        self.fake.requests.append({"model": request.model_name, "input": dict(request.input)})
-        for number in range(3):
-            if request.model_name == "breaks" and number == 2:
-                context.abort(*STATUS_OF["died"])
-            yield inference_pb2.PredictionResponse(prediction=f"part {number}".encode())
-
-
-class Managing(management_pb2_grpc.ManagementAPIsServiceServicer):
-    def __init__(self, fake: FakeServer) -> None:
-        self.fake = fake
-
-    def answer(self, text: str, request: Any, context: Any) -> Any:
-        authorise(self.fake, "management", context)
-        self.fake.requests.append({"request": request})
-        return management_pb2.ManagementResponse(msg=text)
-
-    def ListModels(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self.answer(page(self.fake.models, request.limit, request.next_page_token), request, context)
-
-    def DescribeModel(self, request: Any, context: Any) -> Any:  # noqa: N802
-        text = described(request.model_name, request.model_version, request.customized)
-        return self.answer(text, request, context)
-
-    def RegisterModel(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self.answer("POST done", request, context)
-
-    def ScaleWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self.answer("PUT done", request, context)
-
-    def SetDefault(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self.answer("PUT done", request, context)
-
-    def UnregisterModel(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return self.answer("DELETE done", request, context)

@@ -11,15 +11,30 @@ import pytest
 from client import GrpcClient, GrpcManagement, RestClient, RestManagement, Unauthorized
 from client.credentials import Credentials
 from tests.client.fake_server import FakeServer
+from tests.client.waiting import Make, Waiting, async_grpc, async_rest
+
+
+def one(client: Waiting) -> object:
+    with client:
+        return client.predict("echo", "x")
+
+
+def pieces(client: Waiting) -> object:
+    with client:
+        return list(client.stream("echo", "x"))
+
 
 CALLS: dict[str, Callable[[FakeServer], object]] = {
     "rest": lambda fake_server: RestClient(fake_server.server).predict("echo", "x"),
+    "async rest": lambda fake_server: one(async_rest(fake_server.server)),
+    "async grpc": lambda fake_server: one(async_grpc(fake_server.server)),
+    "async stream": lambda fake_server: pieces(async_grpc(fake_server.server)),
     "grpc": lambda fake_server: GrpcClient(fake_server.server).predict("echo", "x"),
     "stream": lambda fake_server: list(GrpcClient(fake_server.server).stream("echo", "x")),
     "rest management": lambda fake_server: RestManagement(fake_server.server).list_models(),
     "grpc management": lambda fake_server: GrpcManagement(fake_server.server).list_models(),
 }
-BOTH = pytest.mark.parametrize("make", [RestClient, GrpcClient])
+BOTH = pytest.mark.parametrize("make", [RestClient, GrpcClient, async_rest, async_grpc])
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -30,7 +45,7 @@ def test_an_expired_key_is_renewed(fake_server: FakeServer, call: str) -> None:
 
 
 @BOTH
-def test_a_key_another_process_has_got_is_taken_from_the_file(fake_server: FakeServer, make: type[RestClient]) -> None:
+def test_a_key_another_process_has_got_is_taken_from_the_file(fake_server: FakeServer, make: Make) -> None:
     with make(fake_server.server) as client:
         client.predict("echo", "x")
         fake_server.new_key("inference")
@@ -39,7 +54,7 @@ def test_a_key_another_process_has_got_is_taken_from_the_file(fake_server: FakeS
 
 
 @BOTH
-def test_the_key_in_the_file_may_have_expired_too(fake_server: FakeServer, make: type[RestClient]) -> None:
+def test_the_key_in_the_file_may_have_expired_too(fake_server: FakeServer, make: Make) -> None:
     with make(fake_server.server) as client:
         client.predict("echo", "x")
         fake_server.new_key("inference")
@@ -49,7 +64,7 @@ def test_the_key_in_the_file_may_have_expired_too(fake_server: FakeServer, make:
 
 
 @BOTH
-def test_a_server_that_was_started_again_has_new_keys(fake_server: FakeServer, make: type[RestClient]) -> None:
+def test_a_server_that_was_started_again_has_new_keys(fake_server: FakeServer, make: Make) -> None:
     with make(fake_server.server) as client:
         client.predict("echo", "x")
         for name in fake_server.keys:
@@ -82,7 +97,7 @@ def test_clients_do_not_end_each_other_s_keys(fake_server: FakeServer) -> None:
 
 
 @BOTH
-def test_a_key_refused_for_good(fake_server: FakeServer, make: type[RestClient]) -> None:
+def test_a_key_refused_for_good(fake_server: FakeServer, make: Make) -> None:
     fake_server.keys["API"] = "changed"
     fake_server.expire("inference")
     with make(fake_server.server) as client, pytest.raises(Unauthorized, match="refuses the API key") as raised:
@@ -91,7 +106,7 @@ def test_a_key_refused_for_good(fake_server: FakeServer, make: type[RestClient])
 
 
 @BOTH
-def test_a_server_that_asks_for_a_key_nobody_knows(fake_server: FakeServer, make: type[RestClient]) -> None:
+def test_a_server_that_asks_for_a_key_nobody_knows(fake_server: FakeServer, make: Make) -> None:
     keyless = dataclasses.replace(fake_server.server, key_file=None)
     with make(keyless) as client, pytest.raises(Unauthorized, match="no key file is known"):
         client.predict("echo", "x")

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import subprocess
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_no_server(server_file: Path, protocol: list[str]) -> None:
     for done in (stopped, never_started):
         assert (done.returncode, done.stdout) == (3, b"")
         [line] = done.stderr.decode().splitlines()
-        assert line.endswith("./scripts/serve starts a server")
+        assert line.endswith("start a server with ./scripts/serve")
     assert b"does not exist" in never_started.stderr
 
 
@@ -166,3 +167,47 @@ def test_a_stream_is_text_on_a_terminal_and_lines_elsewhere(tmp_path: Path) -> N
     broken = predict("lines-error", "x", "--stream")
     assert (broken.returncode, broken.stdout.count(b"\n")) == (1, 2)
     assert b"422 Kind: what and why" in broken.stderr
+
+
+@pytest.mark.usefixtures("server_file")
+@pytest.mark.parametrize("protocol", [[], ["--grpc"]])
+def test_several_inputs_are_lines_of_json(fake_server: FakeServer, tmp_path: Path, protocol: list[str]) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF....WAVE")
+    done = predict("echo", "a.wav", "some text", '{"data": [1]}', "-j", "2", *protocol, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["input"] for line in lines] == ["a.wav", "some text", '{"data": [1]}']
+    bodies = [b64decode(line["answer"]["body"]) for line in lines]
+    assert bodies == [b"RIFF....WAVE", b"some text", b'{"data":[1]}']
+    images = predict("png", "x", "y", "-o", "out", *protocol, folder=tmp_path)
+    assert (images.returncode, images.stdout) == (0, b"")
+    [first, _] = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert first == {"input": "x", "content_type": "image/png", "body": b64encode(IMAGE).decode()}
+    refused = predict("error-422", "x", "y", *protocol)
+    assert refused.returncode == 1
+    error = {"code": 422, "type": "Kind", "message": "what and why"}
+    assert [json.loads(line)["error"] for line in refused.stdout.splitlines()] == [error, error]
+
+
+@pytest.mark.usefixtures("server_file")
+def test_several_inputs_on_a_terminal_have_a_bar() -> None:
+    code, output = on_a_terminal("echo", "x", "y", "z")
+    assert code == 0
+    assert "3/3" in output
+    assert output.count('"input"') == 3
+
+
+@pytest.mark.usefixtures("server_file")
+@pytest.mark.parametrize("arguments", [("x", "-"), ("x", "y", "--stream"), ("x", "y", "--explain"), ("x", "-j", "0")])
+def test_a_wrong_call_for_several_inputs(arguments: tuple[str, ...]) -> None:
+    done = predict("echo", *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_no_server_for_several_inputs(server_file: Path) -> None:
+    described = json.loads(server_file.read_text()) | {"inference": "http://127.0.0.1:9", "grpc": "127.0.0.1:9"}
+    server_file.write_text(json.dumps(described))
+    for protocol in ([], ["--grpc"]):
+        done = predict("echo", "x", "y", *protocol)
+        assert (done.returncode, done.stdout) == (3, b"")
+        assert done.stderr.decode().rstrip().endswith("start a server with ./scripts/serve")

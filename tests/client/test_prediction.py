@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import threading
-from collections.abc import Callable
 from time import monotonic
 
 import pytest
@@ -26,10 +25,10 @@ from client import (
     UnsupportedMedia,
 )
 from client.errors import BUSY
-from tests.client.fake_server import STATUS_OF, FakeServer
+from tests.client.fake.rpc import STATUS_OF
+from tests.client.fake_server import FakeServer
+from tests.client.waiting import ALL, GRPC, REST, Make
 
-Client = RestClient | GrpcClient
-Make = Callable[..., Client]
 BOTH = pytest.mark.parametrize("make", [RestClient, GrpcClient])
 
 
@@ -37,7 +36,7 @@ def sent(answer: object) -> bytes:
     return base64.b64decode(answer.json()["body"])  # type: ignore[attr-defined]
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize(
     ("payload", "body"), [(b"\0\xff", b"\0\xff"), ("é", "é".encode()), ([1.5], b"[1.5]"), (b"", b"")]
 )
@@ -48,8 +47,9 @@ def test_the_payload_arrives_as_it_is(fake_server: FakeServer, make: Make, paylo
     assert answer.content_type == "application/json"
 
 
-def test_rest_names_the_type_the_version_and_the_accepted_type(fake_server: FakeServer) -> None:
-    with RestClient(fake_server.server) as client:
+@REST
+def test_rest_names_the_type_the_version_and_the_accepted_type(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as client:
         client.predict("echo", "text", version="2.0", accept="image/png", content_type="text/html")
     [request] = fake_server.requests
     assert request["path"] == "/predictions/echo/2.0"
@@ -57,8 +57,9 @@ def test_rest_names_the_type_the_version_and_the_accepted_type(fake_server: Fake
     assert request["headers"]["Accept"] == "image/png"
 
 
-def test_rest_sends_parameters_in_a_form(fake_server: FakeServer) -> None:
-    with RestClient(fake_server.server) as client:
+@REST
+def test_rest_sends_parameters_in_a_form(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as client:
         client.predict("echo", b"\xff\xd8\xff...", parameters={"top_k": 3, "deterministic": True})
     [request] = fake_server.requests
     assert request["query"] == {}
@@ -68,16 +69,19 @@ def test_rest_sends_parameters_in_a_form(fake_server: FakeServer) -> None:
         assert piece in request["body"]
 
 
-def test_rest_quotes_names(fake_server: FakeServer) -> None:
-    with RestClient(fake_server.server) as client:
+@REST
+def test_rest_quotes_names(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as client:
         client.predict("a/b c?d", "x")
     assert fake_server.requests[0]["path"] == "/predictions/a%2Fb%20c" + "%3Fd"
 
 
-def test_grpc_sends_everything_in_the_input_map(fake_server: FakeServer) -> None:
-    with GrpcClient(fake_server.server) as client:
+@GRPC
+def test_grpc_sends_everything_in_the_input_map(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as client:
         client.predict("echo", b"\xff\xd8\xff...", version="2.0", accept="image/png", parameters={"top_k": 3})
     [request] = fake_server.requests
+    del request["metadata"]
     assert request == {
         "model": "echo",
         "version": "2.0",
@@ -85,7 +89,7 @@ def test_grpc_sends_everything_in_the_input_map(fake_server: FakeServer) -> None
     }
 
 
-@BOTH
+@ALL
 def test_a_image_comes_back_with_its_type(fake_server: FakeServer, make: Make) -> None:
     with make(fake_server.server) as client:
         answer = client.predict("png", "x")
@@ -95,7 +99,7 @@ def test_a_image_comes_back_with_its_type(fake_server: FakeServer, make: Make) -
         answer.json()
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize(
     ("code", "kind"),
     [(400, BadRequest), (404, NotFound), (406, NotAcceptable), (413, TooLarge), (415, UnsupportedMedia),
@@ -108,8 +112,9 @@ def test_an_error_body_is_raised(fake_server: FakeServer, make: Make, code: int,
     assert str(raised.value) == f"{code} Kind: what and why"
 
 
-def test_rest_errors_without_a_body_of_torchserve(fake_server: FakeServer) -> None:
-    with RestClient(fake_server.server) as client:
+@REST
+def test_rest_errors_without_a_body_of_torchserve(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as client:
         with pytest.raises(TooLarge, match="max_request_size"):
             client.predict("bare-413", "x")
         with pytest.raises(ServerError, match="502 ServerError: bad gateway"):
@@ -118,6 +123,7 @@ def test_rest_errors_without_a_body_of_torchserve(fake_server: FakeServer) -> No
             client.predict("hang-up", "x")
 
 
+@GRPC
 @pytest.mark.parametrize(
     ("model", "kind", "code", "type_", "message"),
     [
@@ -129,20 +135,20 @@ def test_rest_errors_without_a_body_of_torchserve(fake_server: FakeServer) -> No
         ("too-large", TooLarge, 413, "TooLarge", "Received message larger than max"),
         ("reset", TooLarge, 413, "TooLarge", "the request is larger than the server's max_request_size"),
         ("forbidden", Forbidden, 403, "ModelException", "Model API disabled"),
-        ("unknown", ServerError, 500, "ServerError", "the server ended the call with UNKNOWN and no reason"),
+        ("unknown", ServerError, 500, "ServerError", "the server ended the call with UNKNOWN without a reason"),
     ],
 )  # fmt: skip
 def test_grpc_statuses_are_the_errors_of_rest(
-    fake_server: FakeServer, model: str, kind: type[ClientError], code: int, type_: str, message: str
+    fake_server: FakeServer, make: Make, model: str, kind: type[ClientError], code: int, type_: str, message: str
 ) -> None:
     assert model in STATUS_OF
-    with GrpcClient(fake_server.server) as client, pytest.raises(ClientError) as raised:
+    with make(fake_server.server) as client, pytest.raises(ClientError) as raised:
         client.predict(model, "x")
     assert type(raised.value) is kind
     assert (raised.value.code, raised.value.type, raised.value.message) == (code, type_, message)
 
 
-@BOTH
+@ALL
 def test_the_deadline_of_a_call_and_of_a_client(fake_server: FakeServer, make: Make) -> None:
     with make(fake_server.server, timeout=0.3) as client:
         started = monotonic()
@@ -153,14 +159,15 @@ def test_the_deadline_of_a_call_and_of_a_client(fake_server: FakeServer, make: M
         assert monotonic() - started < 1.5
 
 
-def test_the_deadline_holds_for_an_answer_that_trickles_in(fake_server: FakeServer) -> None:
+@REST
+def test_the_deadline_holds_for_an_answer_that_trickles_in(fake_server: FakeServer, make: Make) -> None:
     started = monotonic()
-    with RestClient(fake_server.server) as client, pytest.raises(DeadlineExceeded):
+    with make(fake_server.server) as client, pytest.raises(DeadlineExceeded):
         client.predict("trickle", "x", timeout=0.4)
     assert monotonic() - started < 1.5
 
 
-@BOTH
+@ALL
 def test_nothing_listens(fake_server: FakeServer, make: Make) -> None:
     dead = dataclasses.replace(fake_server.server, inference="http://127.0.0.1:9", grpc="127.0.0.1:9")
     with make(dead) as client, pytest.raises(Unreachable, match="Connection refused") as raised:
@@ -168,7 +175,7 @@ def test_nothing_listens(fake_server: FakeServer, make: Make) -> None:
     assert raised.value.code == 503
 
 
-@BOTH
+@ALL
 def test_the_environment_s_proxy_is_not_used(
     fake_server: FakeServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,8 +186,9 @@ def test_the_environment_s_proxy_is_not_used(
         assert sent(client.predict("echo", "x")) == b"x"
 
 
-def test_rest_keeps_its_connection(fake_server: FakeServer) -> None:
-    with RestClient(fake_server.server) as client:
+@REST
+def test_rest_keeps_its_connection(fake_server: FakeServer, make: Make) -> None:
+    with make(fake_server.server) as client:
         for _ in range(5):
             client.predict("echo", "x")
     assert fake_server.connections == 1
@@ -200,58 +208,3 @@ def test_threads_share_a_client(fake_server: FakeServer, make: Make) -> None:
         for thread in threads:
             thread.join()
     assert answers == {number: b"[%d]" % number for number in range(16)}
-
-
-def test_a_stream_comes_piece_by_piece(fake_server: FakeServer) -> None:
-    with GrpcClient(fake_server.server) as client:
-        assert [piece.body for piece in client.stream("echo", "x")] == [b"part 0", b"part 1", b"part 2"]
-        pieces = client.stream("echo", "x")
-        assert next(pieces).body == b"part 0"
-        pieces.close()  # type: ignore[attr-defined]
-
-
-def test_a_stream_that_breaks_off(fake_server: FakeServer) -> None:
-    with GrpcClient(fake_server.server) as client:
-        pieces = client.stream("breaks", "x")
-        assert [next(pieces).body, next(pieces).body] == [b"part 0", b"part 1"]
-        with pytest.raises(ServerError, match="Worker died"):
-            next(pieces)
-
-
-def test_rest_lines_come_piece_by_piece(fake_server: FakeServer) -> None:
-    with RestClient(fake_server.server) as client:
-        assert [piece.json() for piece in client.stream("lines", "x", parameters={"seed": 1})] == [
-            {"text": "part 0"},
-            {"text": "part 1"},
-            {"text": "part 2"},
-        ]
-        pieces = client.stream("lines", "x")
-        assert next(pieces).json() == {"text": "part 0"}
-        pieces.close()  # type: ignore[attr-defined]
-        assert [piece.content_type for piece in client.stream("png", "x")] == ["image/png"]
-
-
-@pytest.mark.parametrize(
-    ("model", "before", "error"), [("lines-error", 2, InvalidInput), ("lines-breaks", 2, ServerError)]
-)
-def test_an_error_after_the_first_lines_is_raised(
-    fake_server: FakeServer, model: str, before: int, error: type[Exception]
-) -> None:
-    with RestClient(fake_server.server) as client:
-        pieces = client.stream(model, "x")
-        assert [next(pieces).json()["text"] for _ in range(before)] == ["part 0", "part 1"]
-        with pytest.raises(error):
-            next(pieces)
-
-
-def test_an_error_instead_of_a_stream(fake_server: FakeServer) -> None:
-    with RestClient(fake_server.server) as client, pytest.raises(InvalidInput):
-        next(client.stream("error-422", "x"))
-
-
-def test_a_stream_is_asked_for_by_its_own_call(fake_server: FakeServer) -> None:
-    with GrpcClient(fake_server.server) as client:
-        list(client.stream("echo", "x"))
-        assert fake_server.requests[-1]["input"]["stream"] == b"StreamPredictions"
-        with pytest.raises(ValueError, match="stream cannot be the name of a parameter"):
-            client.predict("echo", "x", parameters={"stream": True})

@@ -1,0 +1,1 @@
+"""Calls for many inputs, with limited concurrency and answers in the order of the inputs."""
