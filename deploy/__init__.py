@@ -1,1 +1,1 @@
-"""Start TorchServe, see that every model answers, stop it without a trace."""
+"""Start TorchServe, make sure that every model answers, and stop without leaving anything behind."""

@@ -15,16 +15,16 @@ from client.credentials import KEY_NAMES, Credentials
 from deploy.admission import Admission
 from deploy.archive import archives_in
 from deploy.configuration import PROJECT, run_folder
-from deploy.container import serve as serve_in_container
 from deploy.doctor import command as doctor_command
 from deploy.edge.files import write as write_edge_files
 from deploy.edge.process import keep as keep_edge
 from deploy.errors import DeployError
+from deploy.kubernetes import edge as pod
 from deploy.overview import command as status_command
 from deploy.ports import HOST, Ports
-from deploy.run_folder import ADMITTED, public_server, server_of
+from deploy.run_folder import ADMITTED, public_server, server_of, stop
 from deploy.serving.command import Explain, RequireSigned, console, serve
-from deploy.torchserve import stop
+from deploy.serving.container import serve as serve_in_container
 from deploy.tuning.command import tune
 from trust.signature import path_of
 
@@ -48,7 +48,7 @@ def stop_command() -> None:
 def keys_command(
     rotate: Annotated[bool, typer.Option("--rotate", help="Make new keys; the old ones are refused at once.")] = False,
 ) -> None:
-    """Say where the keys of the running server are, or make new ones."""
+    """Print where the keys of the running server are, or make new ones."""
     try:
         server = server_of(RUN)
         if public_server(RUN) != server:
@@ -66,13 +66,13 @@ def keys_command(
 @app.command("run")
 def run_command(
     store: Annotated[Path, typer.Option(help="Every archive in it is served.")] = PROJECT / "model_store",
-    host: Annotated[str, typer.Option(help="Where all ports listen: a network of the edge's alone.")] = HOST,
-    grace: Annotated[float, typer.Option(help="Seconds that draining may take.")] = 20.0,
+    host: Annotated[str, typer.Option(help="Address that all ports listen on; only the edge may reach it.")] = HOST,
+    grace: Annotated[float, typer.Option(help="Longest time for draining, in seconds.")] = 20.0,
     require_signed: RequireSigned = None,
     admitted: Annotated[
         Path | None,
         typer.Option(
-            envvar="BUNDLE_ADMITTED", help="Where signed archives are copied to; by default in the run folder."
+            envvar="BUNDLE_ADMITTED", help="Folder that signed archives are copied to; by default in the run folder."
         ),
     ] = None,
     explain: Explain = None,
@@ -88,14 +88,14 @@ def run_command(
 
 @app.command("install")
 def install_command(
-    store: Annotated[Path, typer.Option(help="Where archives are looked for, and go if there are none.")],
+    store: Annotated[Path, typer.Option(help="The model store; archives are copied there if it has none.")],
     archives: Annotated[Path, typer.Option(help="The folder of archives to copy.")],
 ) -> None:
     """Copy archives into a store that has none."""
     if archives_in(store):
         return
     for archive in archives_in(archives):
-        # Hidden until it is whole: a server loads what is in its store.
+        # Hidden until it is complete, because a server loads whatever is in its store.
         partial = store / f".{archive.name}.partial"
         shutil.copyfile(archive, partial)
         signature = path_of(archive)
@@ -107,7 +107,7 @@ def install_command(
 
 @app.command("sbom")
 def sbom_command() -> None:
-    """Print a software bill of materials of what is installed here: CycloneDX 1.6, JSON."""
+    """Print a software bill of materials of this installation, as CycloneDX 1.6 in JSON."""
     from trust.environment import bill  # here, because no server needs it
 
     typer.echo(bill())
@@ -118,13 +118,15 @@ def configure_command(
     secrets: Annotated[Path, typer.Option(help="clients.yaml, tls.crt, tls.key, grafana-password.")],
     edge: Annotated[Path, typer.Option(help="What Envoy reads.")],
     grafana: Annotated[Path, typer.Option(help="What Grafana reads.")],
-    names: Annotated[str, typer.Option(envvar="EDGE_NAMES", help="Hosts in a self-made certificate.")] = "localhost",
+    names: Annotated[
+        str, typer.Option(envvar="EDGE_NAMES", help="Host names in a self-signed certificate.")
+    ] = "localhost",
     port: Annotated[int, typer.Option(envvar="EDGE_PORT", help="Of the edge, as callers see it.")] = Ports().edge,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Stay, and give the edge each new setting within a second.")
+        bool, typer.Option("--watch", help="Keep running, and pass changed settings on to the edge within a second.")
     ] = False,
 ) -> None:
-    """Make the secrets a stack of containers lacks and write its edge's configuration."""
+    """Create the secrets that a stack of containers lacks, and write its edge's configuration."""
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
@@ -136,6 +138,27 @@ def configure_command(
                 typer.echo(report)
     except DeployError as error:
         typer.echo(f"configure: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("configure-pod")
+def configure_pod_command(
+    settings: Annotated[Path, typer.Option(help="clients.yaml, tls.crt, tls.key: a Secret's folder.")],
+    edge: Annotated[Path, typer.Option(help="Envoy's folder; it runs beside as the same user.")],
+    server: Annotated[str, typer.Option(help="A DNS name that resolves to one address per server.")],
+) -> None:
+    """Write the configuration of an edge in a pod, pass on changed settings, and drain the edge at the end."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    try:
+        watched, draining = pod.write(settings, edge, server), pod.Draining(edge)
+        while not asked.wait(1):
+            for report in (watched.refresh(), draining.look()):
+                if report:
+                    typer.echo(report)
+    except DeployError as error:
+        typer.echo(f"configure-pod: {error}", err=True)
         raise typer.Exit(1) from None
 
 

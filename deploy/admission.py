@@ -1,8 +1,8 @@
-"""Only archives that somebody trusted has signed: TorchServe's store holds copies, each checked as it was made.
+"""Admits only archives with a trusted signature: TorchServe's store holds copies, each verified as it was made.
 
-TorchServe reads an archive from its store when it is registered, whenever and by whomever that is. So what is checked
-must be what it reads: not the file in the user's folder, which may be another a moment later, but a copy that nobody
-else can write.
+Anybody who may register a model can do so at any time, and TorchServe reads the archive from its store at that moment.
+Therefore the verified file must be the one that it reads: not the file in the user's folder, which may be replaced a
+moment later, but a copy that nobody else can write.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ State = tuple[int, ...]
 class Admission:
     """source: where archives and their signatures are put. store: TorchServe's, mode 0700. keys: a file of public keys.
 
-    What is in the store stays there until its archive is taken out of the source: a bad file in the place of a good
-    one is refused, and does not keep the good one from being registered again after a restart.
+    A copy stays in the store until its archive is removed from the source. If a bad file replaces a good one in the
+    source, the bad one is refused, and the good one can still be registered again after a restart.
     """
 
     source: Path
     store: Path
     keys: Path
     trusted: Sequence[PublicKey] = field(init=False, repr=False)
-    # Of each archive the files that were looked at, and why they were refused, "" where they were not.
+    # For each archive, the files that were last checked, and why they were refused; "" if they were admitted.
     found: dict[str, tuple[State, str]] = field(default_factory=dict, init=False, repr=False)
     seen: dict[str, State] = field(default_factory=dict, init=False, repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises DeployError where the keys cannot be read."""
+        """Raises DeployError if the keys cannot be read."""
         self.source, self.store, self.keys = (path.resolve() for path in (self.source, self.store, self.keys))
         try:
             self.trusted = trusted(self.keys)
@@ -57,7 +57,7 @@ class Admission:
             raise DeployError(str(error)) from None
 
     def to_json(self) -> dict[str, Any]:
-        """For another process of the same server, which need not look again at what this one has found."""
+        """For another process of the same server, which then need not verify the same files again."""
         paths = {name: str(getattr(self, name)) for name in ("source", "store", "keys")}
         with self.lock:
             return {**paths, "found": dict(self.found)}
@@ -69,7 +69,7 @@ class Admission:
         return made
 
     def empty(self) -> None:
-        """Make the store, without what an earlier server has left in it."""
+        """Create the store, without anything that an earlier server left in it."""
         try:
             self.store.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.store.chmod(0o700)
@@ -81,8 +81,8 @@ class Admission:
     def admit(self, name: str) -> Path:
         """Check an archive of the source, and return its copy in the store.
 
-        Raises DeployError where it is missing, not signed, altered, or signed by somebody else. Files that have not
-        changed since they were last looked at are not read again.
+        Raises DeployError if it is missing, unsigned, altered, or signed with an unknown key. Files that have not
+        changed since the last check are not read again.
         """
         path = self.source / name
         if not NAME.fullmatch(name):
@@ -97,7 +97,7 @@ class Admission:
         return self.store / name
 
     def refusal(self, path: Path) -> str:
-        """Copy and check; why it is refused, or ""."""
+        """Copy and verify; returns the reason for a refusal, or ""."""
         try:
             self.copy(path)
         except SignatureError as error:
@@ -120,12 +120,12 @@ class Admission:
             partial.unlink(missing_ok=True)
 
     def look(self, tell: Callable[[str], None], settled: bool = True) -> None:
-        """Admit what is new in the source, and take out of the store what has left it.
+        """Admit new archives of the source, and remove from the store those that are no longer there.
 
-        tell: called with a line for each archive that is admitted, refused or withdrawn. settled: whether to wait for
-        files to be the same at two looks, as they are not while somebody copies them there.
+        tell: called with a line for each archive that is admitted, refused or withdrawn. settled: whether
+        to wait until files are unchanged between two checks, because somebody may still be copying them.
         """
-        if not self.source.is_dir():  # a network's folder may come back
+        if not self.source.is_dir():  # a network folder may become reachable again
             return
         names = [path.name for path in archives_in(self.source)]
         for name in names:
@@ -145,12 +145,12 @@ class Admission:
                 tell(f"{path.name} is withdrawn: it has left {self.source}")
 
     def signed_by(self, name: str) -> str:
-        """For a log: the key that an admitted archive's signature names."""
+        """The key that an admitted archive's signature names, for the log."""
         named = signature.signer_named(signature.read_signature(self.source / name))
         return f"signed with the key {named[:SHOWN]}" if named else "signed"
 
     def watch(self, ended: threading.Event, tell: Callable[[str], None]) -> threading.Thread:
-        """Look every LOOK seconds, in a thread, until `ended` is set."""
+        """Check every LOOK seconds until `ended` is set; to be run in a thread."""
 
         def run() -> None:
             said = ""
@@ -169,7 +169,7 @@ class Admission:
 
 
 def admit(archives: Sequence[Path], store: Path, keys: Path) -> Admission:
-    """An admission that starts with these archives of one folder. Raises DeployError where one is not there or refused.
+    """An admission that begins with these archives of one folder. Raises DeployError if one is missing or refused.
 
     store: as in Admission. keys: a file of public keys.
     """
@@ -187,9 +187,9 @@ def admit(archives: Sequence[Path], store: Path, keys: Path) -> Admission:
 
 
 def copied(path: Path, target: Any) -> str:
-    """Copy a file, and return the SHA-256 of what was written. OSError where it is not a file."""
+    """Copy a file, and return the SHA-256 of the written bytes. Raises OSError if it is not a regular file."""
     digest = hashlib.sha256()
-    # A pipe would be waited for until somebody writes into it.
+    # Opening a pipe would block until somebody writes to it.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as source:
         if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
             raise OSError("it is not a file")
@@ -200,7 +200,7 @@ def copied(path: Path, target: Any) -> str:
 
 
 def state_of(path: Path) -> State:
-    """Of an archive and its signature: other numbers once one of the two is another file."""
+    """The identity of an archive and its signature: it differs as soon as either file is replaced or changed."""
     numbers: list[int] = []
     for each in (path, signature.path_of(path)):
         try:

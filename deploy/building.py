@@ -1,4 +1,4 @@
-"""Archives in the making: one process builds them side by side while the server is already starting."""
+"""Builds archives in one process, several at a time, while the server is already starting."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 from deploy.models import Model
 
-# Building keeps all cores busy; the server's workers, and with them the first answers, come before it.
+# Building keeps all cores busy; the server's workers, and so the first answers, have priority over it.
 NICE = 10
 
 
 class Building:
-    """Builds the archives of `models` in their order, several at a time; a context manager that leaves no process.
+    """Builds the archives of `models` in order, several at a time; a context manager that leaves no process behind.
 
     tell: called with each line that the archiver prints, from a thread.
     """
@@ -48,7 +48,7 @@ class Building:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # Ctrl-C reaches us alone, and we end it in order
+                start_new_session=True,  # Ctrl-C must not reach it: this process ends it properly
             )
             self.process.nice(NICE)
             self.reader = threading.Thread(target=self.read, name="building", daemon=True)
@@ -67,7 +67,7 @@ class Building:
         return self.process is None or self.process.poll() == 0
 
     def check(self) -> None:
-        """DeployError, with what the archiver said, once an archive could not be built."""
+        """Raises DeployError with the archiver's output as soon as an archive could not be built."""
         if self.process and self.process.poll():
             self.end()
             said = "\n".join(line for line in self.lines if line)

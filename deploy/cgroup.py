@@ -1,4 +1,4 @@
-"""The share of the machine this process may use: its CPU affinity and its control group's limits.
+"""The share of the machine that this process may use: its CPU affinity and its control group's limits.
 
 Standard library only: `doctor` reads it before anything is installed.
 """
@@ -10,25 +10,25 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """The number of cores this process may use."""
+    """The number of cores that this process may use."""
     return max(1, int(min(len(os.sched_getaffinity(0)), quota())))
 
 
 def quota() -> float:
-    """Cores a container's limit allows (cgroup v2's cpu.max); infinite without one."""
+    """The number of cores that a container's limit allows (cpu.max of cgroup v2); infinite without a limit."""
     limit, _, period = text_of("/sys/fs/cgroup/cpu.max").partition(" ")
     return int(limit) / int(period) if limit.isdigit() else float("inf")
 
 
 def memory() -> int:
-    """Bytes of memory: the machine's, or fewer where a container's limit says so."""
+    """Bytes of memory of the machine, or of the container if its limit is lower."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = text_of("/sys/fs/cgroup/memory.max")
     return min(machine, int(limit)) if limit.isdigit() else machine
 
 
 def memory_left() -> float:
-    """Bytes a container's limit leaves (cgroup v2's memory.max); infinite without one."""
+    """Bytes that a container's limit leaves free (memory.max of cgroup v2); infinite without a limit."""
     limit, used = text_of("/sys/fs/cgroup/memory.max"), text_of("/sys/fs/cgroup/memory.current")
     if not (limit.isdigit() and used.isdigit()):
         return float("inf")

@@ -9,11 +9,11 @@ from deploy.cgroup import cores, memory
 from deploy.ports import HOST, Ports
 
 SMALLEST_HEAP, SMALLEST_DIRECT = 1 << 30, 1 << 29
-QUEUED = 0.75  # of the heap; the rest is for what is being received and answered
+QUEUED = 0.75  # share of the heap; the rest is for requests being received and answered
 SHORTEST_QUEUE, LONGEST_QUEUE = 16, 100
 FEW_THREADS, MANY_THREADS = 4, 16
 PROJECT = Path(__file__).resolve().parent.parent
-EDGE = "edge"  # in a run folder, what Envoy reads
+EDGE = "edge"  # folder of Envoy's configuration in a run folder
 TEMPLATE = PROJECT / "config.properties"
 
 
@@ -34,9 +34,9 @@ def render(
 ) -> dict[str, str]:
     """The settings of one server.
 
-    host: where it listens; anything but loopback must be a network that only the edge and the monitoring are in.
-    tokens: whether TorchServe asks for keys; where an edge does, servers with keys of their own could not stand in for
-    one another. models: how many will be served, whose queues share the heap. gpus: that workers compute on.
+    host: the address it listens on; unless loopback, it must be in a network that only the edge and monitoring reach.
+    tokens: whether TorchServe asks for keys. Behind an edge it must not: servers with different keys could not replace
+    each other. models: number of models whose queues share the heap. gpus: number of GPUs that workers compute on.
     """
     settings = read()
     heap = heap_bytes(memory())
@@ -57,19 +57,20 @@ def render(
         "grpc_management_port": str(ports.grpc_management),
         "disable_token_authorization": str(not tokens).lower(),
         "metrics_config": str(PROJECT / "deploy" / "metrics.yaml"),
-        # Java decodes an address after it has compared it, so one with a percent sign or two dots must not match.
+        # Java compares an address before decoding it, so one with a percent sign or two dots must not match.
         "allowed_urls": settings["allowed_urls"].replace("model_store", str(store)),
     }
 
 
 def front_end(cores: int, gpus: int) -> tuple[int, str]:
-    """Threads that take requests, as many that talk to workers, and Java's options, on so many cores.
+    """The number of threads that accept requests, the number that talk to workers, and Java's options.
 
-    Where workers compute on the cores, few threads do: more add switches. There the simpler compiler and collector pay:
-    the second compiler works beside the first thousands of requests, half a minute of load, at 1 ms of processor time
-    each, and saves 0.06 ms of each later one; together they halve the process's memory. Where GPUs compute, the cores
-    are free for thousands of requests a second, with half a gigabyte of bodies: one collecting thread would hold them
-    up, and 0.06 ms of each are a good part of a core. The latter is reckoned and not measured.
+    If workers compute on the cores, a few threads are enough, and more would only add context switches. The simpler
+    compiler and collector also pay off then: together they halve the process's memory. The optimising compiler costs 1
+    ms of processor time for each of the first few thousand requests, half a minute of load, and saves 0.06 ms of each
+    later one. If GPUs compute, the cores are free for thousands of requests per second, with half a gigabyte of bodies:
+    a single collecting thread would delay them, and 0.06 ms per request add up to a good part of a core. The case with
+    GPUs is estimated, not measured.
     """
     if not gpus:
         return FEW_THREADS, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -81,20 +82,20 @@ def memory_options(heap: int) -> str:
 
 
 def heap_bytes(memory: int) -> int:
-    """Java's heap on a machine with so many bytes of memory: a quarter, as Java itself has it, but 1 GiB at least."""
+    """Java's heap on a machine with so much memory, in bytes: a quarter, as Java's default, but at least 1 GiB."""
     return max(SMALLEST_HEAP, memory // 4)
 
 
 def direct_bytes(heap: int) -> int:
-    """Java's memory outside its heap, for bodies in transit; where it is short, connections break."""
+    """Bytes of Java's memory outside its heap, for bodies in transit; connections break if it is exhausted."""
     return max(SMALLEST_DIRECT, heap // 4)
 
 
 def queue_length(heap: int, largest: int, models: int) -> int:
-    """Requests that may wait for each of `models`, so that the heap holds all of them at their largest (bytes).
+    """The number of requests that may wait for each of `models`, so that the heap holds all of them at `largest` bytes.
 
-    TorchServe counts requests and not bytes. Where the heap is too small for SHORTEST_QUEUE, it holds as many of the
-    largest for some of the models alone.
+    TorchServe counts requests, not bytes. If the heap is too small for SHORTEST_QUEUE, it can hold that many requests
+    of the largest size only for some of the models.
     """
     return min(LONGEST_QUEUE, max(SHORTEST_QUEUE, int(QUEUED * heap / largest / max(1, models))))
 

@@ -12,19 +12,19 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 
 class Hardware:
-    """A collector for prometheus_client's registry; utilisation is since the last time it was asked."""
+    """A collector for prometheus_client's registry; utilisation covers the time since the previous collection."""
 
     def __init__(self) -> None:
         psutil.cpu_percent()
         self.gpus: dict[int, Any] = {}
-        with suppress(pynvml.NVMLError):  # no driver, so no GPU
+        with suppress(pynvml.NVMLError):  # no driver, and so no GPU
             pynvml.nvmlInit()
             for index in range(pynvml.nvmlDeviceGetCount()):
                 with suppress(pynvml.NVMLError):  # it has fallen off the bus
                     self.gpus[index] = pynvml.nvmlDeviceGetHandleByIndex(index)
 
     def collect(self) -> Iterable[Metric]:
-        """A GPU has no sample of what it does not report: divided into slices (MIG) no utilisation, lost nothing."""
+        """A value that a GPU does not report has no sample: in MIG mode the utilisation, of a lost GPU all."""
         memory = psutil.virtual_memory()
         yield GaugeMetricFamily("bundle_cpu_utilization", "0 to 1, over all cores.", value=psutil.cpu_percent() / 100)
         yield GaugeMetricFamily("bundle_memory_used_bytes", "Of the machine.", value=memory.total - memory.available)

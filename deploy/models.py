@@ -1,4 +1,4 @@
-"""The models a command names: which archives they need, and which of those are still to be made."""
+"""The models that a command names: the archives they need, and which of these still have to be built."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from deploy.archive import Archive, archives_in
+from deploy.archive import Archive, archives_in, newest, readable
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 
 DEMO = ("imagenet", "shapes-detection", "shapes-segmentation", "spoken-digits", "language-id", "cartpole")
-# Rough seconds of training on two cores, for the plan that is printed.
+# Approximate seconds of training on two cores, for the printed plan.
 TRAINING = {
     "imagenet": 5,
     "shapes-detection": 300,
@@ -29,7 +29,11 @@ LEFT_OUT = {"__pycache__", "tests"}  # folders that are not packed
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a zoo. zoo: "demo" trains or converts what comes in packages, "hub" fetches pretrained weights."""
+    """One model of a zoo.
+
+    zoo: "demo" models are trained, or converted from packages; "hub" models are pretrained weights that are fetched;
+    "fetched" models are complete archives from elsewhere.
+    """
 
     name: str
     zoo: str = "demo"
@@ -46,12 +50,12 @@ class Model:
 
     @property
     def artifacts(self) -> Path:
-        """Where its training writes, and the archiver reads."""
-        return PROJECT / "artifacts" / ("hub" if self.zoo == "hub" else "")
+        """The folder that its training writes and the archiver reads."""
+        return PROJECT / "artifacts" / ("" if self.zoo == "demo" else self.zoo)
 
     @property
     def store(self) -> Path:
-        return PROJECT / "model_store" / ("hub" if self.zoo == "hub" else "")
+        return PROJECT / "model_store" / ("" if self.zoo == "demo" else self.zoo)
 
     @property
     def archive(self) -> Path:
@@ -59,20 +63,20 @@ class Model:
 
     @property
     def description(self) -> Path:
-        """Of the artifact that the archive is made from: a training of one's own comes before the checkout's."""
+        """The folder of the archive's artifact: one trained here takes precedence over the checkout's."""
         trained = self.artifacts / self.name / "artifact.json"
         shipped = self.artifacts / "demo" / self.name / "artifact.json"
         return shipped if shipped.is_file() and not trained.is_file() else trained
 
     def is_current(self) -> bool:
-        """Whether the archive is there, made of the spec, the artifact and the handlers that are here.
+        """Whether the archive exists and was built from the present spec, artifact and handlers.
 
-        Their content decides, as the archive's card recorded it: a copied or freshly cloned checkout has other times.
+        Their digests on the archive's card decide, because a copied or freshly cloned checkout has other file times.
         """
         if not self.archive.is_file():
             return False
         if not self.is_trained() or not self.spec.is_file():
-            return True  # what it was made of is not here, so it serves as it is
+            return True  # its sources are not here, so it is served as it is
         try:
             card = Archive.read(self.archive).card
         except DeployError:
@@ -83,16 +87,17 @@ class Model:
 
     @property
     def task(self) -> str:
-        """As its artifact says, or its archive, where only that is there."""
+        """The task of its artifact, or of its archive if there is no artifact."""
         if self.is_trained():
             return str(json.loads(self.description.read_text(encoding="utf-8"))["task"])
         return Archive.read(self.archive).task
 
     def is_trained(self) -> bool:
-        return self.description.is_file()
+        """Whether its artifact is here. An archive that was fetched is not of one that has its name by chance."""
+        return self.zoo != "fetched" and self.description.is_file()
 
     def train(self) -> None:
-        """Write its artifact; the training's own progress shows. Raises DeployError."""
+        """Train it and write its artifact; the training shows its progress. Raises DeployError."""
         command = ["train", str(self.experiment), "--output", str(self.artifacts)]
         done = subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, check=False)
         if done.returncode:
@@ -106,7 +111,7 @@ def digest(path: Path) -> str:
 
 @cache
 def content_digest(path: Path, *state: int) -> str:
-    """Read once for each state of a file: every model has the same handlers."""
+    """Computed once for each state of a file, because every model has the same handlers."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -119,10 +124,34 @@ def handlers_digest(folder: Path) -> str:
 
 
 def choose(names: list[str], zoo: str) -> list[Model]:
-    """The models of a zoo, or those of them that are named; DeployError for a name it does not have."""
+    """The models of a zoo, or the named ones. A name is that of an archive's file, or that of a model in the store,
+    which stands for its highest version. Raises DeployError for an unknown name.
+    """
     known = list(DEMO) if zoo == "demo" else sorted(p.stem for p in (PROJECT / "train/experiments/hub").glob("*.yaml"))
-    own = [path.stem for path in archives_in(PROJECT / "model_store")] if zoo == "demo" else []
+    store = Model("", zoo).store
+    own = [path.stem for path in archives_in(store)] if zoo == "demo" else []
     unknown = [name for name in names if name not in known + own]
-    if unknown:
-        raise DeployError(f"no model {', '.join(unknown)}; there are {', '.join(dict.fromkeys(known + own))}")
-    return [Model(name, zoo) for name in names or known]
+    highest = newest(readable(store)) if unknown and zoo == "demo" else {}
+    if missing := [name for name in unknown if name not in highest]:
+        raise DeployError(f"no model {', '.join(missing)}; there are {', '.join(dict.fromkeys(known + own))}")
+    files = [highest[name].path.stem if name in unknown else name for name in names or known]
+    return [Model(name, zoo) for name in dict.fromkeys(files)]
+
+
+def other_versions(names: list[str], models: list[Model]) -> tuple[list[Model], list[str]]:
+    """The other versions in the store of what `choose` returned for `names`, and a line for each archive that holds
+    one of them a second time. Where a name is that of a file alone, no version is added to it.
+    """
+    files = {model.name for model in models}
+    wanted = {*names} or files
+    holders: dict[tuple[str, str], Path] = {}
+    found, left_out = [], []
+    for archive in sorted(readable(models[0].store), key=lambda archive: archive.path.stem not in files):
+        path, version = archive.path, (archive.name, archive.version)
+        if path.stem not in files and archive.name in wanted:
+            if version in holders:
+                left_out.append(f"{path.name} is left out: {holders[version].name} holds {' '.join(version)} as well")
+                continue
+            found.append(Model(path.stem, models[0].zoo))
+        holders[version] = path
+    return found, left_out

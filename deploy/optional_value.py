@@ -1,4 +1,4 @@
-"""Options of a command that may stand alone or with a value: `--watch`, `--watch 5`."""
+"""Options of a command whose value may be left out: `--watch`, `--watch 5`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 
 
 def filled(arguments: Sequence[str], defaults: Mapping[str, str]) -> list[str]:
-    """The arguments with a value after each option of `defaults` that stands alone."""
+    """The arguments, with the default added after each option of `defaults` that has no value."""
     found: list[str] = []
     for index, argument in enumerate(arguments):
         found.append(argument)
@@ -20,7 +20,7 @@ def filled(arguments: Sequence[str], defaults: Mapping[str, str]) -> list[str]:
 
 
 def optional_value(**defaults: str) -> type[TyperCommand]:
-    """A class for commands without arguments of their own. defaults: option → its value where it stands alone."""
+    """A class for commands without positional arguments. defaults: option → its value if none is given."""
     by_option = {f"--{name}": value for name, value in defaults.items()}
 
     class WithOptionalValues(TyperCommand):

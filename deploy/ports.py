@@ -10,9 +10,10 @@ from pathlib import Path
 from deploy.errors import DeployError
 
 HOST = "127.0.0.1"
-EDGE = ("status", "edge", "edge_stats")
-LOWEST = 10000  # of the ports that are chosen; well-known servers are below
-USUAL = 32768  # where Linux lets the range of outgoing connections begin
+EDGE = ("edge", "edge_stats")
+STATUS = ("status", "open_inference")
+LOWEST = 10000  # lowest port that is chosen; well-known servers use lower ones
+USUAL = 32768  # where the range of outgoing connections begins on Linux
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Ports:
     grpc: int = 7070
     grpc_management: int = 7071
     status: int = 9100
+    open_inference: int = 8001
     edge: int = 8443
     edge_stats: int = 9902
 
@@ -34,14 +36,15 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Ports nobody listens on, for a server beside others."""
+        """Free ports, for a server beside others."""
         return cls(*free_ports(len(fields(cls))))
 
-    def check_free(self, edge: bool = False) -> None:
-        """DeployError naming the first port in use, and by whom where that can be seen. edge: the edge's as well."""
+    def check_free(self, status: bool = False, edge: bool = False) -> None:
+        """Raises DeployError with the first port in use, and its owner if known. status, edge: whether to check theirs
+        as well, which stay in use while TorchServe is restarted."""
         for field in fields(self):
             port = getattr(self, field.name)
-            if field.name in EDGE and not edge:
+            if (field.name in EDGE and not edge) or (field.name in STATUS and not status):
                 continue
             if not is_free(port):
                 raise DeployError(f"port {port} ({field.name}) is in use{holder(port)}")
@@ -58,14 +61,14 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports nobody listens on.
+    """Different free ports.
 
-    The system gives its own choice, port 0, from the range of outgoing connections, and any of those may take such a
-    port before a server that is slow to start binds it; so these are from below that range.
+    They are below the range of outgoing connections, from which the system chooses for port 0: any outgoing connection
+    could take such a port before a server that is slow to start binds it.
     """
     first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
-    numbers = range(LOWEST, max(int(first), USUAL))  # a machine may give out all of them
-    chance = random.SystemRandom()  # two processes that were seeded alike would choose the same ports
+    numbers = range(LOWEST, max(int(first), USUAL))  # on some machines that range contains all ports
+    chance = random.SystemRandom()  # processes with the same seed would choose the same ports
     chosen = [port for port in chance.sample(numbers, min(len(numbers), 20 * count)) if is_free(port)][:count]
     if len(chosen) < count:
         raise DeployError(f"no {count} free ports between {LOWEST} and {numbers.stop - 1}")
@@ -73,9 +76,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def holder(port: int) -> str:
-    """Text to append, " by NAME (pid N)", for the process that listens on a port; empty if it cannot be seen."""
+    """Text to append, " by NAME (pid N)", for the process that listens on a port; "" if unknown."""
     try:
-        import psutil  # only here: `doctor` asks about ports before anything is installed
+        import psutil  # imported here, because `doctor` checks ports before anything is installed
     except ModuleNotFoundError:
         return ""
     try:

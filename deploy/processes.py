@@ -1,4 +1,4 @@
-"""The processes of a server: found by pid and birth, ended in order."""
+"""The processes of a server: found by process id and start time, and ended in order."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def alive(state: Mapping[str, Any] | None) -> psutil.Process | None:
 
 
 def birth(pid: int) -> float:
-    """When a process began, in ticks since the system's start: psutil's time of creation follows the clock when it is
-    set, and a server must not be lost by that."""
+    """When a process began, in ticks since the system started. psutil's creation time changes when the clock is set, so
+    that a server would not be recognised."""
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     return float(text.rpartition(")")[2].split()[19])
 
@@ -48,7 +48,7 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def wait_ended(process: psutil.Process, timeout: float) -> None:
-    """Until a process has ended, or so many seconds. One that is not a child of ours may be a zombie for long after."""
+    """Wait until a process has ended, at most `seconds`. If it is not our child, it may remain a zombie for long."""
     until = time.monotonic() + timeout
     with suppress(psutil.NoSuchProcess):
         while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""True readiness: every worker has loaded its model, and the model has answered a warm-up request."""
+"""Waits until models are ready: every worker has loaded its model, which has answered a warm-up request."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def load(
     leave_out: Callable[[Path, str], None] | None = None,
     explain: Collection[str] = (),
 ) -> dict[str, float]:
-    """Register every archive with a server that has just been started and wait until its model has answered its sample.
+    """Register every archive with a server that was just started, and wait until each model has answered its sample.
 
-    Returns the seconds from now to each one's answer.
+    Returns the seconds until each model's answer.
 
     tell: called with (model, state) when a state changes: "waiting for its archive", "loading", "warming up", "ready".
-    give_up: asked now and then; once it says so, the wait ends with what is ready by then. built: whether an archive
-    is there yet; it may raise where that has failed. An archive that is built late is registered when it is there.
-    leave_out: told of an archive that is not ours and cannot be served, and why; where None, that ends it all.
-    explain: as `deploy.serving_plan.explainers` takes it; the wait is for the workers of explanations as well.
+    give_up: called now and then; once it returns True, the wait ends with the models that are ready. built: whether an
+    archive exists yet; it may raise if building failed. An archive is registered as soon as it is built. leave_out:
+    called with an archive that is not ours and cannot be served, and the reason; if None, such an archive is an error.
+    explain: as in `deploy.serving_plan.explainers`; workers for explanations are waited for as well.
 
-    Of several versions of a model the highest answers requests that name none.
+    The highest version of a model answers requests that name none.
 
-    Raises DeployError when the server ends, a model fails to load (with the end of its log) or a warm-up is refused;
-    ClientError when an archive is refused.
+    Raises DeployError if the server ends, a model fails to load (with the end of its log) or a warm-up is refused;
+    ClientError if an archive is refused.
     """
     started = time.monotonic()
     missing = list(archives)
@@ -117,7 +117,7 @@ def load(
 
 
 def servable(path: Path, served: Sequence[Archive]) -> Archive:
-    """The archive, if TorchServe can serve it beside those that it serves. Raises DeployError."""
+    """The archive, if TorchServe can serve it beside the others. Raises DeployError."""
     found = Archive.read(path)
     if found.missing:
         raise DeployError(f"{path.name}: {found.missing}")
@@ -152,7 +152,7 @@ class Loading:
 
 
 def wait_listening(run: Path, management: Management) -> None:
-    """Wait until a server that has been started takes calls: it first has no port, then no keys."""
+    """Wait until a started server accepts calls: at first it has no port, then no keys."""
     end = time.monotonic() + STARTING
     while True:
         check_alive(run)
@@ -166,7 +166,7 @@ def wait_listening(run: Path, management: Management) -> None:
 
 
 def warm_up(client: RestClient, archive: Archive, folder: Path) -> None:
-    """Let the model answer its sample; one that brings none is taken to answer once its workers have loaded it."""
+    """Let the model answer its sample; without a sample it counts as answering once its workers have loaded it."""
     if not archive.card:
         return
     try:
@@ -176,7 +176,7 @@ def warm_up(client: RestClient, archive: Archive, folder: Path) -> None:
 
 
 def check_computes_on_gpu(management: Management, archive: Archive) -> None:
-    """DeployError where a worker has loaded the model on the CPU all the same; an archive without a card cannot say."""
+    """Raises DeployError if a worker loaded the model on the CPU nevertheless; only a card can tell."""
     card = management.describe(archive.name, archive.version, card=True).card if archive.card else None
     device = str(((card or {}).get("runtime") or {}).get("device", ""))
     if device.startswith("cpu"):
@@ -193,12 +193,12 @@ def check_alive(run: Path) -> None:
 
 
 def check_loads(run: Path, name: str) -> None:
-    """A worker that died while loading would be started again and again, for minutes: say why at once."""
+    """Report at once why a worker died while loading: TorchServe would restart it again and again, for minutes."""
     log = run / "logs" / "models.log"
     lines = worker_lines(log, name)
     if not any("Backend worker process died" in line for line in lines):
         return
-    for _ in range(LINES_FOLLOW):  # the reason comes line by line, after that line
+    for _ in range(LINES_FOLLOW):  # the reason follows, line by line
         before, lines = lines, worker_lines(log, name, after=SETTLED)
         if lines == before:
             break
@@ -214,6 +214,6 @@ def worker_lines(log: Path, name: str, after: float = 0.0) -> list[str]:
 
 
 def tail(path: Path, lines: int = 12) -> str:
-    """The end of a log, without the frames of Java's stack traces, which would leave no room for the reason."""
+    """The end of a log without the frames of Java's stack traces, which would displace the reason."""
     text = path.read_text("utf-8", "replace") if path.is_file() else ""
     return "\n".join([line for line in text.splitlines() if not line.startswith("\tat ")][-lines:])

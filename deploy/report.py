@@ -20,7 +20,7 @@ from deploy.archive import Archive, newest
 
 
 class PatientConsole(Console):
-    """A console that goes on in silence, where it is `patient`, once nobody reads it any more: `serve --detach | head`.
+    """A console that, if `patient`, goes on silently when its reader has left, as in `serve --detach | head`.
 
     Otherwise the program ends, as usual.
     """
@@ -35,7 +35,7 @@ class PatientConsole(Console):
 
 
 def memory_of(pids: Sequence[int]) -> int:
-    """Bytes of these processes; pages they share are counted once among them, where the system can tell (PSS)."""
+    """Bytes of memory of these processes; shared pages are counted once if the system reports them (PSS)."""
     total = 0
     for pid in pids:
         try:
@@ -118,5 +118,5 @@ def print_calls(console: Console, server: Server, samples: Mapping[str, Path], f
 
 
 def below(path: Path, folder: Path) -> Path:
-    """Relative to the folder the user stands in, where it lies below it."""
+    """The path relative to the current folder if it lies below it."""
     return path.relative_to(folder) if path.is_relative_to(folder) else path

@@ -1,8 +1,9 @@
-"""Workers and batches of each model on this machine. TorchServe gives a model's workers the GPUs in turn."""
+"""Plans workers and batches of each model. TorchServe assigns the GPUs to a model's workers in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
@@ -17,31 +18,31 @@ from deploy.cgroup import cores, memory_left
 from deploy.errors import DeployError
 from deploy.gpu.detect import usable
 
-# The least memory of a worker: Python, torch and the libraries a handler imports.
+# The least memory of a worker: Python, torch and the libraries that a handler imports.
 WORKER_BYTES = 600 * 2**20
-# A graph's weights as ONNX Runtime lays them out, once for each number of threads that a worker runs it with.
+# ONNX Runtime holds a graph's weights in its own layout, once for each number of threads that a worker uses.
 COPIES_OF_GRAPH = 2
-# Of one on a GPU beside that: CUDA's libraries and its side of the context.
+# A worker on a GPU needs CUDA's libraries and the host's side of the context as well.
 CONTEXT_BYTES = 2**30
-# Of the memory that is free; the rest is for requests and for other processes.
+# Share of the free memory; the rest is for requests and other processes.
 SHARE_OF_MEMORY = 0.5
 # One worker decodes while another computes.
 WORKERS_PER_GPU = 2
-# What a worker takes of a GPU's memory, about: its context and its kernels' working space, and for each byte of the
-# archive its weights, the copy rounded to 16 bits that is compared with them, and what batches and graphs hold.
+# A worker's GPU memory, estimated: its context and its kernels' working space, and for each byte of the archive the
+# weights, the copy rounded to 16 bits that is compared with them, and the memory of batches and graphs.
 GPU_WORKER_BYTES, PER_ARCHIVE_BYTE = 2**30, 3
 BATCH_ON_GPU = 16
-# TorchServe's own, in requests and milliseconds, of an archive that names none.
+# TorchServe's defaults, in requests and milliseconds.
 BATCH_SIZE, BATCH_DELAY = 1, 100
-# What TorchServe puts into a batch without a delay.
+# The most requests that TorchServe puts into a batch without a delay.
 UNWAITED = 2
-# Of --explain, for every model that has explanations.
+# The value of --explain that stands for every model with explanations.
 ALL = "all"
 
 
 @dataclass(frozen=True)
 class ServingPlan:
-    """How one model is served. batch_size: most requests in a batch. delay_ms: the first of them waits for others.
+    """How one model is served. batch_size: most requests in a batch. delay_ms: how long the first waits for others.
 
     gpu: whether its workers compute on GPUs.
     """
@@ -54,9 +55,9 @@ class ServingPlan:
 
 @dataclass(frozen=True)
 class Machine:
-    """cores: those this process may use. gpus: those that workers compute on. free: bytes of memory.
+    """cores: number that this process may use. gpus: number that workers compute on. free: bytes of free memory.
 
-    gpu_free: bytes of memory on the GPU that has least.
+    gpu_free: bytes of free memory on the GPU that has the least.
     """
 
     cores: int
@@ -65,25 +66,28 @@ class Machine:
     gpu_free: int = 0
 
     @classmethod
-    def detect(cls) -> Machine:
-        """This one, or the container's part of it. Raises DeployError for a GPU that torch cannot use."""
+    def detect(cls, variables: Mapping[str, str] = os.environ) -> Machine:
+        """This machine, or the container's part of it, with the GPUs of a process with these environment variables.
+
+        Raises DeployError for a GPU that torch cannot use.
+        """
         free = int(min(psutil.virtual_memory().available, memory_left()))
-        devices = usable()
+        devices = usable(variables)
         # A GPU that reports no memory of its own shares the machine's.
         gpu_free = min((free if device.free is None else device.free for device in devices), default=0)
         return cls(cores(), len(devices), free, gpu_free)
 
     def serving(self, archive: Archive) -> Machine:
-        """As the workers of an archive have it: without GPUs where it is for the CPU.
+        """This machine as an archive's workers use it: without GPUs if the archive is for the CPU.
 
-        Raises DeployError where it is for GPUs alone and there are none.
+        Raises DeployError if the archive requires a GPU and there is none.
         """
         if archive.device == "gpu" and not self.gpus:
             raise DeployError(f"{archive.path.name} is to be served on a GPU alone (`device: gpu`), and there is none")
         return replace(self, gpus=0, gpu_free=0) if archive.device == "cpu" else self
 
     def plan(self, archive: Archive, models: int) -> ServingPlan:
-        """Of one archive among `models`, as its card asks for it, or TorchServe's own settings where it has no card.
+        """The plan for one archive among `models`, by its card, or by TorchServe's settings if it has no card.
 
         Raises DeployError, as `serving` does.
         """
@@ -104,9 +108,9 @@ class Machine:
     def workers(self, asked: int | str, models: int, size: int) -> int:
         """Workers of one model among `models`.
 
-        asked: a number, for each GPU where there are any, or "auto". That is two on each GPU; on a CPU a core each,
-        the cores divided among the models; both as far as the memory goes, of the GPU and of the machine. Two workers
-        of one thread answer more than one worker of two threads. size: bytes of the model that a worker holds.
+        asked: a number (per GPU if there are any), or "auto": two per GPU; on a CPU one per core, the cores divided
+        among the models; in both cases limited by the free memory of the GPU and the machine. Two workers with one
+        thread each answer more requests than one worker with two threads. size: bytes of the model in each worker.
         """
         if asked != "auto":
             return int(asked) * max(1, self.gpus)
@@ -118,11 +122,11 @@ class Machine:
         return max(1, min(self.cores // models, fitting))
 
     def batch(self, size: int | str, delay_ms: int | str) -> tuple[int, int]:
-        """(most requests in a batch, milliseconds that the first waits for others), of what a card asks for.
+        """(most requests in a batch, milliseconds that the first waits for others), by the settings of a card.
 
-        On a CPU a batch is no faster than its items one after the other: it only spreads the server's cost, and a
-        large one leaves the other workers nothing to do. TorchServe fills a batch of two from what waits and nobody
-        waits for it; for a third it looks only where there is a delay.
+        On a CPU a batch is not faster than its items one by one: it only spreads the server's cost, and a large batch
+        leaves other workers idle. TorchServe fills a batch of two with requests that are already waiting, without
+        delaying any; it looks for a third only if a delay is set.
         """
         most = (BATCH_ON_GPU if self.gpus else UNWAITED) if size == "auto" else int(size)
         return most, int(most > UNWAITED) if delay_ms == "auto" else int(delay_ms)
@@ -148,14 +152,14 @@ def register_again(management: Management, model: ModelStatus) -> None:
 
 
 def sent(management: Management, delay_ms: int) -> int:
-    """A batch's delay as it can be sent: TorchServe's gRPC takes 0 for not given, which is 100 ms."""
+    """A batch's delay as it has to be sent: over gRPC TorchServe takes 0 as unset, which means 100 ms."""
     return max(1, delay_ms) if isinstance(management, GrpcManagement) else delay_ms
 
 
 def explainers(archive: Archive, asked: Collection[str], gpus: int) -> int:
-    """Workers for a model's explanations, 0 for none: as its card says, or one where it is asked for.
+    """Workers for a model's explanations, 0 for none: the number on its card, or one if they are requested.
 
-    asked: names of models, or ALL. Raises DeployError for a model that is asked for by name and has no explanations.
+    asked: names of models, or ALL. Raises DeployError for a model that is named there and has no explanations.
     """
     by_name = archive.name in asked
     least = int(by_name or ALL in asked)

@@ -1,50 +1,43 @@
-"""True readiness and what TorchServe does not export, over HTTP.
-
-/readyz for who starts the server, /available for an edge, /metrics for Prometheus.
-"""
+"""The state of a server's models: their readiness, and metrics that TorchServe does not export."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from client import ClientError, NotFound, RestManagement, Server
 from client.model_status import ModelStatus
-from deploy.admission import Admission
-from deploy.edge.registration import ADMISSION, MAX_CALL, archive_of
-from deploy.errors import DeployError
-from deploy.hardware import Hardware
 from deploy.run_folder import state_of
+from deploy.supervision import deaths
+from deploy.supervision.drift import References
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import is_broken
 
 POLL = 2.0
+HANGS = 60.0  # seconds without an answer
 MODEL = ("model", "version")
-NO_HEADERS: Mapping[str, str] = {}
 
 
 class Status:
-    """The state of a server's models; one thread looks again every POLL seconds.
+    """The state of a server's models, which one thread updates every POLL seconds.
 
-    ready: every model has answered its warm-up request (the caller says so by `admit`), all its workers are up, none of
-    them is lost (deploy/supervision/recovery.py), and the server is not about to end (`refuse`).
+    ready: every model has answered its warm-up request (the caller calls `admit`), all its workers are up, none is lost
+    (deploy/supervision/recovery.py), and the server is not about to end (`refuse`).
 
-    available: the same of one model at least, so that a model that is broken does not take the others along; or no
-    model is to have workers, as while the last one is unregistered: the edge carries the management API as well.
+    available: the same for at least one model, so that a broken model does not affect the others. admitted: the server
+    can be managed, whatever the state of its models. alive: it answered within the last HANGS seconds.
     """
 
     def __init__(self, server: Server, store: Path, names: Sequence[str], run: Path | None = None) -> None:
-        """names: of the models that must be ready, until they are unregistered; more may be registered later.
+        """names: the models that must be ready, until they are unregistered; more may be registered later.
 
-        run: the run folder whose supervisor's record is reported with the rest.
+        run: the run folder whose supervisor's record is reported as well.
         """
         self.server = server
         self.store = store
@@ -56,8 +49,10 @@ class Status:
         self.models: list[ModelStatus] = []
         self.defaults: dict[str, str] = {}
         self.digests: dict[tuple[str, int, int], str] = {}
+        self.references = References(store)
         self.pids: dict[tuple[str, str], set[int]] = {}
         self.restarts: dict[tuple[str, str], int] = {}
+        self.answered = time.monotonic()
         self.ended = threading.Event()
         self.lock = threading.Lock()
 
@@ -71,7 +66,7 @@ class Status:
         self.admitted = True
 
     def refuse(self) -> None:
-        """From now on there is nothing but 503, so that an edge sends nothing more."""
+        """Answer only 503 from now on, so that an edge sends no more requests."""
         self.admitted = False
 
     @property
@@ -85,8 +80,11 @@ class Status:
 
     @property
     def available(self) -> bool:
-        unwanted = bool(self.models) and not any(status.min_workers for status in self.models)
-        return self.ready or (self.admitted and (bool(self.up) or unwanted))
+        return self.ready or (self.admitted and bool(self.up))
+
+    @property
+    def alive(self) -> bool:
+        return time.monotonic() - self.answered < HANGS
 
     @property
     def pending(self) -> int:
@@ -94,7 +92,7 @@ class Status:
         return sum(status.pending for status in self.models)
 
     def look(self) -> bool:
-        """Ask the server once, and say whether it has answered; one that does not has no models."""
+        """Ask the server once; returns whether it answered. Without an answer it counts as having no models."""
         answered, found, defaults = True, list[ModelStatus](), dict[str, str]()
         try:
             with RestManagement(self.server, timeout=POLL * 2) as management:
@@ -107,16 +105,17 @@ class Status:
         except ClientError:
             answered, found, defaults = False, [], {}
         with self.lock:
+            self.answered = time.monotonic() if answered else self.answered
             for status in found:
                 self.count_restarts(status)
-            if self.process() == self.began:  # one that has been started again gets its models back one by one
+            if self.process() == self.began:  # a restarted server gets its models back one by one
                 self.seen |= defaults.keys()
                 self.names -= self.seen - defaults.keys() if answered else set()
             self.models, self.defaults = found, defaults
         return answered
 
     def count_restarts(self, status: ModelStatus) -> None:
-        """A worker with a new process id is a new one: more of them than the model has grown by were restarted."""
+        """Count restarts: workers with new process ids, less the number by which the model was scaled up."""
         key = (status.name, status.version)
         now = {worker.pid for worker in status.workers if worker.pid > 0}
         before = self.pids.get(key, now)
@@ -129,7 +128,7 @@ class Status:
             self.look()
 
     def digest(self, archive: str) -> str:
-        """SHA-256 of an archive of the store; read once for each file that goes by its name."""
+        """SHA-256 of an archive of the store; computed once for each file of that name."""
         path = self.store / Path(archive).name
         if not path.is_file():
             return ""
@@ -152,7 +151,7 @@ class Status:
         info = GaugeMetricFamily("bundle_model_info", "1 for each version.", labels=[*MODEL, "default", "sha256"])
         for status in models:
             key = (status.name, status.version)
-            for state in ("READY", "UNLOADING"):  # TorchServe has no other: a loading worker is UNLOADING
+            for state in ("READY", "UNLOADING"):  # TorchServe has no other state: a loading worker is UNLOADING
                 number = sum(worker.status == state for worker in status.workers)
                 workers.add_metric([*key, state.lower()], number)
             queue.add_metric(key, status.pending)
@@ -161,10 +160,13 @@ class Status:
             default = str(self.defaults.get(status.name) == status.version).lower()
             info.add_metric([*key, default, self.digest(status.archive)], 1)
         yield from (workers, queue, room, again, info)
+        if self.run:
+            yield from deaths.metrics(self.run, [(status.name, status.version) for status in models])
+        yield self.references.metric(models)
         yield from self.supervision(models)
 
     def supervision(self, models: Iterable[ModelStatus]) -> Iterable[Metric]:
-        """Restarts and recoveries, with zeros to start from."""
+        """Restarts and recoveries, starting from zeros."""
         record = Record.read(self.run) if self.run else Record(Path())
         yield CounterMetricFamily(
             "bundle_server_restarts", "How often TorchServe was started again.", value=float(record.restarted)
@@ -179,79 +181,10 @@ class Status:
         yield replaced
 
 
-class StatusServer:
-    """The HTTP side of a Status, in threads of its own; `stop` ends them.
-
-    admission: what decides which archives may be registered, as the edge asks before it passes such a call on; None
-    for all of the store.
-    """
-
-    def __init__(self, status: Status, host: str, port: int, admission: Admission | None = None) -> None:
-        registry = CollectorRegistry()
-        registry.register(status)
-        registry.register(Hardware())
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/readyz":
-                    code, text = (200, b"ready\n") if status.ready else (503, b"not ready\n")
-                    self.reply(code, text, "text/plain")
-                elif self.path == "/available":
-                    # Envoy takes a server that is degraded for want of another.
-                    degraded = {} if status.ready else {"x-envoy-degraded": "true"}
-                    code, text = (200, b"available\n") if status.available else (503, b"not available\n")
-                    self.reply(code, text, "text/plain", degraded)
-                elif self.path == "/metrics":
-                    self.reply(200, generate_latest(registry), "text/plain; version=0.0.4; charset=utf-8")
-                else:
-                    self.reply(404, b"there are /readyz, /available and /metrics\n", "text/plain")
-
-            def do_POST(self) -> None:
-                """A call of the management API, as it is, below ADMISSION."""
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(min(length, MAX_CALL))
-                try:
-                    name = archive_of(self.path.removeprefix(ADMISSION), body)
-                    if admission and name:
-                        admission.admit(name)
-                    self.reply(200, b"", "text/plain")
-                except DeployError as error:
-                    self.reply(422, str(error).encode(), "text/plain; charset=utf-8")
-
-            def reply(self, code: int, body: bytes, content_type: str, more: Mapping[str, str] = NO_HEADERS) -> None:
-                self.send_response(code)
-                self.send_header("Content-Type", content_type)
-                for name, value in more.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                return  # a line every second and caller says nothing
-
-        self.status = status
-        self.http = ThreadingHTTPServer((host, port), Handler)
-        self.threads = [
-            threading.Thread(target=self.http.serve_forever, daemon=True),
-            threading.Thread(target=status.watch, daemon=True),
-        ]
-
-    def start(self) -> None:
-        for thread in self.threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self.status.ended.set()
-        self.http.shutdown()
-        self.http.server_close()
-
-
 def drain(status: Status, seconds: float, quiet: float) -> None:
-    """Refuse readiness, then wait until nothing waits for a worker any more, at most `seconds`.
+    """Refuse readiness, then wait until no request waits for a worker any more, at most `seconds`.
 
-    quiet: seconds to wait first, in which the edge notices, and again at the end, in which the last batches are
-    answered.
+    quiet: seconds to wait first, so that the edge notices, and again at the end, so that the last batches are answered.
     """
     status.refuse()
     end = time.monotonic() + seconds

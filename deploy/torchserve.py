@@ -1,12 +1,12 @@
-"""One TorchServe process on this machine: started from a run folder, stopped without a trace."""
+"""One TorchServe process on this machine, started in a run folder and stopped without leaving anything behind."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,25 +20,25 @@ import psutil
 
 from deploy import configuration
 from deploy.archive import Archive
-from deploy.cgroup import cores
 from deploy.errors import DeployError
 from deploy.gpu.detect import usable
-from deploy.gpu.device import Device
-from deploy.gpu.environment import of_torchserve, of_workers
+from deploy.gpu.environment import of_torchserve, selecting
 from deploy.ports import HOST, Ports
-from deploy.processes import GRACE, alive, birth, end, signalled, wait_ended
+from deploy.processes import birth, end
 from deploy.run_folder import (
-    ADMITTED,
+    DEATHS,
     KEYS,
+    check_not_running,
     clean,
     remove_temporary,
-    running,
     server_of,
     state_of,
-    supervisor_of,
+    stop,
     write_state,
 )
-from zygote.libraries import libraries
+from deploy.tracing.settings import TRACES_ENDPOINT
+from deploy.worker_environment import environment
+from zygote.libraries import TRACING, libraries
 from zygote.process import PYTHON, Zygote
 
 if TYPE_CHECKING:
@@ -50,20 +50,19 @@ CONSOLE_LOG = Path(__file__).parent / "log4j2-console.xml"
 JAVA_LOG = Path(__file__).parent / "java-logging.properties"
 # A unix socket's path holds at most 107 bytes; TorchServe adds "/.ts.sock.9000" to its temporary folder.
 MAX_TEMPORARY = 90
-SUPERVISOR_GRACE = 4 * GRACE  # in which it ends the server in order
-# glibc gives a large block back to the system as soon as it is free, and a worker takes the next one a moment later:
-# images are decoded faster into memory that is kept. 32 MiB is the highest threshold it takes.
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
+WARMED = 5.0  # seconds between two starts of the process that workers are forked from
+# Seconds for its successor to fork workers in place of those that ended with it.
+FORKING = 20.0
 
 
 @dataclass
 class TorchServe:
     """store: the folder of the archives that can be registered. run: working folder, with logs and keys.
 
-    host, tokens: as `configuration.render` takes them. console: its log also goes to standard output.
-    preload: what is imported once for all workers (zygote/libraries.py); None for what the archives in the store need.
-    models: how many will share the heap; None for as many as there are archives in the store. admission: whose store
-    this is, where archives must be signed.
+    host, tokens: as in `configuration.render`. console: whether its log also goes to standard output. preload: modules
+    imported once for all workers (zygote/libraries.py); None for those that the archives in the store need. models:
+    number of models that share the heap; None for the number of archives in the store. admission: the owner of the
+    store if archives must be signed.
     """
 
     store: Path
@@ -76,6 +75,9 @@ class TorchServe:
     models: int | None = None
     admission: Admission | None = None
     process: psutil.Popen = field(init=False, repr=False)
+    zygote: Zygote = field(init=False, repr=False)
+    warmed: float = field(default=0.0, init=False, repr=False)  # when the zygote was started
+    followed: float | None = field(default=None, init=False, repr=False)  # when one was started in place of another
 
     def start(self) -> None:
         """Start the process, with no model registered yet, and return. Raises DeployError."""
@@ -85,22 +87,23 @@ class TorchServe:
         self.ports.check_free()
         shutil.rmtree(self.run / "logs", ignore_errors=True)
         (self.run / "logs").mkdir(parents=True)
+        (self.run / DEATHS).mkdir()
         write_state(self.run, self.launch())
 
     def restart(self) -> None:
-        """Start the process again after it has ended, beside its edge, if it has one, and with its logs."""
+        """Start the process again after it has ended, keeping its edge, if it has one, and its logs."""
         state = state_of(self.run) or {}
         end(state)
         remove_temporary(self.run)
         self.ports.check_free()
         now = self.launch()
-        if "torchserve" in state:  # callers find the edge, as before
+        if "torchserve" in state:  # callers still find the edge
             same = {name: now[name] for name in ("pid", "created", "zygote", "temporary")}
             now = {**state, **same, "torchserve": now}
         write_state(self.run, now)
 
     def launch(self) -> dict[str, Any]:
-        """Start the process, and the one that workers are forked from; what server.json holds about them."""
+        """Start the process, and the one that workers are forked from; returns the content of server.json."""
         gpus = usable()
         temporary = self.run / "tmp"
         temporary.mkdir()
@@ -112,26 +115,55 @@ class TorchServe:
         variables = environment(self.run, temporary, gpus)
         with (self.run / "logs" / "console.log").open("ab") as log:  # to append: deploy/supervision/logs.py
             output = None if self.console else log
-            zygote = self.start_zygote(temporary, variables, output)
+            self.zygote = self.start_zygote(temporary, variables, output)
             try:
                 self.process = psutil.Popen(
                     self.command(settings, temporary),
                     cwd=self.run,
-                    env=of_torchserve(gpus, variables) | zygote.stand_in,
+                    env=of_torchserve(gpus, variables) | self.zygote.stand_in,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(zygote.lifeline,),  # which it holds until it ends, and its workers never see
-                    start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we stop it in order
+                    pass_fds=(self.zygote.lifeline,),  # held until TorchServe ends, and not inherited by its workers
+                    start_new_session=True,  # Ctrl-C must not reach it: this process stops it properly
                 )
             finally:
-                zygote.release()
-        return self.described(zygote, temporary)
+                self.zygote.release()
+        return self.described(temporary)
 
-    def start_zygote(self, temporary: Path, variables: Mapping[str, str], output: IO[bytes] | None) -> Zygote:
-        """The process that workers are forked from; it imports while TorchServe starts."""
+    def start_zygote(
+        self, temporary: Path, variables: Mapping[str, str], output: IO[bytes] | None, until: int | None = None
+    ) -> Zygote:
+        """The process that workers are forked from; it imports while TorchServe starts. until: as in Zygote."""
         modules = libraries(*tasks(self.store)) if self.preload is None else self.preload
-        return Zygote(temporary / "zygote", modules, variables, log=output)
+        if variables.get(TRACES_ENDPOINT):
+            modules = (*modules, *TRACING)
+        self.warmed = time.monotonic()
+        return Zygote(temporary / "zygote", modules, variables, log=output, until=until)
+
+    def keep_warm(self) -> bool:
+        """Start the zygote again if it has ended while TorchServe runs; returns whether it did.
+
+        The workers ended with it; their keepers wait for the new one and fork other workers from it.
+        """
+        if self.zygote.alive or time.monotonic() - self.warmed < WARMED:
+            return False
+        state = state_of(self.run) or {}
+        temporary = Path(state["temporary"])
+        with (self.run / "logs" / "console.log").open("ab") as log:
+            variables, output = environment(self.run, temporary, usable()), None if self.console else log
+            self.zygote = self.start_zygote(temporary, variables, output, self.process.pid)
+        now = {"zygote": self.zygote_described()}
+        if "torchserve" in state:
+            now["torchserve"] = {**state["torchserve"], **now}
+        write_state(self.run, {**state, **now})
+        self.followed = self.warmed
+        return True
+
+    @property
+    def forking(self) -> bool:
+        """Whether keepers may still fork processes for workers that have none."""
+        return self.followed is not None and time.monotonic() - self.followed < FORKING
 
     def command(self, settings: dict[str, str], temporary: Path) -> list[str]:
         package = find_spec("ts")
@@ -151,14 +183,17 @@ class TorchServe:
             *("--python", str(PYTHON)),
             *("-f", str(self.run / "config.properties")),
             *("-s", str(self.store)),
-            "-ncs",  # no snapshots: they would hold every property
+            "-ncs",  # no snapshots: they would contain every property
         ]
 
-    def described(self, zygote: Zygote, temporary: Path) -> dict[str, Any]:
+    def zygote_described(self) -> dict[str, Any]:
+        return {"pid": self.zygote.process.pid, "created": birth(self.zygote.process.pid)}
+
+    def described(self, temporary: Path) -> dict[str, Any]:
         return {
             "pid": self.process.pid,
             "created": birth(self.process.pid),
-            "zygote": {"pid": zygote.process.pid, "created": birth(zygote.process.pid)},
+            "zygote": self.zygote_described(),
             "inference": f"http://{HOST}:{self.ports.inference}",
             "management": f"http://{HOST}:{self.ports.management}",
             "metrics": f"http://{HOST}:{self.ports.metrics}",
@@ -168,12 +203,13 @@ class TorchServe:
             "temporary": str(temporary),
             "store": str(self.store),
             "ports": asdict(self.ports),
+            "gpu_variables": selecting(os.environ),
             "admission": self.admission and self.admission.to_json(),
         }
 
     @property
     def server(self) -> Server:
-        """Where clients find it; DeployError when it is not running."""
+        """The addresses for clients. Raises DeployError if it is not running."""
         return server_of(self.run)
 
     def stop(self) -> None:
@@ -190,60 +226,9 @@ class TorchServe:
 
 
 def tasks(store: Path) -> list[str]:
-    """Of the archives in a store; what is wrong with others is said when they are registered."""
+    """The tasks of the archives in a store; unreadable ones are reported when they are registered."""
     found = []
     for path in sorted(store.glob("*.mar")):
         with suppress(DeployError):
             found.append(Archive.read(path).task)
     return found
-
-
-def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict[str, str]:
-    """The workers': ours, without what would lead them to the checkout instead of their archives, or to a hub."""
-    inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TS_CONFIG_FILE")}
-    return {
-        **inherited,
-        "LOG_LOCATION": str(run / "logs"),
-        "METRICS_LOCATION": str(run / "logs"),
-        "TEMP": str(temporary),
-        "TMPDIR": str(temporary),
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        # Cores a worker may use while no other computes; torch alone does not see a container's limit.
-        "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", str(cores())),
-        **{name: inherited.get(name, value) for name, value in ALLOCATOR.items()},
-        **of_workers(gpus, inherited),
-    }
-
-
-def check_not_running(run: Path) -> None:
-    """DeployError where a run folder has a server already, or a supervisor that is about to start it again."""
-    process = running(run)
-    if process:
-        raise DeployError(f"a server is already running (pid {process.pid}); ./scripts/stop ends it")
-    supervisor = supervisor_of(run)
-    if supervisor and supervisor.pid != os.getpid():
-        raise DeployError(f"a server is being started again (by pid {supervisor.pid}); ./scripts/stop ends it")
-
-
-def stop(run: Path) -> bool:
-    """End the server of a run folder with all its workers and remove what it left; whether one was running."""
-    run = run.resolve()
-    supervisor = supervisor_of(run)
-    was_running = running(run) is not None or supervisor is not None
-    if supervisor and supervisor.pid != os.getpid():  # it does what follows, and can wait for its own children
-        signalled(supervisor, signal.SIGTERM)
-        signalled(supervisor, signal.SIGCONT)
-        _, left = psutil.wait_procs([supervisor], timeout=SUPERVISOR_GRACE)
-        for each in left:
-            signalled(each, signal.SIGKILL)
-    state = state_of(run)
-    edge = alive((state or {}).get("edge"))
-    if edge:  # first, so that nothing more comes in
-        signalled(edge, signal.SIGTERM)
-        wait_ended(edge, GRACE)
-    end(state)
-    clean(run)
-    shutil.rmtree(run / ADMITTED, ignore_errors=True)
-    return was_running

@@ -1,4 +1,4 @@
-"""The archives of the model store: readable, complete and made from what is here."""
+"""Whether the archives of the model store are readable, complete and up to date."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def archives(checkout: Checkout) -> Iterator[Finding]:
 
 
 def stored(checkout: Checkout) -> list[Path]:
-    """The archives of the store and, below it, of the hub's models. Hidden ones are half-written."""
+    """The archives of the store and, below it, of the hub's models. Hidden ones are incomplete."""
     found = [*checkout.store.glob("*.mar"), *checkout.store.glob("hub/*.mar")]
     return sorted(path for path in found if not path.name.startswith("."))
 

@@ -1,4 +1,4 @@
-"""An archive for a bug report: what the doctor found, settings, logs, models and versions, without any secret."""
+"""An archive for a bug report: findings of the doctor, settings, logs, models and versions, without secrets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def default_name() -> Path:
 def write(checkout: Checkout, findings: Sequence[Finding], path: Path) -> list[str]:
     """Write the archive, readable by its owner only, and return the names of its files. Raises DeployError, OSError.
 
-    Everything passes through a Redactor; should a known secret be left all the same, nothing is written.
+    Everything passes through a Redactor. If a known secret remains nevertheless, nothing is written.
     """
     redactor = Redactor.of(checkout)
     files = dict(contents(checkout, findings, redactor))
@@ -66,10 +66,10 @@ def contents(checkout: Checkout, findings: Sequence[Finding], redactor: Redactor
 
 
 def settings(checkout: Checkout, redactor: Redactor) -> str:
-    """TorchServe's, as rendered for the last server, or for the next.
+    """TorchServe's settings as rendered for the last server, or for the next one.
 
-    A setting that the committed file does not have may hold anything, and a path of a key store or its password is
-    never needed.
+    Settings that the committed file does not contain are left out, because they may hold anything; so are the paths
+    and passwords of key stores.
     """
     rendered = checkout.run / "config.properties"
     known = configuration.read(checkout.project / "config.properties")
@@ -82,7 +82,7 @@ def settings(checkout: Checkout, redactor: Redactor) -> str:
 
 
 def models(checkout: Checkout) -> list[dict[str, Any]]:
-    """Each archive of the store: its card's name, version and digests, or why it cannot be read."""
+    """For each archive of the store, the name, version and digests of its card, or the reason why it is unreadable."""
     found: list[dict[str, Any]] = []
     for path in stored(checkout):
         try:

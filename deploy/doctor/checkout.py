@@ -1,4 +1,4 @@
-"""The folders that are examined, and the packages installed in their environment."""
+"""The folders that the doctor examines, and the packages installed in their environment."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Checkout:
         return versions
 
     def state(self) -> dict[str, Any] | None:
-        """The running server's own description; None without one. Raises ValueError where it is not JSON."""
+        """The description that the running server wrote; None without a server. Raises ValueError if it is not JSON."""
         try:
             described: dict[str, Any] = json.loads((self.run / "server.json").read_text("utf-8"))
         except FileNotFoundError:

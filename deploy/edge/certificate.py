@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from pathlib import Path
 
 from cryptography import x509
@@ -14,18 +15,26 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from deploy.edge.discovery import TYPES, Resource
 from deploy.edge.private_file import write_private
+from deploy.errors import DeployError
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 FILE, SECRET = "certificate.json", "edge"
+MAX_COMMON_NAME = 64  # characters, by RFC 5280
+LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+HOST = re.compile(rf"([*][.])?{LABEL}([.]{LABEL})*")  # of other scripts in their form of ASCII, xn--…
 DAYS = 825  # what browsers accept at most of a certificate that no authority has signed
 
 
 def ensure(folder: Path, names: list[str]) -> None:
-    """tls.crt and tls.key in `folder`; made for `names` (host names or addresses) where either is missing."""
+    """tls.crt and tls.key in `folder`; made for `names` (host names or addresses) where either is missing.
+
+    Raises DeployError where one of them is neither.
+    """
     if (folder / CERTIFICATE).exists() and (folder / KEY).exists():
         return
+    hosts = [general_name(name) for name in names]
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:MAX_COMMON_NAME])])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -35,7 +44,7 @@ def ensure(folder: Path, names: list[str]) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + datetime.timedelta(days=DAYS))
-        .add_extension(x509.SubjectAlternativeName([general_name(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         # It is its own authority, so that clients can be given this file and nothing else.
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -58,4 +67,8 @@ def general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
+        if not HOST.fullmatch(name) or len(name) > 253:
+            raise DeployError(
+                f"{name[:80]!r}: a certificate is for host names, as in models.example.org, and addresses"
+            ) from None
         return x509.DNSName(name)

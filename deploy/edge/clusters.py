@@ -18,17 +18,37 @@ def sized(name: str, size: SizeClass) -> str:
 
 def prediction_clusters(upstream: Upstream) -> list[dict[str, Any]]:
     """A cluster for each protocol and size: Envoy limits what is in flight by the cluster."""
-    return [
-        cluster(sized(name, size), upstream, port, http2, size)
-        for name, port, http2 in (("rest", upstream.rest, False), ("grpc", upstream.grpc, True))
-        for size in SIZES
-    ]
+    ports = (
+        ("rest", upstream.rest, False),
+        ("grpc", upstream.grpc, True),
+        ("open_inference", upstream.open_inference, True),
+    )
+    return [cluster(sized(name, size), upstream, port, http2, size) for name, port, http2 in ports for size in SIZES]
+
+
+def status_cluster(upstream: Upstream) -> dict[str, Any]:
+    """The servers' descriptions of their models."""
+    return cluster("status", upstream, upstream.status, check="/admitted")
+
+
+def management_clusters(upstream: Upstream) -> list[dict[str, Any]]:
+    """Whatever the models do: a server whose last one is being unregistered is still to be managed."""
+    ports = ("management", upstream.management, False), ("grpc_management", upstream.grpc_management, True)
+    return [cluster(name, upstream, port, http2, check="/admitted") for name, port, http2 in ports]
 
 
 def cluster(
-    name: str, upstream: Upstream, port: int, http2: bool = False, size: SizeClass = SIZES[0]
+    name: str,
+    upstream: Upstream,
+    port: int,
+    http2: bool = False,
+    size: SizeClass = SIZES[0],
+    check: str = "/available",
 ) -> dict[str, Any]:
-    """All servers' port; one that lacks a model gets something only where all do. size: of the requests it takes."""
+    """All servers' port; one that lacks a model gets something only where all do. size: of the requests it takes.
+
+    check: the path of the servers' status that says whether one takes requests.
+    """
     # Where a connection carries many requests, it is the number of these that makes the next one wait.
     protocol: dict[str, Any] = (
         {"http2_protocol_options": {"max_concurrent_streams": size.in_flight}}
@@ -59,7 +79,7 @@ def cluster(
                 # Of checks without an answer, as on a machine that is busy; "not ready" counts at once.
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
-                "http_health_check": {"path": "/available"},
+                "http_health_check": {"path": check},
             }
         ],
         "circuit_breakers": {

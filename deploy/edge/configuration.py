@@ -9,10 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.clusters import cluster, plain_cluster, prediction_clusters, shadow_clusters
+from deploy.edge.clusters import (
+    management_clusters,
+    plain_cluster,
+    prediction_clusters,
+    shadow_clusters,
+    status_cluster,
+)
 from deploy.edge.limits import CONNECTIONS, MEMORY, RELEASED
 from deploy.edge.listener import edge_listener, stats_listener
 from deploy.edge.network import Listeners, Upstream, socket_address
+from deploy.tracing import envoy
+from deploy.tracing.settings import Tracing
 
 BOOTSTRAP = "envoy.json"
 RUNTIME = {
@@ -30,18 +38,21 @@ def configuration(
     listeners: Listeners,
     watched: Path,
     grafana: str | None = None,
+    tracing: Tracing | None = None,
 ) -> dict[str, Any]:
     """What Envoy starts with, as YAML or JSON. watched: the folder of the rest, which changes while it runs
     (deploy/edge/watched.py). grafana: its host, where it is served as well.
     """
     clusters = [
         *prediction_clusters(upstream),
-        cluster("management", upstream, upstream.management),
-        cluster("grpc_management", upstream, upstream.grpc_management, http2=True),
+        *management_clusters(upstream),
+        status_cluster(upstream),
         plain_cluster("admission", socket_address(upstream.host, upstream.status)),
         *shadow_clusters(listeners.admin.parent),
         plain_cluster("admin", {"pipe": {"path": str(listeners.admin)}}),
     ]
+    if tracing:
+        clusters.append(envoy.cluster_of(tracing))
     if grafana:
         clusters.append(plain_cluster("grafana", socket_address(grafana, 3000)))
     return {
@@ -49,7 +60,7 @@ def configuration(
         "admin": {"address": {"pipe": {"path": str(listeners.admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [
-                edge_listener(upstream, listeners, watched),
+                edge_listener(upstream, listeners, watched, tracing),
                 stats_listener(listeners),
             ],
             "clusters": clusters,
@@ -57,7 +68,7 @@ def configuration(
         "overload_manager": overload_manager(),
         "memory_allocator_manager": {"bytes_to_release": RELEASED, "memory_release_interval": "1s"},
         # Names with a longest length make long programs of our regular expressions, which take linear time even so.
-        "layered_runtime": {"layers": [{"name": "edge", "static_layer": RUNTIME}]},
+        "layered_runtime": {"layers": [{"name": "edge", "static_layer": RUNTIME | (envoy.RUNTIME if tracing else {})}]},
     }
 
 

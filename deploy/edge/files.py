@@ -15,6 +15,7 @@ from deploy.edge.network import Listeners, Upstream
 from deploy.edge.private_file import replace_private, write_private
 from deploy.edge.watched import Watched
 from deploy.ports import Ports
+from deploy.tracing.settings import Tracing
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container whose networks decide who reaches it
 ENVOY_USER, GRAFANA_USER = 101, 472  # as their images have them
@@ -43,14 +44,13 @@ def write(kept: Path, edge: Path, grafana: Path, names: list[str], published: in
         "ca_file": certificate.CERTIFICATE,
     }
     (kept / "server.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    upstream = Upstream(
-        "server", ports.inference, ports.grpc, ports.management, ports.grpc_management, ports.status, {}
-    )
+    upstream = Upstream.of("server", ports)
     listeners = Listeners(EVERYWHERE, ports.edge, EVERYWHERE, ports.edge_stats, Path("/tmp/envoy.sock"))  # noqa: S108
     os.chown(edge, ENVOY_USER, ENVOY_USER)
     edge.chmod(0o500)
     (edge / BOOTSTRAP).unlink(missing_ok=True)
-    watched = Watched(kept, edge, kept / "keys.json", lambda: upstream, grafana=True)
+    tracing = Tracing.of(os.environ)
+    watched = Watched(kept, edge, kept / "keys.json", lambda: upstream, grafana=True, tracing=tracing)
     watched.write()
     owner = kept.stat()
     for path in kept.iterdir():
@@ -60,5 +60,5 @@ def write(kept: Path, edge: Path, grafana: Path, names: list[str], published: in
         path.chmod(0o500 if path.is_dir() else 0o400)
         os.chown(path, GRAFANA_USER, GRAFANA_USER)
     # Last: it says that everything is there.
-    replace_private(edge / BOOTSTRAP, json.dumps(configuration(upstream, listeners, edge, "grafana")), edge)
+    replace_private(edge / BOOTSTRAP, json.dumps(configuration(upstream, listeners, edge, "grafana", tracing)), edge)
     return watched

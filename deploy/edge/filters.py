@@ -15,15 +15,19 @@ from deploy.edge.limits import MAX_REQUEST, RETRY_AFTER, SIZES, TOTAL
 from deploy.edge.management import DIGITS
 from deploy.edge.network import Upstream
 from deploy.edge.traffic import FALL, Traffic
+from deploy.surface.openai.paths import CALLS
+from deploy.tracing.envoy import filter_of_spans, threshold
+from deploy.tracing.settings import Tracing
 
 TYPE = f"{TYPES}/envoy.extensions.filters"
 SCRIPTS = PROJECT / "docker" / "edge"
 CLIENT_HEADER = "x-client"
+TENSORS = "inference-header-content-length"
 EVERY = {"numerator": 100, "denominator": "HUNDRED"}
 Value = str | float | Mapping[str, "Value"] | Sequence["Value"]
 
 
-def filters(folder: Path, upstream: Upstream) -> list[dict[str, Any]]:
+def filters(folder: Path, upstream: Upstream, tracing: Tracing | None = None) -> list[dict[str, Any]]:
     """In the order a request meets them: readiness and a browser's question need no key; a rate is a client's.
 
     folder: of the files with the filters that change. upstream: whose status is asked about registrations.
@@ -40,6 +44,7 @@ def filters(folder: Path, upstream: Upstream) -> list[dict[str, Any]]:
         discovered("api_key_auth", "http.api_key_auth.v3.ApiKeyAuth", folder),
         discovered("local_ratelimit", "http.local_ratelimit.v3.LocalRateLimit", folder),
         named("buffer", "http.buffer.v3.Buffer", max_request_bytes=MAX_REQUEST),
+        *([filter_of_spans()] if tracing else []),
         discovered("requests", "http.lua.v3.Lua", folder),
         registration.filter_of(upstream.host, upstream.status),
         # By as much as a header of requests.lua says.
@@ -50,7 +55,7 @@ def filters(folder: Path, upstream: Upstream) -> list[dict[str, Any]]:
     ]
 
 
-def changeable(clients: Clients, traffic: Traffic) -> list[Resource]:
+def changeable(clients: Clients, traffic: Traffic, tracing: Tracing | None = None) -> list[Resource]:
     """The filters that are found in files: keys, rates, and which version answers."""
     shares = {
         model: {"sticky": split.sticky or "", "bounds": split.upper_bounds(), "text": split.text()}
@@ -69,7 +74,11 @@ def changeable(clients: Clients, traffic: Traffic) -> list[Resource]:
             FALL=FALL,
             COPIED={model: [each.share, 1000 * each.until] for model, each in traffic.copied.items()},
             TRAFFIC=traffic.digest(),
+            CALLS=CALLS,
             TOTAL=int(TOTAL.removesuffix("s")),
+            TRACED=tracing is not None,
+            PARENT_BASED=tracing is not None and tracing.parent_based,
+            THRESHOLD=threshold(tracing) if tracing else 0,
         ),
     )
     kind = f"{TYPES}/envoy.config.core.v3.TypedExtensionConfig"
@@ -121,9 +130,10 @@ def cors(origins: Sequence[str]) -> dict[str, Any]:
     policy = {
         "@type": f"{TYPE}.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [{"exact": origin} for origin in origins],
-        "allow_methods": "POST",
-        "allow_headers": "authorization, content-type, accept, x-request-id, x-request-timeout",
-        "expose_headers": "x-request-id, retry-after, model-version",
+        "allow_methods": "POST, GET",
+        "allow_headers": "authorization, content-type, content-encoding, accept, x-request-id, x-request-timeout, "
+        f"traceparent, tracestate, {TENSORS}",
+        "expose_headers": f"x-request-id, traceresponse, retry-after, model-version, server-timing, {TENSORS}",
         "max_age": "600",
     }
     return {"envoy.filters.http.cors": policy}
@@ -138,6 +148,8 @@ def lua(name: str, **values: Value) -> dict[str, Any]:
 
 def literal(value: Value) -> str:
     """A value as Lua writes it. Texts hold no quotation marks: they are names."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, Mapping):
@@ -157,3 +169,24 @@ def discovered(name: str, kind: str, folder: Path) -> dict[str, Any]:
 
 def named(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {"name": f"envoy.filters.http.{name}", "typed_config": {"@type": f"{TYPE}.{kind}", **fields}}
+
+
+def admins_alone(admins: list[str]) -> dict[str, Any]:
+    return {
+        "envoy.filters.http.api_key_auth": {
+            "@type": f"{TYPE}.http.api_key_auth.v3.ApiKeyAuthPerRoute",
+            "allowed_clients": admins or ["-"],
+        }
+    }
+
+
+def at_most(size: int) -> dict[str, Any]:
+    """A route's configuration that takes no larger body. size: in bytes."""
+    limit = {"@type": f"{TYPE}.http.buffer.v3.BufferPerRoute", "buffer": {"max_request_bytes": size}}
+    return {"envoy.filters.http.buffer": limit}
+
+
+def without(*filters: str) -> dict[str, Any]:
+    """A route's configuration that leaves filters out."""
+    off = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True, "config": {}}
+    return {f"envoy.filters.http.{name}": off for name in filters}

@@ -11,9 +11,13 @@ from deploy.edge.filters import TYPE, filters, named
 from deploy.edge.limits import BUFFER, MAX_HEADERS, STREAMS, UPLOAD
 from deploy.edge.network import Listeners, Upstream, socket_address
 from deploy.edge.replies import access_log, local_replies
+from deploy.tracing.envoy import manager_of
+from deploy.tracing.settings import Tracing
 
 
-def edge_listener(upstream: Upstream, listeners: Listeners, folder: Path) -> dict[str, Any]:
+def edge_listener(
+    upstream: Upstream, listeners: Listeners, folder: Path, tracing: Tracing | None = None
+) -> dict[str, Any]:
     """folder: of the files that change while the edge runs."""
     tls = {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -46,14 +50,16 @@ def edge_listener(upstream: Upstream, listeners: Listeners, folder: Path) -> dic
         "request_timeout": f"{UPLOAD}s",
         "stream_idle_timeout": "90s",
         "drain_timeout": "10s",
-        "access_log": [access_log()],
+        "access_log": [access_log(tracing is not None)],
         "local_reply_config": local_replies(),
         "rds": {
             "route_config_name": routes.CONFIGURATION,
             "config_source": watched_file(folder, routes.FILE),
         },
-        "http_filters": filters(folder, upstream),
+        "http_filters": filters(folder, upstream, tracing),
     }
+    if tracing:
+        manager["tracing"] = manager_of(tracing)
     return {
         "name": "edge",
         "address": socket_address(listeners.host, listeners.port),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from deploy.ports import Ports
 
 # Unix sockets beside Envoy's own, where copies of calls go while a rollout compares versions.
 REST_SHADOW, GRPC_SHADOW = "shadow-rest.sock", "shadow-grpc.sock"
@@ -24,7 +26,14 @@ class Upstream:
     management: int
     grpc_management: int
     status: int
+    open_inference: int
     tokens: Mapping[str, str]
+
+    @classmethod
+    def of(cls, host: str, ports: Ports, tokens: Mapping[str, str] | None = None) -> Self:
+        """Servers that all listen at these ports."""
+        own = (ports.inference, ports.grpc, ports.management, ports.grpc_management, ports.status, ports.open_inference)
+        return cls(host, *own, tokens or {})
 
 
 @dataclass(frozen=True)

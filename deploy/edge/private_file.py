@@ -15,12 +15,12 @@ def write_private(path: Path, text: str) -> None:
 def replace_private(path: Path, text: str, owner: Path | None = None) -> None:
     """Write a whole file in the place of another, so that a reader finds one or the other.
 
-    owner: a file or folder with the same owner; None for the user who writes.
+    owner: a file or folder with the same owner; None for the user who writes, who alone can own it without being root.
     """
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     write_private(partial, text)
-    if owner is not None:
+    if owner is not None and os.geteuid() == 0:
         state = owner.stat()
         os.chown(partial, state.st_uid, state.st_gid)
     partial.replace(path)

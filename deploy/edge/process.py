@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ from deploy.ports import HOST, Ports
 from deploy.processes import birth
 from deploy.readiness import tail
 from deploy.run_folder import EDGE_KEYS, STATE, server_of, state_of
-from deploy.status import Status, StatusServer
+from deploy.status import Status
+from deploy.surface.status_server import StatusServer
+from deploy.tracing.settings import Tracing
 
 SECRETS = PROJECT / "secrets"
 PATIENCE = 30.0
@@ -93,12 +96,17 @@ def keep(run: Path, settings: Path, models: Sequence[str]) -> None:
     status.look()
     status.admit()
     admission = Admission.from_json(state["admission"]) if state["admission"] else None
-    server = StatusServer(status, HOST, ports.status, admission)
+    server = StatusServer(status, HOST, ports, admission)
     server.start()
-    watched = Watched(settings, run / EDGE, run / EDGE_KEYS, lambda: upstream(run))
+    tracing = Tracing.of(os.environ)
+    server_keys = Path(state.get("torchserve", state)["key_file"])
+    watched = Watched(
+        settings, run / EDGE, run / EDGE_KEYS, lambda: upstream(run), tracing=tracing, server_keys=server_keys
+    )
     watched.write()
     listeners = Listeners(HOST, ports.edge, HOST, ports.edge_stats, run / "envoy.sock")
-    write_private(run / EDGE / BOOTSTRAP, json.dumps(configuration(upstream(run), listeners, run / EDGE)))
+    bootstrap = configuration(upstream(run), listeners, run / EDGE, tracing=tracing)
+    write_private(run / EDGE / BOOTSTRAP, json.dumps(bootstrap))
     process = subprocess.Popen(
         [
             envoy(),
@@ -125,20 +133,16 @@ def keep(run: Path, settings: Path, models: Sequence[str]) -> None:
 
 
 def upstream(run: Path) -> Upstream:
-    """The server of a run folder, with the keys it asks for now."""
+    """The server of a run folder, with the keys it asks for now. DeployError while it is writing them."""
     state = state_of(run) or {}
     ports = Ports(**state["ports"])
-    keys = json.loads(Path(state.get("torchserve", state)["key_file"]).read_text(encoding="utf-8"))
-    tokens = {"rest": "inference", "grpc": "inference", "management": "management", "grpc_management": "management"}
-    return Upstream(
-        HOST,
-        ports.inference,
-        ports.grpc,
-        ports.management,
-        ports.grpc_management,
-        ports.status,
-        {cluster: str(keys[name]["key"]) for cluster, name in tokens.items()},
-    )
+    try:
+        keys = json.loads(Path(state.get("torchserve", state)["key_file"]).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise DeployError("TorchServe's keys cannot be read yet") from None
+    inference = ("rest", "grpc", "open_inference")
+    tokens = {**dict.fromkeys(inference, "inference"), "management": "management", "grpc_management": "management"}
+    return Upstream.of(HOST, ports, {cluster: str(keys[name]["key"]) for cluster, name in tokens.items()})
 
 
 def wait_ready(run: Path, ports: Ports, keeper: psutil.Popen, ca_file: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from deploy.edge.filters import CLIENT_HEADER
 from deploy.edge.limits import MAX_HEADERS, MAX_MANAGEMENT, MAX_REQUEST, RETRY_AFTER
+from deploy.surface.openai.paths import MAX_JSON
 
 # Type and message of each code; None is the message of whatever refused the request.
 REPLIES: dict[int, tuple[str, str | None]] = {
@@ -15,7 +16,12 @@ REPLIES: dict[int, tuple[str, str | None]] = {
     404: ("NotFound", None),
     405: ("MethodNotAllowed", None),
     408: ("RequestTimeout", None),
-    413: ("TooLarge", f"the body is larger than {MAX_REQUEST} bytes, or {MAX_MANAGEMENT} of a management call"),
+    413: (
+        "TooLarge",
+        f"the body is larger than {MAX_REQUEST} bytes, or {MAX_JSON} of JSON below /v1/, or {MAX_MANAGEMENT} of a "
+        "management call",
+    ),
+    415: ("UnsupportedMedia", None),
     422: ("InvalidInput", None),
     429: ("TooManyRequests", "more requests than this key may send; try again"),
     431: ("HeadersTooLarge", f"the headers are larger than {MAX_HEADERS} KiB, or more than 100"),
@@ -61,7 +67,8 @@ def local_replies() -> dict[str, Any]:
     return {"mappers": mappers}
 
 
-def access_log() -> dict[str, Any]:
+def access_log(traced: bool = False) -> dict[str, Any]:
+    """traced: whether its lines have trace ids."""
     fields = {
         "time": "%START_TIME%",
         "request_id": "%REQ(X-REQUEST-ID)%",
@@ -83,6 +90,7 @@ def access_log() -> dict[str, Any]:
         "sent": "%BYTES_SENT%",
         "server": "%UPSTREAM_HOST%",
         "tries": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        **({"trace_id": "%TRACE_ID%"} if traced else {}),
     }
     return {
         "name": "envoy.access_loggers.stdout",

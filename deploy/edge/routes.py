@@ -9,11 +9,12 @@ from client.explanations import SUFFIX
 from deploy.edge.clients import Clients
 from deploy.edge.clusters import sized
 from deploy.edge.discovery import TYPES, Resource
-from deploy.edge.filters import TYPE, cors
+from deploy.edge.filters import admins_alone, at_most, cors, without
 from deploy.edge.limits import ADMIN, MAX_MANAGEMENT, RETRIES, SIZES, TOTAL, TRY, SizeClass
 from deploy.edge.management import CALLS, NAME, REFUSED
 from deploy.edge.network import Upstream
 from deploy.edge.registration import checked
+from deploy.surface.openai import paths as openai
 
 FILE, CONFIGURATION = "routes.json", "edge"
 INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService"
@@ -21,10 +22,21 @@ MANAGEMENT = "/org.pytorch.serve.grpc.management.ManagementAPIsService"
 # The methods that our clients call. TorchServe has StreamPredictions2 as well: two messages on one stream of it end the
 # thread of a worker for good.
 METHODS = ("Predictions", "StreamPredictions", "Ping")
+# KServe's v2 protocol: a service of ours beside TorchServe, and what the status says of the models.
+OPEN_INFERENCE = "/inference.GRPCInferenceService"
+OPEN_INFERENCE_METHODS = ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer")
+# By this responses.lua knows that an error is a message alone.
+KSERVE = {"metadata": {"filter_metadata": {"envoy.filters.http.responses": {"kserve": True}}}}
+V2_MODEL = rf"/v2/models/{NAME}(?:/versions/{NAME})?"
+V2_METADATA = ("/v2/?", "/v2/models/?", rf"{V2_MODEL}(?:/ready)?")
+OPENAPI = rf"/openapi(?:/{NAME})?\.json"
+CARDS = rf"/cards(?:/{NAME}(?:/versions/{NAME})?(?:/sample)?)?"
+PAGE = r"/page(?:/[A-Za-z0-9_./-]*)?"
+V2_HEALTH = r"/v2/health/(?:live|ready)"
 MANAGEMENT_METHODS = ("DescribeModel", "ListModels", "RegisterModel", "ScaleWorker", "SetDefault", "UnregisterModel")
 EXPLANATIONS = rf"/explanations/{NAME}(?:/{NAME})?"
 PREDICTIONS = (
-    *(rf"/predictions/{NAME}(?:/{NAME})?", rf"/v1/models/{NAME}:predict", rf"/v2/models/{NAME}/infer"),
+    *(rf"/predictions/{NAME}(?:/{NAME})?", rf"/v1/models/{NAME}:predict", rf"{V2_MODEL}/infer"),
     EXPLANATIONS,
 )
 # A model's explanations are a second model of TorchServe's, with workers of its own. In Envoy's own syntax for groups.
@@ -114,9 +126,30 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
             made["route"]["regex_rewrite"] = {"pattern": {"regex": "^/models/token"}, "substitution": "/models/%74oken"}
         return made
 
+    def from_browsers(match: dict[str, Any]) -> list[dict[str, Any]]:
+        """Routes of what a browser asks first. The filter answers it, so it goes nowhere."""
+        if not clients.allowed_origins:
+            return []
+        asked = [header(":method", "OPTIONS"), header("access-control-request-method", ".+"), among(clients)]
+        return prediction({**match, "headers": asked}, "rest")
+
+    def openai_call(path: str, body: str) -> list[dict[str, Any]]:
+        """The routes on which a call arrives; once requests.lua has found its model it has another."""
+        more = {**cors(clients.allowed_origins), **(at_most(openai.MAX_JSON) if body == openai.JSON else {})}
+        match = {"path": path}
+        taken = prediction({**match, "headers": [header(":method", "POST")]}, "rest") + from_browsers(match)
+        other = {**refused(match, 405, "wanted POST"), **answered_with("allow", "POST")}
+        return [{**each, **openai.FORM_OF_ERRORS, "typed_per_filter_config": more} for each in taken] + [
+            {**other, **openai.FORM_OF_ERRORS}
+        ]
+
     made = [grafana_route()] if grafana else []
     for method in METHODS:
         made += prediction({"path": f"{INFERENCE}/{method}"}, "grpc")
+    for method in OPEN_INFERENCE_METHODS:
+        calls = prediction({"path": f"{OPEN_INFERENCE}/{method}"}, "open_inference")
+        made += [{**call, **KSERVE} for call in calls]
+    made.append({**refused({"prefix": f"{OPEN_INFERENCE}/"}, 404, NO_PATH), **KSERVE})
     made += [
         management({"path": f"{MANAGEMENT}/{method}"}, "grpc_management", method == "RegisterModel")
         for method in MANAGEMENT_METHODS
@@ -127,12 +160,21 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
         if path == EXPLANATIONS:
             for each in taken:
                 each["route"]["regex_rewrite"] = EXPLAINER
-        if clients.allowed_origins:
-            # What a browser asks first. The filter answers it, so it goes nowhere.
-            asked = [header(":method", "OPTIONS"), header("access-control-request-method", ".+"), among(clients)]
-            taken += prediction({**match, "headers": asked}, "rest")
-        made += [{**each, "typed_per_filter_config": cors(clients.allowed_origins)} for each in taken]
-        made.append({**refused(match, 405, "wanted POST"), **answered_with("allow", "POST")})
+        taken += from_browsers(match)
+        kserve = KSERVE if path.startswith("/v") else {}
+        made += [{**each, "typed_per_filter_config": cors(clients.allowed_origins), **kserve} for each in taken]
+        made.append({**refused(match, 405, "wanted POST"), **answered_with("allow", "POST"), **kserve})
+    for call, body in openai.CALLS.items():
+        made += openai_call(f"/v1/{call}", body)
+    made += said(V2_HEALTH, clients, KSERVE, without("api_key_auth", "local_ratelimit"))
+    for path in V2_METADATA:
+        made += said(path, clients, KSERVE, {})
+    for path in (OPENAPI, CARDS):
+        made += said(path, clients, {}, {})
+    # Files that are the same for everyone: a browser has no key to send before the page is there to ask for it.
+    made += said(PAGE, clients, {}, without("api_key_auth", "local_ratelimit", "requests"))
+    for path in openai.MODELS:
+        made += said(path, clients, openai.FORM_OF_ERRORS, {})
     for method, call in CALLS:
         headers = [header(":method", method), header(":path", call)]
         made.append(management({**ANY, "headers": headers}, "management", method == "POST"))
@@ -140,8 +182,30 @@ def routes(clients: Clients, upstream: Upstream, grafana: bool) -> list[dict[str
         made.append({**refused(other, 422, REFUSED), "typed_per_filter_config": admins_alone(admins)})
     # requests.lua answers it.
     made.append({**refused({"path": "/traffic"}, 404, NO_PATH), "typed_per_filter_config": admins_alone(admins)})
+    made.append({**refused({"prefix": "/v2/"}, 404, NO_PATH), **KSERVE})
+    made.append({**refused({"safe_regex": {"regex": "/v1/[^:]*"}}, 404, NO_PATH), **openai.FORM_OF_ERRORS})
     made.append(refused(ANY, 404, NO_PATH))
     return made
+
+
+def said(path: str, clients: Clients, form: dict[str, Any], more: dict[str, Any]) -> list[dict[str, Any]]:
+    """The routes of what the status says of the models. form: of errors. more: configuration of filters."""
+    match = {"safe_regex": {"regex": path}}
+    get = {**match, "headers": [header(":method", "GET")]}
+    own = {**more, **cors(clients.allowed_origins)}
+    route = {
+        "match": get,
+        "route": {
+            "cluster": "status",
+            "timeout": TRY,
+            "retry_policy": {"retry_on": "connect-failure,refused-stream"},
+            "host_rewrite_literal": "localhost",  # as the status server of this machine asks
+        },
+        "request_headers_to_remove": ["authorization"],
+        "typed_per_filter_config": own,
+        **form,
+    }
+    return [route, {**refused(match, 405, "wanted GET"), **answered_with("allow", "GET"), **form}]
 
 
 def header(name: str, regex: str) -> dict[str, Any]:
@@ -168,21 +232,6 @@ def answered_with(name: str, value: str) -> dict[str, Any]:
     return {"response_headers_to_add": [{"header": {"key": name, "value": value}}]}
 
 
-def admins_alone(admins: list[str]) -> dict[str, Any]:
-    return {
-        "envoy.filters.http.api_key_auth": {
-            "@type": f"{TYPE}.http.api_key_auth.v3.ApiKeyAuthPerRoute",
-            "allowed_clients": admins or ["-"],
-        }
-    }
-
-
-def at_most(size: int) -> dict[str, Any]:
-    """A route's configuration that takes no larger body. size: in bytes."""
-    limit = {"@type": f"{TYPE}.http.buffer.v3.BufferPerRoute", "buffer": {"max_request_bytes": size}}
-    return {"envoy.filters.http.buffer": limit}
-
-
 def grafana_route() -> dict[str, Any]:
     """Grafana asks for a password of its own, in a form: browsers have no key to send."""
     return {
@@ -190,9 +239,3 @@ def grafana_route() -> dict[str, Any]:
         "route": {"cluster": "grafana", "timeout": "60s", "upgrade_configs": [{"upgrade_type": "websocket"}]},
         "typed_per_filter_config": without("cors", "api_key_auth", "local_ratelimit", "requests", "responses"),
     }
-
-
-def without(*filters: str) -> dict[str, Any]:
-    """A route's configuration that leaves filters out."""
-    off = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True, "config": {}}
-    return {f"envoy.filters.http.{name}": off for name in filters}

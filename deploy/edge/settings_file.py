@@ -1,24 +1,26 @@
-"""A user's settings: a YAML file, checked whole."""
+"""A user's settings: a YAML file, bounded and checked whole."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from bounded_yaml import reader
+from bounded_yaml.reader import UnreadableYaml
 from deploy.errors import DeployError
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def read(path: Path, kind: type[Settings]) -> Settings:
-    """DeployError with everything that is wrong with the file, and none of its values: they may be keys."""
+    """Raises DeployError with everything that is wrong with the file, and none of its values: they may be keys."""
     try:
-        return checked(kind, yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DeployError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+        value = reader.read(path)
+    except UnreadableYaml as error:
+        raise DeployError(f"{path}: {error}") from None
+    return checked(kind, value, str(path))
 
 
 def checked(kind: type[Settings], value: Any, name: str) -> Settings:

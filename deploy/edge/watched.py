@@ -17,6 +17,7 @@ from deploy.edge.network import Upstream
 from deploy.edge.private_file import replace_private
 from deploy.edge.routes import route_configuration
 from deploy.errors import DeployError
+from deploy.tracing.settings import Tracing
 
 Identity = tuple[int, int, int]
 
@@ -25,15 +26,18 @@ Identity = tuple[int, int, int]
 class Watched:
     """settings: the user's folder, with clients.yaml, traffic.yaml, tls.crt and tls.key. folder: the one Envoy reads.
 
-    key_file: where our own client finds the callers' keys. upstream: where the servers are, with their keys, asked for
-    each time. Files belong to the owner of their folder.
+    key_file: where our own client finds the callers' keys, if it is to. upstream: where the servers are, with their
+    keys, asked for each time. server_keys: the file with these keys, where it may change: TorchServe writes it as it
+    starts. Files belong to the owner of their folder.
     """
 
     settings: Path
     folder: Path
-    key_file: Path
+    key_file: Path | None
     upstream: Callable[[], Upstream]
     grafana: bool = False
+    tracing: Tracing | None = None
+    server_keys: Path | None = None
 
     def __post_init__(self) -> None:
         self.seen: dict[Path, Identity | None] = {}
@@ -46,11 +50,12 @@ class Watched:
         upstream = self.upstream()
         resources = [
             route_configuration(callers, upstream, self.grafana),
-            *changeable(callers, split),
+            *changeable(callers, split, self.tracing),
             certificate.secret(self.settings),
         ]
         changed = [resource.file for resource in resources if self.replace(resource)]
-        replace_private(self.key_file, json.dumps(clients.key_file(callers)), self.key_file.parent)
+        if self.key_file:
+            replace_private(self.key_file, json.dumps(clients.key_file(callers)), self.key_file.parent)
         self.seen = seen
         return changed
 
@@ -78,7 +83,8 @@ class Watched:
 
     def look(self) -> dict[Path, Identity | None]:
         names = (clients.NAME, traffic.NAME, certificate.CERTIFICATE, certificate.KEY)
-        return {self.settings / name: identity(self.settings / name) for name in names}
+        paths = [self.settings / name for name in names] + ([self.server_keys] if self.server_keys else [])
+        return {path: identity(path) for path in paths}
 
 
 def identity(path: Path) -> Identity | None:

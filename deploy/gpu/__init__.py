@@ -1,1 +1,1 @@
-"""The GPUs of this machine as a server may use them, and what TorchServe and its workers are told about them."""
+"""The GPUs that a server may use, and how TorchServe and its workers are told about them."""

@@ -7,6 +7,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from deploy.gpu.visible import parse, select
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 NVIDIA = Path("/dev/nvidiactl")
-# One of these is there where a driver is: NVIDIA's, Windows' for its Linux subsystem, AMD's.
+# One of these exists if a driver is loaded: NVIDIA's, that of Windows' Linux subsystem, AMD's.
 DRIVERS = (NVIDIA, Path("/dev/dxg"), Path("/dev/kfd"))
-# In a process of its own, because torch keeps memory of each GPU that it has asked.
+# Runs in a separate process, because torch keeps memory on each GPU that it has queried.
 ASK_TORCH = """
 import json, torch
 try:
@@ -35,19 +36,19 @@ PATIENCE = 120.0  # seconds: a cold import of torch reads gigabytes
 ON_CPU = f"{VISIBLE}= serves on the CPU"
 
 
-def usable() -> list[Device]:
-    """The GPUs that this process is let see, by CUDA_VISIBLE_DEVICES; none where torch was built without them.
+def usable(variables: Mapping[str, str] = os.environ) -> list[Device]:
+    """The GPUs that a process with these environment variables may use; none if torch was built without CUDA and ROCm.
 
-    Those in MIG mode are given by their slices. Raises DeployError where torch cannot use one of them: a server that
+    A GPU in MIG mode is replaced by its slices. Raises DeployError if torch cannot use one of them: a server that
     quietly computed on the CPU instead would be many times slower.
     """
-    chosen = os.environ.get(VISIBLE)
+    chosen = variables.get(VISIBLE)
     hidden = chosen is not None and not parse(chosen)
     if hidden or not any(driver.exists() for driver in DRIVERS) or not torch_has_gpus():
         return []
     every = nvml.devices()
     if every is None:
-        return by_torch()
+        return by_torch(variables)
     found: list[Device] = []
     for device in select(chosen, every):
         if device.partitioned and not device.slices:
@@ -63,7 +64,7 @@ def usable() -> list[Device]:
 
 
 def torch_has_gpus() -> bool:
-    """Whether the installed torch was built for CUDA or ROCm: its version says so, and takes no seconds to import."""
+    """Whether the installed torch was built for CUDA or ROCm, read from its version file: importing torch is slow."""
     package = find_spec("torch")
     if package is None or package.origin is None:
         return False
@@ -71,11 +72,11 @@ def torch_has_gpus() -> bool:
     return bool(version.get("cuda") or version.get("hip"))
 
 
-def by_torch() -> list[Device]:
-    """As torch sees them, where NVIDIA's management library says nothing: AMD's GPUs, for instance."""
+def by_torch(variables: Mapping[str, str]) -> list[Device]:
+    """The GPUs as torch sees them, for those that NVIDIA's management library does not report, such as AMD's."""
     command = [sys.executable, "-c", ASK_TORCH]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True, env=variables)
         rows, why = json.loads(done.stdout.splitlines()[-1])
     except subprocess.CalledProcessError as error:
         rows, why = [], error.stderr.strip().splitlines()[-1]

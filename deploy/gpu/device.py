@@ -1,4 +1,4 @@
-"""A GPU, and what torch needs of it. Standard library only: `doctor` reads it before anything is installed."""
+"""A GPU, and the requirements of torch. Standard library only: `doctor` reads it before anything is installed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MIN_CAPABILITY = (7, 5)  # Turing: CUDA 13 compiles for nothing older
 class Device:
     """A GPU, or a slice of one (MIG).
 
-    name, uuid, driver: as NVIDIA's library has them. capability: () where it does not say. total, free: bytes of
-    memory; None where the GPU has none of its own but shares the machine's. alias: an older name of a slice.
-    partitioned: whether it computes by its `slices` alone.
+    name, uuid, driver: as NVIDIA's library reports them. capability: () if unknown. total, free: bytes of memory;
+    None if the GPU shares the machine's. alias: an older name of a slice. partitioned: whether only its `slices` can
+    compute.
     """
 
     name: str

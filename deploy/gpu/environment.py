@@ -1,7 +1,7 @@
-"""The GPUs, as TorchServe and its workers are told of them.
+"""The environment variables that tell TorchServe and its workers about GPUs.
 
-TorchServe counts GPUs by CUDA_VISIBLE_DEVICES, of which it takes nothing but numbers, or else by nvidia-smi; it gives
-each worker the number of one. Its workers see what their user has set.
+TorchServe counts GPUs by CUDA_VISIBLE_DEVICES, in which it accepts only numbers, or else by nvidia-smi, and gives each
+worker the number of one. The workers see the variable as the user has set it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ PROGRAMS = Path(__file__).parent / "bin"
 ORDER = "CUDA_DEVICE_ORDER"
 # For the workers: the GPU behind each of TorchServe's numbers, by UUID.
 DEVICES = "BUNDLE_GPUS"
+
+
+def selecting(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables among these that select GPUs."""
+    return {name: variables[name] for name in (VISIBLE, ORDER) if name in variables}
 
 
 def of_workers(devices: Sequence[Device], variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One look at a running server: what its management API and its metrics say at a moment."""
+"""The state of a running server at one moment, from its management API and its metrics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ModelLook:
 
 @dataclass(frozen=True)
 class EdgeLook:
-    """counters: None where it does not answer."""
+    """counters: None if it does not answer."""
 
     address: str
     pid: int
@@ -72,7 +72,7 @@ class Look:
 
 
 def look(run: Path) -> Look | None:
-    """The server of a run folder; None where none runs. Raises DeployError where it does not answer."""
+    """The server of a run folder; None if none runs. Raises DeployError if it does not answer."""
     process, state, supervisor, record = running(run), state_of(run), supervisor_of(run), Record.read(run)
     if supervisor and (process is None or state is None):
         raise DeployError(f"the server has ended and is being started again: {record.restarts[-1].reason}")
@@ -124,7 +124,7 @@ def edge_look(state: Mapping[str, Any]) -> EdgeLook | None:
 
 
 def fetched(url: str) -> str | None:
-    """The text at an address; None where nothing answers."""
+    """The text at an address; None without an answer."""
     try:
         with session() as own:
             response = own.get(url, timeout=PATIENCE)

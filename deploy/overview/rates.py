@@ -1,4 +1,4 @@
-"""Rates per second between two looks at a server."""
+"""Rates per second between two states of a server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Interval:
         return self.after.at - self.before.at
 
     def of_model(self, name: str, version: str) -> Rates:
-        """A version that was not there at the first look started from 0."""
+        """A version that did not exist in the first state started from 0."""
         found = [
             {(model.name, model.version): model.counters for model in seen.models}.get((name, version), Counters())
             for seen in (self.before, self.after)
@@ -44,7 +44,7 @@ class Interval:
         return rates(found[0], found[1], self.seconds)
 
     def of_edge(self) -> Rates | None:
-        """None where no edge answered both times."""
+        """None unless an edge answered both times."""
         edges = (self.before.edge, self.after.edge)
         counters = [edge.counters for edge in edges if edge and edge.counters]
         return rates(counters[0], counters[1], self.seconds) if len(counters) == len(edges) else None

@@ -71,8 +71,9 @@ def supervision(look: Look) -> Text:
         return Text(f"supervisor: pid {look.supervisor}, no restart", style="dim")
     last = look.restarts[-1]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.at))
+    why = f"{last.verdict}: {last.reason}"
     times = f"{look.restarted} restart{'s' if look.restarted > 1 else ''}"
-    return Text(f"supervisor: pid {look.supervisor}, {times}, the last {when}: {last.reason}", style="yellow")
+    return Text(f"supervisor: pid {look.supervisor}, {times}, the last {when}: {why}", style="yellow")
 
 
 def legend(interval: Interval) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -14,13 +15,14 @@ from client import ClientError
 from deploy.admission import VARIABLE, admit
 from deploy.configuration import run_folder
 from deploy.errors import DeployError
-from deploy.models import TRAINING, Model, choose
+from deploy.models import TRAINING, Model, choose, other_versions
 from deploy.ports import Ports
 from deploy.report import PatientConsole
-from deploy.run_folder import ADMITTED
+from deploy.run_folder import ADMITTED, check_not_running, stop
 from deploy.serving.startup import start
 from deploy.supervision.process import SupervisorProcess
-from deploy.torchserve import TorchServe, check_not_running, stop
+from deploy.torchserve import TorchServe
+from deploy.tracing.settings import ENDPOINT, TRACES_ENDPOINT, Tracing
 from zygote.libraries import libraries
 
 RequireSigned = Annotated[
@@ -42,12 +44,23 @@ Explain = Annotated[
     ),
 ]
 
+Traces = Annotated[
+    str | None,
+    typer.Option(
+        "--traces",
+        metavar="URL",
+        help="Send OpenTelemetry spans to this collector (OTLP over HTTP, such as http://localhost:4318); "
+        "by default to that of OTEL_EXPORTER_OTLP_ENDPOINT, or nowhere.",
+    ),
+]
+
 console = PatientConsole()
 
 
 def serve(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]…", help="All of the zoo if none is named.")
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]…", help="With all versions in the store; all of the zoo if none is named."),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once every model answers; ./scripts/stop ends it.")
@@ -65,9 +78,18 @@ def serve(
     train: Annotated[
         bool, typer.Option("--train", help="Train the demo models here instead of serving those of the checkout.")
     ] = False,
+    fetched: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models",
+            metavar="URL#sha256=…",
+            help="Fetch an archive from s3, gs, az, hf, https, oci or file, and serve that; may be given again.",
+        ),
+    ] = None,
     port_offset: Annotated[int, typer.Option(help="Added to every port, for a second server on one machine.")] = 0,
     require_signed: RequireSigned = None,
     explain: Explain = None,
+    traces: Traces = None,
 ) -> None:
     """Start TorchServe, build the archives that are missing meanwhile, and wait until every model has answered.
 
@@ -77,16 +99,26 @@ def serve(
     console.patient = detach
     run = run_folder()
     try:
-        chosen = choose(models or [], zoo)
+        if traces:
+            os.environ |= {ENDPOINT: traces, TRACES_ENDPOINT: ""}  # every process that follows goes by them
+        Tracing.of(os.environ)  # what is wrong with them is said before anything is built
+        if fetched and (models or train):
+            other = ", ".join(models or ["--train"])
+            raise DeployError(f"--models serves what it names, and nothing else; got {other} as well")
+        chosen = fetch(fetched, require_signed) if fetched else choose(models or [], zoo)
+        others, left_out = ([], []) if fetched else other_versions(models or [], chosen)
+        for line in left_out:
+            console.print(line, highlight=False, soft_wrap=True)
         ports = Ports.shifted(port_offset)
         check_not_running(run)
-        ports.check_free(edge)
+        ports.check_free(status=True, edge=edge)
         store, admission = chosen[0].store, None
+        if not require_signed:
+            prepare(chosen, train)
+        chosen += others
         if require_signed:
             admission = admit([model.archive for model in chosen], run / ADMITTED, require_signed)
             store = admission.store
-        else:
-            prepare(chosen, train)
         server = TorchServe(
             store,
             run,
@@ -114,6 +146,13 @@ def serve(
     except KeyboardInterrupt:
         console.print("stopped")
         raise typer.Exit(130) from None
+
+
+def fetch(urls: list[str], keys: Path | None) -> list[Model]:
+    """The models of archives that are somewhere else, once they are here. Raises DeployError."""
+    from deploy.fetching.command import fetch_all  # here, because few servers need it
+
+    return [Model(path.stem, "fetched") for path in fetch_all(urls, Model("", "fetched").store, keys)]
 
 
 def prepare(models: list[Model], train: bool) -> None:

@@ -16,10 +16,12 @@ from deploy.building import Building
 from deploy.edge.process import start as start_edge
 from deploy.errors import DeployError
 from deploy.models import Model
+from deploy.ports import HOST
 from deploy.readiness import load
 from deploy.report import print_calls, print_models
 from deploy.run_folder import public_server, running
 from deploy.supervision.process import SupervisorProcess
+from deploy.surface import page_files
 from deploy.torchserve import TorchServe
 
 BEGAN = time.monotonic()
@@ -80,6 +82,8 @@ def start(
         console.print("Its callers and their keys are in secrets/clients.yaml")
     supervisor.admit()
     print_calls(console, public_server(server.run), samples, Path.cwd())
+    address = f"https://localhost:{server.ports.edge}" if with_edge else f"http://{HOST}:{server.ports.status}"
+    console.print(f"Try them in a browser, with a key: {address}{page_files.PREFIX}", style="bold", highlight=False)
     return supervisor
 
 

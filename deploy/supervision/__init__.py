@@ -1,1 +1,1 @@
-"""Keeps a server running: starts TorchServe again when it has ended, and workers that it has lost sight of."""
+"""Keeps a server running: restarts TorchServe when it has ended, and replaces workers that it has lost track of."""

@@ -1,4 +1,4 @@
-"""`python -m deploy.supervision`: what `serve` leaves running beside TorchServe."""
+"""`python -m deploy.supervision`: the process that `serve` leaves running beside TorchServe."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main() -> int:
     record = Record(server.run, os.getpid(), birth(os.getpid()))
     record.write()  # by which `stop` finds this process
     print(STARTED, flush=True)
-    # From here on nobody may be listening: what is written goes to the log.
+    # From here on nobody may read the output, so it goes to the log.
     log = os.open(server.run / "logs" / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())

@@ -1,4 +1,4 @@
-"""Bounds logs that no program rotates: what processes write to standard output and error."""
+"""Bounds the logs of standard output and error, which no program rotates."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import shutil
 from pathlib import Path
 
-LARGEST = 10 << 20  # bytes, of a log and of the one before it
+LARGEST = 10 << 20  # bytes, for a log and for its predecessor
 UNROTATED = ("console.log", "edge.log", "supervisor.log")
 
 
 def bound(folder: Path, largest: int = LARGEST) -> None:
     """Move what a log holds to NAME.1.log once it is larger than `largest` bytes.
 
-    Its writer keeps the file open, so it is copied and emptied; the writer must append. What is written between the
-    two is lost.
+    Its writer keeps the file open, so it is copied and then emptied; the writer must append. Lines that are written in
+    between are lost.
     """
     for name in UNROTATED:
         path = folder / name

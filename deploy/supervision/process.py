@@ -1,7 +1,7 @@
 """The supervisor as `serve` sees it.
 
-The two talk over the supervisor's standard files: the settings go there as a line of JSON, the answer is STARTED or
-what is wrong, and ADMIT and DETACH may follow. When `serve` has gone without having said both, everything ends.
+They communicate over the supervisor's standard streams: `serve` sends the settings as a line of JSON, the answer is
+STARTED or an error, and ADMIT and DETACH may follow. If `serve` ends without having sent both, everything ends.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import IO, cast
 
@@ -26,7 +26,7 @@ PAUSE = 0.5  # seconds
 
 
 class SupervisorProcess:
-    """Starts a supervisor, and by it the server. Raises DeployError where the server cannot be started."""
+    """Starts a supervisor, which starts the server. Raises DeployError if the server cannot be started."""
 
     def __init__(self, server: TorchServe) -> None:
         self.log = server.run.resolve() / "logs" / LOG
@@ -49,11 +49,11 @@ class SupervisorProcess:
         self.orders.flush()
 
     def admit(self) -> None:
-        """From now on the server is to be kept running."""
+        """Ask the supervisor to keep the server running from now on."""
         self.say(ADMIT)
 
     def detach(self) -> None:
-        """From now on the server does not end with this process."""
+        """Let the server outlive this process."""
         self.say(DETACH)
 
     def reports(self) -> Iterator[str]:
@@ -68,25 +68,18 @@ class SupervisorProcess:
 
 
 def to_line(server: TorchServe) -> str:
-    """The settings of a server on a line of JSON, but for those that only a container's has."""
-    return json.dumps(
-        {
-            "store": str(server.store.resolve()),
-            "run": str(server.run.resolve()),
-            "ports": asdict(server.ports),
-            "preload": server.preload,
-            "models": server.models,
-            "admission": server.admission and server.admission.to_json(),
-        }
-    )
+    """The settings of a server on a line of JSON."""
+    values = {setting.name: getattr(server, setting.name) for setting in fields(server) if setting.init}
+    paths = {name: str(values[name].resolve()) for name in ("store", "run")}
+    admission = server.admission and server.admission.to_json()
+    return json.dumps({**values, **paths, "ports": asdict(server.ports), "admission": admission})
 
 
 def from_line(line: str) -> TorchServe:
     values = json.loads(line)
-    store, run, ports = Path(values["store"]), Path(values["run"]), Ports(**values["ports"])
-    server = TorchServe(store, run, ports, preload=values["preload"], models=values["models"])
     if values["admission"]:
         from deploy.admission import Admission  # here, because the server starts sooner without it
 
-        server.admission = Admission.from_json(values["admission"])
-    return server
+        values["admission"] = Admission.from_json(values["admission"])
+    paths = {name: Path(values[name]) for name in ("store", "run")}
+    return TorchServe(**{**values, **paths, "ports": Ports(**values["ports"])})

@@ -9,16 +9,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from zygote.death import Verdict
+
 NAME = "supervisor.json"
-KEPT = 20  # restarts whose reason is kept
+KEPT = 20  # number of restarts whose reasons are kept
 
 
 @dataclass(frozen=True)
 class Restart:
-    """at: seconds since 1970. reason: why TorchServe had ended, or was ended."""
+    """at: seconds since 1970. reason: why TorchServe had ended, or was ended. verdict: as for workers."""
 
     at: float
     reason: str
+    verdict: str
 
 
 @dataclass
@@ -46,16 +49,16 @@ class Record:
         return cls(run, **{**values, "restarts": [Restart(**each) for each in values["restarts"]]})
 
     def write(self) -> None:
-        """All of it or nothing: others read it at any time."""
+        """Write it atomically, because others may read it at any time."""
         values = {name: value for name, value in asdict(self).items() if name != "run"}
         partial = self.run / f".{NAME}.partial"
-        with suppress(OSError):  # a full disk must not keep the server from being started again
+        with suppress(OSError):  # a full disk must not prevent a restart of the server
             partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
             partial.replace(self.run / NAME)
 
-    def add_restart(self, reason: str) -> None:
+    def add_restart(self, verdict: Verdict, reason: str) -> None:
         self.restarted += 1
-        self.restarts = [*self.restarts, Restart(time.time(), reason)][-KEPT:]
+        self.restarts = [*self.restarts, Restart(time.time(), reason, str(verdict))][-KEPT:]
         self.write()
 
     def add_recovery(self, model: str, version: str) -> None:

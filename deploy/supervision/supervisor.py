@@ -1,4 +1,4 @@
-"""Starts TorchServe again when it has ended, with the models it had, and the edge with it."""
+"""Restarts the processes of a server that have ended: TorchServe with its models, the edge, the warm process."""
 
 from __future__ import annotations
 
@@ -12,34 +12,39 @@ from client import ClientError, RestManagement
 from client.explanations import is_explainer
 from client.model_status import ModelStatus
 from deploy.errors import DeployError
-from deploy.processes import GRACE, alive, descendants, wait_ended
+from deploy.ports import HOST
+from deploy.processes import alive, descendants
 from deploy.readiness import LOADING, check_alive, wait_listening
 from deploy.run_folder import state_of, write_state
 from deploy.serving_plan import register_again
 from deploy.status import Status
 from deploy.supervision.cause import cause
+from deploy.supervision.java_memory import JavaMemory
 from deploy.supervision.logs import bound
 from deploy.supervision.process import ADMIT, DETACH
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery, stands_still
+from deploy.surface.status_server import StatusServer
 from deploy.torchserve import TorchServe
+from zygote.death import Verdict
 from zygote.usage import memory_kills
 
 logger = logging.getLogger(__name__)
-TICK = 0.5  # seconds between two looks at the process
-LOOK = 2.0  # seconds between two looks at the models
+TICK = 0.5  # seconds between two checks of the process
+LOOK = 2.0  # seconds between two checks of the models
 SILENT = 30.0  # seconds without an answer, after which the server is ended
 SHORTEST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as long each time
 WELL = 600.0  # seconds; a server that was up for so long begins with the shortest pause again
 
 
 class Supervisor:
-    """Of a server that has been started. asked: set once everything is to end."""
+    """The supervisor of a started server. asked: set when everything has to end."""
 
     def __init__(self, server: TorchServe, record: Record, asked: threading.Event) -> None:
         self.server, self.record, self.asked = server, record, asked
-        self.recovery = Recovery(self.record)
-        self.status = Status(server.server, server.store, names=())
+        self.recovery, self.memory = Recovery(self.record), JavaMemory()
+        self.status = Status(server.server, server.store, names=(), run=server.run)
+        self.surface: StatusServer | None = None
         self.models: list[ModelStatus] = []
         self.defaults: dict[str, str] = {}
         self.served: list[str] = []  # the models that the edge must find ready
@@ -50,43 +55,47 @@ class Supervisor:
         self.pause = SHORTEST
 
     def listen(self) -> None:
-        """Take the orders of `serve`, until it has gone."""
+        """Execute the orders of `serve` until it ends."""
         for line in sys.stdin:
             self.admitted |= line.strip() == ADMIT
             self.detached |= line.strip() == DETACH
         self.left.set()
 
     def watch(self) -> None:
-        """Return when everything is to end."""
+        """Supervise the server until everything has to end."""
         while not self.asked.wait(TICK):
             if self.left.is_set() and not (self.admitted and self.detached):
                 logger.warning("the command that started the server has gone: the server is stopped")
                 return
             try:
                 self.keep_running()
-            except Exception:  # a fault here must not end the server that it is to keep running
+            except Exception:  # a fault here must not end the server, which has to keep running
                 logger.exception("the supervisor has failed, and goes on")
 
     def keep_running(self) -> None:
-        """One look. Of a server that ends while it is being started, `serve` says why, and stops it."""
+        """Check once. If a server ends while it is being started, `serve` reports the reason and stops it."""
         status = self.server.process.poll()
         if status is None:
             self.answered = self.answered if self.admitted else time.monotonic()
+            if self.admitted and self.server.keep_warm():
+                logger.error("the process that workers are forked from had ended; it is started again")
             if time.monotonic() - self.looked > LOOK:
                 self.look()
         elif self.admitted:
-            self.restart(cause(status, self.kills))
+            self.restart(*cause(status, self.kills))
 
     def look(self) -> None:
         self.looked = time.monotonic()
         bound(self.server.run / "logs")
         if self.admitted:
+            self.memory.look(self.server.process.pid)
             self.look_at_stopped()
             self.look_at_models()
             self.look_at_edge()
+            self.look_at_surface()
 
     def look_at_stopped(self) -> None:
-        """Make what a signal has stopped go on; forks of the zygote, the workers, are looked at with their models."""
+        """Resume processes that a signal has stopped; workers, forks of the zygote, are checked with their models."""
         state = state_of(self.server.run) or {}
         heads = [head for head in (alive(state), alive(state.get("edge"))) if head]
         serving = [alive(state.get("zygote")), *heads, *(below for head in heads for below in descendants(head))]
@@ -96,16 +105,18 @@ class Supervisor:
                 process.resume()
 
     def look_at_models(self) -> None:
-        """Remember them and replace workers that are lost; restart a server that does not do its part."""
+        """Remember the models and replace lost workers; restart a server that does not cooperate."""
         if not self.status.look():
             if time.monotonic() - self.answered > SILENT:
                 self.end(f"it has not answered for {SILENT:g} s")
             return
         self.answered = time.monotonic()
         self.models, self.defaults = self.status.models, self.status.defaults
-        # A model that was unregistered since is not waited for, and no explanations are.
+        # Models that were unregistered meanwhile are not waited for, nor are explanations.
         served = self.served or sorted(name for name in self.defaults if not is_explainer(name))
         self.served = [name for name in served if name in self.defaults]
+        if self.server.forking:
+            return
         try:
             with RestManagement(self.status.server) as management:
                 self.recovery.look(management, self.models)
@@ -121,34 +132,44 @@ class Supervisor:
             except (DeployError, OSError) as error:
                 logger.error("it could not be started again: %s", error)
 
+    def look_at_surface(self) -> None:
+        """Serve the status and metrics of the server if no edge's process does."""
+        self.status.names = set(self.served)
+        if self.surface or "edge" in (state_of(self.server.run) or {}):
+            return
+        self.surface = StatusServer(self.status, HOST, self.server.ports, self.server.admission)
+        self.surface.start()
+        self.status.admit()
+
     def end(self, reason: str) -> None:
         self.server.process.kill()
         self.server.process.wait()
-        self.restart(reason)
+        self.restart(Verdict.HUNG, reason)
 
-    def restart(self, reason: str) -> None:
-        """Start TorchServe again, with the models it had, until that succeeds."""
+    def restart(self, verdict: Verdict, reason: str) -> None:
+        """Restart TorchServe with its models, again and again until that succeeds."""
         if time.monotonic() - self.began > WELL:
             self.pause = SHORTEST
-        self.record.add_restart(reason)
-        logger.error("TorchServe is started again in %g s: %s", self.pause, reason)
+        self.status.refuse()
+        self.record.add_restart(verdict, reason)
+        logger.error("TorchServe is started again in %g s: %s: %s", self.pause, verdict, reason)
         while not self.asked.wait(self.pause):
             self.pause = min(2 * self.pause, LONGEST)
             started = time.monotonic()
             try:
                 self.server.restart()
                 self.restore()
-                self.restart_edge()
             except (DeployError, ClientError, OSError) as error:
                 logger.error("that failed, and is tried again in %g s: %s", self.pause, error)
                 continue
             logger.warning("serving again after %.0f s", time.monotonic() - started)
             self.kills = memory_kills()
             self.began = self.answered = time.monotonic()
+            self.status.admit()
             return
 
     def restore(self) -> None:
-        """Register the models as they were at the last look; one whose archive has gone is left out."""
+        """Register the models as they were at the last check, without those whose archives are gone."""
         run, waiting = self.server.run, []
         with RestManagement(self.server.server) as management:
             wait_listening(run, management)
@@ -165,14 +186,9 @@ class Supervisor:
                 waiting = [each for each in waiting if not management.describe(each.name, each.version).ready]
 
     def restart_edge(self) -> None:
-        """With the server's keys, which are new after a restart."""
         state = state_of(self.server.run) or {}
         if "edge" not in state:
             return
-        keeper = alive(state["edge"])
-        if keeper:
-            keeper.terminate()
-            wait_ended(keeper, GRACE)
         from deploy.edge.process import start as start_edge  # here, because few servers have one
 
         write_state(self.server.run, state["torchserve"])

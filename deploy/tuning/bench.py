@@ -1,4 +1,4 @@
-"""A server of its own that takes one candidate after the other."""
+"""A separate server that measures one candidate after the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
 from deploy.tuning.trial import Point, Trial
 
-WARM_UP = 1.0  # seconds at each concurrency, not counted
+WARM_UP = 1.0  # seconds at each concurrency that are not counted
 FIRST_WARM_UP = 5.0  # seconds of load before the first measurement: the server compiles itself
 
 
@@ -80,7 +80,7 @@ class Bench:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def measure(self, candidate: Candidate) -> Trial:
-        """Start the candidate's workers, load them, end them. A candidate that does not start is a trial too."""
+        """Start a candidate's workers, put load on them, end them. One that does not start gives a trial as well."""
         try:
             with self.serving(candidate):
                 return Trial(candidate, [self.point(concurrency) for concurrency in self.concurrencies])
@@ -90,7 +90,7 @@ class Bench:
 
     @contextmanager
     def serving(self, candidate: Candidate) -> Iterator[None]:
-        """The candidate's workers have loaded the model; at the end they are gone. Raises ClientError."""
+        """A context in which the candidate's workers have loaded the model; they end with it. Raises ClientError."""
         path = self.store / "candidate.mar"
         candidate.write(self.archive, path, self.gpus)
         with RestManagement(self.server.server) as management:

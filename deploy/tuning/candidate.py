@@ -1,4 +1,4 @@
-"""One way to serve a model, and the archive that serves it so."""
+"""One way to serve a model, and an archive that serves it in that way."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ GRAPH = "artifact/graph.onnx"
 
 @dataclass(frozen=True, order=True)
 class Candidate:
-    """The keys of a spec that decide about speed. workers: on each GPU where there are any.
+    """The keys of a spec that determine speed. workers: per GPU if there are any.
 
-    decode: the option of a model that reads images, where a GPU can decode them; "" for one that has no such option.
+    decode: an option of models that read images, if a GPU can decode them; "" for models without that option.
     """
 
     backend: str
@@ -32,7 +32,7 @@ class Candidate:
         return f"{self.backend}, {self.workers} x {self.threads} threads, batch {self.size}, {self.delay_ms} ms{decode}"
 
     def keys(self) -> dict[str, Any]:
-        """As a spec has them; `decode` is one of its `options`, and not among them."""
+        """The keys in the form of a spec, without `decode`, which is one of its `options`."""
         return {
             "backend": self.backend,
             "workers": self.workers,
@@ -43,7 +43,7 @@ class Candidate:
     def write(self, archive: Path, path: Path, gpus: int) -> None:
         """Write `archive` to `path` with these workers and threads; without its graph where that is not run.
 
-        The batch is given where it is registered, as `deploy` does: an archive cannot say that nobody waits.
+        The batch is set when the model is registered, as `deploy` does: an archive cannot express a delay of 0.
         """
         with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
             for entry in source.infolist():
@@ -64,6 +64,6 @@ class Candidate:
 
 
 def backends(archive: Path) -> list[str]:
-    """The backends an archive can run on, the faster on a CPU first."""
+    """The backends that an archive can run on, the one that is faster on a CPU first."""
     with zipfile.ZipFile(archive) as file:
         return ["onnxruntime", "torch"] if GRAPH in file.namelist() else ["torch"]

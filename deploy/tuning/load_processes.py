@@ -1,4 +1,4 @@
-"""A load that several processes make together: one sends a few thousand requests a second, and a GPU answers more."""
+"""Load from several processes: one can send a few thousand requests per second, and a GPU answers more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Share = TypeVar("Share")
 
 
 class LoadProcesses:
-    """A context manager. count: of the processes; one is this process itself."""
+    """A context manager. count: number of processes, this one included."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -37,16 +37,16 @@ class LoadProcesses:
     def closed_loop(
         self, target: Target, bodies: Sequence[bytes], concurrency: int, seconds: float, warm_up: float
     ) -> Sample:
-        """`rest_load.closed_loop`, with `concurrency` requests at once in all."""
+        """`rest_load.closed_loop`, with `concurrency` requests at once in total."""
         return self.together(partial(closed_loop, target, bodies, seconds=seconds, warm_up=warm_up), concurrency)
 
     def open_loop(self, target: Target, bodies: Sequence[bytes], rate: float, seconds: float) -> Sample:
-        """`rest_load.open_loop`, with `rate` requests a second in all."""
+        """`rest_load.open_loop`, with `rate` requests per second in total."""
         each = rate / self.count
         return self.run(partial(open_loop, target, bodies, seconds=seconds), [each] * self.count)
 
     def together(self, load: Callable[[int], Sample], concurrency: int) -> Sample:
-        """load: called with the part of `concurrency` of each process, in which it runs."""
+        """load: called in each process with its part of `concurrency`."""
         shares = [(concurrency + number) // self.count for number in range(self.count)]
         return self.run(load, [share for share in shares if share])
 
@@ -59,5 +59,5 @@ class LoadProcesses:
 
 
 def processes_for(cores: int, gpus: int) -> int:
-    """A quarter of the cores, eight at most, where GPUs compute; one where the model needs the cores itself."""
+    """A quarter of the cores, at most eight, if GPUs compute; one if the model needs the cores itself."""
     return max(1, min(8, cores // 4)) if gpus else 1

@@ -1,4 +1,4 @@
-"""Every point that was measured as an image, and the front of those that nothing beats."""
+"""Plots every measured point, and the front of those that no other point beats."""
 
 from __future__ import annotations
 

@@ -1,19 +1,23 @@
-"""Load on an HTTP server over plain sockets: a lean client, because it shares the processor with what it measures."""
+"""Load on an HTTP server over plain sockets: a lean client, because it shares the processor with the server."""
 
 from __future__ import annotations
 
+import random
 import selectors
 import socket
+import ssl
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from time import perf_counter
 
 from deploy.tuning.sample import Reply, Sample
 
 READ = 1 << 18
 BOUNDARY = "a-image"
-# Seconds that answers on their way are waited for after the end.
+# Seconds to wait after the end for answers that are still on their way.
 PATIENCE = 30.0
 
 
@@ -29,6 +33,17 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict)
     form: str = ""
     host: str = "127.0.0.1"
+    tls: bool = False
+    ca_file: Path | None = None
+
+    def connect(self) -> socket.socket:
+        """A connection that does not block from here on."""
+        made = socket.create_connection((self.host, self.port), timeout=30)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls:
+            made = context(self.ca_file).wrap_socket(made, server_hostname=self.host)
+        made.setblocking(False)
+        return made
 
     def request(self, body: bytes, content_type: str = "image/jpeg") -> bytes:
         if self.form:
@@ -41,8 +56,14 @@ class Target:
         return f"POST {self.path} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+@cache
+def context(ca_file: Path | None) -> ssl.SSLContext:
+    """ca_file: the certificates to trust; None for the system's."""
+    return ssl.create_default_context(cafile=ca_file)
+
+
 class Connection:
-    """One keep-alive connection with at most one request on its way."""
+    """One keep-alive connection with at most one pending request."""
 
     def __init__(self, target: Target, selector: selectors.BaseSelector) -> None:
         self.target = target
@@ -50,9 +71,7 @@ class Connection:
         self.connect()
 
     def connect(self) -> None:
-        self.socket = socket.create_connection((self.target.host, self.target.port), timeout=30)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
+        self.socket = self.target.connect()
         self.selector.register(self.socket, selectors.EVENT_READ, self)
         self.writing = False
         self.received = bytearray()
@@ -72,7 +91,7 @@ class Connection:
         try:
             while self.left:
                 self.left = self.left[self.socket.send(self.left) :]
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             if not self.writing:
                 self.selector.modify(self.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self)
                 self.writing = True
@@ -82,12 +101,12 @@ class Connection:
             self.writing = False
 
     def read(self) -> Reply | None:
-        """The answer, once all of it is here. A connection that the server closed is opened again."""
+        """The answer, once it is complete. A connection that the server closed is opened again."""
         try:
-            data = self.socket.recv(READ)
-        except BlockingIOError:
+            data = self.receive()
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             data = b""
         now = perf_counter()
         self.received += data
@@ -110,6 +129,13 @@ class Connection:
             self.reconnect()
             return Reply(self.index, 0, now - self.due, b"")
         return None
+
+    def receive(self) -> bytes:
+        """The received bytes; over TLS all decrypted ones, which the selector would not report again."""
+        data = self.socket.recv(READ)
+        while isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            data += self.socket.recv(READ)
+        return data
 
     def reconnect(self) -> None:
         self.close()
@@ -154,9 +180,25 @@ def closed_loop(target: Target, bodies: Sequence[bytes], concurrency: int, secon
 
 
 def open_loop(target: Target, bodies: Sequence[bytes], rate: float, seconds: float, most: int = 512) -> Sample:
-    """Requests at a constant rate per second, whether or not the server keeps up.
+    """Requests at a constant rate per second, as `scheduled` sends them."""
+    return scheduled(target, bodies, [number / rate for number in range(int(rate * seconds))], seconds, most)
 
-    A request that finds all `most` connections busy waits for one, and its waiting counts.
+
+def poisson(rate: float, seconds: float, seed: int) -> list[float]:
+    """Times of arrivals in `seconds` at this mean rate, independent of one another."""
+    chance = random.Random(seed)
+    times, now = [], chance.expovariate(rate)
+    while now < seconds:
+        times.append(now)
+        now += chance.expovariate(rate)
+    return times
+
+
+def scheduled(target: Target, bodies: Sequence[bytes], due: Sequence[float], seconds: float, most: int = 512) -> Sample:
+    """Requests at these times in seconds, in order, whether or not the server keeps up.
+
+    Latency counts from the time a request was due: one that finds all `most` connections busy waits for one, and its
+    waiting counts.
     """
     requests = [target.request(body) for body in bodies]
     selector = selectors.DefaultSelector()
@@ -164,19 +206,19 @@ def open_loop(target: Target, bodies: Sequence[bytes], rate: float, seconds: flo
     connections: list[Connection] = []
     replies: list[Reply] = []
     started = perf_counter()
-    total = int(rate * seconds)
+    total = len(due)
     sent = 0
     try:
         while len(replies) < total and perf_counter() < started + seconds + PATIENCE:
-            while sent < total and started + sent / rate <= perf_counter():
+            while sent < total and started + due[sent] <= perf_counter():
                 if not idle:
                     if len(connections) >= most:
                         break
                     idle.append(Connection(target, selector))
                     connections.append(idle[-1])
-                idle.pop().send(requests[sent % len(requests)], sent % len(requests), started + sent / rate)
+                idle.pop().send(requests[sent % len(requests)], sent % len(requests), started + due[sent])
                 sent += 1
-            wait = max(0.0, started + sent / rate - perf_counter()) if sent < total else 0.1
+            wait = max(0.0, started + due[sent] - perf_counter()) if sent < total else 0.1
             for key, events in selector.select(wait):
                 if events & selectors.EVENT_WRITE:
                     key.data.write()
@@ -194,7 +236,7 @@ def open_loop(target: Target, bodies: Sequence[bytes], rate: float, seconds: flo
 
 
 def drain(selector: selectors.BaseSelector, connections: Sequence[Connection]) -> None:
-    """Wait for the answers still on their way, so that the next measurement starts from an idle server."""
+    """Wait for pending answers, so that the next measurement starts with an idle server."""
     waiting = len(connections)
     until = perf_counter() + PATIENCE
     while waiting and perf_counter() < until:

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """index: of the image that was sent. status: 0 where the connection broke. latency: seconds."""
+    """index: that of the image sent. status: 0 if the connection broke. latency: in seconds."""
 
     index: int
     status: int
@@ -20,7 +20,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Sample:
-    """replies: those counted. seconds: how long they were counted for."""
+    """replies: the counted ones. seconds: for how long they were counted."""
 
     replies: Sequence[Reply]
     seconds: float
@@ -35,7 +35,7 @@ class Sample:
         return sum(reply.status != 200 for reply in self.replies)
 
     def percentile(self, percent: float) -> float:
-        """Of the latencies, in milliseconds."""
+        """A percentile of the latencies, in milliseconds."""
         latencies = [reply.latency for reply in self.replies]
         return float(np.percentile(latencies, percent)) * 1000 if latencies else float("nan")
 

@@ -1,4 +1,4 @@
-"""A coarse grid first, then the neighbours of the best until none is better, then the best few once more."""
+"""Searches a coarse grid, then the neighbours of the best until none is better, and measures the best few again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The candidates there are on a machine: a coarse grid, and the neighbours of each."""
+"""The candidates for a machine: a coarse grid, and the neighbours of each candidate."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SIZES_ON_GPU = (4, 16, 64)
 MOST = 256
 DELAYS = (0, 1, 3, 8, 20)  # milliseconds
 WORKERS_ON_GPU = (1, 2, 3)
-# Of an archive with the option `decode`. Not "gpu", which decodes there whatever it does to the answers.
+# For archives with the option `decode`. "gpu" is left out, because it may change the answers.
 DECODERS = ("auto", "cpu")
 
 
 @dataclass(frozen=True)
 class Space:
-    """cores, gpus: of the machine. backends, decoders: of the archive; of the latter [""] where it has no choice."""
+    """cores, gpus: of the machine. backends, decoders: of the archive; decoders is [""] without a choice."""
 
     cores: int
     gpus: int
@@ -27,9 +27,9 @@ class Space:
     decoders: Sequence[str] = ("",)
 
     def layouts(self) -> list[tuple[int, int]]:
-        """(workers, threads of each): on a CPU they share the cores out, from a worker a core to one with all.
+        """(workers, threads of each): on a CPU they share the cores, from one worker per core to one with all cores.
 
-        On a GPU, workers on each, with a thread or with their share of the cores, which decodes.
+        On a GPU, the workers per GPU have one thread each, or their share of the cores, for decoding.
         """
         if self.gpus:
             shares = [(workers, self.cores // (workers * self.gpus)) for workers in WORKERS_ON_GPU]
@@ -43,7 +43,7 @@ class Space:
     def grid(self) -> list[Candidate]:
         return [
             Candidate(backend, workers, threads, size, least_delay(size), decode)
-            for backend in (["torch"] if self.gpus else self.backends)  # the graph is for CPUs
+            for backend in (["torch"] if self.gpus else self.backends)  # the ONNX graph is for CPUs
             for workers, threads in self.layouts()
             for size in (SIZES_ON_GPU if self.gpus else SIZES)
             for decode in (self.decoders if self.gpus else [""])
@@ -51,7 +51,7 @@ class Space:
         ]
 
     def neighbours(self, best: Candidate) -> list[Candidate]:
-        """Half and twice the batch, the next delays, a worker more or less, on a GPU half and twice the threads."""
+        """Half and double the batch, the next delays, one worker more or less; on a GPU half and double the threads."""
         sizes = {best.size // 2, best.size * 2} & set(range(1, MOST + 1))
         found = [
             replace(best, size=size, delay_ms=max(best.delay_ms, least_delay(size)) if size > 1 else least_delay(size))
@@ -75,5 +75,5 @@ class Space:
 
 
 def least_delay(size: int) -> int:
-    """The shortest with which TorchServe fills a batch of `size`."""
+    """The shortest delay with which TorchServe fills a batch of `size`."""
     return DELAYS[size > UNWAITED]

@@ -1,4 +1,4 @@
-"""Keys of a spec file replaced, its comments and the rest of its lines kept."""
+"""Replaces keys of a spec file and keeps its comments and other lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.errors import DeployError
 
 
 def write(path: Path, keys: Mapping[str, Any]) -> None:
-    """Set `keys` in the spec at `path`. DeployError where the file cannot be changed so."""
+    """Set `keys` in the spec at `path`. Raises DeployError if the file cannot be changed in that way."""
     text = path.read_text(encoding="utf-8")
     changed = replaced(text, keys)
     try:
@@ -33,11 +33,11 @@ def mapping(path: Path, key: str) -> dict[str, Any]:
 
 
 def replaced(text: str, keys: Mapping[str, Any]) -> str:
-    """The lines of a block mapping without those of `keys`, and the new ones after them."""
+    """The lines of a block mapping without those of `keys`, followed by the new ones."""
     kept: list[str] = []
     inside = False
     for line in text.splitlines(keepends=True):
-        margin = line.startswith(("#", "\n"))  # a comment or a blank line, which stays wherever it stands
+        margin = line.startswith(("#", "\n"))  # a comment or a blank line, which is kept in place
         if not margin and not line.startswith((" ", "\t", "-")):
             inside = line.partition(":")[0].strip("\"' ") in keys
         if margin or not inside:

@@ -1,4 +1,4 @@
-"""Measurements of a candidate, and how good they are."""
+"""Measurements of a candidate and their evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.tuning.candidate import Candidate
 
 @dataclass(frozen=True)
 class Point:
-    """concurrency: requests at once. throughput: answers a second. p50, p99: milliseconds."""
+    """concurrency: requests at once. throughput: answers per second. p50, p99: in milliseconds."""
 
     concurrency: int
     throughput: float
@@ -22,14 +22,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Trial:
-    """points: one for each concurrency; none where the candidate could not be started, with the reason."""
+    """points: one for each concurrency; none if the candidate could not be started. problem: the reason for that."""
 
     candidate: Candidate
     points: Sequence[Point]
     problem: str = ""
 
     def best(self, p99: float | None) -> Point | None:
-        """The point of most throughput whose 99th percentile is within p99 milliseconds; None where there is none."""
+        """The point with the highest throughput whose 99th percentile is within p99 milliseconds; None without one."""
         within = [point for point in self.points if not point.errors and (p99 is None or point.p99 <= p99)]
         return max(within, key=lambda point: point.throughput, default=None)
 
@@ -39,7 +39,7 @@ class Trial:
 
 
 def merged(trials: Sequence[Trial]) -> Trial:
-    """One trial of several of the same candidate: medians, errors added up."""
+    """One trial from several of the same candidate: medians, and the sum of errors."""
     measured = [trial for trial in trials if trial.points]
     if not measured:
         return trials[-1]

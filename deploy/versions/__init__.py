@@ -1,1 +1,1 @@
-"""Versions of a model in operation."""
+"""Manages the versions of a running server's models."""

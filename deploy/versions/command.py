@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from deploy.versions import changing, looking, splitting
+from deploy.kubernetes.command import manifests
+from deploy.versions import changing, looking, quarantining, splitting
 from deploy.versions.feedback import command as outcomes
 from deploy.versions.rollout import command as rolling
 
@@ -13,10 +14,10 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @app.callback()
 def deploy() -> None:
-    """Operate the versions of the running server's models, or of a fleet's.
+    """Manage the model versions of the running server, or of a fleet; write Kubernetes manifests.
 
-    Exit status: 0, 1 where something was refused or undone, 2 for a wrong option, 3 where no server answers, 130 after
-    Ctrl-C.
+    Exit status: 0 on success, 1 if something was refused or undone, 2 for a wrong option, 3 if no server answers, 130
+    after Ctrl-C.
     """
 
 
@@ -32,6 +33,8 @@ app.command("feedback")(outcomes.feedback)
 app.command("compare")(outcomes.compare)
 app.command("status")(looking.status)
 app.command("logs")(looking.logs)
+app.command("manifests")(manifests)
+app.add_typer(quarantining.app, name="quarantine")
 
 if __name__ == "__main__":
     app()

@@ -1,4 +1,4 @@
-"""Which version answers calls that name none."""
+"""The default version of a model, which answers calls that name none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.versions.undoing import Tell, Undoing, all_or_nothing
 
 
 def set_default(targets: list[Target], model: str, version: str, tell: Tell) -> None:
-    """On all targets, or on none; TorchServe changes it between two calls. Raises DeployError and ClientError."""
+    """Set it on all targets or on none. TorchServe switches between two calls. Raises DeployError and ClientError."""
     with all_or_nothing(tell) as undoing:
         change_default(targets, model, version, undoing)
 
@@ -20,9 +20,7 @@ def change_default(targets: list[Target], model: str, version: str, undoing: Und
         with target.management() as management:
             ready = [each.version for each in management.versions(model) if each.ready]
             if version not in ready:
-                raise DeployError(
-                    f"{target.name}: {model} has no version {version} that is ready; there are {', '.join(ready)}"
-                )
+                raise DeployError(f"{target.name}: {model} has no ready version {version}; ready: {', '.join(ready)}")
     for target in targets:
         with target.management() as management:
             before = management.describe(model).version

@@ -1,4 +1,4 @@
-"""The edge of a target: changes of its traffic that count, and moments at which nothing is under way."""
+"""The edge of a target: applies changes to its traffic and waits for calls in progress."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from deploy.edge.traffic import Traffic
 from deploy.errors import DeployError
 from deploy.versions.target import Target
 
-READ = 20.0  # seconds in which an edge has read its settings
-THREADS = 0.3  # seconds until the last of Envoy's threads has them, after the first
+READ = 20.0  # seconds to wait for an edge to read its settings
+THREADS = 0.3  # seconds from Envoy's first thread with new settings to the last
 SKEW = 1.0
 POLL = 0.1
-STATS = "rq(_pending)?_active$"  # the gauges that are looked at, among thousands
+STATS = "rq(_pending)?_active$"  # the gauges to fetch, out of thousands
 
 
 class EdgeState(RestConnection):
-    """Asks the edge by which traffic it goes."""
+    """Asks the edge which traffic settings it uses."""
 
     def now(self) -> tuple[str, float]:
-        """(digest of the traffic, its clock in seconds since 1970)."""
+        """Return (digest of the traffic settings, the edge's clock in seconds since 1970)."""
         digest, _, milliseconds = self._send("GET", "/traffic", "management", timeout=5).body.decode().partition(" ")
         return digest, int(milliseconds) / 1000
 
 
 def change(target: Target, how: Callable[[Traffic], Traffic]) -> None:
-    """Change the traffic of a target's edge, and return once calls go by it.
+    """Change the traffic settings of a target's edge, and return once they apply.
 
-    Raises DeployError where the edge does not read its settings; the change then stands in the file all the same.
+    Raises DeployError if the edge does not read them; the change stays in the file even then.
     """
     wanted = traffic.change(target.traffic, how).digest()
     end, reason = time.monotonic() + READ, ""
@@ -48,7 +48,7 @@ def change(target: Target, how: Callable[[Traffic], Traffic]) -> None:
                     check_clock(target, clock)
                     time.sleep(THREADS)
                     return
-                reason = "it still goes by others"
+                reason = "it still uses old ones"
         except ClientError as error:
             reason = str(error)
         time.sleep(POLL)
@@ -59,7 +59,7 @@ def change(target: Target, how: Callable[[Traffic], Traffic]) -> None:
 
 
 def check_clock(target: Target, clock: float) -> None:
-    """DeployError where the edge's clock is another: delays have an end by the clock."""
+    """Raise DeployError if the edge's clock differs: a delay ends at a time by that clock."""
     ahead = clock - time.time()
     if abs(ahead) > SKEW:
         raise DeployError(
@@ -68,7 +68,7 @@ def check_clock(target: Target, clock: float) -> None:
 
 
 def gauges(target: Target) -> dict[str, float] | None:
-    """How many calls are under way: "edge", of callers; by name, of each cluster of servers. None: not known."""
+    """Number of calls in progress: "edge" for all callers, and by name for each cluster; None if unknown."""
     if target.stats is None:
         return None
     try:
@@ -89,12 +89,12 @@ def gauges(target: Target) -> dict[str, float] | None:
 
 
 def wait_uploaded(target: Target, tell: Callable[[str], None]) -> None:
-    """Wait until every call that the edge had begun to read before is at a server.
+    """Wait until every call that the edge has already begun to read has reached a server.
 
-    A call goes by the settings that were there when its head came, and its body may take UPLOAD seconds. There is
-    nothing to wait for once the edge has been seen with no call at all.
+    A call follows the settings in force when its headers arrived, and its body may take UPLOAD seconds. The wait ends
+    early once the edge has no calls at all.
     """
-    tell(f"waiting for calls whose bodies are on their way, at most {UPLOAD} s")
+    tell(f"waiting for calls that are still being uploaded, at most {UPLOAD} s")
     end = time.monotonic() + UPLOAD
     while time.monotonic() < end:
         found = gauges(target)

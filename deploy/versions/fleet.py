@@ -1,4 +1,4 @@
-"""The servers that a command operates: that of this checkout, or those of a fleet file."""
+"""The servers that a command acts on: this checkout's, or those of a fleet file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ ADDRESSES = ("management", "grpc_management", "inference", "grpc")
 class Member(BaseModel):
     """One server of a fleet file. Paths are relative to the file's folder.
 
-    server: a server.json, as TORCHSERVE_SERVER_FILE names one, or the addresses themselves; with `management` alone
-    all REST calls go there. settings: the folder of its edge's settings. stats: the edge's page of statistics,
-    metrics: TorchServe's page, log: the file of the edge's calls; what a rollout judges by.
+    server: path of a server.json (see TORCHSERVE_SERVER_FILE); alternatively give the addresses themselves. If only
+    `management` is given, all REST calls go there. settings: the folder of its edge's settings. A rollout needs these:
+    stats, the URL of the edge's statistics; metrics, the URL of TorchServe's metrics; log, the edge's access log.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,9 +47,9 @@ class Member(BaseModel):
     @model_validator(mode="after")
     def one_of_both(self) -> Member:
         if (self.server is None) == (self.management is None):
-            raise ValueError("wanted one of server and management")
+            raise ValueError("wanted either server or management")
         if self.server and any((*(getattr(self, name) for name in ADDRESSES), self.key_file, self.ca_file)):
-            raise ValueError("addresses and keys stand in the file that server names")
+            raise ValueError("server names a file that already has the addresses and keys")
         return self
 
     def target(self, folder: Path, grpc: bool) -> Target:
@@ -84,19 +84,19 @@ class Fleet(BaseModel):
     @model_validator(mode="after")
     def names_differ(self) -> Fleet:
         if len({each.name for each in self.servers}) < len(self.servers):
-            raise ValueError("two servers have the same name")
+            raise ValueError("server names must be unique")
         return self
 
 
 def targets(fleet: Path | None, settings: Path | None, grpc: bool) -> list[Target]:
-    """Those of a fleet file, or the server of this checkout where there is none. Raises DeployError and ClientError.
+    """The servers of a fleet file, or this checkout's server without one.
 
-    settings: the folder of that one's edge; None for the checkout's.
+    Raises DeployError and ClientError. settings: the folder of this checkout's edge settings; None for the default.
     """
     if fleet is None:
         return [own(settings or SETTINGS, grpc)]
     if settings is not None:
-        raise DeployError("a fleet file names the settings of each server itself: leave --settings out")
+        raise DeployError("--settings cannot be used with --fleet: the fleet file names the settings of each server")
     if not fleet.is_file():
         raise DeployError(f"{fleet} does not exist")
     found = settings_file.read(fleet, Fleet)
@@ -104,12 +104,12 @@ def targets(fleet: Path | None, settings: Path | None, grpc: bool) -> list[Targe
 
 
 def own(settings: Path, grpc: bool) -> Target:
-    """The server that `./bundle serve` started, or that of TORCHSERVE_SERVER_FILE, whose edge has these settings."""
+    """The server that `./bundle serve` started, or that TORCHSERVE_SERVER_FILE names, with these edge settings."""
     run = run_folder()
     state = state_of(run) if running(run) else None
     if state is None:
         return Target("server", Server.find(), settings if settings.is_dir() else None, grpc=grpc)
-    # Signed archives go where the server looks for them, and not into the store of copies that it keeps.
+    # A server that checks signatures keeps copies of its own; archives go into the folder that it reads.
     store = (state.get("admission") or {}).get("source") or state["store"]
     server = public_server(run)
     metrics, log = f"{state['metrics']}/metrics", run / "logs" / "edge.log"
@@ -129,5 +129,5 @@ def own(settings: Path, grpc: bool) -> Target:
 
 
 def stats_of(state: Mapping[str, Any]) -> str | None:
-    """The page of the edge that stands before a server of this machine; None where there is none."""
+    """The URL of the statistics of this machine's edge; None without an edge."""
     return f"http://{HOST}:{state['ports']['edge_stats']}/stats/prometheus" if "edge" in state else None

@@ -1,4 +1,4 @@
-"""Lines about a model in the logs of a server of this machine."""
+"""Lines about a model in the logs of a server on this machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Wanted = Callable[[str], bool]
 
 
 def of_workers(model: str, version: str | None) -> Wanted:
-    """Lines of a model's workers: TorchServe names the thread W-PORT-MODEL_VERSION."""
+    """Select lines of a model's workers: TorchServe names their threads W-PORT-MODEL_VERSION."""
     end = rf"{re.escape(version)}(?=[ -])" if version else r"[\w.-]+ "
     return lambda line: re.search(rf" W-\d+-{re.escape(model)}_{end}", line) is not None
 
 
 def of_edge(model: str, version: str | None) -> Wanted:
-    """Lines of calls of a model; of a version those that it was drawn for, or that named it."""
+    """Select calls of a model. With a version: calls that were assigned to it or named it."""
 
     def wanted(line: str) -> bool:
         try:
@@ -36,7 +36,7 @@ def of_edge(model: str, version: str | None) -> Wanted:
 
 
 def last(log: Path, wanted: Wanted, number: int) -> list[str]:
-    """The last `number` lines that are wanted; DeployError where the log is missing."""
+    """The last `number` matching lines. Raises DeployError if the log is missing."""
     if not log.is_file():
         raise DeployError(f"{log} does not exist")
     with log.open(encoding="utf-8", errors="replace") as file:
@@ -44,7 +44,7 @@ def last(log: Path, wanted: Wanted, number: int) -> list[str]:
 
 
 def following(log: Path, wanted: Wanted) -> Iterator[str]:
-    """Lines as they come, for ever; of the next file, too, once the log has been rolled over or cut."""
+    """Yield new lines as they are written, without end, also after the log is rotated or truncated."""
     with log.open(encoding="utf-8", errors="replace") as file:
         file.seek(0, 2)
         position, part = file.tell(), ""

@@ -1,4 +1,4 @@
-"""Options that the commands of `./bundle deploy` share, and how each of them ends."""
+"""Options, output and exit status that the commands of `./bundle deploy` share."""
 
 from __future__ import annotations
 
@@ -16,30 +16,35 @@ from client import ClientError, Unreachable
 from deploy.errors import DeployError
 
 FAILED, NO_SERVER, INTERRUPTED = 1, 3, 130
+UNWRAPPED = 160  # columns if the output is a file or a pipe
 
-Model = Annotated[str, typer.Argument(help="Its name.")]
+Model = Annotated[str, typer.Argument(help="The model's name.")]
 FleetFile = Annotated[
     Path | None,
-    typer.Option("--fleet", metavar="FILE", help="All servers of this YAML file; docs/rollout.md has its form."),
+    typer.Option("--fleet", metavar="FILE", help="Act on all servers in this YAML file; docs/rollout.md describes it."),
 ]
 Settings = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="The edge's settings, where they are not the checkout's.")
+    Path | None, typer.Option(metavar="FOLDER", help="Folder of the edge's settings; by default the checkout's.")
 ]
 OverGrpc = Annotated[bool, typer.Option("--grpc", help="Manage over gRPC instead of REST.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The result as JSON; messages go to standard error.")]
-Force = Annotated[bool, typer.Option("--force", help="Also where no edge keeps calls away; some may fail or hang.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON; messages go to standard error.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Proceed even without an edge that holds back calls; some may fail or hang.")
+]
 
 
 class Report:
-    """Messages for people, each on a line, and the result as JSON where that was asked for."""
+    """Prints messages for people, one per line, and the result as a table or as JSON."""
 
     def __init__(self, json: bool) -> None:
         self.json = json
         self.console = Console(highlight=False, stderr=json, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = UNWRAPPED
         self.last = ""
 
     def tell(self, line: str) -> None:
-        """The same line is not said twice in a row."""
+        """Print a line unless it repeats the previous one."""
         if line != self.last:
             self.console.print(line, markup=False)
         self.last = line
@@ -53,7 +58,7 @@ class Report:
 
 @contextmanager
 def reported(command: str) -> Iterator[None]:
-    """Errors as one line and an exit status: 1, 3 where no server answers, 130 after Ctrl-C."""
+    """Turn errors into one line and an exit status: 1, 3 if no server answers, 130 after Ctrl-C."""
     try:
         yield
     except (DeployError, ClientError, OSError, ValueError) as error:

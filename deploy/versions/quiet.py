@@ -1,4 +1,4 @@
-"""When the last call of a version, or of a model, has been answered."""
+"""Waits until the last call of a version or a model has been answered."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deploy.versions.edge import gauges
 from deploy.versions.target import Target
 
 POLL = 0.1  # seconds
-BETWEEN_TRIES = 0.6  # seconds at most; deploy/edge/routes.py
+BETWEEN_TRIES = 0.6  # seconds at most, see deploy/edge/routes.py
 RESPONSE_TIMEOUT = 120  # seconds, TorchServe's own
-PREDICTIONS = ("rest_", "grpc_")  # the clusters that take them; deploy/edge/clusters.py
+PREDICTIONS = ("rest_", "grpc_")  # prefixes of the clusters that take them, see deploy/edge/clusters.py
 MANAGEMENT = "grpc_management"
 
 
@@ -26,17 +26,17 @@ def wait_quiet(
     tell: Callable[[str], None] = lambda line: None,
     seconds: float | None = None,
 ) -> None:
-    """Return once no call waits for a version and no worker of it has one. None takes new calls any more.
+    """Return once a version that gets no new calls has none waiting and none in a worker.
 
-    version: None for all of them. TorchServe does not tell whether a worker is busy. It is not once its queue was empty
-    and, after that, each of the edge's clusters has been seen without a call, twice, because a call may be between two
-    tries; or once TorchServe's response timeout has passed, after which it ends a worker.
+    version: None for all. TorchServe does not report whether a worker is busy. A worker is idle once the queue was
+    empty and each of the edge's clusters has since been seen without a call, twice, because a call may be between two
+    tries; or once TorchServe's response timeout has passed, after which it kills the worker.
 
-    Raises DeployError after `seconds`, or after as long as the queue may need by the response timeout.
+    Raises DeployError after `seconds`; by default after the longest time that the response timeout allows the queue.
     """
     began = emptied = time.monotonic()
     busy: set[str] | None = None
-    seen: float | None = None  # when nothing was under way
+    seen: float | None = None  # when no call was in progress
     while True:
         waiting, timeout = queue(management, model, version)
         now = time.monotonic()
@@ -56,12 +56,12 @@ def wait_quiet(
         limit = seconds if seconds is not None else 3 * timeout
         if now - began > limit:
             raise DeployError(f"{target.name}: {model} still has calls after {limit:g} s, {waiting} in its queue")
-        tell(f"{waiting} calls wait" if waiting else f"waiting for the last answers, at most {timeout} s")
+        tell(f"{waiting} calls are waiting" if waiting else f"waiting for the last answers, at most {timeout} s")
         time.sleep(POLL)
 
 
 def clusters_with_calls(target: Target) -> set[str] | None:
-    """The edge's clusters that take predictions and have one now; None where that is not known."""
+    """Names of the edge's clusters with a prediction in progress; None if unknown."""
     found = gauges(target)
     if not found:
         return None
@@ -69,7 +69,7 @@ def clusters_with_calls(target: Target) -> set[str] | None:
 
 
 def queue(management: Management, model: str, version: str | None) -> tuple[int, int]:
-    """(calls that wait, seconds of the response timeout) of one version or all; 0 of one that is not there."""
+    """(waiting calls, response timeout in seconds) of one version or all; 0 for a version that is not registered."""
     try:
         found = management.versions(model) if version is None else [management.describe(model, version)]
     except NotFound:

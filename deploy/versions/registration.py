@@ -1,4 +1,4 @@
-"""A version comes into service: its archive is registered, its workers load it, it answers its own sample."""
+"""Puts a version into service: registers its archive, waits for its workers and lets it answer its own sample."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from client.model_status import ModelStatus
 from deploy.archive import Archive
 from deploy.errors import DeployError
 from deploy.readiness import WARM_UP, tail
+from deploy.run_folder import variables_of
 from deploy.serving_plan import Machine, register, register_again, sent
 from deploy.versions.default import change_default
 from deploy.versions.target import Target
@@ -25,15 +26,15 @@ from deploy.versions.undoing import Tell, all_or_nothing
 from trust.signature import path_of
 
 POLL = 0.2  # seconds
-DEATHS = 3  # of each worker that loads a model, until it is given up
+DEATHS = 3  # per worker while loading, before giving up
 
 
 @dataclass(frozen=True)
 class Registration:
-    """archive: a file on this machine, which goes into the store of a server on this machine where it is missing.
+    """archive: a file on this machine; a server on this machine gets a copy if its store has none.
 
-    stored: its name in the servers' stores. workers, batch_size, max_batch_delay (ms): None for what the archive asks
-    for. default: whether it answers, from then on, calls that name no version. seconds: until it has to be ready.
+    stored: its name in the servers' stores. workers, batch_size, max_batch_delay (ms): None for the archive's values.
+    default: make it the default version. seconds: how long to wait until it is ready.
     """
 
     archive: Path
@@ -48,7 +49,7 @@ class Registration:
         return self.archive.name
 
     def on(self, targets: list[Target], tell: Tell) -> str:
-        """On all targets, or on none; the model's name. Raises DeployError and ClientError."""
+        """Register on all targets or on none, and return the model's name. Raises DeployError and ClientError."""
         found = Archive.read(self.archive)
         if found.missing:
             raise DeployError(f"{self.archive.name}: {found.missing}")
@@ -63,7 +64,7 @@ class Registration:
                     partial(take_out, target, found.name, found.version),
                 )
                 self.register(target, found)
-                tell(f"{target.name}: {found.name} {found.version} loads")
+                tell(f"{target.name}: {found.name} {found.version} is loading")
             for target in targets:
                 wait_ready(target, found.name, found.version, self.seconds)
                 wait_answer(target, found)
@@ -73,10 +74,10 @@ class Registration:
         return found.name
 
     def register(self, target: Target, archive: Archive) -> None:
-        """Without waiting for its workers."""
+        """Register without waiting for the workers."""
         with target.management() as management:
-            if target.run is not None:  # on this machine, whose cores and GPUs decide what is not named
-                plan = Machine.detect().plan(archive, max(1, len(management.list_models())))
+            if target.run is not None:  # on this machine: defaults depend on its cores and the server's GPUs
+                plan = Machine.detect(variables_of(target.run)).plan(archive, max(1, len(management.list_models())))
                 asked = {"workers": self.workers, "batch_size": self.batch_size, "delay_ms": self.max_batch_delay}
                 named: dict[str, Any] = {name: number for name, number in asked.items() if number is not None}
                 register(management, archive, replace(plan, **named))
@@ -102,16 +103,17 @@ def check_new(target: Target, archive: Archive) -> None:
 
 
 def bring(archive: Path, target: Target) -> Path | None:
-    """Copy an archive and its signature into the store of a server on this machine; the copy, None where it is there.
+    """Copy an archive and its signature into the store of a server on this machine.
 
-    Raises DeployError where the store has another file of that name: it may be what another version was made of.
+    Return the path of the copy, or None if none was needed. Raises DeployError if the store has a different file of
+    that name, because another version may be using it.
     """
     place = to_copy(archive, target)
     if place is None:
         return None
     if path_of(archive).is_file():
         shutil.copyfile(path_of(archive), path_of(place))
-    # Hidden until it is whole: a server loads what is in its store.
+    # Hidden until complete, because a server loads what is in its store.
     partial = place.with_name(f".{archive.name}.partial")
     shutil.copyfile(archive, partial)
     partial.replace(place)
@@ -119,17 +121,17 @@ def bring(archive: Path, target: Target) -> Path | None:
 
 
 def to_copy(archive: Path, target: Target) -> Path | None:
-    """Where the copy is to be; None where there is one, or the target is elsewhere. DeployError as of `bring`."""
+    """Path for the copy; None if it exists or the target is on another machine. Raises DeployError as `bring` does."""
     place = target.store / archive.name if target.store else None
     if place and place.exists():
         if place.resolve() == archive.resolve() or filecmp.cmp(place, archive, shallow=False):
             return None
-        raise DeployError(f"{target.store} has another {archive.name}; give the new archive another file name")
+        raise DeployError(f"{target.store} has a different {archive.name}; give the new archive another file name")
     return place
 
 
 def take_out(target: Target, model: str, version: str) -> None:
-    """Unregister a version that nobody has been sent to."""
+    """Unregister a version that has received no calls."""
     with target.management() as management:
         try:
             management.unregister(model, version)
@@ -138,7 +140,7 @@ def take_out(target: Target, model: str, version: str) -> None:
 
 
 def wait_ready(target: Target, model: str, version: str, seconds: float = LOADING) -> None:
-    """Until all the workers of a version have loaded it. DeployError where they die of it, or after `seconds`."""
+    """Wait until all workers of a version have loaded it. Raises DeployError if they die of it, or after `seconds`."""
     end, seen = time.monotonic() + seconds, set[int]()
     with target.management() as management:
         while True:
@@ -147,24 +149,22 @@ def wait_ready(target: Target, model: str, version: str, seconds: float = LOADIN
                 return
             seen |= {worker.pid for worker in status.workers if worker.pid > 0}
             if len(seen) >= DEATHS * max(1, len(status.workers)):
-                raise DeployError(
-                    f"{target.name}: the workers of {model} {version} die while they load it{why(target)}"
-                )
+                raise DeployError(f"{target.name}: the workers of {model} {version} die while loading it{why(target)}")
             if time.monotonic() > end:
                 raise DeployError(f"{target.name}: {model} {version} is not ready after {seconds:g} s{why(target)}")
             time.sleep(POLL)
 
 
 def why(target: Target) -> str:
-    """The end of the workers' log, where it can be read."""
+    """The end of the workers' log, if it can be read."""
     log = target.run / "logs" / "models.log" if target.run else None
     return f"; the last lines of {log}:\n{tail(log)}" if log and log.is_file() else ""
 
 
 def wait_answer(target: Target, archive: Archive) -> None:
-    """Let a version answer its own sample over both protocols; one that brings none is taken to answer.
+    """Send a version its own sample over both protocols; one without a sample passes.
 
-    Raises DeployError where it answers with an error.
+    Raises DeployError if it answers with an error.
     """
     if not archive.card:
         return

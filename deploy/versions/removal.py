@@ -1,4 +1,4 @@
-"""Versions are taken out of service without a call that fails or hangs: no new calls, the last answers, the end."""
+"""Takes versions out of service without failing or hanging calls: no new ones, the last answers, the end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from client import ClientError, NotFound, Unavailable
+from client import ClientError, NotFound
 from client.management import Management
 from client.model_status import ModelStatus
 from deploy.edge import traffic
 from deploy.edge.traffic import Split, Traffic
 from deploy.errors import DeployError
+from deploy.status import POLL
 from deploy.versions import edge
 from deploy.versions.default import make_default
 from deploy.versions.quiet import wait_quiet
@@ -20,19 +21,19 @@ from deploy.versions.registration import again
 from deploy.versions.target import Target, edges
 from deploy.versions.undoing import Tell, Undoing, all_or_nothing
 
-AVAILABLE = 15.0  # seconds
+SEEN = POLL + 2.0  # seconds until a change of a server's status has reached the edge
 UNSAFE = (
-    "without an edge nothing keeps calls away from {0}: those that come meanwhile, or wait in its queue, may get no "
-    "answer at all; --force does it all the same, after the queue was empty for a moment"
+    "without an edge nothing keeps calls away from {0}: calls that arrive meanwhile, or wait in its queue, may get no "
+    "answer; --force unregisters all the same, once the queue has been empty for a moment"
 )
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Of one version, or of a model with all of its versions where version is None.
+    """Removal of one version, or of all versions of a model if version is None.
 
-    successor: the version that is the default from then on, where the one that goes is; None where the only other one
-    is meant. force: also where no edge keeps calls away.
+    successor: the new default version if the removed one is the default; None for the only other one. force: proceed
+    even without an edge.
     """
 
     model: str
@@ -41,7 +42,7 @@ class Removal:
     force: bool = False
 
     def on(self, targets: list[Target], tell: Tell) -> None:
-        """On all targets, or on none. Raises DeployError and ClientError."""
+        """Remove on all targets or on none. Raises DeployError and ClientError."""
         for target in targets:
             if target.settings is None and not self.force:
                 raise DeployError(f"{target.name}: {UNSAFE.format(self.model)}")
@@ -57,8 +58,8 @@ class Removal:
                 for status in found[target.name]:
                     self.unregister(target, status, undoing)
         for target in targets:
-            wait_available(target)
-        # Calls for them go to TorchServe again, which knows them no more.
+            wait_seen(target)
+        # Their calls go to TorchServe again, which no longer knows these versions.
         for target in edges(targets):
             edge.change(target, partial(self.settled, default=self.default(target)))
 
@@ -67,18 +68,18 @@ class Removal:
         return (self.version,) if self.version else ()
 
     def choose(self, target: Target) -> list[ModelStatus]:
-        """The versions that go, the default one last."""
+        """The versions to remove, the default version last."""
         with target.management() as management:
             found = management.versions(self.model)
             default = management.describe(self.model).version
         chosen = [each for each in found if self.version in (None, each.version)]
         if not chosen:
             there = ", ".join(each.version for each in found)
-            raise DeployError(f"{target.name}: {self.model} has no version {self.version}; there are {there}")
+            raise DeployError(f"{target.name}: {self.model} has no version {self.version}; registered: {there}")
         return sorted(chosen, key=lambda each: each.version == default)
 
     def give_way(self, target: Target, chosen: Sequence[ModelStatus], undoing: Undoing) -> None:
-        """Make another version the default where the one that goes is."""
+        """If the version to remove is the default, make another one the default."""
         with target.management() as management:
             default = management.describe(self.model).version
             others = [
@@ -90,18 +91,18 @@ class Removal:
             ready = [each.version for each in others if each.ready]
             if successor is None:
                 raise DeployError(
-                    f"{target.name}: {self.version} is the default version of {self.model}; wanted --default with the "
-                    f"next one, of {', '.join(ready)}"
+                    f"{target.name}: {self.version} is the default version of {self.model}; choose the next one "
+                    f"with --default, of {', '.join(ready)}"
                 )
             if successor not in ready:
-                raise DeployError(f"{target.name}: {self.model} has no version {successor} that is ready")
+                raise DeployError(f"{target.name}: {self.model} has no ready version {successor}")
             undoing.add(
                 f"{target.name}: default version {successor}", partial(make_default, target, self.model, default)
             )
             management.set_default(self.model, successor)
 
     def close(self, targets: list[Target], undoing: Undoing, tell: Tell) -> None:
-        """Keep new calls away, and wait for those that are on their way."""
+        """Keep new calls away, and wait for those in progress."""
         for target in edges(targets):
             split = traffic.read(target.traffic).models.get(self.model)
             step = f"{target.name}: no calls for {self.model} {self.version or ''}"
@@ -121,7 +122,9 @@ class Removal:
                 return None
 
     def settled(self, now: Traffic, default: str | None) -> Traffic:
-        """Nothing is closed, and nothing is divided where the default version has all that is left."""
+        """The settings after the removal: nothing is closed, and nothing is divided if only the default version is
+        left.
+        """
         opened, split = now.opened(self.model, self.versions), now.models.get(self.model)
         return opened.divided(self.model, None) if split and list(split.versions) == [default] else opened
 
@@ -145,22 +148,17 @@ def is_there(management: Management, model: str, version: str) -> bool:
     return True
 
 
-def wait_available(target: Target) -> None:
-    """Where the only model has gone, the edge takes the server for broken until its status has looked again."""
-    end = time.monotonic() + AVAILABLE
+def wait_seen(target: Target) -> None:
+    """If the only model was removed, a status check may have found the server broken at that moment; the edge then lets
+    no call through until the next check.
+    """
     with target.management() as management:
-        while True:
-            try:
-                management.list_models()
-                return
-            except Unavailable:
-                if time.monotonic() > end:
-                    raise
-            time.sleep(0.2)
+        if not management.list_models():
+            time.sleep(SEEN)
 
 
 def bring_back(target: Target, status: ModelStatus) -> None:
-    """Register a version as it was, where it is not there."""
+    """Register a version as it was, if it is missing."""
     with target.management() as management:
         if not is_there(management, status.name, status.version):
             again(target, management, status)

@@ -1,4 +1,4 @@
-"""Workers are added or taken away without a call that fails."""
+"""Adds or removes workers without failing a call."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from deploy.versions.registration import wait_ready
 from deploy.versions.target import Target, edges
 from deploy.versions.undoing import Tell, Undoing, all_or_nothing
 
-MARGIN = 0.5  # seconds of a hold that are left for the change itself
+MARGIN = 0.5  # seconds of a hold reserved for the change itself
 UNSAFE = (
-    "TorchServe ends a worker with the calls it has, and without an edge nothing keeps them away: some may be answered "
-    'with 500 "Worker died"; --force does it all the same'
+    "TorchServe stops a worker together with its calls, and without an edge nothing keeps calls away: some may get "
+    '500 "Worker died"; --force scales all the same'
 )
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Of one version; the default one where None. hold: seconds by which calls are delayed while workers end.
+    """version: None for the default version.
 
-    force: also where no edge delays calls. seconds: until new workers have to be ready.
+    hold: seconds for which calls are delayed while workers stop. force: proceed even without an edge. seconds: how long
+    to wait until new workers are ready.
     """
 
     model: str
@@ -38,7 +39,7 @@ class Scaling:
     seconds: float = LOADING
 
     def on(self, targets: list[Target], tell: Tell) -> None:
-        """On all targets, or on none. Raises DeployError and ClientError."""
+        """Scale on all targets or on none. Raises DeployError and ClientError."""
         found = {}
         for target in targets:
             with target.management() as management:
@@ -62,7 +63,7 @@ class Scaling:
         wait_ready(target, self.model, before.version, self.seconds)
 
     def take_away(self, targets: list[Target], found: dict[str, ModelStatus], undoing: Undoing, tell: Tell) -> None:
-        """End workers while no call is at a server."""
+        """Stop workers while no call is at a server."""
         for target in targets:
             if target.settings is None:
                 self.end_workers(target, found[target.name], undoing)
@@ -84,14 +85,16 @@ class Scaling:
                 ) from None
             finally:
                 edge.change(each, lambda now: now.holding(self.model, Hold(seconds=self.hold, until=time.time())))
-            tell(f"{each.name}: {self.model} has {self.workers} workers; calls meanwhile waited {self.hold:g} s")
+            tell(
+                f"{each.name}: {self.model} has {self.workers} workers; calls were delayed by {self.hold:g} s meanwhile"
+            )
 
     def wait_for_earlier(self, target: Target, tell: Tell) -> None:
-        """Calls that an earlier change has delayed would come while this one ends workers."""
+        """Calls that an earlier change delayed would arrive while this one stops workers."""
         hold = traffic.read(target.traffic).held.get(self.model)
         left = hold.end - time.time() if hold else 0.0
         if left > 0:
-            tell(f"{target.name}: waiting {left:.0f} s for calls that an earlier change has delayed")
+            tell(f"{target.name}: waiting {left:.0f} s for calls that an earlier change delayed")
             time.sleep(left)
 
     def end_workers(self, target: Target, before: ModelStatus, undoing: Undoing) -> None:

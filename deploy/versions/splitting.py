@@ -20,30 +20,31 @@ from deploy.versions.undoing import Tell, all_or_nothing
 
 
 def split(
-    model: Annotated[str | None, typer.Argument(help="All models whose calls are divided if none is named.")] = None,
+    model: Annotated[str | None, typer.Argument(help="The model; by default show all whose calls are divided.")] = None,
     shares: Annotated[
-        list[str] | None, typer.Argument(metavar="VERSION=PERCENT", help="The present version first.")
+        list[str] | None, typer.Argument(metavar="VERSION=PERCENT", help="Shares, the current version first.")
     ] = None,
     sticky: Annotated[
         str | None,
         typer.Option(
-            metavar="HEADER", help="A caller stays with one version, by the value of this header; x-client: by its key."
+            metavar="HEADER", help="Keep each caller on one version by the value of this header; x-client: by its key."
         ),
     ] = None,
-    end: Annotated[bool, typer.Option("--end", help="The server's default version answers again.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="Stop dividing; the default version answers again.")] = False,
     fleet: FleetFile = None,
     settings: Settings = None,
     grpc: OverGrpc = False,
     json: AsJson = False,
 ) -> None:
-    """Divide the calls of a model that name no version, over REST and gRPC, or show how they are divided.
+    """Divide a model's calls that name no version, over REST and gRPC, or show how they are divided.
 
-    It counts within a second, and no connection ends: `./bundle deploy split imagenet 1.0=90 2.0=10`.
+    The change applies within a second and closes no connection. Example: `./bundle deploy split imagenet 1.0=90
+    2.0=10`.
     """
     report = Report(json)
     with reported("split"):
         if end and (shares or model is None):
-            raise DeployError("--end takes a model and no shares")
+            raise DeployError("--end needs a model and takes no shares")
         found = targets(fleet, settings, grpc)
         if end or shares:
             wanted = {"versions": percentages(shares or []), "sticky": sticky}
@@ -54,7 +55,7 @@ def split(
 
 
 def divide(found: list[Target], model: str, wanted: Split | None, tell: Tell) -> None:
-    """On all edges, or on none. wanted: None for no division."""
+    """Divide on all edges or on none. wanted: None to stop dividing."""
     for target in found:
         before = traffic.read(target.traffic).models.get(model)
         if wanted is None and before is None:
@@ -76,7 +77,7 @@ def put(target: Target, model: str, wanted: Split | None) -> None:
 
 
 def percentages(shares: Sequence[str]) -> dict[str, str]:
-    """Of VERSION=PERCENT; the numbers are checked with the rest."""
+    """Parse VERSION=PERCENT into percentages by version, which `Split` checks."""
     found: dict[str, str] = {}
     for share in shares:
         version, equals, percent = share.partition("=")
@@ -89,13 +90,13 @@ def percentages(shares: Sequence[str]) -> dict[str, str]:
 
 
 def check_served(target: Target, model: str, versions: Sequence[str]) -> None:
-    """DeployError where a version is not ready: its share of the calls would fail."""
+    """Raise DeployError if a version is not ready, because its share of the calls would fail."""
     with target.management() as management:
         ready = [each.version for each in management.versions(model) if each.ready]
     missing = [version for version in versions if version not in ready]
     if missing:
         raise DeployError(
-            f"{target.name}: {model} has no version {', '.join(missing)} that is ready; there are {', '.join(ready)}"
+            f"{target.name}: {model} has no ready version {', '.join(missing)}; ready: {', '.join(ready)}"
         )
 
 

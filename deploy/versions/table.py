@@ -1,4 +1,4 @@
-"""The versions of models on one server or many: workers, queue, share of the calls."""
+"""A table of model versions on one or several servers: workers, queue, share of the calls."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from deploy.versions.target import Target
 
 @dataclass(frozen=True)
 class Row:
-    """share: percent of the calls that name no version, as the edge divides them or the default version gets them all.
+    """share: percentage of the calls without a version; without a split the default version has 100.
 
-    ready: workers that have loaded the model, of those asked for. state: what the edge does with its calls.
+    ready: workers that have loaded the model. workers: number of workers asked for. state: "closed" or "held" if the
+    edge keeps its calls back.
     """
 
     server: str
@@ -41,7 +42,7 @@ class Row:
 
 
 def rows(targets: list[Target], model: str | None) -> list[Row]:
-    """Of a model, or of all. Raises DeployError and ClientError."""
+    """Rows of one model, or of all if None. Raises DeployError and ClientError."""
     found: list[Row] = []
     for target in targets:
         now = traffic.read(target.traffic) if target.settings else Traffic()

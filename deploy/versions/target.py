@@ -1,4 +1,4 @@
-"""One of the servers that a command operates: where it is, and the edge before it."""
+"""A server that a command acts on, and the edge in front of it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from deploy.errors import DeployError
 
 @dataclass(frozen=True)
 class Target:
-    """settings: the folder of the edge's settings; None without an edge, or where it is not known.
+    """settings: the folder of the edge's settings; None without an edge, or if unknown.
 
-    stats: Envoy's page of statistics, metrics: TorchServe's, log: of the edge's calls, where they can be read. run: the
-    run folder and store: the model store of a server on this machine. grpc: whether management goes over gRPC.
+    stats, metrics: URLs of Envoy's and TorchServe's statistics, if they can be read. log: the edge's access log. run,
+    store: run folder and model store of a server on this machine. grpc: use gRPC for management.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Target:
     grpc: bool = False
 
     def management(self) -> RestManagement | GrpcManagement:
-        """A connection; to be closed."""
+        """Open a connection; the caller closes it."""
         return GrpcManagement(self.server) if self.grpc else RestManagement(self.server)
 
     @property
     def traffic(self) -> Path:
-        """The file of its edge. DeployError where it has none."""
+        """The traffic file of its edge. Raises DeployError without an edge."""
         if self.settings is None:
-            raise DeployError(f"{self.name} has no edge that is known; ./bundle serve --edge puts one before a server")
+            raise DeployError(f"{self.name} has no known edge; start one with ./bundle serve --edge")
         return self.settings / traffic.NAME
 
 
 def edges(targets: list[Target]) -> list[Target]:
-    """One target for each edge before them: several servers can be behind the same one."""
+    """One target per edge: several servers can be behind the same edge."""
     return list({target.settings: target for target in targets if target.settings}.values())

@@ -1,4 +1,4 @@
-"""A change of several servers that is made on all or undone on all."""
+"""Changes several servers, or undoes the change on all of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Tell = Callable[[str], None]
 
 
 class Undoing:
-    """Takes note of how to undo each step; `all_or_nothing` does so in reverse where a later one fails."""
+    """Records how to undo each step; `all_or_nothing` undoes them in reverse order if a later one fails."""
 
     def __init__(self, stack: ExitStack, tell: Tell) -> None:
         self.stack, self.tell = stack, tell
 
     def add(self, step: str, undo: Callable[[], None]) -> None:
-        """step: as the report of undoing it names it."""
+        """Record a step. step: its name in the report of an undo."""
 
         def attempt() -> None:
             try:
@@ -35,9 +35,9 @@ class Undoing:
 
 @contextmanager
 def all_or_nothing(tell: Tell) -> Iterator[Undoing]:
-    """Undo what was done where the block ends by an exception, Ctrl-C and SIGTERM among them.
+    """Undo all recorded steps if the block raises, including Ctrl-C and SIGTERM.
 
-    tell: takes a line for each step that is undone, or cannot be. A second Ctrl-C leaves the step out that it meets.
+    tell: takes a line for each step that was or could not be undone. A second Ctrl-C skips the step it interrupts.
     """
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

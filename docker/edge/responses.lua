@@ -56,6 +56,31 @@ local function form(code, type, message)
   return ('{"code":%s,"type":"%s","message":"%s"}'):format(code, type, message)
 end
 
+-- Whether the call came to a route of an API with errors of its own (deploy/edge/routes.py): KServe's are a message
+-- alone. One that requests.lua has sent elsewhere has another route by now.
+local function speaks(response, api)
+  local noted = response:streamInfo():dynamicMetadata():get("edge")
+  return response:metadata():get(api) or (noted and noted[api])
+end
+
+local UNNAMED = "model: wanted the name of a model, as a text in the body" -- of a call of OpenAI's API
+
+local function speaks_kserve(response) return speaks(response, "kserve") end
+
+local OPENAI = '{"error":{"message":"%s","type":"%s","param":null,"code":%s}}'
+
+-- The message of an error in JSON, its escapes as they stand; nil where there is none.
+local function message_of(text)
+  local _, first = text:find('"message":%s*"')
+  local position = first
+  while position do
+    position = text:find('["\\]', position + 1)
+    if position == nil then return nil end
+    if text:sub(position, position) == '"' then return text:sub(first + 1, position - 1) end
+    position = position + 1
+  end
+end
+
 local function over_grpc(response)
   local headers = response:headers()
   local status = headers:get("grpc-status")
@@ -66,6 +91,7 @@ local function over_grpc(response)
     if code then
       -- 404 stays UNIMPLEMENTED, as gRPC wants it of a method that is not there.
       if code ~= "404" and STATUS[code] then headers:replace("grpc-status", STATUS[code]) end
+      if speaks_kserve(response) then headers:replace("grpc-message", message_of(message) or message) end
       return
     end
     local type, said
@@ -74,10 +100,12 @@ local function over_grpc(response)
     headers:replace("grpc-status", STATUS[code])
     headers:replace("grpc-message", encoded(said))
     headers:add("bundle-error", encoded(form(code, type, said)))
+    if code == "503" then headers:replace("retry-after", RETRY_AFTER) end
     return
   end
   local noted = response:streamInfo():dynamicMetadata():get("edge")
   if noted and noted["streams"] then return end -- its pieces go through as they come
+  if speaks_kserve(response) then return end -- its service ends with a status
   local body = response:body()
   if body == nil or body:length() > LONGEST or body:length() == 0 then return end
   local text = prediction(body:getBytes(0, body:length()))
@@ -89,21 +117,27 @@ local function over_grpc(response)
   trailers:replace("grpc-status", STATUS[code] or "2")
   trailers:replace("grpc-message", encoded(text:match('"message":"(.*)"}$') or text))
   trailers:add("bundle-error", encoded(text))
+  if code == "503" then trailers:replace("retry-after", RETRY_AFTER) end
 end
 
-local FORM = "the form cannot be read; wanted parts with a name and a known transfer encoding, or percent-encoded name=value pairs"
+local FORM = "the form cannot be read; wanted parts with a name, and no transfer encoding or charset that Java does not know"
+local WEB_FORM = "the body came as a web form, curl's default, and cannot be read as one; name its type, as in "
+  .. "-H 'Content-Type: image/jpeg'"
 
 -- The server's own faults, which are said as they are.
 local MEANT = { InternalServerException = true, ServiceUnavailableException = true }
 
 -- The code, type and message instead of an error that TorchServe has not told rightly; nil where it has.
-local function told(code, text)
+local function told(code, text, web_form)
   local type = text:match('"type":%s*"(%w*)"') or ""
   local model = code == "503" and text:match(NO_WORKER)
   if model then return "503", "Unavailable", busy(model) end
   -- While it reads a request, TorchServe answers whatever Java throws with 500, or 403 for a bad argument. In an answer
   -- of its own there is a space after the colon, in a handler's there is none.
-  if text:find('"type": "', 1, true) and not MEANT[type] then return "400", "MalformedInput", FORM end
+  if text:find('"type": "', 1, true) and not MEANT[type] then
+    if web_form then return "415", "UnsupportedMedia", WEB_FORM end
+    return "400", "MalformedInput", FORM
+  end
 end
 
 local TELLING = { ["403"] = true, ["500"] = true, ["503"] = true }
@@ -111,15 +145,27 @@ local TELLING = { ["403"] = true, ["500"] = true, ["503"] = true }
 local function over_rest(response)
   local headers = response:headers()
   local code = headers:get(":status")
-  if not TELLING[code] or headers:get("content-type") ~= "application/json" then return end
+  local kserve = tonumber(code) >= 400 and speaks_kserve(response)
+  local openai = tonumber(code) >= 400 and speaks(response, "openai")
+  if not (TELLING[code] or kserve or openai) or headers:get("content-type") ~= "application/json" then return end
   local body = response:body()
   if body == nil then return end
   -- TorchServe's words may repeat what was sent, in whatever length; a handler's error is short.
-  local new, type, said = told(code, body:getBytes(0, math.min(body:length(), LONGEST)))
-  if new == nil then return end
+  local noted = response:streamInfo():dynamicMetadata():get("edge")
+  local text = body:getBytes(0, math.min(body:length(), LONGEST))
+  if openai and text:find('^{"error":{') then return end -- the handler's own
+  local new, type, said
+  if TELLING[code] then new, type, said = told(code, text, noted and noted["web_form"]) end
+  if noted and noted["unnamed"] then new, type, said = code, "MalformedInput", UNNAMED end
+  if new == nil and (kserve or openai) then
+    new, type, said = code, text:match('"type":%s*"(%w*)"') or "", message_of(text)
+  end
+  if said == nil then return end
+  local answer = kserve and ('{"error":"%s"}'):format(said) or form(new, type, said)
+  if openai then answer = OPENAI:format(said, type, new) end
   headers = response:headers() -- those from before the body came are not to be used any more
   headers:replace(":status", new)
-  headers:replace("content-length", tostring(body:setBytes(form(new, type, said))))
+  headers:replace("content-length", tostring(body:setBytes(answer)))
   if new == "503" then headers:replace("retry-after", RETRY_AFTER) end
 end
 

@@ -66,7 +66,7 @@ def test_only_what_is_signed(folder: Folder) -> None:
     (folder.source / "dangling.mar").symlink_to(folder.source / "nowhere")
     said = dict(zip(("altered", "dangling", "foreign", "good", "pipe", "unsigned"), folder.look(), strict=True))
     assert said["good"] == f"good.mar is admitted: signed with the key {folder.key.public.fingerprint[:12]}"
-    assert said["unsigned"] == "refused: unsigned.mar is not signed: there is no unsigned.mar.sig beside it"
+    assert said["unsigned"] == "refused: unsigned.mar is not signed: unsigned.mar.sig is missing"
     assert said["altered"].startswith("refused: altered.mar was altered after it was signed")
     assert said["foreign"].startswith("refused: foreign.mar is signed with the key ")
     assert said["pipe"].startswith("refused: pipe.mar cannot be read")
@@ -207,10 +207,15 @@ def test_keys_that_cannot_be_used(folder: Folder, tmp_path: Path, made: Callable
 
 
 def test_the_commands_refuse_in_one_line(folder: Folder, tmp_path: Path) -> None:
+    folder.add("altered.mar", key=folder.key).write_bytes(CONTENT + b"!")
+    folder.add("foreign.mar", key=folder.stranger)
     folder.add("unsigned.mar")
     done = run(tmp_path, "run", "--store", str(folder.source), "--require-signed", str(folder.keys))
     assert done.returncode == 1
-    assert done.stdout == "refused: unsigned.mar is not signed: there is no unsigned.mar.sig beside it\n"
+    altered, foreign, unsigned = done.stdout.splitlines()
+    assert altered.startswith("refused: altered.mar was altered after it was signed")
+    assert foreign.startswith("refused: foreign.mar is signed with the key ")
+    assert unsigned == "refused: unsigned.mar is not signed: unsigned.mar.sig is missing"
     assert done.stderr.startswith(f"run: no archive is signed as it must be in {folder.source}")
     done = run(tmp_path, "serve", "cartpole", "--require-signed", str(tmp_path / "missing.pub"))
     assert (done.returncode, done.stderr) == (1, f"serve: {tmp_path / 'missing.pub'}: no such file\n")

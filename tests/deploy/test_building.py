@@ -66,7 +66,7 @@ def test_leaving_ends_it_with_all_its_processes(model: Model) -> None:
         wait(process.children, building)  # it has begun to load the model
         family = [process, *process.children(recursive=True)]
     assert len(family) > 1
-    _, left = psutil.wait_procs(family, timeout=5)
+    _, left = psutil.wait_procs(family, timeout=60)
     # One that has ended stays a zombie until the system's first process asks for its status.
     assert not [member for member in left if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
     assert not model.archive.exists()

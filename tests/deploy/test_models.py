@@ -11,7 +11,7 @@ import pytest
 import deploy.models
 from deploy.archive import archives_in
 from deploy.errors import DeployError
-from deploy.models import DEMO, Model, choose
+from deploy.models import DEMO, Model, choose, other_versions
 
 
 def test_all_of_the_zoo_or_those_named() -> None:
@@ -100,3 +100,67 @@ def test_hidden_files_of_a_store_are_not_models(model: Model) -> None:
     with pytest.raises(DeployError, match=r"^no model \._mine"):
         choose(["._mine"], "demo")
     assert [path.name for path in archives_in(model.store)] == ["mine.mar"]
+
+
+def test_a_fetched_archive_is_served_as_it_is(model: Model) -> None:
+    """Though there is an artifact of its name, of which another archive would be built."""
+    fetched = Model(model.name, "fetched")
+    fetched.archive.parent.mkdir()
+    with zipfile.ZipFile(fetched.archive, "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"modelName": "mine", "handler": "entry.py"}}))
+        archive.writestr("card.json", json.dumps({"batch": {}, "task": "another"}))
+    assert model.is_trained()
+    assert not fetched.is_trained()
+    assert fetched.is_current()
+    assert fetched.task == "another"
+
+
+def stored(path: Path, name: str, version: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        manifest = {"model": {"modelName": name, "modelVersion": version, "handler": "h.py"}}
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "others"),
+    [
+        (["mine"], ["mine"], ["a-second", "tenth"]),
+        (["tenth"], ["tenth"], []),
+        (["mine", "tenth", "mine"], ["mine", "tenth"], ["a-second"]),
+        (["theirs"], ["theirs-2"], ["theirs-1"]),
+        (["theirs", "mine"], ["theirs-2", "mine"], ["a-second", "tenth", "theirs-1"]),
+        (["theirs-1"], ["theirs-1"], []),
+        ([], list(DEMO), ["zoo"]),
+    ],
+)
+def test_a_model_is_served_in_all_versions_of_its_store(
+    model: Model, names: list[str], chosen: list[str], others: list[str]
+) -> None:
+    """Though their files have other names; a file's own name stands for that file."""
+    for stem, name, version in [
+        ("a-second", "mine", "2.0"),
+        ("tenth", "mine", "10.0"),
+        ("theirs-1", "theirs", "1.9"),
+        ("theirs-2", "theirs", "1.10"),
+        ("zoo", "cartpole", "2.0"),
+    ]:
+        stored(model.store / f"{stem}.mar", name, version)
+    (model.store / "broken.mar").write_text("mine")
+    os.mkfifo(model.store / "pipe.mar")
+    found = choose(names, "demo")
+    assert [each.name for each in found] == chosen
+    more, left_out = other_versions(names, found)
+    assert [each.name for each in more] == others
+    assert left_out == []
+
+
+def test_a_copy_of_an_archive_is_left_out(model: Model) -> None:
+    stored(model.store / "copy.mar", "mine", "1.0")
+    stored(model.store / "other.mar", "mine", "3")
+    stored(model.store / "other-copy.mar", "mine", "3")
+    found, left_out = other_versions(["mine"], choose(["mine"], "demo"))
+    assert [each.name for each in found] == ["other-copy"]
+    assert left_out == [
+        "copy.mar is left out: mine.mar holds mine 1.0 as well",
+        "other.mar is left out: other-copy.mar holds mine 3 as well",
+    ]

@@ -71,10 +71,12 @@ def test_restarts_are_counted_and_explained() -> None:
     look = seen(1.0)
     well = dataclasses.replace(look, supervisor=8)
     assert "supervisor: pid 8, no restart" in printed(Interval(look, well))
-    restarts = (Restart(1.6e9, "it ended by itself with exit status 1"), Restart(1.7e9, "it was killed (SIGKILL)"))
+    restarts = (Restart(1.6e9, "exit status 1", "exception"), Restart(1.7e9, "it was killed (SIGKILL)", "signal"))
     interval = Interval(look, dataclasses.replace(look, supervisor=8, restarted=7, restarts=restarts))
     [line] = [line for line in printed(interval) if line.startswith("supervisor")]
-    assert re.fullmatch(r"supervisor: pid 8, 7 restarts, the last 2023-11-1\d [\d:]+: it was killed \(SIGKILL\)", line)
+    assert re.fullmatch(
+        r"supervisor: pid 8, 7 restarts, the last 2023-11-1\d [\d:]+: signal: it was killed \(SIGKILL\)", line
+    )
     assert interval.to_dict()["supervisor"] == {"pid": 8, "restarts": 7, "last": [vars(each) for each in restarts]}
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from deploy.configuration import PROJECT
 from deploy.ports import HOST, Ports
-from deploy.run_folder import running, state_of
-from deploy.torchserve import stop
+from deploy.run_folder import running, state_of, stop
 
 
 def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

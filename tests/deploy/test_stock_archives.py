@@ -24,7 +24,7 @@ from deploy.readiness import load
 from deploy.report import print_models
 from deploy.run_folder import running
 from deploy.torchserve import TorchServe
-from tests.stock_archives import stock_archives
+from tests.deploy.stock_archives import stock_archives
 
 Served = tuple[TorchServe, dict[str, Path], dict[str, float]]
 
@@ -144,8 +144,9 @@ def test_what_is_not_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mar")
     (tmp_path / "folder.mar").mkdir()
     (tmp_path / "link.mar").symlink_to(tmp_path / "nowhere")
-    for name in ("pipe", "folder", "link"):
-        with pytest.raises(DeployError, match="it is not a file"):
+    reasons = {"pipe": "it is a pipe, not a file", "folder": "it is a folder, not a file", "link": "No such file"}
+    for name, reason in reasons.items():
+        with pytest.raises(DeployError, match=reason):
             Archive.read(tmp_path / f"{name}.mar")
 
 

@@ -18,8 +18,18 @@ from deploy.processes import family
 from deploy.readiness import load
 from deploy.run_folder import running, state_of
 from deploy.torchserve import TorchServe
+from deploy.worker_environment import DRIFT_SHARE
 
 pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("share", ["much", "-0.1", "1.5", "nan", "0,5", ""])
+def test_a_share_that_workers_cannot_keep_to(
+    share: str, tiny_archive: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DRIFT_SHARE, share)
+    with pytest.raises(DeployError, match=f"{DRIFT_SHARE}: got .* wanted a number from 0 to 1"):
+        TorchServe(tiny_archive("tiny-policy").parent, tmp_path / "run", Ports.free()).start()
 
 
 def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: Path) -> None:
@@ -34,6 +44,8 @@ def test_it_ends_without_a_trace(tiny_archive: Callable[[str], Path], tmp_path: 
         assert process is not None
         members = family(state_of(run))
         assert len(members) == 4
+        temporary = Path((state_of(run) or {})["temporary"])
+        assert list(temporary.rglob("handlers/__pycache__/base.*.pyc"))  # the model's next worker compiles nothing
         server = torchserve.server
         with pytest.raises(DeployError, match="already running"):
             TorchServe(archive.parent, run, ports).start()

@@ -1,1 +1,1 @@
-"""Outcomes that callers report, and which version has the better ones."""
+"""Outcomes that callers report, and which version does better by them."""

@@ -24,25 +24,27 @@ from deploy.versions.target import edges
 def feedback(
     model: Model,
     request_id: Annotated[
-        str | None, typer.Argument(help="The answer's x-request-id; without it, lines are read from --from.")
+        str | None, typer.Argument(help="The answer's x-request-id; leave it out with --from.")
     ] = None,
     outcome: Annotated[str | None, typer.Argument(help="success, failure, or a number from 0 to 1.")] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help='Lines {"request_id", "outcome"}; - is standard input'),
+        typer.Option(
+            "--from", metavar="FILE", help='JSON lines with "request_id" and "outcome"; - for standard input.'
+        ),
     ] = None,
     fleet: FleetFile = None,
     settings: Settings = None,
     json: AsJson = False,
 ) -> None:
-    """Report how calls turned out, by request id, while the model's calls are divided between versions.
+    """Report the outcomes of calls, by request id, while a model's calls are divided between versions.
 
-    The edge's log says which version answered; a call counts once, and one that named its version not at all.
+    The edge's log shows which version answered. A call counts once; calls that named a version do not count.
     """
     report = Report(json)
     with reported("feedback"):
         if (request_id is None) == (source is None) or (request_id is not None and outcome is None):
-            raise DeployError("wanted a request id with its outcome, or --from")
+            raise DeployError("wanted a request id with its outcome, or --from FILE")
         if source is None:
             values = {str(request_id): value_of(outcome)}
         elif str(source) == "-":
@@ -59,31 +61,31 @@ def feedback(
             "unknown": len(values) - len(outcomes),
         }
         counts["known"] -= counts["added"]
-        text = "{added} added, {known} reported before, {unknown} of no call that was drawn and is in the log"
+        text = "{added} added, {known} already reported, {unknown} not in the log or with a named version"
         report.result(counts, lambda console: console.print(text.format(**counts)))
         if not outcomes:
-            raise DeployError(f"no call of {model} with such an id is in the edge's log, or it named its version")
+            raise DeployError(f"the edge's log has no call of {model} with this id, or the call named its version")
 
 
 def compare(
     model: Model,
-    first: Annotated[str, typer.Argument(help="A version.")],
-    second: Annotated[str, typer.Argument(help="The other one.")],
+    first: Annotated[str, typer.Argument(help="The first version.")],
+    second: Annotated[str, typer.Argument(help="The second version.")],
     alpha: Annotated[
-        float, typer.Option(min=0.0001, max=0.5, help="The chance of naming a better one where there is none.")
+        float, typer.Option(min=0.0001, max=0.5, help="Significance level: the chance of a wrong result.")
     ] = 0.05,
     json: AsJson = False,
 ) -> None:
-    """Say which version has the better outcomes by `feedback`, how sure that is, and whether to stop.
+    """Show which version has the better outcomes in `feedback`, how certain that is, and whether to stop.
 
-    It may be asked as often as one likes: the chance of an error is over all times together.
+    You can run it as often as you like: --alpha bounds the chance of an error over all runs together.
     """
     report = Report(json)
     with reported("compare"):
         found = compared(OutcomeFile(run_folder(), model).read(), first, second, alpha)
         if not found.first.outcomes or not found.second.outcomes:
             numbers = (f"{each.outcomes} of {each.name}" for each in (found.first, found.second))
-            raise DeployError(f"{model} has outcomes: {' and '.join(numbers)}")
+            raise DeployError(f"{model} has too few outcomes: {' and '.join(numbers)}")
         report.result(found.to_json(), lambda console: show(found, console))
 
 
@@ -96,8 +98,8 @@ def show(found: Comparison, console: Console) -> None:
     if found.better:
         console.print(f"{found.better} is better (p = {found.p:.2g}, at any time); stop")
     else:
-        more = f"about {found.further} outcomes more, if the difference stays" if found.further else "no estimate yet"
-        console.print(f"not known yet (p = {found.p:.2g}); go on: {more}")
+        more = f"about {found.further} more outcomes if the difference stays" if found.further else "no estimate yet"
+        console.print(f"undecided (p = {found.p:.2g}); continue: {more}")
     console.print(
-        f"the mean of {found.second.name} less that of {found.first.name} is between {low:+.3f} and {high:+.3f}"
+        f"the mean of {found.second.name} minus the mean of {found.first.name} is between {low:+.3f} and {high:+.3f}"
     )

@@ -1,9 +1,10 @@
-"""Which of two versions has the better outcomes, at any time and however often it is asked.
+"""Which of two versions has the better outcomes; valid at any time and however often it is evaluated.
 
-If the version makes no difference, then of the calls with any given outcome those of the second version are as many as
-its share: each was drawn with a known probability. A mixture of likelihood ratios against that is a martingale,
-whatever else changes over time, and exceeds 1/α with a probability of α at most, ever (Lindon and Malek, NeurIPS 2022;
-Robbins, 1970). Outcomes between 0 and 1 are mixtures of both, which keeps it a martingale.
+Each call was assigned at random with a known probability. If the version makes no difference, the second version's part
+of the calls with any given outcome therefore equals its share. A mixture of likelihood ratios against this hypothesis
+is a martingale, whatever else changes over time, and the probability that it ever exceeds 1/α is at most α (Lindon and
+Malek, NeurIPS 2022; Robbins, 1970). Outcomes between 0 and 1 count as mixtures of failure and success, which preserves
+the martingale.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from deploy.versions.feedback.outcomes import Outcome
 from deploy.versions.rollout.evidence import bounds, log_mean_exp
 
-# Mean outcomes of the two versions that the evidence is weighed against, all pairs alike.
+# The alternatives: all pairs of these mean outcomes, with equal weights.
 MEANS = (0.02, 0.1, 0.25, 0.4, 0.6, 0.75, 0.9, 0.98)
 
 
@@ -29,7 +30,7 @@ class BetterTest:
         self.best = 0.0
 
     def add(self, share: float, is_second: bool, value: float) -> None:
-        """One outcome. share: of the second version between the two when the call was drawn. value: from 0 to 1."""
+        """Add one outcome. share: the second version's share of both when the call was assigned. value: from 0 to 1."""
         if not 0 < share < 1:
             return
         for index, (first, second) in enumerate(self.pairs):
@@ -44,13 +45,15 @@ class BetterTest:
 
     @property
     def p(self) -> float:
-        """An always-valid p-value: at any time it is below α with a probability of α at most, if that is not so."""
+        """An always-valid p-value: unless the second is better, the probability that it ever falls below α is at most
+        α.
+        """
         return math.exp(-self.best)
 
 
 @dataclass(frozen=True)
 class Version:
-    """low, high: a confidence sequence for the mean of its outcomes."""
+    """low, high: a confidence sequence for the mean outcome of the version."""
 
     name: str
     outcomes: int
@@ -61,9 +64,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Comparison:
-    """better: the name of a version, "" as long as it is not known. p: for that, at any time. alpha: the level.
+    """better: the better version's name, "" while undecided.
 
-    further: outcomes until it may be known, if the difference stays; None where it is, or there is none yet.
+    p: its always-valid p-value. alpha: the significance level. further: estimated number of outcomes until a decision
+    if the difference stays; None if decided or no estimate.
     """
 
     first: Version
@@ -75,7 +79,7 @@ class Comparison:
 
     @property
     def difference(self) -> tuple[float, float]:
-        """Of the means, second less first: for sure, but for a chance of alpha, it is within these."""
+        """Bounds of the difference of the means, second minus first, with confidence 1 - alpha."""
         return self.second.low - self.first.high, self.second.high - self.first.low
 
     def to_json(self) -> dict[str, Any]:
@@ -85,9 +89,10 @@ class Comparison:
 
 
 def compare(outcomes: Sequence[Outcome], first: str, second: str, alpha: float = 0.05) -> Comparison:
-    """Two versions, by outcomes in the order in which they came; those of other versions are left out.
+    """Compare two versions by outcomes in the order of their arrival; outcomes of other versions are ignored.
 
-    Each direction has half of alpha. Where a call was drawn among more versions, the shares of these two count.
+    Each direction is tested at half of alpha. If a call was divided among more versions, only the shares of these two
+    count.
     """
     up, down = BetterTest(), BetterTest()
     values: dict[str, list[float]] = {first: [], second: []}
@@ -118,7 +123,7 @@ def version(name: str, values: Sequence[float], alpha: float) -> Version:
 
 
 def further(test: BetterTest, values: dict[str, list[float]], alpha: float) -> int | None:
-    """The evidence for a difference grows in proportion to the outcomes."""
+    """Extrapolate: the evidence for a difference grows in proportion to the number of outcomes."""
     evidence, number = max(test.log_ratios), sum(map(len, values.values()))
     if evidence <= 0:
         return None

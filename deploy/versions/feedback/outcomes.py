@@ -1,4 +1,4 @@
-"""Outcomes of calls, by request id, in a file of the run folder: a line of JSON for each."""
+"""Outcomes of calls by request id, in a file of the run folder with one line of JSON per outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = {"success": 1.0, "failure": 0.0, "true": 1.0, "false": 0.0}
 
 @dataclass(frozen=True)
 class Outcome:
-    """value: from 0, the worst, to 1. shares: the probability of each version when this one was drawn."""
+    """value: from 0 (worst) to 1 (best). shares: the probability of each version when the call was assigned."""
 
     id: str
     version: str
@@ -32,7 +32,7 @@ class Outcome:
 
 
 def value_of(text: object) -> float:
-    """Of "success", "failure", true, false, or a number from 0 to 1. Raises DeployError."""
+    """Parse "success", "failure", true, false, or a number from 0 to 1. Raises DeployError."""
     try:
         value = WORDS.get(str(text).lower())
         value = float(str(text)) if value is None else value
@@ -44,7 +44,7 @@ def value_of(text: object) -> float:
 
 
 def reported(lines: Iterable[str]) -> Iterator[tuple[str, float]]:
-    """(request id, value) of lines {"request_id", "outcome"}. DeployError names the first line of another form."""
+    """Parse JSON lines with "request_id" and "outcome". Raises DeployError, which names the first invalid line."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -58,7 +58,7 @@ def reported(lines: Iterable[str]) -> Iterator[tuple[str, float]]:
 
 
 def logged(logs: Iterable[Path], model: str, wanted: set[str]) -> dict[str, Call]:
-    """The calls of these ids whose version was drawn. An edge keeps its last 10 to 20 MB of log."""
+    """Find the calls with these ids whose version was chosen at random. An edge keeps its last 10 to 20 MB of log."""
     found: dict[str, Call] = {}
     for log in logs:
         for path in (log.with_name(f"{log.stem}.1{log.suffix}"), log):
@@ -73,7 +73,7 @@ def logged(logs: Iterable[Path], model: str, wanted: set[str]) -> dict[str, Call
 
 
 class OutcomeFile:
-    """Of one model. A request counts once: a second outcome of it is left out."""
+    """The outcomes of one model. A request counts once: later outcomes of it are ignored."""
 
     def __init__(self, run: Path, model: str) -> None:
         self.path = run / FOLDER / f"{model}.jsonl"
@@ -85,7 +85,7 @@ class OutcomeFile:
             return [Outcome.read(json.loads(line)) for line in file]
 
     def add(self, outcomes: Iterable[Outcome]) -> int:
-        """How many were new."""
+        """Append the outcomes and return how many were new."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self.path.open("a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

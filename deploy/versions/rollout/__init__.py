@@ -1,1 +1,1 @@
-"""A new version takes over step by step, or is taken back, by evidence."""
+"""Moves a model's traffic to a new version step by step, or rolls it back, by statistical evidence."""

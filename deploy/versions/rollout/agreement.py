@@ -1,4 +1,4 @@
-"""How far two answers to one request agree, from 0 to 1, by the form that they have."""
+"""How far two answers to the same request agree, from 0 to 1, depending on the kind of answer."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from client import Answer
 
-OVERLAP = 0.5  # of two boxes or masks that are taken for the same object
+OVERLAP = 0.5  # IoU from which two boxes or masks count as the same object
 Found = Mapping[str, Any]
 
 
 def agreement(old: Answer, new: Answer) -> float:
-    """Of classes whether the first is the same; of objects and segments their overlap (IoU), 0 for those that only one
-    answer has; of embeddings the cosine; of anything else whether both are equal.
+    """Classes: whether the top class is the same. Objects and segments: their mean overlap (IoU), 0 for one that only
+    one answer has. Embeddings: the cosine. Anything else: whether both answers are equal.
     """
     if old.body == new.body:
         return 1.0
     try:
         return of_values(old.json(), new.json())
-    except (ValueError, KeyError, TypeError):  # another form, or an image
+    except (ValueError, KeyError, TypeError):  # another kind of answer, or an image
         return 0.0
 
 
@@ -34,7 +34,7 @@ def of_values(old: Any, new: Any) -> float:
 
 
 def of_classes(old: Sequence[Found], new: Sequence[Found]) -> float:
-    """Also of several answers in one, each with a form of its own."""
+    """Also handles several answers in one, each of its own kind."""
     if not (old and new) or not all("label" in each for each in (*old, *new)):
         pairs = zip(old, new, strict=True)
         return sum(of_values(*pair) for pair in pairs) / max(1, len(old))
@@ -49,7 +49,7 @@ def of_tasks(old: Mapping[str, Sequence[Found]], new: Mapping[str, Sequence[Foun
 
 
 def of_objects(old: Sequence[Found], new: Sequence[Found]) -> float:
-    """Pairs of the same label, those with the largest overlap first."""
+    """Match objects of the same label, largest overlap first."""
     overlaps = sorted(
         (
             (overlap(a, b), i, j)
@@ -69,9 +69,9 @@ def of_objects(old: Sequence[Found], new: Sequence[Found]) -> float:
 
 
 def overlap(a: Found, b: Found) -> float:
-    """Intersection over union of two masks, boxes (x1, y1, x2, y2), or stretches of a recording or a text."""
+    """Intersection over union of two masks, boxes (x1, y1, x2, y2), or spans of a recording or a text."""
     if "rle" in a and "rle" in b:
-        from pycocotools import mask  # here, because few models answer with masks
+        from pycocotools import mask  # imported here, because few models answer with masks
 
         if a["rle"]["size"] != b["rle"]["size"]:
             return 0.0
@@ -86,7 +86,7 @@ def overlap(a: Found, b: Found) -> float:
 
 
 def of_embeddings(old: Sequence[float], new: Sequence[float]) -> float:
-    """The cosine; 0 where it is negative."""
+    """The cosine similarity, or 0 if it is negative."""
     norms = math.hypot(*old) * math.hypot(*new)
     return (
         max(0.0, min(1.0, sum(a * b for a, b in zip(old, new, strict=True)) / norms))
@@ -96,7 +96,7 @@ def of_embeddings(old: Sequence[float], new: Sequence[float]) -> float:
 
 
 def of_actions(old: Any, new: Any) -> float:
-    """Of numbers: 1 for the same, 0 where they lie as far apart as they are large."""
+    """Numbers: 1 if equal, 0 if their distance is at least their size."""
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         size = math.hypot(*old) + math.hypot(*new)
         return 1 - math.dist(old, new) / size if size else 1.0
@@ -104,7 +104,7 @@ def of_actions(old: Any, new: Any) -> float:
 
 
 def of_spans(old: Sequence[Found], new: Sequence[Found]) -> float:
-    """The text that is ranked first."""
+    """Compare the texts that are ranked first."""
     return float([each["text"] for each in old[:1]] == [each["text"] for each in new[:1]])
 
 
@@ -112,7 +112,7 @@ def of_texts(old: str, new: str) -> float:
     return float(old == new)
 
 
-# The key that tells the form, and how to compare; docs/requests.md has the forms.
+# The key that identifies the kind of answer → how to compare; docs/requests.md describes the answers.
 COMPARED: dict[str, Callable[[Any, Any], float]] = {
     "predictions": of_classes,
     "tasks": of_tasks,

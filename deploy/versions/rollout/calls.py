@@ -1,4 +1,4 @@
-"""Calls of a model as an edge has logged them: which version answered, how, and how fast."""
+"""Calls of a model from an edge's log: which version answered, with which outcome, and how fast."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 SERVER_FAULTS = {"Unknown", "DeadlineExceeded", "Internal", "Unavailable", "DataLoss"}
-ANSWERED = "via_upstream"  # by the server, and not by the edge itself
-LEFT = "DC"  # the caller did not wait
+ANSWERED = "via_upstream"  # by the server rather than the edge itself
+LEFT = "DC"  # the caller disconnected
 
 
 @dataclass(frozen=True)
 class Call:
-    """shares: the probability of each version when this one was drawn; empty where the caller named it.
+    """shares: the probability of each version when the call was assigned; empty if the caller named a version.
 
-    failed: by the server's fault. refused: by the model, as a bad request.
+    failed: the server failed. refused: the model rejected a bad request.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Call:
 
     @classmethod
     def read(cls, line: str) -> Call | None:
-        """None for a line of anything else, and for a call whose caller has left."""
+        """Parse a line; None if it is not a call, or if the caller disconnected."""
         try:
             values = json.loads(line)
         except ValueError:
@@ -46,7 +46,7 @@ class Call:
 
 
 def outcome(values: Mapping[str, Any]) -> tuple[bool, bool]:
-    """(whether the server failed, whether it refused the request). The edge's own refusals are neither."""
+    """Return (server failed, model refused the request). The edge's own refusals are neither."""
     answered, status, code = values.get("details") == ANSWERED, values.get("grpc_status"), int(values["code"])
     if status in (None, "-"):
         return code >= 500, answered and 400 <= code < 500
@@ -55,7 +55,7 @@ def outcome(values: Mapping[str, Any]) -> tuple[bool, bool]:
 
 
 class CallLog:
-    """Reads what is written to a log from now on. The log is cut now and then; what is not read by then is lost."""
+    """Reads what is written to a log from now on. The log is truncated now and then; unread lines are then lost."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class CallLog:
         self.part = b""
 
     def calls(self, model: str) -> Iterator[Call]:
-        """Those of a model since the last time."""
+        """Yield a model's calls since the previous invocation."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:

@@ -31,33 +31,43 @@ SHADOW = 60.0
 
 def rollout(
     model: Model,
-    archive: Annotated[Path, typer.Argument(help="The new version, a .mar file.")],
-    steps: Annotated[str, typer.Option(help="Percent of the calls that it gets, one after the other.")] = "1,10,50,100",
-    hold: Annotated[float, typer.Option(min=3, help="Seconds of each step at least.")] = 60.0,
+    archive: Annotated[Path, typer.Argument(help="The .mar file of the new version.")],
+    steps: Annotated[str, typer.Option(help="Percentages of the calls that it gets, step by step.")] = "1,10,50,100",
+    hold: Annotated[float, typer.Option(min=3, help="Minimum duration of each step in seconds.")] = 60.0,
     patience: Annotated[
-        float, typer.Option(min=1, help="Seconds of each step at most, until there are enough calls to judge by.")
+        float,
+        typer.Option(min=1, help="Maximum duration of each step in seconds, if there are too few calls to judge by."),
     ] = 1800.0,
-    max_error_ratio: Annotated[float, typer.Option(min=0.001, max=1, help="Of its calls that fail.")] = 0.05,
-    max_p99: Annotated[float | None, typer.Option(min=1, metavar="MS", help="Milliseconds, at the edge.")] = None,
-    shadow: Annotated[
-        bool, typer.Option("--shadow", help="First let both versions answer copies of calls, and compare.")
-    ] = False,
-    shadow_seconds: Annotated[float, typer.Option(min=1, help="How long, at least.")] = SHADOW,
-    min_agreement: Annotated[float, typer.Option(min=0, max=1, help="Of those answers.")] = 0.95,
-    sticky: Annotated[
-        str | None, typer.Option(metavar="HEADER", help="A caller stays with one version, as with `split`.")
+    max_error_ratio: Annotated[float, typer.Option(min=0.001, max=1, help="Tolerated ratio of failed calls.")] = 0.05,
+    max_p99: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="MS", help="Tolerated 99th percentile of latency at the edge, in milliseconds."),
     ] = None,
-    verify: Annotated[bool, typer.Option(help="First verify the archive as `./bundle verify` does.")] = True,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="First let both versions answer copies of calls, and compare the answers.")
+    ] = False,
+    shadow_seconds: Annotated[
+        float, typer.Option(min=1, help="Minimum duration of the shadow phase in seconds.")
+    ] = SHADOW,
+    min_agreement: Annotated[
+        float, typer.Option(min=0, max=1, help="Required agreement of the shadow phase's answers, from 0 to 1.")
+    ] = 0.95,
+    sticky: Annotated[
+        str | None,
+        typer.Option(metavar="HEADER", help="Keep each caller on one version by this header, as `split` does."),
+    ] = None,
+    verify: Annotated[bool, typer.Option(help="First verify the archive like `./bundle verify`.")] = True,
     fleet: FleetFile = None,
     settings: Settings = None,
     grpc: OverGrpc = False,
     json: AsJson = False,
 ) -> None:
-    """Bring a new version into service step by step; it is taken back by itself where it does worse than the old one.
+    """Bring a new version into service step by step; it is rolled back automatically if it does worse than the old one.
 
-    At each step errors, latency and predicted classes of both are compared by sequential tests. In the end the old one
-    drains and is unregistered. After Ctrl-C all stays as it is: `resume` goes on, `abort` takes the new version back.
-    Exit status 4: it was taken back. `./bundle deploy rollout imagenet model_store/imagenet-2.mar --shadow`.
+    At each step, sequential tests compare the errors, latency and predicted classes of both versions. At the end the
+    old one is drained and unregistered. After Ctrl-C everything stays as it is: `resume` continues, `abort` rolls back.
+    Exit status 4: the new version was rolled back. Example: `./bundle deploy rollout imagenet
+    model_store/imagenet-2.mar --shadow`.
     """
     said = Report(json)
     with reported("rollout"):
@@ -88,7 +98,7 @@ def resume(
     grpc: OverGrpc = False,
     json: AsJson = False,
 ) -> None:
-    """Go on with a rollout whose command has ended, at the step where it was."""
+    """Continue an interrupted rollout at the step where it stopped."""
     said = Report(json)
     with reported("resume"):
         file = state_file(model)
@@ -103,7 +113,7 @@ def abort(
     grpc: OverGrpc = False,
     json: AsJson = False,
 ) -> None:
-    """Take the new version of an unfinished rollout back."""
+    """Roll back an unfinished rollout."""
     said = Report(json)
     with reported("abort"):
         file = state_file(model)
@@ -119,7 +129,7 @@ def percentages(steps: str) -> tuple[float, ...]:
     except ValueError:
         raise DeployError(f"--steps: got {steps!r}, wanted percentages such as 1,10,50,100") from None
     if list(found) != sorted(set(found)) or not 0 < found[0] <= found[-1] <= 100:
-        raise DeployError(f"--steps: got {steps}, wanted percentages from above 0 to 100, each larger than the last")
+        raise DeployError(f"--steps: got {steps}, wanted increasing percentages above 0, up to 100")
     return found
 
 
@@ -128,19 +138,21 @@ def state_file(model: str) -> StateFile:
 
 
 def begun(found: list[Target], file: StateFile, model: str, archive: Path, plan: Plan) -> State:
-    """A new rollout. DeployError where one is unfinished, or the archive is not a new version of the model."""
+    """Start a new rollout. Raises DeployError if one is unfinished or the archive is not a new version of the model."""
     last = file.read()
     if last and not last.phase.is_end:
-        raise DeployError(f"the rollout of {model} {last.new} is unfinished; `resume` goes on, `abort` takes it back")
+        raise DeployError(
+            f"the rollout of {model} {last.new} is unfinished; `resume` continues it, `abort` rolls it back"
+        )
     new = Archive.read(archive)
     if new.name != model:
-        raise DeployError(f"{archive.name} holds the model {new.name}, and not {model}")
+        raise DeployError(f"{archive.name} contains the model {new.name}, not {model}")
     old = set()
     for target in found:
         if not target.log or not target.settings:
-            raise DeployError(f"{target.name}: a rollout needs an edge and the log of its calls")
+            raise DeployError(f"{target.name}: a rollout needs an edge and its access log")
         check_new(target, new)
-        to_copy(archive, target)  # or it has another file of that name
+        to_copy(archive, target)  # raises if it has a different file of that name
         with target.management() as management:
             old.add(management.describe(model).version)
     if len(old) > 1:
@@ -151,12 +163,12 @@ def begun(found: list[Target], file: StateFile, model: str, archive: Path, plan:
 def unfinished(file: StateFile) -> State:
     state = file.read()
     if state is None or state.phase.is_end:
-        raise DeployError(f"no rollout of {file.model} is unfinished")
+        raise DeployError(f"{file.model} has no unfinished rollout")
     return state
 
 
 def check(archive: Path) -> None:
-    """DeployError where the verification finds a fault."""
+    """Raise DeployError if the verification fails."""
     done = subprocess.run(
         [sys.executable, "-m", "archiver", "verify", str(archive)],
         cwd=PROJECT,
@@ -165,20 +177,20 @@ def check(archive: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise DeployError(f"{archive.name} does not pass its verification:\n{done.stdout}{done.stderr}".rstrip())
+        raise DeployError(f"{archive.name} fails its verification:\n{done.stdout}{done.stderr}".rstrip())
 
 
 def run(found: list[Target], file: StateFile, state: State, said: Report, taken_back: int = TAKEN_BACK) -> None:
-    """To the end, with a table that changes in place on a terminal; then the report. taken_back: exit status."""
+    """Run to the end, with a live table on a terminal; then report. taken_back: exit status after a rollback."""
     with Live(console=said.console, auto_refresh=False, transient=True) as live:
         try:
             end = Controller(found, file, state, said.tell, lambda now: live.update(table(now), refresh=True)).run()
         except KeyboardInterrupt:
-            said.tell(f"stopped as it is; `./bundle deploy resume {state.model}` goes on, `abort` takes it back")
+            said.tell(f"interrupted; `./bundle deploy resume {state.model}` continues, `abort` rolls back")
             raise
     page = rollout_report.write(end, file.path.parent)
     said.result(rollout_report.summary(end), lambda console: console.print(table(end)))
-    said.tell(f"the report is {page}")
+    said.tell(f"report: {page}")
     if end.phase is Phase.ROLLED_BACK:
         raise typer.Exit(taken_back)
 

@@ -1,4 +1,4 @@
-"""Brings a new version into service step by step, or takes it back; each phase can be begun again."""
+"""Brings a new version into service step by step, or rolls it back; each phase can be restarted."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from deploy.versions.rollout.state import Phase, State, StateFile
 from deploy.versions.target import Target, edges
 from deploy.versions.undoing import Tell
 
-TICK = 1.0  # seconds between two looks
-LAG = 1.5  # seconds, and the longest call, after which workers have said what they predicted before
-MIN_CALLS = 20  # of the new version in a step, to go on by
-POINTS = 1000  # of the timeline; after that, every second one is left out
+TICK = 1.0  # seconds between two evaluations
+LAG = 1.5  # seconds after the longest call until workers have reported their predictions
+MIN_CALLS = 20  # of the new version, required to end a step
+POINTS = 1000  # of the timeline; beyond that, every second one is dropped
 
 
 @dataclass
 class Controller:
-    """Of one rollout, whose state is written after each change. look: called with each new state."""
+    """Runs one rollout and writes its state after each change. look: called with each new state."""
 
     targets: list[Target]
     file: StateFile
@@ -47,7 +47,7 @@ class Controller:
         self.judge = Judge.from_json(limits, self.state.judge) if self.state.judge else Judge(limits)
 
     def run(self) -> State:
-        """Until the end; the final state. An error before the new version is promoted is a reason to take it back."""
+        """Run to the end and return the final state. Any error before the promotion causes a rollback."""
         phases = {
             Phase.REGISTER: self.register,
             Phase.SHADOW: self.shadow,
@@ -70,7 +70,7 @@ class Controller:
         self.state.phase = phase
         self.state.reason = reason or self.state.reason
         if phase is Phase.ROLL_BACK:
-            self.tell(f"{self.state.model} {self.state.new} is taken back: {self.state.reason}")
+            self.tell(f"{self.state.model} {self.state.new} is being rolled back: {self.state.reason}")
         if phase.is_end:
             self.state.ended = time.time()
         self.save()
@@ -95,14 +95,14 @@ class Controller:
         return (Phase.SHADOW if self.state.plan.shadow else Phase.STEPS), ""
 
     def shadow(self) -> tuple[Phase, str]:
-        """Copies of calls are answered by both versions; callers get the answers that they would get anyway."""
+        """Let both versions answer copies of calls; callers get their usual answers."""
         self.divide(0)
         with Shadow(self.targets, self.state, self.tell) as shadow:
             agreement = shadow.compare(self.save)
         return (Phase.ROLL_BACK, agreement) if agreement else (Phase.STEPS, "")
 
     def steps(self) -> tuple[Phase, str]:
-        time.sleep(LAG)  # until the calls that named the new version, to see whether it answers, are in the log
+        time.sleep(LAG)  # until the log has the calls that checked the new version's answers
         self.logs = [CallLog(log) for target in edges(self.targets) if (log := target.log)]
         while self.state.step < len(self.state.plan.steps):
             objection = self.hold(self.state.plan.steps[self.state.step])
@@ -113,7 +113,7 @@ class Controller:
         return Phase.PROMOTE, ""
 
     def hold(self, percent: float) -> str:
-        """One step; why the new version is to be taken back, or ""."""
+        """Run one step. Return the reason for a rollback, or ""."""
         last = self.state.step == len(self.state.plan.steps) - 1
         self.divide(percent)
         began, before = time.time(), self.judge.new.calls
@@ -139,7 +139,7 @@ class Controller:
                 return f"too few calls to judge by: {seen} in {elapsed:.0f} s at {percent:g} %"
 
     def take(self) -> bool:
-        """Whether the version was drawn for all calls since the last time: workers count the classes of all of them."""
+        """Whether all calls since the last time were assigned at random: workers count the classes of every call."""
         calls = [call for log in self.logs for call in log.calls(self.state.model)]
         for call in calls:
             if call.shares and call.version in (self.state.new, self.state.old):
@@ -169,7 +169,7 @@ class Controller:
         self.save()
 
     def divide(self, percent: float) -> None:
-        """Give the new version its share, on all edges."""
+        """Give the new version its share on all edges."""
         versions = {self.state.old: 100 - percent, self.state.new: percent}
         split = Split(versions=versions, sticky=self.state.plan.sticky)
         for target in edges(self.targets):
@@ -187,7 +187,7 @@ class Controller:
         state = self.state
         old = [each for each in self.targets if self.has(each, state.old)]
         if len(old) < len(self.targets):
-            raise DeployError(f"{state.model} {state.old} is not there any more, so there is nothing to go back to")
+            raise DeployError(f"{state.model} {state.old} no longer exists, so there is nothing to go back to")
         self.divide(0)
         for target in self.targets:
             make_default(target, state.model, state.old)
@@ -197,7 +197,7 @@ class Controller:
         return Phase.ROLLED_BACK, ""
 
     def remove(self, version: str) -> None:
-        """Let it drain and unregister it where it is there; the other one then answers all calls as the default."""
+        """Drain and unregister a version if it exists; the other one then answers all calls as the default."""
         there = [target for target in self.targets if self.has(target, version)]
         if there:
             Removal(self.state.model, version).on(there, self.tell)

@@ -1,10 +1,11 @@
-"""Sequential tests that hold whenever they are looked at, and however often.
+"""Sequential tests that are valid at any time, however often they are evaluated.
 
-Each call is given to a version by chance, with a probability that is known: the version's share. If the versions behave
-alike, the same holds for the calls with any outcome, be it an error, a slow answer or a class: one of them is the new
-version's with just that probability, whatever else changes over time. So it is tested whether it is, by a mixture of
-likelihood ratios, a martingale under the hypothesis, which by Ville's inequality exceeds 1/α with a probability of α at
-most, ever (Lindon and Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022; Robbins, 1970).
+Each call is assigned to a version at random with a known probability, the version's share. If the versions behave
+alike, the same holds among the calls with any given outcome, be it an error, a slow answer or a class: each belongs to
+the new version with exactly that probability, whatever else changes over time. The test statistic against this
+hypothesis is a mixture of likelihood ratios. It is a martingale under the hypothesis, so by Ville's inequality the
+probability that it ever exceeds 1/α is at most α (Lindon and Malek, "Anytime-valid inference for multinomial count
+data", NeurIPS 2022; Robbins, 1970).
 """
 
 from __future__ import annotations
@@ -14,24 +15,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-# By how much the odds of the new version are higher than the tolerated ones, each with the same weight: a small
-# difference shows after many calls, a large one after few.
+# The alternatives, with equal weights: by which factor the new version's odds exceed the tolerated ones. A small factor
+# shows after many calls, a large one after few.
 FACTORS = (1.5, 3.0, 10.0, 100.0)
 
 
 @dataclass
 class OddsTest:
-    """Whether an outcome is more frequent with the new version than with the old, by more than a factor.
+    """Tests whether an outcome is more frequent with the new version than with the old, by more than a factor.
 
-    tolerated: that factor, of the odds. 2: twice as frequent is tolerated. log_ratios: of each factor's
-    likelihood ratio against the tolerated one.
+    tolerated: that factor of the odds; 2 tolerates twice as frequent. log_ratios: logarithm of each alternative's
+    likelihood ratio against the tolerated factor.
     """
 
     tolerated: float = 1.0
     log_ratios: list[float] = field(default_factory=lambda: [0.0] * len(FACTORS))
 
     def add(self, share: float, new: int, old: int) -> None:
-        """Calls with the outcome. share: of the new version, from 0 to 1, when they came."""
+        """Add calls with the outcome. share: of the new version when they arrived, from 0 to 1."""
         if not 0 < share < 1 or not new + old:
             return
         under = tilted(share, self.tolerated)
@@ -41,7 +42,7 @@ class OddsTest:
 
     @property
     def log_evidence(self) -> float:
-        """Natural logarithm of the evidence against the tolerated factor or less; log(1/α) is enough at level α."""
+        """Natural logarithm of the evidence for more than the tolerated factor; log(1/α) suffices at level α."""
         return log_mean_exp(self.log_ratios)
 
     def to_json(self) -> dict[str, Any]:
@@ -54,9 +55,9 @@ class OddsTest:
 
 @dataclass
 class ClassesTest:
-    """Whether one of several outcomes is more frequent, or less, with the new version, by more than a factor.
+    """Tests whether any of several outcomes is more or less frequent with the new version, by more than a factor.
 
-    Outcomes are not known beforehand. The k-th that comes has a weight of 1/(k(k+1)); these add up to 1.
+    The outcomes are not known beforehand. The k-th to appear has the weight 1/(k(k+1)); the weights add up to 1.
     """
 
     tolerated: float = 2.0
@@ -71,19 +72,19 @@ class ClassesTest:
 
     @property
     def log_evidence(self) -> float:
-        """Of all outcomes together."""
+        """Natural logarithm of the evidence from all outcomes together."""
         terms = [
             math.log(1 / (place * (place + 1) * 2)) + test.log_evidence
             for place, pair in enumerate(self.tests.values(), 1)
             for test in pair
         ]
-        # The outcomes that have not come yet have evidence 1.
+        # Outcomes that have not appeared yet have evidence 1.
         rest = math.log(1 / (len(self.tests) + 1))
         return log_sum_exp([*terms, rest])
 
     @property
     def most(self) -> str:
-        """The outcome that differs most."""
+        """The outcome whose frequency differs most."""
         return max(self.tests, key=lambda name: max(test.log_evidence for test in self.tests[name]), default="")
 
     def to_json(self) -> dict[str, Any]:
@@ -106,11 +107,11 @@ def tilted(share: float, factor: float) -> float:
 
 
 def bounds(successes: float, trials: int, alpha: float) -> tuple[float, float]:
-    """A confidence sequence for a probability: it holds at all times together, but for a chance of `alpha`.
+    """A confidence sequence for a probability: with probability 1 - `alpha` it holds at all times together.
 
-    Robbins' mixture of likelihood ratios with a uniform prior: the p whose likelihood is at least α times the
-    mixture's. It holds for the mean of any numbers from 0 to 1 as well, of which `successes` is the sum: these are
-    sub-Bernoulli (Howard et al., "Time-uniform Chernoff bounds via nonnegative supermartingales", 2020).
+    The interval contains every p whose likelihood is at least α times that of Robbins' mixture with a uniform prior. It
+    also holds for the mean of numbers from 0 to 1, whose sum is `successes`, because these are sub-Bernoulli (Howard et
+    al., "Time-uniform Chernoff bounds via nonnegative supermartingales", 2020).
     """
     if not trials:
         return 0.0, 1.0
@@ -127,7 +128,7 @@ def bounds(successes: float, trials: int, alpha: float) -> tuple[float, float]:
 
 
 def crossing(log_likelihood: Callable[[float], float], level: float, outside: float, inside: float) -> float:
-    """Where the likelihood reaches the level, between a point where it is below and one where it is not."""
+    """Find by bisection where the likelihood crosses the level between a point below it and one above."""
     for _ in range(60):
         middle = (outside + inside) / 2
         if log_likelihood(middle) < level:

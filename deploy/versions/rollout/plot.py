@@ -1,4 +1,4 @@
-"""Lines over time as SVG, without a library: serving has none for plots."""
+"""Line charts over time as SVG; serving installs no plotting library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Points = Sequence[tuple[float, float]]  # seconds, value
 
 
 def plot(title: str, lines: Mapping[str, Points], bound: float | None = None) -> str:
-    """An SVG element: a line for each name, and a dashed one at `bound`."""
+    """Return an SVG element with one line per name and a dashed line at `bound`."""
     every = [point for points in lines.values() for point in points]
     last = max((x for x, _ in every), default=0.0) or 1.0
     values = [y for _, y in every if math.isfinite(y)] + ([bound] if bound is not None else [])

@@ -1,4 +1,4 @@
-"""The classes that the versions of a model have predicted, from TorchServe's metrics."""
+"""Classes predicted by the versions of a model, from TorchServe's metrics."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Key = tuple[str, str]  # version, class
 
 
 class PredictedClasses:
-    """Counts of several servers since the last look.
+    """Counts predictions on several servers since the last query.
 
-    of_one: whether each answer has had one class at most. The classes of an answer with several are not independent of
-    one another, so a test would take one image of a crowd for evidence.
+    of_one: whether every answer so far has had at most one class. Several classes in one answer are not independent, so
+    a test would mistake a single image of a crowd for evidence.
     """
 
     def __init__(self, pages: Sequence[str], model: str) -> None:
@@ -25,11 +25,11 @@ class PredictedClasses:
         self.answers = 0
 
     def skip(self) -> None:
-        """Leave out what has been counted so far."""
+        """Ignore what has been counted so far."""
         self.since()
 
     def since(self) -> Counter[Key]:
-        """(version, class) → answers since the last look; nothing where they cannot be compared."""
+        """Answers by (version, class) since the last query; empty if they cannot be compared."""
         now, answers = Counter[Key](), 0
         for page in self.pages:
             text = fetched(page)

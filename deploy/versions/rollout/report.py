@@ -1,4 +1,4 @@
-"""The report of a rollout: a page without anything from elsewhere, and JSON."""
+"""The report of a rollout as a self-contained HTML page and as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ svg{width:100%;margin-top:1em}svg text{font:11px system-ui,sans-serif;fill:curre
 
 
 def write(state: State, folder: Path) -> Path:
-    """MODEL-VERSION.html, which is returned, and .json; readable by their owner alone, like the rest of the folder."""
+    """Write MODEL-VERSION.html and .json, readable only by their owner, and return the path of the page."""
     path = folder / f"{state.model}-{state.new}.html"
     write_private(path, page(state))
     write_private(path.with_suffix(".json"), json.dumps(summary(state) | {"timeline": state.timeline}, indent=2))
@@ -67,7 +67,7 @@ def page(state: State) -> str:
         f"<h1>{escape(title)}</h1><p><b>{escape(str(state.phase))}</b> {escape(state.reason)}</p>{shadow}"
         "<table><tr><th>version</th><th>calls</th><th>failed</th><th>refused</th><th>p50 ms</th><th>p99 ms</th></tr>"
         f"{rows}</table>{plots(state)}"
-        "<p>Evidence is a natural logarithm; above the dashed line the new version is taken back. It may be looked at "
+        "<p>Evidence is a natural logarithm; above the dashed line the new version is rolled back. It is valid "
         "at any time.</p></html>"
     )
 

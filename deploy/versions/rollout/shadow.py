@@ -1,4 +1,4 @@
-"""Copies of calls, answered by both versions of a model and compared; callers never see these answers."""
+"""The shadow phase: both versions of a model answer copies of calls; callers never see these answers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from typing import Self
 import grpc
 
 from client import Answer, ClientError
-from client.exchange import segment
 from client.rest import RestConnection
-from client.rpc import GrpcConnection, answer_or_error
+from client.rpc import GrpcConnection
 from client.server import Server
 from client.stubs.inference_pb2 import PredictionResponse, PredictionsRequest
 from client.stubs.inference_pb2_grpc import (
@@ -26,6 +25,8 @@ from client.stubs.inference_pb2_grpc import (
     InferenceAPIsServiceStub,
     add_InferenceAPIsServiceServicer_to_server,
 )
+from client.wire.rest_request import segment
+from client.wire.rpc_request import rpc_answer
 from deploy.edge.network import GRPC_SHADOW, REST_SHADOW
 from deploy.edge.traffic import Copies
 from deploy.errors import DeployError
@@ -37,8 +38,8 @@ from deploy.versions.rollout.state import State
 from deploy.versions.target import Target
 from deploy.versions.undoing import Tell
 
-SHARE = 0.25  # of the calls that are copied; each costs an answer of both versions
-WAITING = 16  # copies; one more is left out, so that a slow version does not pile them up
+SHARE = 0.25  # of calls to copy; each copy costs an answer from both versions
+WAITING = 16  # copies at most; more are dropped, so that a slow version does not accumulate them
 MIN_COMPARED = 20
 ALPHA = 0.01
 TICK = 0.5
@@ -47,11 +48,11 @@ Ask = Callable[[str], Answer]  # a version → its answer
 
 
 class Shadow:
-    """Listens where the edge of this machine sends copies of calls."""
+    """Receives copies of calls from this machine's edge and compares both versions' answers."""
 
     def __init__(self, targets: list[Target], state: State, tell: Tell) -> None:
         if len(targets) != 1 or targets[0].run is None or targets[0].settings is None:
-            raise DeployError("--shadow needs a single server of this machine, whose edge sends the copies")
+            raise DeployError("--shadow needs a single server on this machine, whose edge sends the copies")
         self.target, self.run, self.state, self.tell = targets[0], targets[0].run, state, tell
         self.waiting: Queue[Ask] = Queue(WAITING)
         self.ended = threading.Event()
@@ -86,18 +87,20 @@ class Shadow:
             (self.run / name).unlink(missing_ok=True)
 
     def compare(self, save: Callable[[], None]) -> str:
-        """As long as the plan says; why the new version is to be taken back, or ""."""
+        """Compare for as long as planned. Return the reason for a rollback, or ""."""
         plan, began = self.state.plan, time.time()
         until = began + max(plan.patience, plan.shadow)
         edge.change(self.target, lambda now: now.copying(self.state.model, Copies(share=SHARE, until=until)))
-        self.tell(f"copies of calls for {self.state.model} are answered by {self.state.old} and {self.state.new}")
+        self.tell(f"{self.state.old} and {self.state.new} answer copies of calls for {self.state.model}")
         try:
             while True:
                 time.sleep(TICK)
                 mean = self.agreed / self.compared if self.compared else 0.0
                 self.state.agreement = {"compared": self.compared, "mean": mean, "failed": self.failed}
                 save()
-                said = f"{mean:.1%} of {self.compared} answers, {self.failed} of them errors of the new version's alone"
+                said = (
+                    f"{mean:.1%} of {self.compared} answers, {self.failed} of which were errors of the new version only"
+                )
                 if self.compared and bounds(self.agreed, self.compared, ALPHA)[1] < plan.min_agreement:
                     return f"its answers agree with the old version's in {said}; wanted {plan.min_agreement:.1%}"
                 enough = self.compared >= MIN_COMPARED and mean >= plan.min_agreement
@@ -115,7 +118,7 @@ class Shadow:
                 self.judge(self.waiting.get(timeout=TICK))
 
     def judge(self, ask: Ask) -> None:
-        """One copy. Where the old version refuses or fails it, there is nothing to compare."""
+        """Compare the answers to one copy; skip it if the old version refuses it or fails."""
         try:
             old = ask(self.state.old)
         except ClientError:
@@ -171,7 +174,7 @@ class Copied(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class Rest(RestConnection):
-    """To the server itself, past its edge: these calls are nobody's."""
+    """A connection to the server that bypasses its edge, because no caller made these calls."""
 
     def ask(self, model: str, version: str, headers: dict[str, str], body: bytes) -> Answer:
         path = f"/predictions/{segment(model)}/{segment(version)}"
@@ -189,4 +192,4 @@ class Rpc(GrpcConnection):
         sent = PredictionsRequest()
         sent.CopyFrom(request)
         sent.model_version = version
-        return answer_or_error(self._call(self._stub.Predictions, sent, None).prediction)
+        return rpc_answer(self._call(self._stub.Predictions, sent, None).prediction)

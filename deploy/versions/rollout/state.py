@@ -1,4 +1,4 @@
-"""The state of a rollout, in a file that outlives the command, so that another one goes on or takes it back."""
+"""The state of a rollout in a file, so that a later command can resume it or roll it back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploy.errors import DeployError
 
 
 class Phase(StrEnum):
-    """In this order; a rollout that fails goes from any of the first four to ROLL_BACK."""
+    """The phases in order; a failing rollout goes from any of the first four to ROLL_BACK."""
 
     REGISTER = "register"
     SHADOW = "shadow"
@@ -33,11 +33,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """steps: percent of the calls that the new version gets, one after the other. hold: seconds of each at least.
+    """steps: percentages of the calls for the new version, step by step.
 
-    patience: seconds of each at most, until there are enough calls to judge by. shadow: seconds before the first step,
-    in which copies of calls are answered by both versions and compared; 0 for none. min_agreement: of these answers,
-    from 0 to 1.
+    hold: minimum seconds per step. patience: maximum seconds per step if there are too few calls to judge by. shadow:
+    seconds of the shadow phase before the first step; 0 for none. min_agreement: required agreement of the shadow
+    phase's answers, from 0 to 1.
     """
 
     steps: tuple[float, ...] = (1.0, 10.0, 50.0, 100.0)
@@ -56,8 +56,8 @@ class Plan:
 
 @dataclass
 class State:
-    """old, new: versions. archive: the new one's file. copies: of it, which are removed where it is taken back. step:
-    index of the one that is under way. timeline: what was seen, a point each second or so.
+    """old, new: versions. archive: the new version's file. copies: its copies in stores, removed by a rollback. step:
+    index of the current step. timeline: observations, about one per second.
     """
 
     model: str
@@ -85,7 +85,7 @@ class State:
 
 
 class StateFile:
-    """Of one model; the last rollout's until the next one begins."""
+    """The file of one model, which keeps the last rollout's state until the next one begins."""
 
     def __init__(self, folder: Path, model: str) -> None:
         self.path, self.model = folder / f"{model}.json", model
@@ -99,12 +99,12 @@ class StateFile:
             raise DeployError(f"{self.path} cannot be read: {error}") from None
 
     def write(self, state: State) -> None:
-        """All of it or nothing."""
+        """Write atomically."""
         replace_private(self.path, json.dumps(state.to_json()))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """DeployError where another command is at it; the lock ends with its process."""
+        """Hold a lock that ends with this process. Raises DeployError if another command holds it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_suffix(".lock").open("w") as lock:
             try:

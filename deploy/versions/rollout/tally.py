@@ -1,4 +1,4 @@
-"""The outcomes of one version's calls, in few numbers."""
+"""Summary statistics of one version's calls."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Self
 
 from deploy.versions.rollout.calls import Call
 
-STEP = math.log(1.05)  # latencies are kept to five percent
+STEP = math.log(1.05)  # latencies are stored with a precision of 5 %
 
 
 @dataclass
 class Tally:
-    """calls: of which failed, refused, and over the bound of the p99. latencies: calls by logarithm of milliseconds."""
+    """calls: their number, of which failed, refused, and over the limit of the p99. latencies: calls by log of ms."""
 
     calls: int = 0
     failed: int = 0
@@ -31,7 +31,7 @@ class Tally:
         self.latencies[round(math.log1p(call.milliseconds) / STEP)] += 1
 
     def quantile(self, share: float) -> float:
-        """Milliseconds that this share of the calls takes at most; 0 without calls."""
+        """The latency in milliseconds that this share of the calls does not exceed; 0 without calls."""
         wanted, seen = share * self.latencies.total(), 0
         for bucket in sorted(self.latencies):
             seen += self.latencies[bucket]

@@ -12,20 +12,25 @@ import requests
 from client.rpc import channel
 from deploy.run_folder import public_server
 
-MODELS = ("tiny-policy", "tiny-writer")
+MODELS = ("tiny-policy", "tiny-writer", "tiny-embedding", "tiny-whisper")
 EXPLAINED = "tiny-topics"  # with workers for its explanations
 ORIGIN = "https://app.example.org"  # whose pages may ask
+SLOW = "slow-" * 8
 OBSERVATION = {"data": [0.1, 0.2, 0.3, 0.4]}
 SERVICES = {"inference": "InferenceAPIsService", "management": "ManagementAPIsService"}
 
 
 class Caller:
-    """Requests as no client of ours would send them. keys: "inference", a caller's, and "management", an admin's."""
+    """Requests as no client of ours would send them.
+
+    keys: "inference", a caller's, "management", an admin's, and "slow", of a caller with one call a second.
+    """
 
     def __init__(self, run: Path) -> None:
         keys = json.loads((run / "edge_keys.json").read_text())
         self.server = public_server(run)
         self.keys = {name: f"Bearer {keys[name]['key']}" for name in ("inference", "management")}
+        self.keys["slow"] = f"Bearer {SLOW}"
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = str(self.server.ca_file)

@@ -12,7 +12,7 @@ from deploy.ports import Ports
 from deploy.readiness import load
 from deploy.run_folder import public_server, state_of
 from deploy.torchserve import TorchServe
-from tests.deploy.edge.caller import EXPLAINED, MODELS, ORIGIN, Caller
+from tests.deploy.edge.caller import EXPLAINED, MODELS, ORIGIN, SLOW, Caller
 
 
 @pytest.fixture(scope="package")
@@ -21,7 +21,8 @@ def run(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     archives, folder = [tiny_archive(name) for name in (*MODELS, EXPLAINED)], tmp_path_factory.mktemp("edge")
     callers = folder / "secrets" / "clients.yaml"
     clients.ensure(callers)
-    callers.write_text(f"{callers.read_text()}allowed_origins: [{ORIGIN}]\n")
+    slow = f"  slow: {{key: {SLOW}, requests_per_second: 1, burst: 1}}\n"
+    callers.write_text(f"{callers.read_text()}{slow}allowed_origins: [{ORIGIN}]\n")
     run, ports = folder / "run", Ports.free()
     with TorchServe(archives[0].parent, run, ports) as torchserve:
         load(run, archives, explain=[EXPLAINED])

@@ -95,7 +95,7 @@ class Peer:
 @contextmanager
 def balanced(peers: list[Peer], folder: Path) -> Iterator[str]:
     """The address of an Envoy with a cluster of the edge's, of these servers."""
-    made = cluster("peers", Upstream(HOST, 0, 0, 0, 0, 0, {}), 0)
+    made = cluster("peers", Upstream(HOST, 0, 0, 0, 0, 0, 0, {}), 0)
     [group] = made["load_assignment"]["endpoints"]
     group["lb_endpoints"] = [
         {"endpoint": {"address": socket_address(HOST, peer.port), "health_check_config": {"port_value": peer.port}}}

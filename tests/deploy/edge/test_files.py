@@ -1,5 +1,7 @@
 """The files of the edge: its callers, its certificate, and what its limits add up to."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -37,16 +39,36 @@ def test_clients_are_made_once(tmp_path: Path) -> None:
             "allowed_origins.0",
         ),
         ("clients: [", "is not YAML"),
+        ("clients: " + "[" * 200_000, "nested more than 64 deep"),
+        (
+            "clients: {a: {key: aaaaaaaaaaaaaaaaaaaaaaaa}}\nclients: {}\n",
+            "line 2: is not YAML: key 'clients' occurs twice",
+        ),
+        ("clients: &a {a: *a}", "nested more than 64 deep"),
+        ("clients: {a: {key: !!int aaaaaaaaaaaaaaaaaaaaaaaa}}", "a value is not a valid int"),
+        ("# " + "x" * (256 << 10), "has more than 262144 bytes"),
+        ("clients: 2020-99-99", "is not YAML"),
+        ("clients: " + "9" * 5000, "is not YAML"),
         ("", "clients.yaml"),
     ],
 )
 def test_a_wrong_clients_file(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "clients.yaml"
     path.write_text(text)
+    started = time.process_time()
     with pytest.raises(DeployError) as raised:
         settings_file.read(path, clients.Clients)
     assert said in str(raised.value)
     assert "aaaaaaaa" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert time.process_time() - started < 3
+
+
+def test_a_clients_file_that_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "", "missing"):
+        with pytest.raises(DeployError, match="is not a file"):
+            settings_file.read(tmp_path / name, clients.Clients)
 
 
 def test_a_certificate_is_made_once_and_is_for_its_names(tmp_path: Path) -> None:

@@ -10,16 +10,38 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from client import BadRequest, GrpcClient, RestClient, RestManagement, Server
+from client.stubs.open_inference_pb2 import ModelInferRequest
+from client.stubs.open_inference_pb2_grpc import GRPCInferenceServiceStub
+from deploy.edge import certificate
 from deploy.edge.limits import MAX_MANAGEMENT, MAX_REQUEST, SIZES
 from deploy.ports import HOST
 from deploy.run_folder import public_server, state_of
-from tests.deploy.edge.caller import OBSERVATION, Caller, assert_form, field
+from tests.deploy.edge.caller import OBSERVATION, SLOW, Caller, assert_form, field
+from tests.deploy.envoy.mirrored_edge import mirrored
+from tests.deploy.envoy.mirrors import Mirror
+from tests.peers.run import run as run_peer
+
+V2 = {"inputs": [{"name": "data", "shape": [1, 4], "datatype": "FP32", "data": OBSERVATION["data"]}]}
+# Path, and a JSON body for it.
+SURFACES: dict[str, tuple[str, Any]] = {
+    "predictions": ("/predictions/tiny-policy", OBSERVATION["data"]),
+    "KServe v1": ("/v1/models/tiny-policy:predict", {"instances": [OBSERVATION["data"]]}),
+    "KServe v2": ("/v2/models/tiny-policy/infer", V2),
+    "OpenAI": ("/v1/chat/completions", {"model": "tiny-policy", "messages": [{"role": "user", "content": "Ja"}]}),
+}
+TENSOR = ModelInferRequest(
+    model_name="tiny-policy",
+    inputs=[ModelInferRequest.InferInputTensor(name="data", datatype="FP32", shape=[1, 4])],
+    raw_input_contents=[struct.pack("<4f", *OBSERVATION["data"])],
+)
 
 
 @pytest.mark.e2e
@@ -63,16 +85,79 @@ def test_a_full_queue(caller: Caller, run: Path) -> None:
         end = time.monotonic() + 20
         while not (refused := [each for each in waiting if each.done()]) and time.monotonic() < end:
             time.sleep(0.05)
-        answers = [caller.rest("POST", "/predictions/tiny-policy", json=[0.1, 0.2, 0.3, 0.4]) for _ in range(2)]
-    assert {each.code().name for each in refused} == {"UNAVAILABLE"}
-    assert re.search("its queue is full|not every model answers", refused[0].details())
-    for answer in answers:
-        assert_form(answer, 503, "Unavailable")
-        assert answer.headers["retry-after"] == "1"
-        assert "its queue is full" in answer.json()["message"]
+        answers = {name: caller.rest("POST", path, json=body) for name, (path, body) in SURFACES.items()}
+        with pytest.raises(grpc.RpcError) as raised:
+            GRPCInferenceServiceStub(caller.channel).ModelInfer(TENSOR, metadata=metadata, timeout=60)
+    for rpc in (*refused, raised.value):
+        assert rpc.code().name == "UNAVAILABLE"
+        assert re.search("queue is full|not every model answers", rpc.details())
+        assert said(rpc)["retry-after"] == "1"
+    for name, answer in answers.items():
+        assert "its queue is full" in message_of(name, answer, 503, "Unavailable")
         assert "connection" not in answer.headers  # it stays open
     # At least the shortest queue that a machine's memory leads to.
     assert [each.code().name for each in waiting if each not in refused].count("OK") >= 16
+
+
+def message_of(name: str, answer: requests.Response, code: int, type: str) -> str:
+    """The message of an error in the form of its surface, which says when to try again."""
+    assert (answer.status_code, answer.headers["retry-after"]) == (code, "1"), answer.text
+    body = answer.json()
+    message = body["message"] if name == "predictions" else body["error"]
+    if name == "OpenAI":
+        message = message["message"]
+    forms = {
+        "predictions": {"code": code, "type": type, "message": message},
+        "OpenAI": {"error": {"message": message, "type": type, "param": None, "code": code}},
+    }
+    assert body == forms.get(name, {"error": message})
+    return str(message)
+
+
+def said(rpc: Any) -> dict[str, str]:
+    """A call's metadata, before and behind its answer."""
+    return {**dict(rpc.initial_metadata() or ()), **dict(rpc.trailing_metadata() or ())}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", SURFACES)
+def test_more_calls_than_a_key_may_send(caller: Caller, name: str) -> None:
+    path, body = SURFACES[name]
+    for _ in range(50):
+        answer = caller.rest("POST", path, key="slow", json=body)
+        if answer.status_code == 429:
+            break
+    assert "more requests than this key may send" in message_of(name, answer, 429, "TooManyRequests")
+
+
+@pytest.mark.e2e
+def test_what_the_peers_clients_make_of_it(caller: Caller) -> None:
+    """Of a rate; OpenAI's own waits as it is told, and then has its answer."""
+    address = caller.server.inference.removeprefix("https://")
+    found = run_peer("limited", address, caller.server.grpc, SLOW, str(caller.server.ca_file))
+    message = "more requests than this key may send; try again"
+    error = {"message": message, "type": "TooManyRequests", "param": None, "code": 429}
+    assert found["OpenAI"] == ["RateLimitError", 429, error, "1"]
+    assert found["OpenAI, again"] == 2
+    assert found["v2, HTTP"] == ["429", message]
+    assert found["v2, gRPC"] == ["StatusCode.RESOURCE_EXHAUSTED", message]
+
+
+def test_no_server_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mirrored(tmp_path) as edge:
+        monkeypatch.setattr(Mirror, "code", 503)
+        edge.until(lambda: not edge.answers("/readyz"), 20)
+        for name, (path, body) in SURFACES.items():
+            answer = edge.session.post(f"{edge.address}{path}", json=body, timeout=20)
+            assert "no server is ready" in message_of(name, answer, 503, "Unavailable")
+        trusted = grpc.ssl_channel_credentials((edge.settings / certificate.CERTIFICATE).read_bytes())
+        metadata = (("authorization", edge.session.headers["authorization"]),)
+        with grpc.secure_channel(f"{HOST}:{edge.ports.edge}", trusted) as channel:
+            infer = GRPCInferenceServiceStub(channel).ModelInfer
+            error = infer.future(TENSOR, metadata=metadata, timeout=20).exception()
+    assert error.code().name == "UNAVAILABLE"
+    assert error.details() == "no server is ready: none of their models answers"
+    assert said(error)["retry-after"] == "1"
 
 
 def requests_of(run: Path, cluster: str, kind: str) -> float:

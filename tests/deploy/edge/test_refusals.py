@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.message import Message
 
 from client.stubs.management_pb2 import RegisterModelRequest, ScaleWorkerRequest
-from tests.deploy.edge.caller import Caller, assert_form, field
+from tests.deploy.edge.caller import OBSERVATION, Caller, assert_form, field
 
 WRITER = field(1, b"tiny-writer")
 TEXT = field(3, field(1, b"body") + field(2, b"once")) + field(3, field(1, b"content-type") + field(2, b"text/plain"))
@@ -20,7 +20,6 @@ STREAM, MARK = b"stream", b"StreamPredictions"
     ("POST", "/explanations/tiny-policy/1.0/more", 404, "NotFound"),
     ("GET", "/explanations/tiny-policy", 405, "MethodNotAllowed"),
     ("POST", "/predictions/tiny-policy/1.0/more", 404, "NotFound"),
-    ("POST", "/v2/models/tiny-policy/explain", 404, "NotFound"),
     ("POST", "/v1/models/tiny-policy:explain:predict", 404, "NotFound"),
     ("POST", "/predictions/a%00b", 400, "BadRequest"),
     ("GET", "/predictions/tiny-policy", 405, "MethodNotAllowed"),
@@ -165,11 +164,55 @@ def test_a_model_whose_name_begins_with_token(caller: Caller) -> None:
      "Content-Transfer-Encoding: foo\r\n\r\n1\r\n--b--\r\n"),
     ("multipart/form-data; boundary=b; charset=nope", "--b--\r\n"),
     ("multipart/form-data; boundary=", "1"),
-    ("application/x-www-form-urlencoded", "=1"),
-    ("application/x-www-form-urlencoded", "a=%zz"),
-    ("application/x-www-form-urlencoded", bytes(range(256))),
-    ("application/x-www-form-urlencoded", "a=" + "x" * 9000 + "%zz"),
+    ("multipart/form-data; boundary=b", '--b\r\nContent-Disposition: form-data; name="data"; filename="x"\r\n'
+     "Content-Type: image/jpeg; charset=nope\r\n\r\n1\r\n--b--\r\n"),
 ])  # fmt: skip
 def test_a_form_that_torchserve_cannot_read(caller: Caller, content_type: str, body: str | bytes) -> None:
     answer = caller.rest("POST", "/predictions/tiny-policy", data=body, headers={"Content-Type": content_type})
     assert_form(answer, 400, "MalformedInput")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("charset", ["charset=binary", 'CharSet="BINARY"', "charset = binary; x=y"])
+@pytest.mark.parametrize("boundary", ["b", '"b"'])
+def test_a_part_of_a_form_whose_charset_is_binary(caller: Caller, charset: str, boundary: str) -> None:
+    """So `file --mime` says of images, and curl with such a type."""
+    head = '--b\r\nContent-Disposition: form-data; name="data"; filename="charset=binary"\r\n'
+    numbers = f"content-type: application/json; {charset}\r\n\r\n{OBSERVATION['data']}\r\n"
+    settings = '--b\r\nContent-Disposition: form-data; name="deterministic"\r\n\r\ntrue\r\n--b--\r\n'
+    answer = caller.rest(
+        "POST",
+        "/predictions/tiny-policy",
+        data=head + numbers + settings,
+        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )
+    assert answer.status_code == 200, answer.text
+    wanted = caller.rest("POST", "/predictions/tiny-policy", json={**OBSERVATION, "deterministic": True})
+    assert answer.json() == wanted.json()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "Application/X-WWW-form-urlencoded; a=b"]
+)
+@pytest.mark.parametrize("body", ["=1", "a=%zz", bytes(range(256)), "a=" + "x" * 9000 + "%zz", b"\xff\xd8\xff" * 999])
+def test_a_file_that_came_as_a_web_form(caller: Caller, content_type: str, body: str | bytes) -> None:
+    answer = caller.rest("POST", "/predictions/tiny-policy", data=body, headers={"Content-Type": content_type})
+    assert_form(answer, 415, "UnsupportedMedia")
+    assert "name its type" in answer.json()["message"]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("path", ["/predictions/tiny-policy", "/predictions/tiny-policy/1.0"])
+def test_parameters_in_a_query(caller: Caller, path: str) -> None:
+    def actions(query: str) -> list[int]:
+        body = {"observation": OBSERVATION["data"]}
+        return [caller.rest("POST", f"{path}?{query}&seed={seed}", json=body).json()["action"] for seed in range(12)]
+
+    assert set(actions("deterministic=true")) != set(actions("deterministic=false")) == {0, 1}
+    for query in ("nosuch=1", "deterministic=perhaps", "data=1", "seed=1&seed=2"):
+        answer = caller.rest("POST", f"{path}?{query}", json=OBSERVATION)
+        assert answer.status_code in (400, 422), answer.text
+        assert query.partition("=")[0] in answer.json()["message"]
+    answer = caller.rest("POST", "/v1/models/tiny-policy:predict?nosuch=1", json={"instances": [OBSERVATION]})
+    assert (answer.status_code, list(answer.json())) == (422, ["error"]), answer.text

@@ -57,6 +57,13 @@ def test_who_hides_it_gets_the_cpu(visible: str, install: Install, monkeypatch: 
     assert usable() == []
 
 
+def test_those_of_another_process(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(FakeGpu("GPU-1"), FakeGpu("GPU-2"))
+    monkeypatch.setenv(detect.VISIBLE, "")
+    assert [device.uuid for device in usable({})] == ["GPU-1", "GPU-2"]
+    assert [device.uuid for device in usable({detect.VISIBLE: "1"})] == ["GPU-2"]
+
+
 def test_another_that_is_hidden_may_be_old(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install(FakeGpu("GPU-1", "Tesla P4", (6, 1)), FakeGpu("GPU-2"))
     monkeypatch.setenv(detect.VISIBLE, "1")

@@ -23,7 +23,10 @@ from deploy.ports import Ports
 from deploy.readiness import check_computes_on_gpu, load
 from deploy.status import Status
 from deploy.torchserve import TorchServe
+from deploy.versions.registration import Registration
+from deploy.versions.target import Target
 from handlers.entry import Entry
+from handlers.torchserve.progress import Progress
 from tests.deploy.gpu.fake_nvml import FakeGpu, FakeNvml
 from zygote.client import VARIABLES
 
@@ -96,14 +99,21 @@ def test_a_worker_sees_its_own_gpu_alone(
         return SimpleNamespace(Worker=Worker, install=lambda context: None)
 
     monkeypatch.setattr("handlers.entry.import_module", imported)
-    properties = {"gpu_id": given}
-    Entry().initialize(
-        SimpleNamespace(
-            model_name="a", system_properties=properties, model_yaml_config={"handler": {"class": "a.Worker"}}
-        )
+    properties: dict[str, Any] = {"gpu_id": given, "model_dir": "m", "batch_size": 1}
+    settings = {"handler": {"class": "a.Worker", "request_s": 1.0}, "responseTimeout": 9, "maxBatchDelay": 1}
+    context = SimpleNamespace(
+        model_name="a",
+        system_properties=properties,
+        model_yaml_config=settings,
+        manifest={"model": {"handler": "entry.py"}},
     )
-    assert properties == {"gpu_id": number}
+    Entry().initialize(context)
+    assert properties["gpu_id"] == number
     assert seen == [visible] * 3
+    # What another worker is told that takes over from this one, and sees its GPUs by the same environment.
+    progress = Progress()
+    progress.describe(context)
+    assert progress.described["load"]["gpu"] == given
 
 
 def test_of_the_entry_nothing_is_imported_that_asks_cuda() -> None:
@@ -161,13 +171,18 @@ def reporting(tmp_path: Path) -> Path:
     """A store with an archive that reports what its worker sees, and the same for the CPU."""
     store = tmp_path / "store"
     store.mkdir()
-    for name, line in (("report", ""), ("on-cpu", "deviceType: cpu\n")):
-        model = {"modelName": name, "handler": "report.py", "configFile": "model-config.yaml"}
-        with zipfile.ZipFile(store / f"{name}.mar", "w") as file:
-            file.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": model}))
-            file.writestr("report.py", REPORT)
-            file.writestr("model-config.yaml", f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: 1\nmaxBatchDelay: 1\n{line}")
+    report_archive(store / "report.mar")
+    report_archive(store / "on-cpu.mar", "deviceType: cpu\n")
     return store
+
+
+def report_archive(path: Path, settings: str = "") -> Path:
+    model = {"modelName": path.stem, "modelVersion": "1.0", "handler": "report.py", "configFile": "model-config.yaml"}
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": model}))
+        file.writestr("report.py", REPORT)
+        file.writestr("model-config.yaml", f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: 1\nmaxBatchDelay: 1\n{settings}")
+    return path
 
 
 @pytest.mark.e2e
@@ -190,6 +205,12 @@ def test_a_server_on_two_gpus_of_four(
         with RestClient(torchserve.server) as client:
             said = {str(row["gpu_id"]): row for row in (client.predict("report", b"x").json() for _ in range(20))}
             [on_cpu] = [client.predict("on-cpu", b"x").json()]
+        monkeypatch.setenv(detect.VISIBLE, "")  # of whoever registers a model: the GPUs are the server's
+        later = report_archive(tmp_path / "later.mar")
+        target = Target("server", torchserve.server, run=torchserve.run, store=reporting)
+        assert Registration(later).on([target], lambda line: None) == "later"
+        with RestManagement(torchserve.server) as management:
+            assert [worker.gpu for worker in management.describe("later").workers] == [True, True]
     assert set(said) == {"0", "1"}
     assert on_cpu["gpu_id"] is None
     for row in (*said.values(), on_cpu):

@@ -14,41 +14,49 @@ import psutil
 import pytest
 
 from client.model_status import ModelStatus, Worker
+from deploy.admission import Admission
 from deploy.configuration import PROJECT
+from deploy.ports import Ports
 from deploy.supervision import recovery
 from deploy.supervision.cause import cause
 from deploy.supervision.logs import bound
+from deploy.supervision.process import from_line, to_line
 from deploy.supervision.record import KEPT, Record
 from deploy.supervision.recovery import is_gone, is_stopped
+from deploy.torchserve import TorchServe
+from trust.keys import PrivateKey
+from zygote.death import Verdict
 from zygote.usage import memory_kills
 
 
 @pytest.mark.parametrize(
-    ("status", "kills_before", "said"),
+    ("status", "kills_before", "verdict", "said"),
     [
-        (3, 0, "out of heap"),
-        (1, 0, "by itself with exit status 1"),
-        (-signal.SIGTERM, 0, r"killed \(SIGTERM\)$"),
-        (-signal.SIGKILL, 10**9, r"killed \(SIGKILL\)$"),
-        (-signal.SIGKILL, -1, r"killed \(SIGKILL\), by the kernel for want of memory"),
+        (3, 0, Verdict.OUT_OF_MEMORY, "out of heap"),
+        (1, 0, Verdict.EXCEPTION, "by itself with exit status 1"),
+        (-signal.SIGTERM, 0, Verdict.SIGNAL, r"killed \(SIGTERM\)$"),
+        (-signal.SIGKILL, 10**9, Verdict.SIGNAL, r"killed \(SIGKILL\)$"),
+        (-signal.SIGKILL, -1, Verdict.OUT_OF_MEMORY, r"killed \(SIGKILL\), by the kernel for want of memory"),
     ],
 )
-def test_why_a_process_has_ended(status: int, kills_before: int, said: str) -> None:
+def test_why_a_process_has_ended(status: int, kills_before: int, verdict: Verdict, said: str) -> None:
     assert memory_kills() >= 0
-    assert re.search(said, cause(status, kills_before))
+    found, detail = cause(status, kills_before)
+    assert found == verdict
+    assert re.search(said, detail)
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert Record.read(tmp_path) == Record(tmp_path)
     record = Record(tmp_path, 7, 1.5)
     for number in range(KEPT + 5):
-        record.add_restart(f"reason {number}")
+        record.add_restart(Verdict.HUNG, f"reason {number}")
     record.add_recovery("a", "1.0")
     record.add_recovery("a", "1.0")
     found = Record.read(tmp_path)
     assert found == record
     assert (found.restarted, len(found.restarts), found.recovered) == (KEPT + 5, KEPT, {"a/1.0": 2})
-    assert found.restarts[-1].reason == f"reason {KEPT + 4}"
+    assert (found.restarts[-1].verdict, found.restarts[-1].reason) == ("hung", f"reason {KEPT + 4}")
 
 
 def test_logs_are_bounded_while_they_are_written(tmp_path: Path) -> None:
@@ -128,3 +136,30 @@ def test_what_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     found.look(management, [model_of(well, loads, dead)])
     assert scaling.calls[2:] == [("m", 2), ("m", 3)]
     assert Record.read(tmp_path).recovered == {"m/1.0": 2}
+
+
+def test_every_setting_of_a_server_reaches_its_supervisor(tmp_path: Path) -> None:
+    keys = tmp_path / "team.pub"
+    PrivateKey.generate().write(tmp_path / "team.pem", keys)
+    admission = Admission(tmp_path / "source", tmp_path / "store", keys)
+    server = TorchServe(
+        tmp_path / "store",
+        tmp_path / "run",
+        Ports.shifted(5),
+        host="192.0.2.1",
+        tokens=False,
+        console=True,
+        preload=["torch"],
+        models=3,
+        admission=admission,
+    )
+    settings = [field for field in dataclasses.fields(TorchServe) if field.init]
+    defaults = {field.name: field.default for field in settings}
+    told = from_line(to_line(server))
+    for field in settings:
+        value = getattr(server, field.name)
+        assert value != defaults[field.name], "the test has to set it"
+        if field.name != "admission":
+            assert getattr(told, field.name) == value
+    assert told.admission is not None
+    assert told.admission.to_json() == admission.to_json()

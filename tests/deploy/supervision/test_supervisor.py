@@ -21,11 +21,11 @@ from deploy.overview.look import look
 from deploy.ports import Ports
 from deploy.processes import alive, family
 from deploy.readiness import load
-from deploy.run_folder import ADMITTED, public_server, running, server_of, state_of
+from deploy.run_folder import ADMITTED, public_server, running, server_of, state_of, stop
 from deploy.status import Status
 from deploy.supervision.process import SupervisorProcess
 from deploy.supervision.record import Record
-from deploy.torchserve import TorchServe, stop
+from deploy.torchserve import TorchServe
 from trust import signature
 from trust.keys import PrivateKey
 
@@ -148,7 +148,7 @@ def test_only_signed_archives_can_be_registered(run: Path, make: type[RestManage
     path, key = rewritten(run)
     try:
         with make(public_server(run)) as admin, make(server_of(run)) as past_the_edge:
-            with pytest.raises(InvalidInput, match=r"refused: later\.mar is not signed: there is no later\.mar\.sig"):
+            with pytest.raises(InvalidInput, match=r"refused: later\.mar is not signed: later\.mar\.sig is missing"):
                 admin.register(path.name, name="later", synchronous=True)
             with pytest.raises(NotFound):
                 past_the_edge.register(path.name, name="later", synchronous=True)
@@ -216,9 +216,9 @@ def test_torchserve_is_killed(run: Path) -> None:
         for client in (rest, rpc):
             assert client.predict("copy", OBSERVATION["tiny-values"]).json()
     assert len(workers(run, "tiny-policy")) == 2
-    assert through_the_edge(run)  # which has the server's new keys
+    wait(lambda: through_the_edge(run), "the edge does not get the server's new keys")
     [restart] = Record.read(run).restarts
-    assert "it was killed (SIGKILL)" in restart.reason
+    assert (restart.verdict, restart.reason) == ("signal", "it was killed (SIGKILL)")
     found = look(run)
     assert found is not None
     assert (found.restarted, found.restarts[-1]) == (1, restart)

@@ -56,7 +56,7 @@ class Served:
 
     def deploy(self, *arguments: object) -> Result:
         """The command; its options for the edge's settings are added where it takes them."""
-        more = () if "--fleet" in arguments or arguments[0] == "logs" else ("--settings", self.settings)
+        more = () if "--fleet" in arguments or arguments[0] in ("logs", "compare") else ("--settings", self.settings)
         return CliRunner().invoke(app, [str(each) for each in (*arguments, *more)], env=self.environment)
 
     def done(self, *arguments: object) -> str:

@@ -1,10 +1,12 @@
 """Handlers of versions that a rollout is to take back. Their sample, whose first number is small, they answer well."""
 
+import ctypes
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from handlers.policy.policy import Policy, PolicyInput
+from handlers.protocol.payload import Payload
 
 SMALL = 0.2
 
@@ -18,6 +20,16 @@ class Throwing(Policy):
         if is_call(items):
             raise RuntimeError("as the test asked")
         return super().predict(items)
+
+
+class Deadly(Policy):
+    """Follows a null pointer where the first number is large."""
+
+    def decode(self, payload: Payload) -> PolicyInput:
+        item = super().decode(payload)
+        if item.values[0][0] > 3:
+            ctypes.string_at(0)
+        return item
 
 
 class Slow(Policy):

@@ -111,7 +111,7 @@ def test_ctrl_c_opens_what_was_closed_and_a_slow_body_is_answered(served: Served
             text=True,
         )
         assert running.stdout is not None
-        assert "bodies are on their way" in running.stdout.readline()
+        assert "still being uploaded" in running.stdout.readline()
         assert traffic.read(served.settings / traffic.NAME).closed == {MODEL: ("2.0",)}
         with RestClient(served.server) as client, pytest.raises(NotFound, match="has no version"):
             client.predict(MODEL, OBSERVATION, version="2.0")

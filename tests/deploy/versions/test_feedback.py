@@ -148,4 +148,4 @@ def test_what_is_not_an_outcome() -> None:
 def test_a_comparison_without_outcomes_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["compare", "m", "1.0", "2.0"], env={"BUNDLE_RUN": str(tmp_path)})
     assert result.exit_code == 1
-    assert "m has outcomes: 0 of 1.0 and 0 of 2.0" in result.stderr
+    assert "m has too few outcomes: 0 of 1.0 and 0 of 2.0" in result.stderr

@@ -74,7 +74,7 @@ def test_a_good_version_takes_over(served: Served, calls: Load) -> None:
     ("3.0", "Throwing", "more of its calls fail"),
     ("3.1", "Slow", "it is slower"),
     ("3.2", "Mistaken", "it predicts other classes"),
-    ("3.3", "NeverStarting", "workers of tiny-policy 3.3 die while they load it"),
+    ("3.3", "NeverStarting", "workers of tiny-policy 3.3 die while loading it"),
 ])  # fmt: skip
 def test_a_bad_version_is_taken_back(served: Served, calls: Load, version: str, handler: str, reason: str) -> None:
     result = served.deploy("rollout", MODEL, served.faulty(version, handler), *QUICK, "--no-verify")

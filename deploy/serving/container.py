@@ -14,10 +14,12 @@ from deploy.errors import DeployError
 from deploy.ports import Ports
 from deploy.readiness import load, tail
 from deploy.run_folder import running
-from deploy.status import POLL, Status, StatusServer, drain
+from deploy.status import POLL, Status, drain
 from deploy.supervision.cause import cause
+from deploy.supervision.java_memory import JavaMemory
 from deploy.supervision.record import Record
 from deploy.supervision.recovery import Recovery
+from deploy.surface.status_server import StatusServer
 from deploy.torchserve import TorchServe
 from zygote.usage import memory_kills
 
@@ -55,8 +57,8 @@ def serve(
     torchserve = TorchServe(store, run, ports, host=host, tokens=False, console=True, admission=admission)
     with torchserve:
         status = Status(torchserve.server, store, names, run)
-        recovery = Recovery(Record(run))
-        server = StatusServer(status, host, ports.status, admission)
+        recovery, memory = Recovery(Record(run)), JavaMemory()
+        server = StatusServer(status, host, ports, admission)
         server.start()
         if admission:
             admission.watch(asked, say)
@@ -76,8 +78,13 @@ def serve(
                 print("ready", flush=True)
             while not asked.wait(POLL):
                 if running(run) is None:
-                    why = cause(torchserve.process.wait(), kills)
-                    raise DeployError(f"the server has ended: {why}\n{tail(run / 'logs' / 'server.log')}")
+                    verdict, why = cause(torchserve.process.wait(), kills)
+                    raise DeployError(f"the server has ended: {verdict}: {why}\n{tail(run / 'logs' / 'server.log')}")
+                memory.look(torchserve.process.pid)
+                if torchserve.keep_warm():
+                    say("the process that workers are forked from had ended; it is started again")
+                if torchserve.forking:
+                    continue
                 with RestManagement(torchserve.server) as management:
                     recovery.look(management, status.models)
             print("draining", flush=True)
