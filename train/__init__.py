@@ -2,5 +2,5 @@
 
 import os
 
-# Data loaders share the cores with the training loop, whose threads would spin where they wait: 13 % slower.
+# Data loaders share the cores with the training loop, whose threads would otherwise spin while waiting: 13 % slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -18,7 +18,7 @@ from train.core.run import Run, RunError, is_first_process
 
 
 class Commands(TyperGroup):
-    """A word that is not a command is an experiment: `train cartpole` is `train run cartpole`."""
+    """Takes a first word that is not a command for an experiment: `train cartpole` means `train run cartpole`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and not args[0].startswith("-") and args[0] not in self.commands:
@@ -31,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Train models: `python -m train EXPERIMENT [key=value …]` does all of it, the commands a stage each.",
+    help="Train models: `python -m train EXPERIMENT [key=value …]` runs all stages, each command one of them.",
 )
 
 Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help=f"{', '.join(names())}, or a YAML file of your own.")]
@@ -39,7 +39,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…",
 Of = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or an experiment: its newest run.")]
 Output = Annotated[Path, typer.Option(help="The folder that holds artifact folders.")]
 Runs = Annotated[Path, typer.Option(help="The folder that holds the runs.")]
-RunName = Annotated[str | None, typer.Option("--run", help="The run's name; by default the time.")]
+RunName = Annotated[str | None, typer.Option("--run", help="The run's name; by default the current time.")]
 
 ARTIFACTS = Path("artifacts")
 RUNS = Path("runs")
@@ -65,7 +65,7 @@ def run(
 
 @app.command()
 def fit(experiment: Name, overrides: Overrides = None, runs: Runs = RUNS, name: RunName = None) -> None:
-    """Train EXPERIMENT and stop there: checkpoints and learning curves in a new run."""
+    """Only train EXPERIMENT: checkpoints and learning curves in a new run."""
     with clear_errors():
         configuration = staged(load(experiment, overrides))
         configuration.fit(Run.create(runs, configuration, name))
@@ -73,7 +73,7 @@ def fit(experiment: Name, overrides: Overrides = None, runs: Runs = RUNS, name: 
 
 @app.command()
 def resume(of: Of, output: Output = ARTIFACTS, runs: Runs = RUNS) -> None:
-    """Go on with a run that was interrupted, from its last checkpoint, to the artifact."""
+    """Continue an interrupted run from its last checkpoint up to the artifact."""
     with clear_errors():
         found = Run.find(runs, of)
         configuration = staged(load(str(found.configuration)))
@@ -94,7 +94,7 @@ def evaluate(
     overrides: Overrides = None,
     output: Output = ARTIFACTS,
 ) -> None:
-    """Measure the artifact OUTPUT/EXPERIMENT on held-out data again, beside the scores that it records."""
+    """Measure the artifact OUTPUT/EXPERIMENT on held-out data again, and compare with its recorded scores."""
     with clear_errors():
         configuration = load(experiment, overrides)
         folder = output / configuration.name
@@ -133,7 +133,7 @@ def augmentations(
 
 
 def finish(configuration: Staged, into: Run, folder: Path) -> None:
-    """All stages; after the training only the first process goes on."""
+    """All stages; after the training only the first process continues."""
     configuration.fit(into)
     if is_first_process():
         configuration.test(into)

@@ -1,1 +1,1 @@
-"""Training on recordings."""
+"""Training on audio recordings."""

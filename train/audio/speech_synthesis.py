@@ -1,4 +1,4 @@
-"""Speech from text by eSpeak NG, in its many voices; the library and its data come in the package espeakng-loader."""
+"""Text-to-speech with eSpeak NG; the package espeakng-loader provides the library and its voices."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 
-# Names and numbers of espeak-ng's speak_lib.h. Its asynchronous mode speaks in a thread and sleeps until it has, which
-# takes 20 ms a word instead of 1.4.
+# Names and values from espeak-ng's speak_lib.h. The asynchronous mode waits for a thread, which takes 20 ms per word
+# instead of 1.4.
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 CHARS_UTF8 = 1
 RATE, PITCH, RANGE = 1, 3, 4
@@ -26,7 +26,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Voice:
-    """name: language and variant, as in "en-us+f3". rate: words a minute. pitch, pitch_range: 0 to 100, 50 is usual."""
+    """name: language and variant, such as "en-us+f3". rate: words per minute. pitch, pitch_range: 0 to 100."""
 
     name: str
     rate: int = 175
@@ -40,15 +40,15 @@ class SynthesisError(Exception):
 
 @cache
 def library() -> tuple[ctypes.CDLL, int, list[NDArray[np.int16]], Any]:
-    """The library, its sample rate in Hz, the list its callback fills, and the callback, which must stay alive.
+    """Return the library, its sample rate in Hz, the list its callback fills, and the callback, to keep it alive.
 
-    eSpeak NG is one per process and not safe to use from several threads.
+    eSpeak NG exists once per process and is not thread-safe.
     """
     espeak = ctypes.CDLL(espeakng_loader.get_library_path())
     rate = espeak.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), 0)
     if rate <= 0:
         raise SynthesisError("eSpeak NG did not start")
-    espeak.espeak_ng_SetRandSeed(SEED)  # of breath and hoarseness; by default the time
+    espeak.espeak_ng_SetRandSeed(SEED)  # for breath and hoarseness; by default the current time
     chunks: list[NDArray[np.int16]] = []
 
     @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -62,14 +62,14 @@ def library() -> tuple[ctypes.CDLL, int, list[NDArray[np.int16]], Any]:
 
 
 def sample_rate() -> int:
-    """Of what `speak` returns, in Hz."""
+    """Sample rate of `speak`'s output, in Hz."""
     return library()[1]
 
 
 def speak(text: str, voice: Voice) -> NDArray[np.float32]:
-    """The spoken text, (samples,) in [-1, 1] at `sample_rate()`. Raises SynthesisError for an unknown voice.
+    """Speak a text: (samples,) in [-1, 1] at `sample_rate()`. Raises SynthesisError for an unknown voice.
 
-    The same calls in the same order give the same samples; what the process has spoken before leaves its trace.
+    The same calls in the same order give the same samples; earlier calls in the process influence later ones.
     """
     espeak, _, chunks, _ = library()
     if espeak.espeak_SetVoiceByName(voice.name.encode()):
@@ -85,13 +85,13 @@ def speak(text: str, voice: Voice) -> NDArray[np.float32]:
 
 
 def speak_all(lines: Sequence[tuple[str, Voice]]) -> Iterator[NDArray[np.float32]]:
-    """What `speak` gives for each text and voice, in a process of its own: the same lines, the same samples."""
+    """Speak each text in a separate process, so that the same lines always give the same samples."""
     texts, voices = zip(*lines, strict=True)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         yield from process.map(speak, texts, voices, chunksize=16)
 
 
 def variants() -> list[str]:
-    """The voice variants that come with the data, such as "f3" or "Andrea", sorted."""
+    """The installed voice variants, such as "f3" or "Andrea", sorted."""
     folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
     return sorted(path.name for path in folder.iterdir() if path.is_file())

@@ -1,1 +1,1 @@
-"""The base of every kind of training: experiments, runs, the trainer, the artifact."""
+"""Shared by all kinds of training: experiments, runs, the trainer, the artifact."""

@@ -1,4 +1,4 @@
-"""The artifact folder: what training hands to the archiver."""
+"""The artifact folder, which training passes to the archiver."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Task = Literal[
     "policy",
 ]
 Format = Literal["safetensors", "torchscript", "torch-export", "onnx", "huggingface"]
-# By other suffixes of samples, the one that an archive has.
+# Other suffixes of samples → the one that is used in an archive.
 SUFFIXES = {".jpeg": ".jpg", ".jpe": ".jpg", ".text": ".txt"}
 
 
@@ -50,15 +50,15 @@ SUFFIXES = {".jpeg": ".jpg", ".jpe": ".jpg", ".text": ".txt"}
 class Artifact:
     """A folder with weights, a sample input and `artifact.json`; written whole or not at all.
 
-    task: one of the tasks of docs/own-model.md, or a name of one's own for a handler of one's own.
+    task: one of the tasks in docs/own-model.md, or any name for a custom handler.
 
     architecture: {"factory": dotted callable, "arguments": {...}}, for the safetensors format only. The factory is
         called with the arguments and must build the module without fetching weights.
     preprocessing: what the task's handler needs to turn a request into the model's input.
-    metrics: measured on held-out data. training: how it came to be (data, seed, epochs, seconds).
-    reference: statistics of the predictions on validation data, to compare those of production with.
-    experiment: what made it, where one of ours did: its configuration and digest are recorded.
-    stored_weights: the type that the weights of a state dict are stored in; the experiment's, where there is one.
+    metrics: measured on held-out data. training: how it was made (data, seed, epochs, seconds).
+    reference: statistics of the predictions on validation data, for comparison with those in production.
+    experiment: the experiment that made it, if any; its configuration and digest are recorded.
+    stored_weights: the type that the weights of a state dict are stored in; that of the experiment, if there is one.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Artifact:
     def write(
         self, folder: Path, weights: dict[str, Tensor] | Path, sample: Path, extras: list[Path] | None = None
     ) -> Path:
-        """Write the artifact to `folder`, replacing what was there. ExperimentError where the weights cannot be served.
+        """Write the artifact to `folder`, replacing it. Raises ExperimentError if the weights cannot be served.
 
         weights: a state dict (safetensors), also of a network in DataParallel or compiled, or the path of an exported
         file or Hugging Face folder.
         sample: one real input, the request body the archive is verified and warmed up with.
-        extras: further files for people to look at (plots, tables); they are not archived.
+        extras: other files for people to look at (plots, tables); they are not archived.
         """
         if isinstance(weights, Path):
             self.check(weights)
@@ -128,7 +128,7 @@ class Artifact:
         return folder
 
     def check(self, weights: Path) -> None:
-        """ExperimentError where the archiver and the worker would refuse the file or folder."""
+        """Raises ExperimentError if the archiver and the worker would refuse the file or folder."""
         try:
             check(self.format, weights, self.task)
             if self.format == "huggingface":
@@ -146,7 +146,7 @@ class Artifact:
 
 
 def state_dict(weights: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights, if they are a state dict; ExperimentError for a whole checkpoint or an adapter."""
+    """The weights, if they are a state dict. Raises ExperimentError for a complete checkpoint or an adapter."""
     others = [name for name, value in weights.items() if not isinstance(value, Tensor)]
     if others:
         inside = [name for name in others if isinstance(weights[name], dict)]
@@ -159,7 +159,7 @@ def state_dict(weights: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def separate(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor with memory of its own, as safetensors wants it: tied weights are stored under both names."""
+    """Each tensor with its own memory, as safetensors requires: tied weights are stored under both names."""
     taken: set[int] = set()
     separated = {}
     for name, value in weights.items():

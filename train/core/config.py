@@ -1,4 +1,4 @@
-"""The parts that configurations are made of."""
+"""The base of all configurations."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from warnings import warn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
-# A run is resumed from another folder than it was started in.
+# A run may be resumed from another current folder.
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 
 class ExperimentError(Exception):
-    """An experiment that does not exist or whose configuration is wrong; the message says what and where."""
+    """An experiment that does not exist or is configured wrongly; the message names the problem and its place."""
 
 
 class StrictModel(BaseModel):
     """Part of a configuration: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    # Names of version 0.1 → today's; they go with the next release. "section.name" is one that was in a section.
+    # Names of version 0.1 → present names; the next release removes them. "section.name" is one that was in a section.
     RENAMED: ClassVar[dict[str, str]] = {}
 
     @model_validator(mode="before")

@@ -24,7 +24,7 @@ class DataProblems:
         return sum(self.counts.values())
 
     def __str__(self) -> str:
-        """One line a kind, the most frequent first; empty where nothing was found."""
+        """One line per kind, the most frequent first; empty if there are no problems."""
         lines = []
         for kind, count in sorted(self.counts.items(), key=lambda item: -item[1]):
             more = ", …" if count > len(self.first[kind]) else ""

@@ -8,14 +8,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from bounded_yaml import reader
+from bounded_yaml.reader import UnreadableYaml
 from train.core.config import ExperimentError, StrictModel
 from train.core.run import Run
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
-# system → the configuration class that runs it; imported only when asked for, each drags in its own libraries.
+# system → the configuration class that runs it, imported only if needed, because each imports large libraries.
 SYSTEMS = {
     "pretrained": "train.export.torchvision:Pretrained",
     "huggingface": "train.export.huggingface:HuggingFace",
@@ -35,7 +35,7 @@ SYSTEMS = {
 class Experiment(StrictModel):
     """The fields of every system's configuration; a system adds its own, each with a default.
 
-    version: of the configuration's form; a file written for another one is refused.
+    version: that of the configuration format; files for other versions are refused.
     stored_weights: float16 halves the artifact and its archive; by default weights stay as they are. The scores are
         those of the rounded weights.
     """
@@ -48,8 +48,8 @@ class Experiment(StrictModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the configuration with every default written out: an artifact records it, and from then on it
-        can be told whether the experiment is still the one that made it."""
+        """SHA-256 of the configuration with every default written out. An artifact records it, so that a change of the
+        experiment since then can be detected."""
         resolved = self.model_dump(mode="json")
         return hashlib.sha256(json.dumps(resolved, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
@@ -63,10 +63,10 @@ class Experiment(StrictModel):
 
 
 class Staged(Experiment):
-    """An experiment in stages that share a run's folder, so that each can be called, and repeated, alone."""
+    """An experiment in stages that share a run's folder, so that each can be run and repeated separately."""
 
     def fit(self, run: Run) -> None:
-        """Train, going on from `run.last` where there is one; ends with `run.record("fit", …)`."""
+        """Train, continuing from `run.last` if it exists; ends with `run.record("fit", …)`."""
         raise TypeError(f"{type(self).__name__} does not define fit(run)")
 
     def test(self, run: Run) -> None:
@@ -97,9 +97,9 @@ def load(experiment: str, overrides: list[str] | None = None) -> Experiment:
     if not path.is_file():
         raise ExperimentError(f"no experiment {experiment!r}; there are {', '.join(names())}")
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ExperimentError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        read = reader.read(path) or {}
+    except UnreadableYaml as error:
+        raise ExperimentError(f"{path}: {error}") from None
     if not isinstance(read, dict):
         raise ExperimentError(f"{path}: wanted keys and values, as in `seed: 1`")
     values: dict[str, Any] = {"name": path.stem, **read}
@@ -121,10 +121,11 @@ def apply(override: str, values: dict[str, Any]) -> None:
     *parents, leaf = key.split(".")
     target = values
     for parent in parents:
-        target = target.setdefault(parent, {})
-        if not isinstance(target, dict):
+        inner = target.get(parent, {})
+        if not isinstance(inner, dict):
             raise ExperimentError(f"override {override!r}: {parent} holds no keys of its own")
+        target[parent] = target = inner.copy()  # an alias may share the mapping with another key
     try:
-        target[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError:
+        target[leaf] = reader.parse(text)
+    except UnreadableYaml:
         raise ExperimentError(f"override {override!r}: the value is not YAML; quote it") from None

@@ -1,4 +1,4 @@
-"""The list of a data set's files: which belongs to which classes, and to which split."""
+"""The list of a data set's files, with the classes and the split of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Example:
     """file: as its source names it. labels: a class for each task, or any number of classes of the one task of a list
     with a separator. split: one of SPLITS, or "" while undecided.
 
-    group: of examples that stay in one split together, such as a speaker; "" for an example of its own.
+    group: the name that examples of one split share, such as a speaker; "" for an example without a group.
     """
 
     file: str
@@ -34,10 +34,10 @@ class Example:
 
 @dataclass
 class FileList:
-    """tasks: each with its classes in the order of their index. bad: what was left out, with the reason.
+    """tasks: the classes of each task in the order of their index. bad: files that were left out → the reason.
 
-    separator: between the labels of an example in a table, where it may have any number of one task's classes; "" where
-    it has exactly one of each task's.
+    separator: between the labels of an example in a table, if it may have any number of classes of the only task; "" if
+    it has exactly one class of each task.
     """
 
     tasks: dict[str, list[str]]
@@ -78,13 +78,13 @@ class FileList:
         return replace(self, examples=kept, bad={**self.bad, **bad})
 
     def divided(self, validation: float, test: float, seed: int) -> FileList:
-        """Splits that are missing are drawn from those for training: the same share of every combination of classes.
+        """Draw missing splits from the training examples: the same share of every combination of classes.
 
-        Where combinations are many, of a multi-label list, the same share of the examples with one rarest class. Where
-        examples have groups, whole groups are drawn, whatever their classes.
+        For a multi-label list, which has many combinations, it is the same share of the examples with the same rarest
+        class. If examples have groups, whole groups are drawn, whatever their classes.
 
-        validation, test: their parts of the files that are to be divided, or of the groups. Raises ExperimentError when
-        a split would be empty, or a class is in no file for training.
+        validation, test: their shares of the files to be divided, or of the groups. Raises ExperimentError if a split
+        would be empty, or a class would not occur in the training files.
         """
         shares = {name: share for name, share in (("validation", validation), ("test", test)) if not self.of(name)}
         open_ = [number for number, example in enumerate(self.examples) if example.split in ("", "train")]
@@ -100,7 +100,7 @@ class FileList:
         return divided
 
     def draw_groups(self, numbers: list[int], splits: list[str], shares: dict[str, float], rng: Generator) -> None:
-        """At least one group for each split that is asked for, while there are groups left."""
+        """Draw groups: at least one for each requested split, as long as groups are left."""
         members: dict[str, list[int]] = defaultdict(list)
         for number in numbers:
             members[self.examples[number].group or f"file {number}"].append(number)
@@ -122,9 +122,9 @@ class FileList:
             groups[labels].append(number)
         for labels in sorted(groups):
             members = rng.permutation(groups[labels]).tolist()
-            left = len(members) - 1  # one stays for training
+            left = len(members) - 1  # one is kept for training
             for name, share in shares.items():
-                # Drawn up or down by chance, so that many small classes fill their split as far as large ones do.
+                # Rounded up or down at random, so that small classes get their share of a split on average.
                 count = min(left, int(len(members) * share + rng.random()))
                 left -= count
                 for number in (members.pop() for _ in range(count)):
@@ -163,15 +163,12 @@ class FileList:
     def read(cls, folder: Path) -> tuple[FileList, dict[str, Any]]:
         """What `write` wrote: the list, and data.json."""
         found = json.loads((folder / "data.json").read_text(encoding="utf-8"))
-        rows = read_table(folder / "files.csv")
-        separator = found.get("separator", "")  # which runs of earlier versions do not have
+        separator = found.get("separator", "")  # missing in runs of earlier versions
         examples = [
-            Example(
-                row["file"], labels_in([row[task] for task in found["tasks"]], separator), row["split"], row["group"]
-            )
-            for row in rows
+            Example(file, labels_in(labels, separator), split, group)
+            for split, file, group, *labels in rows_of(folder / "files.csv")
         ]
-        bad = {row["file"]: row["reason"] for row in read_table(folder / "unreadable.csv")}
+        bad: dict[str, str] = dict(rows_of(folder / "unreadable.csv"))
         return cls(found["tasks"], examples, bad, separator), found
 
     def cells(self, example: Example) -> tuple[str, ...]:
@@ -192,6 +189,7 @@ def write_table(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]
         csv.writer(file).writerows([header, *rows])
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+def rows_of(path: Path) -> list[list[str]]:
+    """What `write_table` wrote, without its header."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))[1:]

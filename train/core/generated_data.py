@@ -1,4 +1,4 @@
-"""Data sets that are made rather than given: `data: {source: NAME}`."""
+"""Data sets that are generated: `data: {source: NAME}`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from train.core.config import StrictModel
 
 DATA = Path(__file__).parents[2] / "data"
-# source → the configuration class that makes it, imported only when it is asked for.
+# source → the configuration class that generates it, imported only if needed.
 SOURCES = {
     "language-id": "train.demo.language_id.source:LanguageId",
     "shapes": "train.demo.shapes.source:Shapes",
@@ -23,14 +23,14 @@ SOURCES = {
 
 
 class GeneratedData(StrictModel):
-    """A data set written to a folder of its own the first time it is needed; its configuration names the folder."""
+    """A data set that is written to a folder when it is first needed; its configuration names the folder."""
 
     source: str
 
     def files(self, training: bool = True) -> dict[str, Any]:
-        """The data set as the configuration of a user's own files has it.
+        """The data set in the form of a configuration of a user's own files.
 
-        training: False to make only what a test needs; the test's files then stand for the other parts too.
+        training: False to generate only what a test needs; the test files then replace the other parts as well.
         """
         raise TypeError(f"{type(self).__name__} does not define files(training)")
 
@@ -39,7 +39,7 @@ class GeneratedData(StrictModel):
         raise TypeError(f"{type(self).__name__} does not define write(folder, part)")
 
     def folder(self, part: str) -> Path:
-        """The folder of a part, written whole or not at all."""
+        """The folder of a part, written completely or not at all."""
         text = json.dumps([self.model_dump(mode="json", exclude={"workers"}), part], sort_keys=True)
         folder = DATA / f"{self.source}-{part}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         if not folder.is_dir():

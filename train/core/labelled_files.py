@@ -1,14 +1,16 @@
-"""Files of one's own with their classes: a folder for each class, or files named in a table."""
+"""A user's own files with their classes: a folder for each class, or a table of files."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from train.core.config import ExperimentError
-from train.core.file_list import Example, FileList, labels_in, read_table
+from train.core.file_list import Example, FileList, labels_in
+from train.core.table import read_table
 
-# Usual names of the splits.
+# Common names of the splits.
 ALIASES = {
     "train": "train",
     "training": "train",
@@ -19,7 +21,7 @@ ALIASES = {
     "test": "test",
     "testing": "test",
 }
-TASK = "class"
+TASK, SPLIT = "class", "split"
 
 
 class FileReader:
@@ -35,8 +37,8 @@ class FileReader:
 def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
     """`root`/<class>/…, or `root`/<split>/<class>/… with splits called train, val and test.
 
-    Classes stand in the order of their names. A file in a class's folder with none of the suffixes is left
-    out and named; hidden files are not looked at. Raises ExperimentError when there are no classes.
+    Classes are sorted by name. A file in a class's folder with another suffix is left out and reported; hidden files
+    are ignored. Raises ExperimentError if there are no classes.
     """
     splits = {folder.name: ALIASES[folder.name.lower()] for folder in folders(root) if folder.name.lower() in ALIASES}
     examples: list[Example] = []
@@ -58,7 +60,7 @@ def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
 
 
 def table_path(folder: Path, labels: Path) -> Path:
-    """A table beside the files, or, where there is none, one that is found from the current folder."""
+    """A table beside the files, or else one relative to the current folder."""
     beside = folder / labels
     return beside if beside.is_file() or not labels.is_file() else labels.absolute()
 
@@ -68,19 +70,21 @@ def list_table(
 ) -> FileList:
     """A CSV file with the column `file`, relative to `root`, and one for each task; optionally `split`.
 
-    tasks: the columns to learn; by default all but file, split and group. group: the column whose values stay in one
-    split, such as a speaker. separator: between the labels of a cell, where a file may have several or none; there is
-    one column of labels then. A row whose file does not exist, that lacks a label, or names an unknown split, is left
-    out and named. Raises ExperimentError for a table without these columns.
+    tasks: the columns to learn; by default all but file, split and group. group: the column whose values must not be
+    divided between splits, such as a speaker. separator: between the labels of a cell, if a file may have several or
+    none; there is one column of labels then. A row whose file does not exist, that lacks a label, or names an unknown
+    split, is left out and reported. Raises ExperimentError for a table without these columns.
     """
     if not table.is_file():
         raise ExperimentError(f"data.labels: there is no {table}")
     try:
-        rows = read_table(table)
+        found = read_table(table)
     except UnicodeDecodeError as error:
         raise ExperimentError(f"data.labels: {table} is not UTF-8: {error}") from None
-    columns = [name for name in (rows[0] if rows else {}) if name is not None]
-    chosen = list(tasks) if tasks else [name for name in columns if name not in ("file", "split", group)]
+    except ValueError as error:
+        raise ExperimentError(f"data.labels: {table} cannot be read: {error}") from None
+    columns = {SPLIT if name.lower() == SPLIT else name: place for name, place in found.named.items()}
+    chosen = list(tasks) if tasks else [name for name in columns if name not in ("file", SPLIT, group)]
     missing = [name for name in ("file", *chosen, *([group] if group else [])) if name not in columns]
     if missing or not chosen:
         what = f"no column {', '.join(missing)}" if missing else "no column of labels"
@@ -93,14 +97,16 @@ def list_table(
     examples: list[Example] = []
     bad: dict[str, str] = {}
     seen: set[str] = set()
-    for number, row in enumerate(rows, start=2):
-        file = row["file"] or ""
-        labels = labels_in([(row[task] or "").strip() for task in chosen], separator)
-        split = (row.get("split") or "").strip().lower()
+    for number, cells in enumerate(found.rows, start=2):
+        if problem := found.problem(cells):
+            bad[f"line {number}"] = f"{problem}; a text with a comma needs quotes"
+            continue
+        row = {name: cells[place] for name, place in columns.items()}
+        file = posixpath.normpath(row["file"]) if row["file"] else ""
+        labels = labels_in([row[task].strip() for task in chosen], separator)
+        split = row.get(SPLIT, "").strip().lower()
         empty = [] if separator else [task for task, label in zip(chosen, labels, strict=True) if not label]
-        if None in row or None in row.values():
-            bad[f"line {number}"] = f"wanted {len(columns)} cells; a text with a comma needs quotes"
-        elif not (root / file).is_file():
+        if not is_file(root / file):
             bad[file or f"line {number}"] = f"line {number}: there is no such file"
         elif empty:
             bad[file] = f"line {number}: no label for {', '.join(empty)}"
@@ -110,7 +116,7 @@ def list_table(
             bad[f"line {number}"] = f"{file} is listed twice"
         else:
             seen.add(file)
-            of = (row[group] or "").strip() if group else ""
+            of = row[group].strip() if group else ""
             examples.append(Example(file, labels, ALIASES.get(split, ""), of))
     if separator:
         names = {chosen[0]: sorted({label for e in examples for label in e.labels}, key=natural)}
@@ -119,8 +125,16 @@ def list_table(
     return FileList(names, examples, bad, separator)
 
 
+def is_file(path: Path) -> bool:
+    """False, too, for a name that is too long for one, such as a text."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def natural(label: str) -> tuple[int, int, str]:
-    """Numbers in the order of their value, before names in the order of their letters."""
+    """Sort numbers by value, before names in alphabetical order."""
     return (0, int(label), label) if label.isdecimal() else (1, 0, label)
 
 

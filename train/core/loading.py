@@ -8,14 +8,15 @@ from lightning.pytorch import LightningDataModule
 
 
 def cores() -> int:
-    """Those that this process may use, which can be fewer than the machine has."""
+    """The cores that this process may use, which can be fewer than the machine has."""
     return len(os.sched_getaffinity(0))
 
 
 def loaders(data: LightningDataModule, asked: int | None = None) -> int:
-    """Processes that prepare batches for a training process, each of which on this machine keeps a core for itself.
+    """The number of processes that load batches for a training process; each training process needs a core itself.
 
-    asked: by the configuration. A GPU learns from thousands of images a second, and a core decodes some hundred.
+    asked: the number in the configuration. A GPU learns from thousands of images per second, of which a core decodes
+    some hundreds.
     """
     if asked is not None:
         return asked

@@ -1,4 +1,4 @@
-"""How weights change: AdamW or SGD, a warm-up, a schedule, a backbone that learns slower."""
+"""Optimizer and schedule: AdamW or SGD, a warm-up, a lower learning rate for the backbone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from train.core.config import StrictModel
 
 Schedule = Literal["cosine", "constant", "plateau"]
-# Of SGD; and what is left of the learning rate after a plateau.
+# The momentum of SGD; the factor for the learning rate after a plateau.
 MOMENTUM, PLATEAU_FACTOR = 0.9, 0.1
 
 
 class Optimization(StrictModel):
-    """A system overrides the defaults that its networks need."""
+    """A system overrides the defaults if its networks need others."""
 
     RENAMED: ClassVar[dict[str, str]] = {"rate": "learning_rate", "warm_up": "warmup"}
 
@@ -31,7 +31,7 @@ class Optimization(StrictModel):
     plateau_patience: int = Field(default=3, ge=0, description="validations without improvement; then a tenth")
 
     def groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """Parameters that learn, as an optimizer takes them; `network.backbone` is the backbone, if there is one."""
+        """Trainable parameters in groups for an optimizer; `network.backbone` is the backbone, if there is one."""
         published = getattr(network, "backbone", None)
         backbone = {id(parameter) for parameter in published.parameters()} if published is not None else set()
         learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -64,7 +64,7 @@ class Optimization(StrictModel):
         schedules: list[dict[str, Any]] = [{"scheduler": plateau, "monitor": monitor, "interval": "epoch"}]
         rising = round(self.warmup * steps)
         if rising:
-            # It multiplies what it finds, and so leaves alone what a plateau has lowered.
+            # It multiplies the present rate, and so keeps a reduction after a plateau.
             warmup = LinearLR(optimizer, start_factor=1 / (rising + 1), total_iters=rising)
             schedules.append({"scheduler": warmup, "interval": "step", "name": "warmup"})
         return [optimizer], schedules

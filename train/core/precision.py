@@ -19,9 +19,12 @@ def spelled(value: Any) -> Any:
 Precision = Annotated[Literal["bf16", "fp16", "32"], BeforeValidator(spelled)]
 
 
-def native_precision() -> Precision:
-    """bfloat16 where the device computes in it, which is slower than float32 where it is emulated; else float32."""
-    if torch.cuda.is_available():
+def native_precision(gpu: bool = True) -> Precision:
+    """bfloat16 where the device computes in it, which is slower than float32 where it is emulated; else float32.
+
+    gpu: whether the training takes a GPU if there is one.
+    """
+    if gpu and torch.cuda.is_available():
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

@@ -85,7 +85,7 @@ class TrainerSettings(StrictModel):
             sync_batchnorm=distributed and on_gpu(self.accelerator),
             benchmark=fixed_sizes,
             use_distributed_sampler=not getattr(data, "shares_itself", False),
-            precision=LIGHTNINGS_PRECISION[self.precision or native_precision()],
+            precision=LIGHTNINGS_PRECISION[self.precision or native_precision(on_gpu(self.accelerator))],
             max_epochs=self.epochs,
             max_steps=self.max_steps,
             gradient_clip_val=self.gradient_clip,

@@ -1,1 +1,1 @@
-"""Published weights as artifacts, without training."""
+"""Exports published weights as artifacts, without training."""

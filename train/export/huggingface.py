@@ -1,4 +1,4 @@
-"""`system: huggingface`: a model of the Hugging Face hub, or of a local folder, as an artifact."""
+"""`system: huggingface`: a model from the Hugging Face Hub or a local folder, as an artifact."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from handlers.formats.huggingface import (
     TOKENIZED,
     check_processor,
     check_tokenizer,
+    check_tokens,
     pooling_mode,
     vocabulary,
     without_code,
@@ -58,22 +59,22 @@ Task = Literal[
 ]
 LABELLED = (*IMAGES, "text-classification", "token-classification", "audio-classification")
 AUDIO = ("audio-classification", "audio-embedding", "speech-recognition")
-# Tasks of images whose preprocessing becomes ours.
+# Image tasks whose preprocessing is converted to the project's own transform.
 TRANSFORMED = ("image-embedding", "zero-shot-image-classification", "depth-estimation")
-# Of the sample of a model that has none of its own.
+# For the sample of a model without labels of its own.
 ZERO_SHOT_LABELS = ["a cat", "a dog", "a car"]
 
 
 class HuggingFace(Experiment):
-    """repository: an id of the hub, as owner/name, or a folder. revision: a branch, tag or commit of the repository.
+    """repository: a Hub id (owner/name) or a folder. revision: a branch, tag or commit of the repository.
 
-    max_length: tokens the served model reads, and writes, where it does. seconds: of a window over longer recordings,
-        for models of audio; by default 10, and as long as Whisper's always is.
-    sample: a request for the warm-up and the archive's verification: a text, which models of audio hear spoken, or the
-        keys of a JSON body, such as a question and its context. Models of images have an image of their own.
-    sha256: of files of the repository, by their names; another one is refused. Where it names one file it has to name
-        all files of weights.
-    labels: of a zero-shot classifier, for requests that bring none.
+    max_length: maximum number of tokens that the served model reads, and writes if it generates text. seconds: window
+        length for long recordings of audio models; by default 10, and for Whisper always its own.
+    sample: a request for the warm-up and the archive's verification: a text, which is spoken for audio models, or the
+        keys of a JSON body, such as a question and its context. Image models use a built-in image.
+    sha256: hashes of the repository's files by name, which must match. If it names any file, it has to name all weight
+        files.
+    labels: default labels of a zero-shot classifier, for requests without labels.
     """
 
     task: Task = "text-classification"
@@ -89,7 +90,7 @@ class HuggingFace(Experiment):
         started = time.monotonic()
         print(f"{self.name}: {self.repository} at {self.revision}")
         if not self.sample and self.task not in (*IMAGES, *TRANSFORMED):
-            raise ExperimentError("sample: missing: a request for the warm-up and the archive's verification")
+            raise ExperimentError("sample: missing; wanted a request for the warm-up and the archive's verification")
         source = self.fetch()
         self.check_digests(source)
         if list(source.glob("adapter_config.json")):
@@ -98,7 +99,7 @@ class HuggingFace(Experiment):
                 "model.merge_and_unload().save_pretrained(…)"
             )
         if not list(source.glob("*.safetensors")):
-            raise ExperimentError(f"{self.repository} has no safetensors weights; pickled ones are not loaded")
+            raise ExperimentError(f"{self.repository} has no safetensors weights; pickled weights are not loaded")
         configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         names = configuration.id2label if self.task in LABELLED else {}
         longest = max_tokens(configuration.to_dict())
@@ -108,7 +109,7 @@ class HuggingFace(Experiment):
             )
         self.check_pooling(source)
         if self.labels and self.task != "zero-shot-image-classification":
-            raise ExperimentError(f"labels: those of {self.task} are the model's own")
+            raise ExperimentError(f"labels: cannot be set for {self.task}, whose model has its own")
         if self.task in TOKENIZED:
             self.check_tokenizer(source, configuration.to_dict())
         elif self.task in IMAGES:
@@ -138,7 +139,7 @@ class HuggingFace(Experiment):
             ).write(folder, weights, sample)
 
     def write_sample(self, folder: Path) -> Path:
-        """A file that a request may hold: a text, a JSON body, or the text spoken."""
+        """Write a request body: a text, a JSON body, or the text as speech."""
         if self.task == "zero-shot-image-classification" and not self.labels:
             path = folder / "sample.json"
             image = base64.b64encode(SAMPLE.read_bytes()).decode()
@@ -148,7 +149,7 @@ class HuggingFace(Experiment):
             return SAMPLE
         if self.task in AUDIO:
             if not isinstance(self.sample, str):
-                raise ExperimentError("sample: wanted a text that is spoken to the model")
+                raise ExperimentError("sample: wanted a text, which is spoken to the model")
             path = folder / "sample.wav"
             soundfile.write(path, speak(self.sample, Voice("en-us")), sample_rate(), subtype="PCM_16")
             return path
@@ -158,7 +159,7 @@ class HuggingFace(Experiment):
         return path
 
     def preprocessing(self, source: Path) -> dict[str, Any]:
-        """Beside what the folder's own files say."""
+        """Preprocessing settings, in addition to the folder's own files."""
         if self.task in TRANSFORMED:
             translated = depth_preprocessing if self.task == "depth-estimation" else image_preprocessing
             try:
@@ -172,9 +173,7 @@ class HuggingFace(Experiment):
     def check_digests(self, source: Path) -> None:
         weights = {path.name for path in source.glob("*.safetensors")}
         if self.sha256 and (unnamed := sorted(weights - self.sha256.keys())):
-            raise ExperimentError(
-                f"sha256: {self.repository} has {', '.join(unnamed)}, which the experiment does not name"
-            )
+            raise ExperimentError(f"sha256: {self.repository} has {', '.join(unnamed)}, whose hashes are missing")
         for name, wanted in self.sha256.items():
             path = source / name
             if not path.is_file():
@@ -191,7 +190,7 @@ class HuggingFace(Experiment):
             raise ExperimentError(f"{self.repository} {error}") from None
 
     def check_pooling(self, source: Path) -> None:
-        """An embedding is the mean over its tokens; a model that was trained with another pooling is refused."""
+        """Raise ExperimentError if an embedding model was not trained with mean pooling over its tokens."""
         file = source / POOLING
         if self.task == "text-embedding" and file.is_file():
             mode = pooling_mode(json.loads(file.read_text(encoding="utf-8")))
@@ -199,22 +198,22 @@ class HuggingFace(Experiment):
                 raise ExperimentError(f"{self.repository} pools by {mode}; wanted mean: {POOLING}")
 
     def check_tokenizer(self, source: Path, configuration: dict[str, Any]) -> None:
-        """There is one, and the model knows its tokens; without one transformers makes up an empty one."""
+        """Raise ExperimentError without a matching tokenizer; transformers would silently create an empty one."""
         try:
             check_tokenizer(source, {path.name for path in source.iterdir()})
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+            check_tokens(tokenizer)
         except UnsafeFile as error:
             raise ExperimentError(f"{self.repository} {error}") from None
-        except (OSError, ValueError) as error:
-            raise ExperimentError(
-                f"{self.repository}: its tokenizer cannot be read: {str(error).splitlines()[0]}"
-            ) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            said = str(error).partition("\n")[0]
+            raise ExperimentError(f"{self.repository}: its tokenizer cannot be read: {said}") from None
         known = vocabulary(configuration)
         if self.task == "speech-recognition" and configuration["model_type"] != "whisper":
-            known = None  # many a CTC tokenizer has marks that its model never writes
+            known = None  # CTC tokenizers often have tokens that the model never emits
         if known is not None and len(tokenizer) > known:
             raise ExperimentError(
-                f"{self.repository}: its tokenizer has {len(tokenizer)} tokens, its model knows {known}; "
+                f"{self.repository}: its tokenizer has {len(tokenizer)} tokens, its model {known}; "
                 "call model.resize_token_embeddings(len(tokenizer)), train and save both"
             )
 
@@ -230,15 +229,17 @@ class HuggingFace(Experiment):
         return {"sample_rate": extractor.sampling_rate, "seconds": seconds}
 
     def fetch(self) -> Path:
-        """The folder with the files; the hub's cache keeps them for the next time."""
+        """The folder with the files, which stay in the Hub's cache."""
         if Path(self.repository).is_dir():
             return Path(self.repository)
         try:
             return Path(snapshot_download(self.repository, revision=self.revision, allow_patterns=[*FILES, POOLING]))
         except RepositoryNotFoundError:
-            raise ExperimentError(f"repository: the hub has no {self.repository!r}, or it is not public") from None
+            raise ExperimentError(
+                f"repository: the Hub has no repository {self.repository!r}, or it is not public"
+            ) from None
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            raise ExperimentError(f"{self.repository} cannot be fetched: {str(error).splitlines()[0]}") from None
+            raise ExperimentError(f"{self.repository} cannot be downloaded: {str(error).splitlines()[0]}") from None
 
 
 def leave_out_code(folder: Path) -> None:

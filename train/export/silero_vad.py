@@ -1,4 +1,4 @@
-"""`system: silero-vad`: Silero's voice activity detector, from its package, as an artifact."""
+"""`system: silero-vad`: Silero's voice activity detector from the package silero-vad, as an artifact."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from train.export.speech_activity import FRAME, RATE, SpeechProbability
 
 
 class SileroVAD(Experiment):
-    """sample: a text, spoken for the warm-up and the archive's verification."""
+    """sample: a text, which is spoken for the warm-up and the archive's verification."""
 
     sample: str = "Good morning."
 
     def run(self, folder: Path) -> None:
         started = time.monotonic()
         if self.stored_weights:
-            raise ExperimentError("stored_weights: Silero's program is published whole; its weights stay as they are")
+            raise ExperimentError("stored_weights: not available, because Silero publishes a complete program")
         try:
             from silero_vad import load_silero_vad
         except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Silero VAD over a whole recording, as one graph."""
+"""Silero VAD for whole recordings, as a single graph."""
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +8,11 @@ RATE, FRAME = 16_000, 512
 
 
 class SpeechProbability(nn.Module):
-    """waveforms (B, samples) at 16 kHz → probability of speech in each 32 ms, (B, frames); the last one is filled up
+    """waveforms (B, samples) at 16 kHz → probability of speech per 32 ms frame (B, frames). The last frame is padded
     with silence.
 
-    detector: the streaming model of the package silero-vad, which keeps a state between frames; it is reset for each
-    call. Saved as TorchScript the loop over frames runs without Python.
+    detector: the package's streaming model, whose state between frames is reset for each call. Saved as TorchScript,
+    the loop over frames runs without Python.
     """
 
     def __init__(self, detector: torch.jit.ScriptModule) -> None:

@@ -20,10 +20,10 @@ from train.core.stored_weights import round_weights
 
 # "Chelsea the cat", by Stéfan van der Walt, who put it under CC0; as scikit-image's `chelsea`.
 SAMPLE = Path(__file__).parents[1] / "samples" / "cat.jpg"
-# Heads of GoogLeNet and Inception that only a training from nothing uses.
-# Tasks of torchvision's classifiers.
+# Auxiliary heads of GoogLeNet and Inception, used only when training from scratch. Tasks that torchvision's classifiers
+# serve.
 WHOLE = ("image-classification", "image-embedding")
-# The person's lines in COCO's annotations, its numbers less one.
+# The skeleton of COCO's person annotations, with numbers from 0.
 COCO_SKELETON = [
     *([15, 13], [13, 11], [16, 14], [14, 12], [11, 12], [5, 11], [6, 12], [5, 6], [5, 7], [6, 8], [7, 9], [8, 10]),
     *([1, 2], [0, 1], [0, 2], [1, 3], [2, 4], [3, 5], [4, 6]),
@@ -32,10 +32,10 @@ AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 
 class Pretrained(Experiment):
-    """model: a name of torchvision's registry, as `torchvision.models.list_models()` gives them.
+    """model: a name from `torchvision.models.list_models()`.
 
-    weights: of that model's weights enum, such as IMAGENET1K_V1 or COCO_V1; DEFAULT is the best published.
-    arguments: of the model's builder, beside the weights.
+    weights: a name from the model's weights enum, such as IMAGENET1K_V1 or COCO_V1; DEFAULT is the best one.
+    arguments: for the model's builder, besides the weights.
     """
 
     model: str
@@ -54,9 +54,7 @@ class Pretrained(Experiment):
         started = time.monotonic()
         weights = self.find_weights()
         if not weights.meta["categories"]:
-            raise ExperimentError(
-                f"weights: {weights} are of a backbone alone, for detectors; wanted a model's with classes"
-            )
+            raise ExperimentError(f"weights: {weights} are for a detector's backbone only; wanted weights with classes")
         categories = list(weights.meta["categories"])
         print(f"{self.name}: torchvision's {self.model} with {weights}")
         published_state = state_dict(weights)
@@ -69,8 +67,8 @@ class Pretrained(Experiment):
         if builder is zero_epsilon:
             arguments |= {"model": self.model}
         network = builder(**arguments)
-        # A network without the heads that only training uses leaves theirs over. The rest stays torch's own dict, which
-        # knows the versions of the modules that wrote it: MNASNet asks for its own.
+        # Weights of auxiliary heads are dropped. The rest must stay torch's own state dict with its version metadata,
+        # which MNASNet checks.
         for name in [name for name in published_state if name.startswith(AUXILIARY)]:
             del published_state[name]
         network.load_state_dict(published_state)
@@ -85,7 +83,7 @@ class Pretrained(Experiment):
             labels=[] if self.task == "image-embedding" else categories,
             architecture={"factory": f"{builder.__module__}.{builder.__name__}", "arguments": arguments},
             preprocessing=self.preprocessing(weights) | embedding,
-            # Those of rounded weights were never measured.
+            # Rounded weights were never evaluated by the publisher.
             metrics={"published": reported} if self.stored_weights else reported,
             training={
                 "source": f"torchvision {weights}",
@@ -98,14 +96,14 @@ class Pretrained(Experiment):
         try:
             known = get_model_weights(self.model)
         except ValueError:
-            raise ExperimentError(f"model: torchvision has none called {self.model!r}") from None
+            raise ExperimentError(f"model: torchvision has no model {self.model!r}") from None
         if self.weights not in known.__members__:
             names = ", ".join(known.__members__)
-            raise ExperimentError(f"weights: {self.model} has no {self.weights!r}; there are {names}")
+            raise ExperimentError(f"weights: {self.model} has no {self.weights!r}; wanted one of {names}")
         return known[self.weights]
 
     def preprocessing(self, weights: WeightsEnum) -> dict[str, Any]:
-        """torchvision's own evaluation preset as our transform; detection models hold theirs themselves."""
+        """torchvision's evaluation preset as the project's transform; detection models have theirs built in."""
         if self.task == "keypoint-detection":
             return {"keypoints": list(weights.meta["keypoint_names"]), "skeleton": COCO_SKELETON}
         if self.task in ("object-detection", "instance-segmentation"):
@@ -124,6 +122,6 @@ class Pretrained(Experiment):
 
 
 def published(weights: WeightsEnum) -> dict[str, Any]:
-    """torchvision's own scores of these weights: {"ImageNet-1K acc@1": 71.878, …}."""
+    """torchvision's published scores of these weights: {"ImageNet-1K acc@1": 71.878, …}."""
     reported = weights.meta.get("_metrics", {})
     return {f"{data} {name}": value for data, metrics in reported.items() for name, value in metrics.items()}

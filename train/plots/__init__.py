@@ -1,1 +1,1 @@
-"""Plots and images of what a training saw and what its model predicts."""
+"""Plots and images of training data and predictions."""

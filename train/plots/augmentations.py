@@ -1,4 +1,4 @@
-"""Augmented samples as one image, with their boxes and masks drawn."""
+"""Draws augmented samples with their boxes and masks into one image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Sample = tuple[Tensor, dict[str, Any]]
 
 
 def write_grid(path: Path, samples: Sequence[Sample], augment: Callable[[Sample], Sample], times: int = 5) -> None:
-    """A row for each sample: as it is, then augmented `times` times.
+    """Write an image with one row per sample: the original, then `times` augmented versions.
 
     samples: (uint8 image (3, H, W), target with optional "boxes" (N, 4), "masks" (N, H, W) and "labels" (N,)).
     """
@@ -30,7 +30,7 @@ def write_grid(path: Path, samples: Sequence[Sample], augment: Callable[[Sample]
 
 
 def tile(image_CHW: Tensor, target: dict[str, Any]) -> Tensor:
-    """The image with what it holds drawn over it, shrunk to a square of TILE pixels."""
+    """The image with its boxes and masks, resized to fit a square of TILE pixels."""
     drawn = image_CHW.as_subclass(Tensor)
     masks, boxes = target.get("masks"), target.get("boxes")
     if masks is not None and len(masks):

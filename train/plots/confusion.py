@@ -1,4 +1,4 @@
-"""A confusion matrix as an image."""
+"""Plots a confusion matrix."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-# Beyond these a figure cannot be read: a number in each cell, a name at each row.
+# Maximum numbers of classes with legible shares in the cells and legible names at the rows.
 MAX_NUMBERS, MAX_NAMES = 25, 60
 
 
 def plot_confusion(confusion: NDArray[np.int64], labels: Sequence[str], title: str, path: Path) -> None:
-    """Write a PNG: for each true class, a row, the parts it was predicted as. confusion: (true, predicted), counts."""
+    """Write a PNG whose rows show the share of each prediction per true class. confusion: counts (true, predicted)."""
     parts = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     side = min(20.0, 3 + 0.4 * len(labels))
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.add_subplot(xlabel="predicted", ylabel="true", title=title)
     shown = axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(shown, shrink=0.8, label="part of the true class")
+    figure.colorbar(shown, shrink=0.8, label="share of the true class")
     if len(labels) <= MAX_NAMES:
         axes.set_xticks(range(len(labels)), labels, rotation=90)
         axes.set_yticks(range(len(labels)), labels)

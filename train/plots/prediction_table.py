@@ -1,4 +1,4 @@
-"""A classifier's predictions as a table."""
+"""Writes a classifier's predictions as a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Indices = NDArray[np.int64]
 def write_predictions(
     path: Path, files: Sequence[str], labels: Indices, probabilities: Matrix, classes: Sequence[str]
 ) -> None:
-    """A CSV file: one row per file, the least probable true class first."""
+    """Write a CSV file with one row per file, least probable true class first."""
     of_true = probabilities[np.arange(len(labels)), labels]
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)

@@ -1,4 +1,4 @@
-"""Images with predictions drawn over them, for people to look at."""
+"""Draws predictions over images."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _FONT = str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
 
 
 def colour(index: int) -> tuple[int, int, int]:
-    """A colour for each class: hues a golden ratio apart stay distinct however many there are."""
+    """A class colour; hues in golden-ratio steps stay distinct for any number of classes."""
     red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.85, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def chosen(length: int, count: int = _COUNT) -> list[int]:
-    """At most `count` indices, evenly over a data set."""
+    """At most `count` indices, evenly spaced over `length` items."""
     return [index * length // min(count, length) for index in range(min(count, length))]
 
 
@@ -39,7 +39,7 @@ def write_grid(tiles: Sequence[Tensor], path: Path) -> None:
 
 
 def write_pairs(predicted: Sequence[Tensor], true: Sequence[Tensor], path: Path) -> None:
-    """As write_grid: a row with what is predicted above the row of what is true."""
+    """Like `write_grid`, with rows of predictions above rows of ground truth."""
     blank = torch.zeros(3, _TILE, _TILE, dtype=torch.uint8)
     tiles = []
     for start in range(0, len(predicted), _COLUMNS):
@@ -58,7 +58,7 @@ def _fit(image_CHW: Tensor) -> Tensor:
 def draw_boxes(
     image_CHW: Tensor, boxes_N4: Tensor, colours: str | list[tuple[int, int, int]], captions: list[str] | None = None
 ) -> Tensor:
-    """Boxes over a uint8 image, as thick as they can be seen in a grid."""
+    """Draw boxes over a uint8 image, thick enough to be visible in a grid."""
     if not len(boxes_N4):
         return image_CHW
     scale = max(image_CHW.shape) / _TILE
@@ -68,7 +68,7 @@ def draw_boxes(
 
 
 def draw_found(image_CHW: Tensor, found: dict[str, Tensor], labels: list[str]) -> Tensor:
-    """Detections with their labels and scores; with masks (N, H, W), bool, where there are some."""
+    """Draw detections with labels and scores, and boolean masks (N, H, W) if there are any."""
     indices = found["labels"].tolist()
     colours = [colour(index) for index in indices]
     if "masks" in found and indices:
@@ -78,7 +78,7 @@ def draw_found(image_CHW: Tensor, found: dict[str, Tensor], labels: list[str]) -
 
 
 def draw_label_map(image_CHW: Tensor, label_map_HW: Tensor) -> Tensor:
-    """Every class but the background, 0, tinted over the image; what is ignored, 255, in white."""
+    """Tint every class except the background (0); ignored pixels (255) are white."""
     present = [index for index in label_map_HW.unique().tolist() if index]
     if not present:
         return image_CHW
@@ -88,6 +88,6 @@ def draw_label_map(image_CHW: Tensor, label_map_HW: Tensor) -> Tensor:
 
 
 def confident(found: dict[str, Tensor], threshold: float = 0.5) -> dict[str, Tensor]:
-    """Detections at or above a score, on the CPU."""
+    """Detections with at least this score, on the CPU."""
     kept = found["scores"] >= threshold
     return {name: values[kept].cpu() for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""Recordings to look at."""
+"""Draws spectrograms of recordings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handlers.audio.features.mel import LogMel
 def write_spectrograms(
     path: Path, waveforms: Sequence[Tensor], captions: Sequence[str], sample_rate: int, columns: int
 ) -> None:
-    """Write log-mel spectrograms of recordings (samples,) in rows of `columns`, low tones at the bottom."""
+    """Write log-mel spectrograms of recordings (samples,) in rows of `columns`, low frequencies at the bottom."""
     log_mel = LogMel(sample_rate, 40)
     rows = -(-len(waveforms) // columns)
     figure = Figure((2.2 * columns, 1.9 * rows), layout="constrained")

@@ -75,7 +75,7 @@ class DQN(Reinforcement):
 
 
 class DQNLearner:
-    """Acts for a while, remembers it, and learns from what it remembers."""
+    """Acts for some steps, remembers the transitions, and learns from those in the buffer."""
 
     def __init__(self, settings: DQN) -> None:
         self.settings = settings
@@ -104,7 +104,7 @@ class DQNLearner:
         return scalars, finished
 
     def step(self) -> list[Episode]:
-        """One step in every copy, remembered; the episodes that ended with it."""
+        """Take and remember one step in every copy; returns the episodes that ended with it."""
         observations = self.environments.observations
         actions = self.explore(observations)
         step = self.environments.step(actions)
@@ -116,7 +116,7 @@ class DQNLearner:
 
     @torch.no_grad()
     def explore(self, observations: Tensor) -> Tensor:
-        """The action of the highest value, or with probability epsilon any."""
+        """The action with the highest value, or with probability epsilon a random one."""
         device = self.settings.device
         values = self.network(observations.to(device))
         at_random = torch.rand(len(values), generator=self.generator, device=device)
@@ -124,7 +124,7 @@ class DQNLearner:
         return torch.where(at_random < self.settings.epsilon(self.steps), anything, values.argmax(dim=1))
 
     def train(self) -> dict[str, float]:
-        """`gradient_steps` mini-batches out of the buffer."""
+        """Learn from `gradient_steps` mini-batches of the buffer."""
         settings = self.settings
         scalars: list[Tensor] = []
         for _ in range(settings.gradient_steps):
@@ -142,9 +142,9 @@ class DQNLearner:
 
     @torch.no_grad()
     def targets(self, batch: Transitions) -> Tensor:
-        """The target of each transition's value (B,): its reward and the discounted value of what followed.
+        """The target value of each transition (B,): its reward plus the discounted value of the next observation.
 
-        Only a terminated episode has nothing to follow. A truncated one has, and `next_observations` is its own.
+        Only a terminated episode has no next value. A truncated one has, of its own last observation.
         """
         valued = self.target(batch.next_observations)
         chooser = self.network(batch.next_observations) if self.settings.double else valued

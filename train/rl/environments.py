@@ -1,4 +1,4 @@
-"""Copies of a Gymnasium environment stepped together, and a state of theirs that can be saved and come back to."""
+"""Copies of a Gymnasium environment that are stepped together and whose state can be saved and restored."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Episode(NamedTuple):
 class Step(NamedTuple):
     """The result of one step of every copy; tensors are (copies, …).
 
-    next_observations: what each action led to, an episode's last observation included. Where the episode went on it
-        is also the copy's next observation; where it ended the copy has begun another.
-    terminated: the task itself ended the episode, nothing comes after. truncated: it was cut, by a time limit say, and
-        would have gone on. finished: the episodes that ended with this step.
+    next_observations: the observation after each action, including the last one of an episode. If the episode
+        continues, it is also the copy's next observation; otherwise the copy has begun another episode.
+    terminated: the task ended the episode. truncated: the episode was cut off, for example by a time limit, and could
+        have continued. finished: the episodes that ended with this step.
     """
 
     next_observations: Tensor
@@ -42,13 +42,13 @@ class Step(NamedTuple):
 
 
 class Environments:
-    """`count` copies of an environment, each in an episode of its own.
+    """`count` copies of an environment, each with its own episode.
 
-    Every episode starts from a seed of its own, so that a copy's state is a function of that seed and the actions
-    since: those are what `state_dict` holds, and `load_state_dict` plays them again. It needs no access to what is
-    inside an environment, and no pickle; it asks that an environment draws its randomness from `self.np_random`, as
-    Gymnasium's documentation wants, and refuses one that does not come to the same observation. ExperimentError, too,
-    from `step`, for an observation or a reward that is not finite.
+    Every episode starts from its own seed, so that a copy's state is a function of that seed and the actions since:
+    `state_dict` holds these, and `load_state_dict` replays them. That needs neither access to the inside of an
+    environment nor pickle, but requires that the environment draws its randomness from `self.np_random`, as Gymnasium
+    demands; one that does not reach the same observation is refused. `step` raises ExperimentError for an observation
+    or a reward that is not finite.
     """
 
     def __init__(self, name: str, count: int, seed: int) -> None:
@@ -61,12 +61,12 @@ class Environments:
         self.observations = as_tensor(self.vector.reset(seed=self.seeds())[0])
 
     def seeds(self) -> list[int | None]:
-        """Of each copy's current episode; no two episodes of a run are likely to share one of the 2**32."""
+        """The seed of each copy's current episode; two episodes of a run hardly ever share one of the 2**32."""
         drawn = (np.random.SeedSequence((self.seed, copy, n)) for copy, n in enumerate(self.episodes))
         return [int(sequence.generate_state(1)[0]) for sequence in drawn]
 
     def step(self, actions: Tensor) -> Step:
-        """One step of every copy. actions: (copies,) integers, or (copies, size) numbers clipped to the bounds here."""
+        """One step of every copy. actions: integers (copies,), or numbers (copies, size), clipped to the bounds."""
         space = self.vector.single_action_space
         taken = actions.cpu().numpy()
         if isinstance(space, Box):
@@ -106,7 +106,7 @@ class Environments:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a saved state by playing each copy's episode again; ExperimentError where that leads elsewhere."""
+        """Restore a state by replaying each copy's episode. Raises ExperimentError if the observation differs."""
         self.episodes = state["episodes"].tolist()
         self.actions = [list(history.numpy()) for history in state["actions"]]
         self.observations = state["observations"]

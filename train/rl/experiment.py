@@ -1,4 +1,4 @@
-"""Reinforcement learning in stages: what the configurations of PPO and DQN share around their algorithms."""
+"""The stages of reinforcement learning, which PPO and DQN share."""
 
 from __future__ import annotations
 
@@ -15,60 +15,33 @@ import numpy as np
 import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
-from pydantic import Field
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
-from train.core.experiment import Staged
 from train.core.run import Run, RunError
 from train.core.stored_weights import as_stored, round_weights, state_of
 from train.rl.environments import spaces_of
 from train.rl.evaluation import evaluate, summary
+from train.rl.settings import PolicySettings
 from train.rl.training_loop import BEST, Learner, PolicyTraining
 
 UNBOUNDED = 1e30
-# The episodes a policy is tested on are none of those it was chosen by.
+# A policy is tested on other episodes than those that selected it.
 TEST_SEED = 1_000_000
 
 
-class Reinforcement(Staged):
-    """An algorithm adds its own fields, and says what learns (`learner`) and how its network acts (`act`)."""
+class Reinforcement(PolicySettings):
+    """An algorithm adds its own fields and its `learner`."""
 
     outputs: ClassVar[
         Literal["logits", "values"]
     ]  # of the network for discrete actions, as the policy handler reads it
 
-    environment: str = Field(default="CartPole-v1", description="Gymnasium's name; of your own, `module:Name-v0`")
-    labels: tuple[str, ...] = Field(default=(), description="names of discrete actions")
-    total_steps: int = Field(ge=1, description="of all copies of the environment together, at most")
-    solved_return: float | None = Field(
-        default=None, description="training ends once the mean return of `evaluation_episodes` reaches it"
-    )
-    solved_training_return: float | None = Field(
-        default=None, description="and once that of the last 100 training episodes, exploration included, reaches this"
-    )
-    evaluation_episodes: int = Field(default=100, ge=1, description="of the test, and to confirm a solution")
-    evaluate_every: int = Field(default=10_240, ge=1, description="steps between evaluations; the best policy is kept")
-    selection_episodes: int = Field(default=20, ge=1, description="of each of these evaluations")
-    checkpoint_every: int = Field(
-        default=20_480, ge=1, description="steps; a training goes on from the last checkpoint"
-    )
-    gamma: float = Field(default=0.99, ge=0, le=1, description="discount")
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="small networks are fastest on the CPU")
-
-    def network(self) -> nn.Module:
-        """The untrained network; the same for the same seed."""
-        raise TypeError(f"{type(self).__name__} does not define network()")
-
     def learner(self) -> Learner:
-        """The algorithm at its start."""
+        """The algorithm in its initial state."""
         raise TypeError(f"{type(self).__name__} does not define learner()")
-
-    def act(self, network: nn.Module, observations: Tensor) -> Tensor:
-        """The actions (B, …) for observations (B, …), without exploration."""
-        raise TypeError(f"{type(self).__name__} does not define act(network, observations)")
 
     def fit(self, run: Run) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -93,7 +66,7 @@ class Reinforcement(Staged):
         return summary(self.returns(network.eval()))
 
     def returns(self, network: nn.Module) -> NDArray[np.float64]:
-        """Of the episodes that a policy is tested on."""
+        """The returns of the test episodes."""
         act = partial(self.act, network)
         with one_thread():
             return evaluate(act, self.environment, self.evaluation_episodes, seed=self.seed + TEST_SEED)
@@ -136,7 +109,7 @@ class Reinforcement(Staged):
             ).write(folder, weights, sample, sorted(run.plots.glob("*.png")))
 
     def best(self, run: Run) -> nn.Module:
-        """The policy that the run keeps, on the CPU."""
+        """The run's best policy, on the CPU."""
         path = run.checkpoints / BEST
         if not path.is_file():
             raise RunError(f"{run.folder} has no policy yet: `python -m train resume {run.folder}`")
@@ -148,7 +121,7 @@ class Reinforcement(Staged):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Matrices of some hundred rows: a second thread costs more than it brings."""
+    """Compute on one thread: for matrices of some hundred rows, a second one costs more than it gains."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -158,6 +131,6 @@ def one_thread() -> Iterator[None]:
 
 
 def finite(bounds: NDArray[Any]) -> Any:
-    """Bounds as JSON has them, nested as the space's shape: None where there is none."""
+    """Bounds for JSON, nested as the space's shape; None for unbounded values."""
     flat = [None if abs(value) > UNBOUNDED else float(value) for value in bounds.ravel()]
     return np.array(flat, dtype=object).reshape(bounds.shape).tolist()

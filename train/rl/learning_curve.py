@@ -1,4 +1,4 @@
-"""A policy's progress over its training: the returns of its episodes and of its evaluations."""
+"""A policy's progress during training: the returns of its episodes and evaluations."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LearningCurve:
         self.evaluations = [(int(step), mean) for step, mean in state["evaluations"].tolist()]
 
     def plot(self, path: Path, title: str, solved: float | None) -> None:
-        """The curve as an image. solved: a line to reach, where there is one."""
+        """Save the curve as an image. solved: a return that is marked by a line; None for none."""
         figure, axes = plt.subplots(figsize=(7, 4))
         if self.episodes:
             steps, totals = np.array(self.episodes).T

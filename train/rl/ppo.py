@@ -68,7 +68,7 @@ class PPO(Reinforcement):
 
 
 class PPOLearner:
-    """Collects a rollout with the current policy, improves the policy on it, and forgets it."""
+    """Collects a rollout with the current policy, improves the policy on it, and discards it."""
 
     def __init__(self, settings: PPO) -> None:
         self.settings = settings
@@ -85,7 +85,7 @@ class PPOLearner:
         rollout, finished = self.collect()
         scalars = self.improve(rollout)
         if isinstance(self.network.standardisation, Standardisation):
-            # Only now: between acting and learning it would change the policy that the ratio compares with.
+            # Only now: an update between acting and learning would change the policy that the ratio refers to.
             self.network.standardisation.update(rollout.observations.flatten(0, 1).flatten(1))
         self.steps += self.settings.num_steps * self.settings.num_envs
         return scalars, finished

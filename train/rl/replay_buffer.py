@@ -47,7 +47,7 @@ class ReplayBuffer:
         return self.size
 
     def add(self, transitions: Transitions) -> None:
-        """Take one or more transitions in. ValueError for more than it can hold."""
+        """Add transitions. Raises ValueError for more than it can hold."""
         count = len(transitions.rewards)
         if count > self.capacity:
             raise ValueError(f"{count} transitions at once; the buffer holds {self.capacity}")
@@ -58,7 +58,7 @@ class ReplayBuffer:
         self.size = min(self.size + count, self.capacity)
 
     def sample(self, count: int, generator: torch.Generator) -> Transitions:
-        """`count` transitions, each as likely as any other, with replacement. ValueError while it is empty.
+        """Draw `count` transitions uniformly, with replacement. Raises ValueError while it is empty.
 
         generator: on the buffer's device.
         """
@@ -68,12 +68,12 @@ class ReplayBuffer:
         return Transitions(**{name: column[chosen] for name, column in vars(self.stored).items()})
 
     def state_dict(self) -> dict[str, Any]:
-        """Its transitions, and where the next one goes."""
+        """Its transitions, and the index of the next one."""
         columns = {name: column[: self.size].clone() for name, column in vars(self.stored).items()}
         return {"capacity": self.capacity, "position": self.position, "size": self.size, "columns": columns}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """ValueError for the state of a buffer of another capacity: its oldest transition is at another place."""
+        """Raises ValueError for the state of a buffer of another capacity, whose order of transitions differs."""
         if state["capacity"] != self.capacity:
             raise ValueError(
                 f"the state is of a buffer for {state['capacity']} transitions; this is for {self.capacity}"

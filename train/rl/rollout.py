@@ -1,4 +1,4 @@
-"""A rollout: what copies of an environment did for some steps, and what it was worth."""
+"""A rollout: some steps of several copies of an environment, with advantages and value targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass
 class Rollout:
-    """What `copies` did for `steps` steps; every tensor is (steps, copies, …).
+    """Steps of all copies of an environment; every tensor is (steps, copies, …).
 
     next_values: the critic's value of the observation each step led to, the last one of an episode included.
     """
@@ -44,7 +44,7 @@ class Rollout:
 
 @dataclass
 class Minibatch:
-    """Part of a rollout, its steps in no order. advantages: normalised over this part alone."""
+    """Part of a rollout, its steps shuffled. advantages: normalised over this part."""
 
     observations: Tensor
     actions: Tensor
@@ -57,7 +57,7 @@ class Minibatch:
 def minibatches(
     rollout: Rollout, advantages: Tensor, targets: Tensor, size: int, generator: torch.Generator
 ) -> Iterator[Minibatch]:
-    """Every step of a rollout once, shuffled, in parts of `size` steps or a few more: none is left smaller."""
+    """Every step of a rollout once, shuffled, in parts of at least `size` steps: the last ones are not smaller."""
     flat = [
         part.flatten(0, 1)
         for part in (rollout.observations, rollout.actions, rollout.log_probabilities, rollout.values)

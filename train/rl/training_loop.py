@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
@@ -16,28 +16,26 @@ from train.core.run import Run
 from train.rl.environments import Episode
 from train.rl.evaluation import evaluate
 from train.rl.learning_curve import LearningCurve
-
-if TYPE_CHECKING:
-    from train.rl.experiment import Reinforcement
+from train.rl.settings import PolicySettings
 
 BEST = "best.safetensors"
-# Counted from the experiment's seed. A policy is confirmed on other episodes than those it was chosen by.
+# Added to the experiment's seed. A policy is confirmed on other episodes than those that selected it.
 SELECTION_SEED, CONFIRMATION_SEED = 250_000, 500_000
 
 
 class Learner(Protocol):
-    """An algorithm at work. Its state holds all that its next update depends on: weights, optimizer, random numbers,
-    environments, and what it remembers of them; plain tensors and numbers, so that no pickle is needed."""
+    """A running algorithm. Its state holds everything that the next update depends on: weights, optimizer, random
+    generators, environments and remembered transitions, as plain tensors and numbers that need no pickle."""
 
     @property
     def network(self) -> nn.Module: ...
 
     @property
     def steps(self) -> int:
-        """Of all copies of the environment together."""
+        """Steps taken so far, by all copies of the environment together."""
 
     def advance(self) -> tuple[dict[str, float], list[Episode]]:
-        """One update: the scalars to plot, and the episodes that ended meanwhile."""
+        """Make one update; returns the scalars to plot, and the episodes that ended meanwhile."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -47,9 +45,9 @@ class Learner(Protocol):
 
 
 class PolicyTraining:
-    """Of one run. Where the run has a checkpoint it is loaded, and the next update is the one that was next then."""
+    """The training of one run. It continues from the run's last checkpoint, if there is one."""
 
-    def __init__(self, settings: Reinforcement, run: Run, learner: Learner) -> None:
+    def __init__(self, settings: PolicySettings, run: Run, learner: Learner) -> None:
         self.settings, self.run, self.learner = settings, run, learner
         self.curve = LearningCurve()
         self.best = float("-inf")
@@ -60,7 +58,7 @@ class PolicyTraining:
             self.load(torch.load(run.last, weights_only=True))
 
     def go_on(self) -> None:
-        """To the end; then `fit.json` and the learning curve's image."""
+        """Train to the end, then write `fit.json` and plot the learning curve."""
         settings, learner, curve = self.settings, self.learner, self.curve
         writer = SummaryWriter(self.run.folder / "tensorboard", purge_step=learner.steps + 1)
         started = time.monotonic() - self.seconds
@@ -90,7 +88,7 @@ class PolicyTraining:
         self.run.record("fit", {**found, "solved": self.solved, **counts})
 
     def evaluate(self) -> None:
-        """Keep the policy if it is as good as the best so far; if it seems to solve the environment, confirm that."""
+        """Keep the policy if it is at least as good as the best so far, and confirm one that seems to be a solution."""
         settings = self.settings
         act = partial(settings.act, self.learner.network)
         chosen = evaluate(act, settings.environment, settings.selection_episodes, settings.seed + SELECTION_SEED)
@@ -108,7 +106,7 @@ class PolicyTraining:
             save_file(weights, self.run.checkpoints / BEST)
 
     def save(self) -> None:
-        """Write the last checkpoint, whole or not at all."""
+        """Write the last checkpoint, completely or not at all."""
         state = {
             "learner": self.learner.state_dict(),
             "curve": self.curve.state_dict(),
@@ -127,5 +125,5 @@ class PolicyTraining:
 
 
 def crossed(before: int, after: int, every: int) -> bool:
-    """Whether a multiple of `every` lies in (before, after]: with several copies steps come several at once."""
+    """Whether a multiple of `every` lies in (before, after]; several copies advance by several steps at once."""
     return after // every > before // every

@@ -1,25 +1,21 @@
-"""Labelled texts of the user's own: read from a file or a dataset's folder, checked row by row, and split."""
+"""A user's own labelled texts: read from a file or a dataset's folder, checked row by row, and split."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Dataset, DatasetDict, load_dataset, load_from_disk
-from datasets.exceptions import DatasetGenerationError
+from datasets import ClassLabel, Dataset, DatasetDict
 from pydantic import Field
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.text.sources import PROBLEM, load
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-READERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-SHOWN = 5  # rows named for each thing that is wrong
-PROBLEM = "problem of the row"  # a column of our own, beside a table's
+SHOWN = 5  # row numbers shown for each problem
+KINDS = {list: "a list", dict: "an object", bytes: "bytes"}  # in a parquet file's columns
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it is in its file. labels: None where they are missing. problem: why it cannot be read."""
+    """A row of a file. labels: None if missing. problem: why it cannot be read."""
 
     text: Any
     labels: list[str] | None
@@ -43,7 +39,7 @@ class Row:
 
 @dataclass
 class Part:
-    """The rows of one source that can be used. left_out: what is wrong with the others → their numbers, from 1."""
+    """The usable rows of one source. left_out: problem of the others → their numbers, from 1."""
 
     examples: list[Example] = field(default_factory=list)
     left_out: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -60,8 +56,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Texts:
-    """labels: the classes, by their index. left_out: what was wrong with rows of any part → how many; notes: the same
-    for people, with the rows' numbers. group: what a group of the examples is called, where they have groups."""
+    """labels: the classes, by their index. left_out: problem of rows of any part → their number; notes: the same for
+    people, with row numbers. group: the name of the column of groups; None without one."""
 
     labels: list[str]
     train: list[Example]
@@ -74,19 +70,22 @@ class Texts:
 
 
 class TextData(StrictModel):
-    """train: a .csv, .tsv, .json, .jsonl or .parquet file, or a folder that `datasets` has saved, splits and all.
+    """train: a .csv, .tsv, .json, .jsonl or .parquet file, or a folder, splits and all, that `datasets` has saved or
+        would read.
 
-    validation, test: further such files; what is missing is split off the training data by its share, each class in
-    proportion, the same way for the same seed.
+    validation, test: files or folders of the same kinds; a missing part is split off the training data by its share,
+    each class in proportion, and the same for the same seed.
+    delimiter: between the cells of a table; by default a comma, and a tab in a .tsv file.
     label_separator: between the labels of one text, for a multi-label model; lists of labels need none.
-    group_column: what texts have in common, such as their author: those of one group stay in one split together, and
-        the scores are given for each group of the test as well.
-    labels: the classes, in their order; by default all that are in the training data, sorted.
+    group_column: a property that texts share, such as their author: a group is never divided between splits, and the
+        test's scores are reported for each group as well.
+    labels: the classes, in their order; by default all classes of the training data, sorted.
     """
 
     train: AbsolutePath
     validation: AbsolutePath | None = None
     test: AbsolutePath | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     text_column: str = "text"
     label_column: str = "label"
     group_column: str | None = None
@@ -97,13 +96,15 @@ class TextData(StrictModel):
     test_share: float = Field(default=0.1, gt=0, lt=1)
 
     def read(self, seed: int) -> Texts:
-        """All parts, without bad rows; ExperimentError for a file, column or part that is not there."""
+        """All parts, without unusable rows. Raises ExperimentError for a missing file, column or part."""
         sources = self.sources()
         rows = {name: self.rows(name, source) for name, source in sources.items()}
         known = list(self.labels or sorted({label for row in rows["train"] for label in row.labels or ()}))
-        if len(known) < 2:
-            raise ExperimentError(f"data.{self.label_column}: wanted at least two classes; got {known}")
         parts = {name: self.check(found, set(known)) for name, found in rows.items()}
+        notes = [part.note(f"{name} data") for name, part in parts.items() if part.left_out]
+        why = "".join(f"\n  {note}" for note in notes)
+        if len(known) < 2:
+            raise ExperimentError(f"data.{self.label_column}: wanted at least two classes; got {known}{why}")
         left_out: Counter[str] = Counter()
         for part in parts.values():
             left_out.update({what: len(numbers) for what, numbers in part.left_out.items()})
@@ -111,11 +112,12 @@ class TextData(StrictModel):
         found = {name: part.examples for name, part in parts.items()}
         for name, share in (("test", self.test_share), ("validation", self.validation_share)):
             if name not in found:
+                if len(train) < 2:
+                    raise ExperimentError(f"data: {len(train)} usable rows are too few to split off a {name} part{why}")
                 train, found[name] = split(train, share, seed, name)
         for name, examples in {**found, "train": train}.items():
             if not examples:
-                raise ExperimentError(f"data: no usable row for {name}")
-        notes = [part.note(f"{name} data") for name, part in parts.items() if part.left_out]
+                raise ExperimentError(f"data: no usable row for {name}{why}")
         return Texts(
             labels=known,
             train=train,
@@ -128,25 +130,24 @@ class TextData(StrictModel):
         )
 
     def sources(self) -> dict[str, Dataset]:
-        loaded = load(self.train, "train")
+        loaded = load(self.train, "train", self.delimiter)
         sources = dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
         if "train" not in sources:
             raise ExperimentError(f"data.train: {self.train} has no split `train`; it has {', '.join(sources)}")
         chosen = {name: sources[name] for name in ("train", "validation", "test") if name in sources}
         for name, given in (("validation", self.validation), ("test", self.test)):
             if given is not None:
-                found = load(given, name)
+                found = load(given, name, self.delimiter)
                 chosen[name] = found if isinstance(found, Dataset) else found.get(name, next(iter(found.values())))
         return chosen
 
     def rows(self, part: str, source: Dataset) -> list[Row]:
-        """Every row as it is there."""
+        """Every row, unchecked."""
         wanted = [self.text_column, self.label_column, *([self.group_column] if self.group_column else [])]
         for column in wanted:
             if column not in source.column_names:
-                raise ExperimentError(
-                    f"data: the {part} data has no column {column!r}; it has {', '.join(source.column_names)}"
-                )
+                found = ", ".join(repr(name) for name in source.column_names if name != PROBLEM)
+                raise ExperimentError(f"data: the {part} data has no column {column!r}; it has {found or 'none'}")
         feature = source.features[self.label_column]
         inner = getattr(feature, "feature", feature)  # of a column of lists
         names = inner.names if isinstance(inner, ClassLabel) else None
@@ -158,7 +159,8 @@ class TextData(StrictModel):
             else [""] * count
         )
         problems = source[PROBLEM] if PROBLEM in source.column_names else [""] * count
-        return [Row(*row) for row in zip(source[self.text_column], labels, groups, problems, strict=True)]
+        texts = [text[0] if isinstance(text, list) and len(text) == 1 else text for text in source[self.text_column]]
+        return [Row(*row) for row in zip(texts, labels, groups, problems, strict=True)]
 
     def labels_of(self, value: Any, names: list[str] | None) -> list[str] | None:
         if isinstance(value, str) and self.label_separator:
@@ -167,7 +169,7 @@ class TextData(StrictModel):
             return None
         values = value if isinstance(value, list) else [value]
         if names is not None:
-            # ClassLabel marks a label that is not known by -1.
+            # ClassLabel uses -1 for unknown labels.
             return None if any(index < 0 for index in values) else [names[index] for index in values]
         return [str(each).strip() for each in values]
 
@@ -176,6 +178,8 @@ class TextData(StrictModel):
         for number, row in enumerate(rows, start=1):
             if row.problem:
                 part.left_out[row.problem].append(number)
+            elif isinstance(row.text, (list, dict, bytes)):
+                part.left_out[f"with {KINDS[type(row.text)]} for a text"].append(number)
             elif row.text is None or not str(row.text).strip():
                 part.left_out["without text"].append(number)
             elif row.labels is None:
@@ -189,56 +193,10 @@ class TextData(StrictModel):
         return part
 
 
-def read_table(path: Path) -> Dataset:
-    """A CSV or TSV file, its first row the columns' names. Every cell is text as it is written: 0042 is not 42.
-
-    A row with more or fewer cells than there are columns says so in the column PROBLEM: a comma inside a text that is
-    not quoted would shift the cells, and the text would be cut without a word.
-    """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()], strict=True)
-        try:
-            header = next(reader, [])
-            rows = [row for row in reader if row]
-        except csv.Error as error:
-            raise ValueError(f"line {reader.line_num}: {error}") from None
-    if doubled := [name for name, count in Counter(header).items() if count > 1]:
-        raise ValueError(f"the column {doubled[0]!r} is there twice")
-    wrong = [f"with {len(row)} cells under {len(header)} columns" if len(row) != len(header) else "" for row in rows]
-    columns = {
-        name: [None if wrong[number] else row[index] or None for number, row in enumerate(rows)]
-        for index, name in enumerate(header)
-    }
-    return Dataset.from_dict({**columns, PROBLEM: wrong})
-
-
-def load(path: Path, part: str) -> Dataset | DatasetDict:
-    """The rows of a file or of a folder that `datasets` has saved."""
-    try:
-        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-            return load_from_disk(str(path))
-        if path.is_dir():
-            return load_dataset(str(path))
-        ending = path.suffix.lower()
-        if ending not in {*DELIMITERS, *READERS}:
-            wanted = ", ".join([*DELIMITERS, *READERS])
-            raise ExperimentError(f"data.{part}: wanted one of {wanted}, or a folder; got {str(path)!r}")
-        if not path.is_file():
-            raise ExperimentError(f"data.{part}: no file {str(path)!r}")
-        return (
-            read_table(path)
-            if ending in DELIMITERS
-            else load_dataset(READERS[ending], data_files=str(path), split="train")
-        )
-    except (DatasetGenerationError, FileNotFoundError, ValueError) as error:
-        cause = error.__cause__ or error
-        raise ExperimentError(f"data.{part}: {path} cannot be read: {str(cause).splitlines()[0]}") from None
-
-
 def split(examples: list[Example], share: float, seed: int, name: str) -> tuple[list[Example], list[Example]]:
-    """(the rows left, the rows taken), each class in proportion; classes too rare for that go by chance together.
+    """(remaining rows, drawn rows), each class in proportion; classes too rare for that are drawn at random together.
 
-    Where rows have groups, whole groups are taken, whatever their classes.
+    If rows have groups, whole groups are drawn, whatever their classes.
     """
     groups = [example.group or f"row {number}" for number, example in enumerate(examples)]
     if len(set(groups)) > 1 and any(example.group for example in examples):
@@ -251,8 +209,6 @@ def split(examples: list[Example], share: float, seed: int, name: str) -> tuple[
             kinds[kinds.index(())] = counts.most_common(1)[0][0]
         left, taken = train_test_split(examples, test_size=share, random_state=seed, stratify=kinds)
     except ValueError:
-        if len(examples) < 2:
-            raise ExperimentError(f"data: {len(examples)} usable rows are too few to split off a {name} part") from None
         print(f"{name} data: too few rows for every class to be in it; split by chance")
         left, taken = train_test_split(examples, test_size=share, random_state=seed)
     return left, taken

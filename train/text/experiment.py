@@ -10,26 +10,24 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-import torch
 from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar as disable_progress_bars
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, SerializeAsAny, WrapValidator, model_validator
 from sklearn.metrics import confusion_matrix
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers import AutoTokenizer, set_seed
 from transformers.utils.logging import disable_progress_bar
 
-import handlers.networks.mean_pooling  # noqa: F401 - makes the head known to the Auto classes
 from train.core.artifact import Artifact
 from train.core.experiment import Staged
 from train.core.generated_data import GeneratedData, by_source
-from train.core.progress import progress
 from train.core.run import NothingValidated, Run, RunError, is_first_process
 from train.core.stored_weights import round_weights
 from train.plots.confusion import plot_confusion
 from train.text.data import Example, TextData, Texts
 from train.text.metrics import by_class, by_group, decide, reference, scores, write_table
 from train.text.model import Head, Scratch, model_of, tokenizer_of
+from train.text.prediction import load_classifier, predict
 from train.text.subwords import subword_dropout
 from train.text.trainer import TextTrainer, last_checkpoint, relocate
 
@@ -51,9 +49,9 @@ else:
 class TextClassification(Staged):
     """data: a file or folder, or a section with its columns, parts and splits.
 
-    model: a repository of the hub, a folder of `save_pretrained`, or the size of one from scratch.
-    head: auto, the model's own; mean-pooling, the mean of its tokens' states into a small multilayer perceptron.
-    max_length: tokens; longer texts are cut, here and when served.
+    model: a repository of the hub, a folder of `save_pretrained`, or the size of a model to train from scratch.
+    head: auto, the model's own; mean-pooling, a small multilayer perceptron on the mean of the tokens' states.
+    max_length: in tokens; longer texts are truncated, in training and when served.
     """
 
     data: TextSource
@@ -145,7 +143,7 @@ class TextClassification(Staged):
         return measure(*self.decisions(folder / "weights", texts), texts)
 
     def files(self, training: bool = True) -> TextData:
-        """The data set on disk. training: False where only the test needs to be there."""
+        """The data set on disk. training: False if only the test data are needed."""
         if isinstance(self.data, GeneratedData):
             return TextData.model_validate(self.data.files(training))
         return self.data
@@ -168,7 +166,7 @@ class TextClassification(Staged):
             ).write(folder, self.stored(best_of(run), Path(temporary, "weights")), sample, sorted(run.plots.iterdir()))
 
     def stored(self, best: Path, folder: Path) -> Path:
-        """The checkpoint as the artifact holds it, written to `folder` where its weights change their type."""
+        """The checkpoint in the artifact's form, written to `folder` if its weights change their type."""
         if self.stored_weights is None:
             return best
         shutil.copytree(best, folder)
@@ -176,7 +174,7 @@ class TextClassification(Staged):
         return folder
 
     def tokenised(self, examples: Sequence[Example], texts: Texts, tokenizer: Any) -> Dataset:
-        """input_ids, cut but not padded; length, in tokens; labels, an index or a 0 or 1 for each class of `texts`."""
+        """input_ids, truncated, not padded; length in tokens; labels: an index, or 0 or 1 for each class of `texts`."""
         index = {label: number for number, label in enumerate(texts.labels)}
 
         def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -195,7 +193,7 @@ class TextClassification(Staged):
     def predictions(
         self, folder: Path, examples: Sequence[Example], texts: Texts
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The logits (N, classes) of the classifier in `folder`, and the truth, in the examples' order."""
+        """The logits (N, classes) of the classifier in `folder`, and the true labels, in the examples' order."""
         disable_progress_bar()
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = load_classifier(folder)
@@ -210,41 +208,13 @@ class TextClassification(Staged):
 
 
 def measure(truth: NDArray[np.int64], found: NDArray[np.int64], texts: Texts) -> dict[str, Any]:
-    """The scores on the test, of each class, and of each group where there are groups."""
+    """The scores on the test data: overall, of each class, and of each group if there are groups."""
     metrics: dict[str, Any] = {name: round(value, 4) for name, value in scores(truth, found).items()}
     metrics |= {"texts": len(texts.test), "by class": by_class(truth, found, texts.labels)}
     if texts.group is not None:
         groups = [example.group for example in texts.test]
         metrics[f"by {texts.group}"] = by_group(truth, found, groups, texts.multi_label)
     return metrics
-
-
-@torch.inference_mode()
-def predict(model: Any, tokenizer: Any, rows: Dataset, batch_size: int) -> NDArray[np.float32]:
-    """Logits (N, classes) in the rows' order; those of like length share a batch.
-
-    By a loop of our own: after a distributed training, transformers' Trainer would wait for processes that are gone.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device).eval()
-    lengths = np.asarray(rows["length"])
-    order = np.argsort(lengths, kind="stable")
-    found = np.empty((len(rows), model.config.num_labels), dtype=np.float32)
-    with progress() as bar:
-        task = bar.add_task("predictions", total=len(order), info="")
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = tokenizer.pad({"input_ids": rows[chosen]["input_ids"]}, return_tensors="pt").to(device)
-            found[chosen] = model(**batch).logits.float().cpu().numpy()
-            bar.update(task, advance=len(chosen))
-    return found
-
-
-def load_classifier(folder: Path) -> Any:
-    """In float32, whatever type the weights are stored in."""
-    return AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
-    )
 
 
 def best_of(run: Run) -> Path:
@@ -255,6 +225,6 @@ def best_of(run: Run) -> Path:
 
 
 def sample_of(texts: Texts) -> str:
-    """A held-out text of middling length."""
+    """A held-out text of median length."""
     ordered = sorted((example.text for example in texts.test), key=len)
     return ordered[len(ordered) // 2][:SAMPLE_CHARACTERS]

@@ -21,7 +21,7 @@ COLUMNS = ("precision", "recall", "f1-score", "support")
 
 
 def probabilities(logits: NDArray[Any], multi_label: bool) -> NDArray[np.float64]:
-    """(N, classes), a sigmoid each or a softmax over all."""
+    """Probabilities (N, classes), by a sigmoid for each class or a softmax over all."""
     wide = logits.astype(np.float64)
     return expit(wide) if multi_label else softmax(wide, axis=1)
 
@@ -48,7 +48,7 @@ def scores(truth: NDArray[Any], found: NDArray[Any]) -> dict[str, float]:
 def by_group(
     truth: NDArray[Any], found: NDArray[Any], groups: Sequence[str], multi_label: bool
 ) -> dict[str, dict[str, float]]:
-    """Of each group's texts their number, the accuracy, and the mean f1 of the classes that are in the group."""
+    """For each group: the number of texts, the accuracy, and the mean F1 of the classes that occur in the group."""
     members = np.asarray(groups)
     measured = {}
     for group in sorted(set(groups)):
@@ -72,7 +72,7 @@ def by_class(truth: NDArray[Any], found: NDArray[Any], labels: Sequence[str]) ->
 
 
 def reference(logits: NDArray[Any], labels: Sequence[str], multi_label: bool, threshold: float = 0.5) -> dict[str, Any]:
-    """Reference statistics of predictions: each class's share of them, and the mean probability of the best."""
+    """Reference statistics of predictions: the share of each class, and the mean probability of the best class."""
     found = probabilities(logits, multi_label)
     applies = found >= threshold if multi_label else np.eye(len(labels))[found.argmax(axis=1)]
     shares = applies.sum(axis=0) / max(applies.sum(), 1)

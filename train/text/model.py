@@ -27,7 +27,7 @@ Head = Literal["auto", "mean-pooling"]
 
 
 class Scratch(StrictModel):
-    """A ModernBERT with random weights and subwords learned from the training texts, for data that is its own."""
+    """A ModernBERT with random weights and subwords learned from the training texts, for unusual data."""
 
     vocabulary: int = Field(default=4000, ge=300, description="subwords")
     hidden: int = Field(default=128, ge=32, multiple_of=32, description="size of a token's state")
@@ -63,7 +63,7 @@ def model_of(
     multi_label: bool,
     max_length: int,
 ) -> PreTrainedModel:
-    """A classifier in which the head, or all of it, has random weights."""
+    """A classifier whose head, or all of which, has random weights."""
     named: dict[str, Any] = {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
@@ -82,7 +82,7 @@ def model_of(
         raise ExperimentError(f"max_length: got {max_length}; {source} reads at most {longest} tokens")
     if head == "mean-pooling":
         return MeanPoolingClassifier.of(pretrained(AutoModel, source, revision), **named)
-    # Its own head may be for other classes.
+    # The checkpoint's head may be for other classes.
     return pretrained(AutoModelForSequenceClassification, source, revision, ignore_mismatched_sizes=True, **named)
 
 
@@ -103,14 +103,14 @@ def scratch_config(scratch: Scratch, vocabulary: int, max_length: int) -> Modern
         cls_token_id=None,
         embedding_dropout=scratch.dropout,
         classifier_dropout=scratch.dropout,
-        # ModernBERT's own 0.02 suits layers six times as wide; a narrow network learns slowly from it.
+        # ModernBERT's default of 0.02 suits layers six times as wide; with it a narrow network learns slowly.
         initializer_range=0.05,
         initializer_cutoff_factor=3.0,
     )
 
 
 def pretrained(auto: Any, source: str, revision: str, **options: Any) -> Any:
-    """By an Auto class, from safetensors and without code from the hub; ExperimentError where there is nothing."""
+    """Load by an Auto class, from safetensors and without code from the hub. Raises ExperimentError."""
     if auto not in (AutoTokenizer, AutoConfig):
         options["use_safetensors"] = True
     try:

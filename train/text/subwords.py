@@ -13,7 +13,7 @@ PADDING = "[PAD]"
 
 
 def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """The `vocabulary` most useful subwords of `texts`; letter case is dropped, nothing else is lost."""
+    """A tokenizer of the `vocabulary` most useful subwords of `texts`; it drops letter case and nothing else."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -36,8 +36,8 @@ def as_pretrained(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerF
 
 @contextmanager
 def subword_dropout(tokenizer: Any, share: float) -> Iterator[None]:
-    """While it lasts, the share of merges is left out at random each time a text is split, which shows a model rarer
-    splits of the same words (BPE-dropout, Provilkov et al. 2020)."""
+    """A context in which this share of merges is skipped at random whenever a text is split, so that a model sees
+    rarer splits of the same words (BPE-dropout, Provilkov et al. 2020)."""
     if not share:
         yield
         return

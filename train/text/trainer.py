@@ -1,4 +1,4 @@
-"""Hugging Face's Trainer as a run has it: its settings, what it keeps, and going on after an interruption."""
+"""Hugging Face's Trainer for a run: its settings, the checkpoints it keeps, and how it is resumed."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from train.core.run import Run, is_first_process
 from train.core.trainer import check_compiler
 from train.text.metrics import decide, scores
 
-STATE = "trainer_state.json"  # the last file of a checkpoint that is written
+STATE = "trainer_state.json"  # the file of a checkpoint that is written last
 
 
 class OneDevice(TrainingArguments):
-    """Without torchrun a process trains on one GPU: Transformers' own wraps the model in DataParallel where several are
+    """Without torchrun, trains on one GPU: transformers' own class would wrap the model in DataParallel if several are
     visible, which multiplies the batch size by their number and is slow."""
 
     @property
@@ -42,7 +42,7 @@ class OneDevice(TrainingArguments):
 
 
 class TextTrainer(StrictModel):
-    """How a text model is trained, and what is kept."""
+    """How a text model is trained, and which checkpoints are kept."""
 
     epochs: float = Field(default=3, gt=0, description="at most")
     max_steps: int = Field(default=-1, ge=-1, description="of the optimizer, at most; -1 for no limit")
@@ -78,7 +78,7 @@ class TextTrainer(StrictModel):
         train: Dataset,
         validation: Dataset,
     ) -> Trainer:
-        """train, validation: with input_ids, length and labels. Padding is a batch's own, to its longest text."""
+        """train, validation: with input_ids, length and labels. Each batch is padded to its longest text."""
         if self.compile:
             check_compiler()
         precision = self.precision or native_precision()
@@ -142,7 +142,7 @@ def measured(found: EvalPrediction) -> dict[str, float]:
 
 
 def relocate(checkpoint: Path) -> None:
-    """Let a checkpoint name the best one in its own run's folder, wherever that was moved or copied to."""
+    """Make a checkpoint name the best one in its own run's folder, in case that was moved or copied."""
     if not is_first_process():
         return
     path = checkpoint / STATE
@@ -154,6 +154,6 @@ def relocate(checkpoint: Path) -> None:
 
 
 def last_checkpoint(run: Run) -> Path | None:
-    """The newest checkpoint that was written whole."""
+    """The newest complete checkpoint."""
     found = [path.parent for path in run.checkpoints.glob(f"checkpoint-*/{STATE}")]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

@@ -1,1 +1,1 @@
-"""Training on images; a room for each task."""
+"""Training on images, one folder per task."""

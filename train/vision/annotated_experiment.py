@@ -1,4 +1,4 @@
-"""The stages that detection and segmentation share: a published network fine-tuned on annotated images."""
+"""The stages that detection and segmentation share: fine-tuning a published network on annotated images."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from train.vision.fine_tuning import FineTunedModule
 
 
 class AnnotatedExperiment(Staged):
-    """data: annotated images, a user's own or generated."""
+    """data: annotated images, either the user's own or generated."""
 
     data: Any
     learning: Optimization = Optimization()
     trainer: TrainerSettings = TrainerSettings()
 
     def record_data(self, run: Run, split: AnnotatedSplit[Any]) -> None:
-        """Report and record what the training is about to learn from."""
+        """Report and record the training data."""
         if is_first_process():
             print(f"{self.name}: {split}")
         run.record("data", split.describe())
 
     def begin(self) -> None:
-        """Check the settings of the training, and seed every process."""
+        """Check the training settings and seed every process."""
         self.trainer.check()
         seed_everything(self.seed, workers=True, verbose=False)
 
     def measure_on(self, module: FineTunedModule, data: LightningDataModule) -> None:
-        """Let the module measure itself on the test's images, on one device."""
+        """Evaluate the module on the test images, on one device."""
         lightning = quiet_trainer(
             accelerator=self.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
         )
         lightning.test(module, data, verbose=False)
 
     def load_best(self, run: Run, module: FineTunedModule) -> None:
-        """Load the best checkpoint, with the weights as they are stored, in evaluation mode."""
+        """Load the best checkpoint, with its weights as stored, and switch to evaluation mode."""
         module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
         round_weights(module.network, self.stored_weights)
         module.eval()
 
     def provenance(self, run: Run, split: AnnotatedSplit[Any], files: str) -> dict[str, Any]:
-        """For the artifact's record of its training. files: the name of a user's own annotations."""
+        """The artifact's training record. files: name of the user's annotations."""
         fitted = run.recorded("fit")
         return {
             "data": self.data.source if isinstance(self.data, GeneratedData) else files,

@@ -1,4 +1,4 @@
-"""Annotated images in three parts: for training, for validation, and for the test."""
+"""Annotated images, split into training, validation and test sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Image = TypeVar("Image")
 
 @dataclass(frozen=True)
 class AnnotatedSplit(Generic[Image]):
-    """labels: the background, then the classes. problems: by the name of the annotation file or folder."""
+    """labels: the background, then the classes. problems: by name of the annotation file or folder."""
 
     labels: list[str]
     training: list[Image]
@@ -27,17 +27,17 @@ class AnnotatedSplit(Generic[Image]):
 
     @property
     def left_out(self) -> str:
-        """Of an error message: what was left out; empty where nothing was."""
+        """The part of an error message that lists what was skipped; empty if nothing was."""
         problems = "\n".join(f"{name}:\n{problems}" for name, problems in self.problems.items() if len(problems))
-        return f"; left out are\n{problems}" if problems else ""
+        return f"; skipped:\n{problems}" if problems else ""
 
     def check(self, strict: bool) -> None:
-        """Raises ExperimentError where nothing can be trained or measured; strict: for any problem at all."""
+        """Raise ExperimentError if training or evaluation is impossible; strict: also for any problem in the data."""
         if strict and self.left_out:
-            raise ExperimentError(f"data.on_problem is fail, and there are problems{self.left_out}")
+            raise ExperimentError(f"data.on_problem is fail, and the data has problems{self.left_out}")
 
     def describe(self) -> dict[str, Any]:
-        """The counts of each part, and of what was left out."""
+        """The sizes of all parts, and what was skipped."""
         return {
             "labels": self.labels,
             **{name: self.describe_part(images) for name, images in self.parts.items()},
@@ -54,5 +54,5 @@ class AnnotatedSplit(Generic[Image]):
         ]
         for name, problems in self.problems.items():
             if len(problems):
-                lines.append(f"{name}: {len(problems)} problems, left out:\n{problems}")
+                lines.append(f"{name}: {len(problems)} problems, skipped:\n{problems}")
         return "\n".join(lines)

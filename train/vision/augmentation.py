@@ -1,4 +1,4 @@
-"""Augmentation of images, so that a network sees more than was photographed; boxes and masks move along."""
+"""Image augmentation, which moves boxes and masks along with the pixels."""
 
 from __future__ import annotations
 
@@ -20,35 +20,45 @@ Range = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt
 
 
 class Augmentation(StrictModel):
-    """Every part is off at 0. Its defaults suit photographs of things that may be seen from either side."""
+    """Each part is off at 0. The defaults suit photographs of objects that look natural when mirrored."""
 
-    crop_scale: Range | None = Field(default=(0.35, 1.0), description="part of the area; None for the whole image")
-    crop_ratio: Range = Field(default=(3 / 4, 4 / 3), description="width : height of the crop, as it was")
-    flip: Probability = Field(default=0.5, description="left and right exchanged")
+    crop_scale: Range | None = Field(
+        default=(0.35, 1.0), description="cropped share of the area; None for the whole image"
+    )
+    crop_ratio: Range = Field(default=(3 / 4, 4 / 3), description="width / height of the crop before it is resized")
+    flip: Probability = Field(default=0.5, description="probability of a horizontal flip")
     vertical_flip: Probability = 0.0
-    geometry: Probability = Field(default=0.5, description="of rotate, translate, scale and shear, drawn together")
-    rotate: Strength = Field(default=0.0, le=180, description="degrees, to either side")
-    translate: Strength = Field(default=0.0, le=1, description="part of the side")
+    geometry: Probability = Field(
+        default=0.5, description="probability of rotate, translate, scale and shear, applied together"
+    )
+    rotate: Strength = Field(default=0.0, le=180, description="maximum in degrees, in either direction")
+    translate: Strength = Field(default=0.0, le=1, description="maximum as a share of the side")
     scale: Range = (1.0, 1.0)
-    shear: Strength = Field(default=0.0, le=60, description="degrees, to either side")
+    shear: Strength = Field(default=0.0, le=60, description="maximum in degrees, in either direction")
     perspective: Strength = Field(default=0.0, le=1, description="distortion")
     perspective_probability: Probability = 0.5
-    elastic: Strength = Field(default=0.0, description="displacement in pixels")
+    elastic: Strength = Field(default=0.0, description="root mean square displacement in pixels")
     elastic_probability: Probability = 0.5
-    elastic_sigma: float = Field(default=5.0, gt=0, description="of the Gaussian that smooths it, in pixels")
-    colour: Probability = Field(default=1.0, description="of brightness, contrast, saturation and hue, drawn together")
-    brightness: Strength = Field(default=0.2, description="0.2 for a factor from 0.8 to 1.2")
+    elastic_sigma: float = Field(
+        default=5.0, gt=0, description="standard deviation in pixels of the Gaussian that smooths it"
+    )
+    colour: Probability = Field(
+        default=1.0, description="probability of brightness, contrast, saturation and hue, applied together"
+    )
+    brightness: Strength = Field(default=0.2, description="0.2 draws a factor from 0.8 to 1.2")
     contrast: Strength = 0.2
     saturation: Strength = 0.2
     hue: Strength = Field(default=0.02, le=0.5)
     grayscale: Probability = 0.0
     blur: Probability = Field(default=0.0, description="Gaussian")
-    blur_kernel: int = Field(default=5, ge=3, description="its width in pixels, odd")
-    blur_sigma: Range = Field(default=(0.1, 2.0), description="pixels, least and most")
-    noise: Strength = Field(default=0.0, le=1, description="root mean square of Fourier noise, of the full range")
+    blur_kernel: int = Field(default=5, ge=3, description="width of the blur in pixels, odd")
+    blur_sigma: Range = Field(default=(0.1, 2.0), description="minimum and maximum in pixels")
+    noise: Strength = Field(
+        default=0.0, le=1, description="root mean square of Fourier noise, relative to the full range"
+    )
     noise_exponent: Strength = Field(default=0.0, description="0 for white noise, 1 for pink")
     noise_probability: Probability = 0.5
-    erase: Probability = Field(default=0.0, description="a rectangle blotted out (Zhong et al. 2020)")
+    erase: Probability = Field(default=0.0, description="probability of erasing a rectangle (Zhong et al. 2020)")
 
     @field_validator("blur_kernel")
     @classmethod
@@ -58,7 +68,7 @@ class Augmentation(StrictModel):
         return width
 
     def geometric(self) -> list[v2.Transform]:
-        """Transforms that move pixels, and boxes and masks with them."""
+        """Transforms that move pixels, together with boxes and masks."""
         ways: list[v2.Transform] = []
         if self.flip:
             ways.append(v2.RandomHorizontalFlip(self.flip))
@@ -106,7 +116,7 @@ class Augmentation(StrictModel):
 
 
 class Elastic(v2.ElasticTransform):
-    """torchvision's, which looks a box's corners up in its grid and finds none for one at the right or lower border."""
+    """torchvision's transform, which fails to look up box corners at the right or lower border in its grid."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if isinstance(inpt, tv_tensors.BoundingBoxes):
@@ -119,16 +129,16 @@ class Elastic(v2.ElasticTransform):
 
 
 def elastic_alpha(pixels: float, sigma: float) -> float:
-    """torchvision's alpha for displacements of `pixels` root mean square.
+    """torchvision's `alpha` for a root mean square displacement of `pixels`.
 
-    It draws uniform noise in [-1, 1], of variance 1/3, smooths it with a Gaussian, whose two-dimensional kernel keeps
-    1 / (4 π σ²) of the variance, and multiplies by alpha, in units of half a pixel.
+    torchvision draws uniform noise in [-1, 1], whose variance is 1/3, smooths it with a two-dimensional Gaussian, which
+    keeps 1 / (4 π σ²) of the variance, and multiplies it by alpha in units of half a pixel.
     """
     return 2 * pixels * (3 * 4 * torch.pi * sigma**2) ** 0.5
 
 
 class BoxesFromMasks(v2.Transform):
-    """Tightens every box to its moved mask: a rotated box's corners enclose more than the object."""
+    """Fits every box to its transformed mask, because the corners of a rotated box enclose more than the object."""
 
     def forward(self, *inputs: Any) -> Any:
         image, target = inputs
@@ -139,7 +149,7 @@ class BoxesFromMasks(v2.Transform):
         masks = masks.as_subclass(Tensor).bool()
         shown = masks.flatten(1).any(dim=1)
         if shown.any():
-            # torchvision gives the last pixel's index; a box ends behind it.
+            # torchvision returns the index of the last pixel, but a box ends after it.
             boxes[shown] = masks_to_boxes(masks[shown]) + torch.tensor([0.0, 0.0, 1.0, 1.0])
         xyxy = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=masks.shape[-2:])
         return image, {**target, "boxes": v2.functional.convert_bounding_box_format(xyxy, new_format=format_of(target))}

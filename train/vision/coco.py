@@ -1,4 +1,4 @@
-"""COCO's detection and segmentation JSON: images with boxes and masks, whatever is wrong named and counted."""
+"""Reads COCO's detection and segmentation JSON: images with boxes and masks; problems are reported and counted."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from train.vision.coco_masks import InvalidMask, Rle, is_finite, read_mask
 from train.vision.images import upright_size
 
 BACKGROUND = "__background__"
+SIDES = ("height", "width")
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One object, or with `crowd` a group of them that is annotated as a whole.
+    """One object, or with `crowd` a group of objects annotated as a whole.
 
     label: from 1, into the file's labels. box: x1, y1, x2, y2 in pixels, inside the image.
-    area: in square pixels, as annotated, else the mask's, else the box's.
-    rle: the mask as COCO's compressed run lengths; None where masks were not asked for.
+    area: in square pixels, as annotated; otherwise the mask's, or the box's.
+    rle: the mask as COCO's compressed run lengths; None if masks were not requested.
     """
 
     label: int
@@ -41,13 +42,13 @@ class Annotation:
     rle: Rle | None = None
 
     def mask(self) -> NDArray[np.uint8]:
-        """(height, width), 1 where the object is."""
+        """The mask (height, width), 1 inside the object."""
         return coco_mask.decode(self.rle)
 
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """height, width: of the image upright, in pixels. annotations: none in an image that shows no object."""
+    """height, width: of the upright image, in pixels. annotations: empty if the image shows no object."""
 
     path: Path
     height: int
@@ -65,19 +66,19 @@ class CocoFile:
 
 
 def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: list[str] | None = None) -> CocoFile:
-    """Read and check a COCO file and the images it names; what is wrong is left out, named and counted.
+    """Read and check a COCO file and its images; what is wrong is skipped, reported and counted.
 
-    masks: also read segmentations, polygons or run lengths; an annotation without one is left out.
-    decode: read every image whole to find broken ones; otherwise only their headers are read.
-    labels: of the file that was trained on; categories are matched to them by name.
-    Raises ExperimentError where the file cannot be read at all.
+    masks: also read segmentations (polygons or run lengths); annotations without one are skipped.
+    decode: decode every image to find broken ones; otherwise read only the headers.
+    labels: of the training file; categories are matched to them by name. Raises ExperimentError if the file cannot be
+    read at all.
     """
     values = read_json(annotations)
     if not folder.is_dir():
         raise ExperimentError(f"{folder} is not a folder; wanted the images of {annotations}")
     problems = DataProblems()
     categories = values["categories"]
-    if labels is None:  # of the file that is trained on; a validation need not hold every class
+    if labels is None:  # the training file: a validation file need not have every class
         categories = without_groups(categories, values["annotations"], problems)
     found, by_category = read_categories(categories, labels, annotations, problems)
     images = read_images(values["images"], folder, decode, problems)
@@ -99,7 +100,7 @@ def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: lis
 
 
 class Wrong(Exception):
-    """An error in one annotation; the message is the kind it is counted under."""
+    """A problem with one annotation; problems are counted by their message."""
 
 
 def is_id(value: Any) -> bool:
@@ -109,26 +110,28 @@ def is_id(value: Any) -> bool:
 def references(
     entry: Any, images: dict[Any, AnnotatedImage], listed: set[Any], by_category: dict[Any, int | None]
 ) -> tuple[Any, int]:
-    """An annotation's image id and label. Raises Wrong where it refers to what is not there."""
+    """An annotation's image id and label. Raises Wrong if either is unknown."""
     if not isinstance(entry, dict) or not is_id(entry.get("image_id")) or not is_id(entry.get("category_id")):
         raise Wrong("wanted {image_id, category_id, …}")
     if entry["image_id"] not in images:
-        raise Wrong(f"its image is {'left out' if entry['image_id'] in listed else 'not in the file'}")
+        raise Wrong(f"its image {'was skipped' if entry['image_id'] in listed else 'is not in the file'}")
     if entry["category_id"] not in by_category:
         raise Wrong(f"category_id {entry['category_id']} is not in the file")
     label = by_category[entry["category_id"]]
     if label is None:
-        raise Wrong("its category is not one of those trained on")
+        raise Wrong("its category is not one of the training file")
     return entry["image_id"], label
 
 
 def read_json(path: Path) -> dict[str, list[Any]]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ExperimentError(f"{path}: no such file; wanted annotations in COCO's JSON") from None
+        raise ExperimentError(f"{path} does not exist; wanted annotations in COCO's JSON format") from None
     except (OSError, ValueError) as error:
         raise ExperimentError(f"{path} cannot be read as JSON: {error}") from None
+    except RecursionError:
+        raise ExperimentError(f"{path} cannot be read as JSON: nested too deeply") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(values, dict) or not isinstance(values.get(key), list):
             raise ExperimentError(f"{path}: wanted a list under {key!r}, as in COCO's JSON")
@@ -140,7 +143,7 @@ def read_json(path: Path) -> dict[str, list[Any]]:
 def read_categories(
     entries: list[Any], labels: list[str] | None, path: Path, problems: DataProblems
 ) -> tuple[list[str], dict[Any, int | None]]:
-    """The labels, and by category id the index of its label; None for a category that was not trained on."""
+    """The labels, and the label index by category id; None for a category that is not in the training file."""
     by_id: dict[Any, str] = {}
     for entry in entries:
         if (
@@ -150,22 +153,24 @@ def read_categories(
         ):
             raise ExperimentError(f"{path}: wanted a category as {{id: integer, name: text}}; got {entry!r}")
         if entry["id"] in by_id:
-            raise ExperimentError(f"{path}: category id {entry['id']} is there twice")
+            raise ExperimentError(f"{path}: category id {entry['id']} occurs twice")
         by_id[entry["id"]] = entry["name"]
     names = list(dict.fromkeys(by_id[key] for key in sorted(by_id)))
     if len(names) < len(by_id):
-        problems.add("category: its name is there twice; both ids are one class", path.name)
+        problems.add("category: duplicate name; both ids become one class", path.name)
     if labels is None:
         labels = [BACKGROUND, *names]
     known = {name: index for index, name in enumerate(labels) if index}
     if not known.keys() & set(names):
-        raise ExperimentError(f"{path} has categories {', '.join(names)}; trained on are {', '.join(known)}")
+        raise ExperimentError(
+            f"{path} has the categories {', '.join(names)}; wanted those of the training file: {', '.join(known)}"
+        )
     return labels, {key: known.get(name) for key, name in by_id.items()}
 
 
 def without_groups(entries: list[Any], objects: list[Any], problems: DataProblems) -> list[Any]:
-    """The categories but those that only name a group of others: no object is of them, and others have them as their
-    `supercategory`. Roboflow's exports begin with one, which would become a class that nothing is ever of.
+    """The categories except those that only name a group: they have no objects and are the `supercategory` of others.
+    Roboflow's exports begin with one, which would become a class without objects.
     """
     used = {
         entry.get("category_id") for entry in objects if isinstance(entry, dict) and is_id(entry.get("category_id"))
@@ -175,27 +180,27 @@ def without_groups(entries: list[Any], objects: list[Any], problems: DataProblem
     for entry in entries:
         named = isinstance(entry, dict) and is_id(entry.get("id")) and isinstance(entry.get("name"), str)
         if named and entry["id"] not in used and entry["name"] in parents:
-            problems.add("category: it only groups others; left out", entry["name"])
+            problems.add("category: only groups others; skipped", entry["name"])
         else:
             kept.append(entry)
             if named and entry["id"] not in used:
-                problems.add("category: no object is of it", entry["name"])
+                problems.add("category: no objects", entry["name"])
     return kept
 
 
 def is_named_group(entry: dict[str, Any]) -> bool:
-    """Whether a category names another as its group; in COCO's own file some name themselves."""
+    """Whether a category names another one as its group; in COCO's own file some name themselves."""
     return isinstance(entry.get("supercategory"), str) and entry["supercategory"] != entry.get("name")
 
 
 def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataProblems) -> dict[Any, AnnotatedImage]:
-    """By image id the images that are there and can be read, without their annotations yet."""
+    """The readable images by id, still without annotations."""
     listed: dict[Any, dict[str, Any]] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or not is_id(entry.get("id")) or not isinstance(entry.get("file_name"), str):
             problems.add("image: wanted {id, file_name}", f"image at position {number}")
         elif entry["id"] in listed:
-            problems.add("image: its id is there twice", entry["file_name"])
+            problems.add("image: duplicate id", entry["file_name"])
         else:
             listed[entry["id"]] = entry
     paths = [folder / entry["file_name"] for entry in listed.values()]
@@ -203,10 +208,10 @@ def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataPr
     for (image_id, entry), path, size in zip(listed.items(), paths, upright_sizes(paths, decode), strict=True):
         if isinstance(size, str):
             problems.add(f"image: {size}", entry["file_name"])
-        elif (entry.get("height", size[0]), entry.get("width", size[1])) != size:
-            # Boxes in other pixels than the server's would teach the model to miss.
+        elif any(entry.get(name) not in (None, pixels) for name, pixels in zip(SIDES, size, strict=True)):
+            # Boxes in another coordinate system than the server's would teach the model wrong positions.
             told = f"{entry.get('width')} × {entry.get('height')} in the JSON, {size[1]} × {size[0]} upright"
-            problems.add("image: of another size than annotated", f"{entry['file_name']}: {told}")
+            problems.add("image: size differs from the annotated one", f"{entry['file_name']}: {told}")
         else:
             images[image_id] = AnnotatedImage(path, *size)
     return images
@@ -219,7 +224,7 @@ def upright_sizes(paths: list[Path], decode: bool) -> Iterable[tuple[int, int] |
 
 
 def read_annotation(entry: dict[str, Any], label: int, image: AnnotatedImage, masks: bool) -> Annotation:
-    """Raises Wrong with the kind of what is wrong."""
+    """Read and check one annotation. Raises Wrong with the kind of problem."""
     try:
         rle = read_mask(entry.get("segmentation"), image.height, image.width) if masks else None
     except InvalidMask as error:

@@ -1,7 +1,7 @@
-"""COCO masks, polygons or run lengths, checked before pycocotools' C code sees them.
+"""COCO masks, given as polygons or run lengths, checked before they reach pycocotools' C code.
 
-pycocotools 2.0 trusts what it is given: run lengths that do not fill the image come back as whatever lay in memory,
-or corrupt it, and a corner far away makes it allocate every point on the way.
+pycocotools 2.0 does not validate its input: run lengths that do not fill the image return uninitialised memory or
+corrupt it, and for a distant polygon corner it allocates every point on the way.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Rle = dict[str, Any]
 
 
 class InvalidMask(ValueError):
-    """A segmentation that is not a mask of its image; the message says why."""
+    """A segmentation that is not a valid mask of its image; the message gives the reason."""
 
 
 def read_mask(segmentation: Any, height: int, width: int) -> Rle:
-    """Polygons, run lengths or compressed run lengths as {"size": [height, width], "counts": compressed bytes}.
+    """Convert polygons or run lengths, compressed or not, to {"size": [height, width], "counts": compressed bytes}.
 
-    Raises InvalidMask when it is none of these, is not of this size, or is empty.
+    Raises InvalidMask if it is none of these, has another size, or is empty.
     """
     if not segmentation:
         raise InvalidMask("no segmentation")
@@ -38,9 +38,9 @@ def read_mask(segmentation: Any, height: int, width: int) -> Rle:
 
 def from_polygons(polygons: list[Any], height: int, width: int) -> Rle:
     for polygon in polygons:
-        # Four numbers, a polygon of two corners, would be a box to pycocotools.
+        # pycocotools would take four numbers, a polygon with two corners, for a box.
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or not all(map(is_finite, polygon)):
-            raise InvalidMask("polygon is not x, y of three corners or more")
+            raise InvalidMask("polygon is not a list of x, y of three or more corners")
         if not all(-width <= x <= 2 * width for x in polygon[::2]):
             raise InvalidMask("polygon lies far outside the image")
         if not all(-height <= y <= 2 * height for y in polygon[1::2]):
@@ -50,7 +50,7 @@ def from_polygons(polygons: list[Any], height: int, width: int) -> Rle:
 
 def from_runs(segmentation: dict[str, Any], height: int, width: int) -> Rle:
     if segmentation.get("size") != [height, width]:
-        raise InvalidMask("run lengths are of another size than the image")
+        raise InvalidMask("run lengths have another size than the image")
     counts = segmentation.get("counts")
     runs = decompress(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(isinstance(n, int) and n >= 0 for n in runs):
@@ -61,10 +61,11 @@ def from_runs(segmentation: dict[str, Any], height: int, width: int) -> Rle:
 
 
 def decompress(text: str) -> list[int]:
-    """Run lengths out of COCO's compressed text: little-endian groups of five bits, 48 added to each.
+    """Decode COCO's compressed run lengths: little-endian groups of five bits, each plus 48.
 
-    Bit 5 says that another group follows, bit 4 of the last is the sign; from the third on a number is the
-    difference to the one two before it (pycocotools' maskApi.c). Raises InvalidMask where the text breaks off.
+    Bit 5 means that another group follows, and bit 4 of the last group is the sign. From the third on, each number is
+    the difference from the second to last one before it (pycocotools' maskApi.c). Raises InvalidMask for truncated
+    text.
     """
     runs: list[int] = []
     number, shift = 0, 0
@@ -80,7 +81,7 @@ def decompress(text: str) -> list[int]:
             runs.append(number + runs[-2] if len(runs) > 2 else number)
             number, shift = 0, 0
     if shift:
-        raise InvalidMask("run lengths break off")
+        raise InvalidMask("run lengths are truncated")
     return runs
 
 

@@ -1,4 +1,4 @@
-"""A published network learning on: what detection and segmentation train alike."""
+"""Fine-tuning of a published network, shared by detection and segmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from train.core.optimization import Optimization
 
 
 class FineTunedModule(LightningModule):
-    """keep: batch norms, by name, whose published statistics stay as they are."""
+    """keep: names of batch norms whose published statistics are kept."""
 
     def __init__(self, network: nn.Module, labels: list[str], learning: Optimization, keep: list[str] | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Noise drawn in the frequency domain of an image, with a spectrum of one's choice."""
+"""Image noise drawn in the frequency domain, with a chosen spectrum."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torchvision.transforms import v2
 
 
 def hermitian_spectrum(channels: int, height: int, width: int, exponent: float = 0.0) -> Tensor:
-    """Random half spectrum, complex64 (channels, height, width // 2 + 1), as `torch.fft.rfft2` of real noise has it.
+    """Random half spectrum of real noise, complex64 (channels, height, width // 2 + 1), as of `torch.fft.rfft2`.
 
-    Its amplitude falls with the radial frequency f as f ** -exponent: 0 is white, 1 pink, as natural images are. There
-    is no constant part, so the noise does not change the mean.
+    Its amplitude falls with the radial frequency f as f ** -exponent: 0 is white, 1 pink, like natural images. There is
+    no constant part, so the noise does not change the mean.
     """
     spectrum = torch.randn(channels, height, width // 2 + 1, dtype=torch.complex64)
-    # The columns without a mirror image among the others are each their own: Z(-k) = conj(Z(k)) has to hold in them.
+    # Columns that are their own mirror image must satisfy Z(-k) = conj(Z(k)) in themselves.
     for column in {0, width // 2} if width % 2 == 0 else {0}:
         mirrored = spectrum[:, :, column].flip(1).roll(1, 1).conj()
         spectrum[:, :, column] = (spectrum[:, :, column] + mirrored) / math.sqrt(2)
@@ -30,9 +30,9 @@ def hermitian_spectrum(channels: int, height: int, width: int, exponent: float =
 
 
 def energy(spectrum: Tensor, width: int) -> Tensor:
-    """The sum of squares of the real image behind a half spectrum (…, H, W // 2 + 1), by Parseval's theorem.
+    """The sum of squares of the real image of a half spectrum (…, H, W // 2 + 1), by Parseval's theorem.
 
-    All columns but those without a mirror image stand for two of the whole spectrum.
+    Every column except those that are their own mirror image stands for two of the whole spectrum.
     """
     power = spectrum.abs().square()
     doubled = power[..., 1 : (width + 1) // 2].sum(dim=(-2, -1))
@@ -40,7 +40,7 @@ def energy(spectrum: Tensor, width: int) -> Tensor:
 
 
 def fourier_noise(height: int, width: int, level: float, exponent: float = 0.0, channels: int = 3) -> Tensor:
-    """Real noise (channels, height, width), float32, whose root mean square is `level` in every channel."""
+    """Real noise, float32 (channels, height, width), with root mean square `level` in every channel."""
     spectrum = hermitian_spectrum(channels, height, width, exponent)
     wanted = level**2 * height * width
     scale = (wanted / energy(spectrum, width).clamp_min(1e-30)).sqrt()
@@ -48,10 +48,10 @@ def fourier_noise(height: int, width: int, level: float, exponent: float = 0.0, 
 
 
 class FourierNoise(v2.Transform):
-    """Adds `fourier_noise` to an image (C, H, W), or to each of a batch (N, C, H, W), uint8 or float in [0, 1], and
-    gives the same dtype and range.
+    """Adds `fourier_noise` to an image (C, H, W) or to each image of a batch (N, C, H, W).
 
-    level: root mean square of the noise, in parts of the full range; values beyond the range are clipped.
+    Images are uint8 or float in [0, 1]; dtype and range are kept. level: root mean square of the noise, relative to the
+    full range. Values beyond the range are clipped.
     """
 
     _transformed_types = (tv_tensors.Image, v2._utils.is_pure_tensor)

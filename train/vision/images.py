@@ -1,4 +1,4 @@
-"""Images as training reads them, by the decoder that serves them, and what is wrong with one that cannot be read."""
+"""Reads training images with the decoder that serving uses, and explains why an image cannot be read."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ SUFFIXES = {
 }
 FORMATS = (*dict.fromkeys(MEDIA_TYPES.values()), "PPM")
 PPM_STARTS = (b"P5", b"P6", b"P2", b"P3")
-# A server's own limit may be lower: it holds many images at a time.
+# A server's own limit may be lower, because it holds many images at a time.
 MAX_PIXELS = 40_000_000
 
 Read = Callable[[str], bytes]
 
 
 class Unreadable(Exception):
-    """A file that is not an image, or a broken one; the message is the reason."""
+    """The file is not an image or is broken; the message gives the reason."""
 
 
 def read_image(data: bytes, side: int | None = None) -> Tensor:
-    """An image as uint8 (3, height, width), RGB, upright; the same as a server makes of it. Unreadable when broken.
+    """Decode an image to upright RGB, uint8 (3, height, width), exactly as a server does. Raises Unreadable.
 
-    side: where given, a JPEG may come smaller, by 2, 4 or 8, with no side shorter than this: its decoder then skips
-        most of the work.
+    side: if given, a JPEG may be reduced by 2, 4 or 8 as long as no side gets shorter than this, which saves most of
+        the decoding time.
     """
     try:
         if data.startswith(PPM_STARTS):
@@ -67,7 +67,7 @@ def read_image(data: bytes, side: int | None = None) -> Tensor:
 
 
 def read_smaller(data: bytes, header: Header, side: int) -> Tensor:
-    """A JPEG at a half, a quarter or an eighth of its size, by its decoder."""
+    """Let the JPEG decoder reduce an image to a half, a quarter or an eighth of its size."""
     try:
         image = JpegImageFile(io.BytesIO(data))
         image.draft("RGB", (side, side))
@@ -78,7 +78,7 @@ def read_smaller(data: bytes, header: Header, side: int) -> Tensor:
 
 
 def read_ppm(data: bytes) -> Tensor:
-    """Netpbm's formats, which nobody sends to a server."""
+    """Read Netpbm's formats, which serving does not support."""
     try:
         image = Image.open(io.BytesIO(data), formats=("PPM",))
         if image.width * image.height > MAX_PIXELS:
@@ -89,7 +89,7 @@ def read_ppm(data: bytes) -> Tensor:
 
 
 def check(data: bytes) -> None:
-    """Raise Unreadable where `read_image` would; all of it is decoded, a JPEG to an eighth of its size."""
+    """Raise Unreadable if `read_image` would. The whole image is decoded, a JPEG to an eighth of its size."""
     if data.startswith(JPEG):
         read_image(data, side=1)
     else:
@@ -97,9 +97,9 @@ def check(data: bytes) -> None:
 
 
 def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
-    """(height, width) of the upright image, or what is wrong with the file.
+    """(height, width) of the upright image, or the problem with the file.
 
-    decode: read all pixels, which finds a file that was cut off; otherwise nothing is decoded.
+    decode: decode all pixels, which detects truncated files; otherwise read only the header.
     """
     try:
         data = path.read_bytes()
@@ -120,7 +120,7 @@ def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
 
 
 def unreadable(files: Sequence[str], read: Read, threads: int) -> dict[str, str]:
-    """Check every file, with a progress bar: those that cannot be read, each with the reason."""
+    """Check every file, with a progress bar. Return the reason by unreadable file."""
 
     def reason(file: str) -> str | None:
         try:

@@ -129,9 +129,9 @@ def test_a_table_with_speakers_keeps_each_in_one_split(tmp_path: Path) -> None:
     assert len(divided.of("test")) == 6
     with pytest.raises(ExperimentError, match="no column voice"):
         AudioSettings(folder=tmp_path, labels=Path("table.csv"), group="voice").listed()
-    with pytest.raises(ExperimentError, match="wanted one of labels"):
+    with pytest.raises(ExperimentError, match="wanted one label column"):
         AudioSettings(folder=tmp_path, labels=Path("table.csv")).listed()
-    with pytest.raises(ExperimentError, match=r"a column of data\.labels"):
+    with pytest.raises(ExperimentError, match=r"needs data\.labels"):
         AudioSettings(folder=tmp_path, group="speaker").listed()
 
 

@@ -1,5 +1,6 @@
 """Experiments: found by name or path, overridden, and every error of one at once."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ def test_all_errors_at_once() -> None:
         (["cartpol"], "no experiment 'cartpol'; there are cartpole"),
         (["cartpole", "system=sarsa"], "system is 'sarsa'; wanted one of"),
         (["cartpole", "steps"], "an override is key=value, got 'steps'"),
-        (["imagenet", "model=mobilenet_v9"], "torchvision has none called 'mobilenet_v9'"),
-        (["imagenet", "weights=V7"], "mobilenet_v2 has no 'V7'; there are IMAGENET1K_V1, IMAGENET1K_V2"),
+        (["imagenet", "model=mobilenet_v9"], "torchvision has no model 'mobilenet_v9'"),
+        (["imagenet", "weights=V7"], "mobilenet_v2 has no 'V7'; wanted one of IMAGENET1K_V1, IMAGENET1K_V2"),
     ],
 )
 def test_a_wrong_call(arguments: list[str], said: str, tmp_path: Path) -> None:
@@ -48,6 +49,28 @@ def test_a_wrong_call(arguments: list[str], said: str, tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert said in done.output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: " + "[" * 200_000, "line 1: is nested more than 64 deep"),
+        ("seed: 1\nseed: 2\n", "line 2: is not YAML: key 'seed' occurs twice"),
+        ("# " + "x" * (256 << 10), "more than 262144 bytes"),
+        ("seed: 2020-99-99", "is not YAML"),
+        ("seed: " + "9" * 5000, "is not YAML"),
+        ("seed: [", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_experiment(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    started = time.process_time()
+    with pytest.raises(ExperimentError) as raised:
+        load(str(path))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert time.process_time() - started < 3
 
 
 def test_an_unknown_name_is_an_error_of_its_own() -> None:

@@ -97,7 +97,9 @@ def test_weights_that_were_added(folder: Path, tmp_path: Path, monkeypatch: pyte
     (folder / "model-00002.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     with local_hub(tmp_path / "cache", monkeypatch) as hub:
         hub.repositories["owner/name"] = folder
-        with pytest.raises(ExperimentError, match=r"sha256: owner/name has model-00002\.safetensors, which the exper"):
+        with pytest.raises(
+            ExperimentError, match=r"sha256: owner/name has model-00002\.safetensors, whose hashes are missing"
+        ):
             load(str(file)).run(tmp_path / "vectors")
 
 

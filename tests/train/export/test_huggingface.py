@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from sentence_transformers import SentenceTransformer
+from transformers import BertForSequenceClassification
 
 from archiver import archive
 from archiver.package import resolve
@@ -19,6 +20,7 @@ from tests.handlers.worker import Worker
 from tests.tiny_artifacts import TINY, text_classification
 from tests.tiny_audio import commands, sound
 from tests.tiny_speech import letters, multilingual
+from tests.tiny_texts import bert, named, word_pieces
 from tests.tiny_transformers import LABELS, rt_detr, save, segformer, vit
 from train.core.config import ExperimentError
 from train.core.experiment import load
@@ -57,11 +59,32 @@ def test_a_folder_without_its_tokenizer(tmp_path: Path) -> None:
         load(str(experiment(tmp_path, str(source)))).run(tmp_path / "mine")
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("vocab.txt", "", "tokens, all special ones; save it again"),
+        ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n", "has a tokenizer of 5 tokens, all special ones"),
+        ("tokenizer.json", "{}", "its tokenizer cannot be read"),
+        ("tokenizer.json", '{"model": {"vocab"', "its tokenizer cannot be read"),
+        ("tokenizer.json", "version https://git-lfs.github.com/spec/v1\n", "its tokenizer cannot be read"),
+    ],
+)
+def test_a_tokenizer_without_its_words(file: str, content: str, message: str, tmp_path: Path) -> None:
+    tokenizer = word_pieces()
+    labels = named(["a", "b", "c"])
+    BertForSequenceClassification(bert(len(tokenizer), **labels)).save_pretrained(tmp_path / "weights")
+    tokenizer.save_pretrained(tmp_path / "weights")
+    (tmp_path / "weights" / "tokenizer.json").unlink()
+    (tmp_path / "weights" / file).write_text(content)
+    with pytest.raises(ExperimentError, match=message):
+        load(str(experiment(tmp_path, str(tmp_path / "weights")))).run(tmp_path / "mine")
+
+
 def test_a_tokenizer_larger_than_the_embedding(tmp_path: Path) -> None:
     source = text_classification(tmp_path / "tiny") / "weights"
     configuration = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**configuration, "vocab_size": 300}))
-    with pytest.raises(ExperimentError, match="its tokenizer has 384 tokens, its model knows 300"):
+    with pytest.raises(ExperimentError, match="its tokenizer has 384 tokens, its model 300"):
         load(str(experiment(tmp_path, str(source)))).run(tmp_path / "mine")
 
 
@@ -104,7 +127,7 @@ def test_a_text_model_for_recordings(tmp_path: Path) -> None:
 
 def test_a_hub_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ExperimentError, match="owner/name cannot be fetched"):
+    with pytest.raises(ExperimentError, match="owner/name cannot be downloaded"):
         load(str(experiment(tmp_path, "owner/name"))).run(tmp_path / "mine")
 
 

@@ -86,6 +86,62 @@ def test_cells_are_text_as_they_are_written(tmp_path: Path) -> None:
     assert {example.text for example in all_of(texts)} == {f"a, b {n}" for n in range(9)}
 
 
+@pytest.mark.parametrize("form", ["rows.json", "rows.jsonl", "folder of JSON", "folder of CSV"])
+def test_nothing_is_made_of_what_looks_like_something(form: str, tmp_path: Path) -> None:
+    """`datasets` would make a time of a column of dates, and pandas a number of each code."""
+    labels = ["2024-01-01", "2024-01-02", "0042", "42", "1E5"][: 2 if "JSON" in form else 5]
+    rows = [{"text": f"2024-05-{number + 1:02}", "label": label} for number in range(9) for label in labels]
+    path = tmp_path / form
+    lines = "\n".join(map(json.dumps, rows))
+    if form.startswith("rows"):
+        path.write_text(json.dumps(rows) if form == "rows.json" else lines)
+    else:
+        path.mkdir()
+        table = "text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows)
+        for split in ("train", "test"):
+            (path / f"{split}.{'jsonl' if 'JSON' in form else 'csv'}").write_text(lines if "JSON" in form else table)
+    texts = read(path)
+    assert texts.labels == sorted(labels)
+    assert {example.text for example in all_of(texts)} == {row["text"] for row in rows}
+
+
+def test_numbers_in_json_are_text_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    labels = ["1", "1.0", '"1e5"', "12345678901234567890", "12345678901234567891", '"0042"']
+    path.write_text("".join(f'{{"text": "t{number}", "label": {x}}}\n' for number in range(9) for x in labels))
+    assert read(path).labels == sorted(label.strip('"') for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": "x", "text": "y", "label": "a"}', "line 3: the key 'text' is there twice"),
+        ('{"text": "x", "label": NaN}', r"1 without label \(row 3\)"),
+        ('{"text": "x", "label": {"name": "a"}}', r"1 without label \(row 3\)"),
+        ('{"text": {"de": "x"}, "label": "a"}', r"1 without text \(row 3\)"),
+        ('{"text": ["x", "y"], "label": "a"}', r"1 with a list for a text \(row 3\)"),
+        ('{"text": "x", "label": ["a", "b"]}', r"1 with more than one label, or none \(row 3\)"),
+    ],
+)
+def test_what_is_not_a_text_in_json_is_named(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "label": "a"}\n{"text": "b", "label": "b"}\n' + line + "\n")
+    with pytest.raises(ExperimentError, match=message):
+        read(path)
+
+
+def test_bytes_are_not_taken_for_a_text(tmp_path: Path) -> None:
+    Dataset.from_dict({"text": [b"x", b"y"], "label": ["a", "b"]}).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ExperimentError, match="2 with bytes for a text"):
+        read(tmp_path / "rows.parquet")
+
+
+def test_a_long_text_and_another_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text;label\n" + "".join(f"{'long, ' * 30_000}{n};{'ab'[n % 2]}\n" for n in range(20)))
+    assert {len(example.text) for example in all_of(read(path, delimiter=";"))} == {180_001, 180_002}
+
+
 def test_a_comma_that_is_not_quoted_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     rows = [f"good {number},{'ab'[number % 2]}" for number in range(40)]
@@ -144,45 +200,6 @@ def test_several_labels(tmp_path: Path, form: str) -> None:
     texts = read(path, multi_label=True, label_separator="|" if form == "csv" else None)
     assert texts.labels == ["a", "b", "c"]
     assert all(list(e.labels) == labels[int(e.text[1:]) % 4] for e in all_of(texts))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"train": "no.csv"}, "no file"),
-        ({"train": "rows.xlsx"}, "wanted one of .csv"),
-        ({"text_column": "review"}, "no column 'review'; it has text, label"),
-        ({"labels": ["a"]}, "at least two classes"),
-        ({"labels": ["x", "y"]}, "too few to split off"),
-    ],
-)
-def test_what_cannot_be_read(tmp_path: Path, options: dict[str, Any], message: str) -> None:
-    Dataset.from_list(ROWS).to_csv(tmp_path / "rows.csv")
-    train = str(tmp_path / options.pop("train", "rows.csv"))
-    with pytest.raises(ExperimentError, match=message):
-        TextData.model_validate({"train": train, **options}).read(0)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('text,label\n"never closed,b\na,b\n', r"rows\.csv cannot be read: line 3"),
-        ("text,label,text\na,b,c\n", r"the column 'text' is there twice"),
-        ("", r"no column 'text'"),
-        ("text,label\na,b\0c\n", r"at least two classes"),
-    ],
-)
-def test_a_table_that_is_none(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text(text)
-    with pytest.raises(ExperimentError, match=message):
-        read(path)
-
-
-def test_a_table_in_another_encoding(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_bytes("text,label\nschön,b\n".encode("latin-1"))
-    with pytest.raises(ExperimentError, match=r"rows\.csv cannot be read: .*utf-8"):
-        read(tmp_path / "rows.csv")
 
 
 def test_a_class_with_one_text_does_not_stop_a_split() -> None:

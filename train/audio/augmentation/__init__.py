@@ -1,4 +1,4 @@
-"""Augmentation of recordings, a batch at a time: (B, samples) in, the same shape, dtype and device out.
+"""Augmentation of recordings in batches: (B, samples) in; same shape, dtype and device out.
 
-All randomness is drawn from a torch Generator, so that a seed repeats it.
+All random numbers come from a torch Generator, so a seed makes them reproducible.
 """

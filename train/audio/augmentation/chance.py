@@ -1,4 +1,4 @@
-"""Chance: numbers of a span, and effects on a share of the batch."""
+"""Random numbers from a range, and effects applied to a random share of a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def uniform(shape: int | tuple[int, ...], low: float, high: float, random: Gener
 
 
 def on_some(share: float, effect: Callable[[Tensor], Tensor], waveforms: Tensor, random: Generator) -> Tensor:
-    """The effect on a random `share` of the batch, the other recordings as they are."""
+    """Apply the effect to a random `share` of the batch and leave the other recordings unchanged."""
     chosen = torch.rand(len(waveforms), generator=random) < share
     if not chosen.any():
         return waveforms

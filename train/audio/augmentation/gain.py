@@ -6,5 +6,5 @@ from torch import Tensor
 
 
 def change_gain(waveforms: Tensor, gain_db: Tensor) -> Tensor:
-    """Each recording louder by `gain_db` (B,) decibels; what exceeds full scale is clipped, as a converter does."""
+    """Amplify each recording by `gain_db` (B,) decibels; samples beyond full scale are clipped."""
     return (waveforms * 10 ** (gain_db[:, None] / 20).to(waveforms)).clamp(-1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Microphones: no two hear all frequencies alike."""
+"""Simulates the frequency responses of different microphones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from train.audio.augmentation.noise import gain, power
 
 
 def tilt(waveforms: Tensor, sample_rate: int, random: Generator) -> Tensor:
-    """A microphone's frequency response: up to 6 dB an octave, up or down, around 1 kHz. The level is kept."""
+    """Tilt the spectrum by up to 6 dB per octave in either direction around 1 kHz. The level is kept."""
     spectrum = rfft(waveforms)
     octaves = torch.log2(torch.fft.rfftfreq(waveforms.shape[1], 1 / sample_rate).clamp_min(60) / 1000)
     response = 10 ** (uniform((len(waveforms), 1), -6, 6, random) * octaves / 20)

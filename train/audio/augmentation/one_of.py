@@ -1,4 +1,4 @@
-"""One effect for each recording, drawn at random with its strength."""
+"""Applies one randomly chosen effect of random strength to each recording."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class OneOf:
-    """semitones, rates, snr_db, gain_db: the lowest and the highest strength of each effect."""
+    """semitones, rates, snr_db, gain_db: minimum and maximum strength of each effect."""
 
     effects: tuple[Effect, ...] = ("pitch-shift", "time-stretch", "noise", "gain")
     semitones: Span = (-3.0, 3.0)
@@ -29,7 +29,7 @@ class OneOf:
     gain_db: Span = (-12.0, 3.0)
 
     def __call__(self, waveforms: Tensor, random: Generator) -> Tensor:
-        """(B, samples) → (B, samples), in the dtype and on the device they came."""
+        """(B, samples) → (B, samples), with the same dtype and device."""
         chosen = torch.randint(len(self.effects), (len(waveforms),), generator=random).tolist()
         changed = [
             self.apply(self.effects[choice], row[None], random) for choice, row in zip(chosen, waveforms, strict=True)

@@ -1,4 +1,4 @@
-"""Pitch shift: higher or lower at the same speed; and speed, which changes both."""
+"""Pitch shift, which keeps the speed, and change of speed, which changes both."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.nn import functional as F
 from handlers.audio.front_end.resampling import resample
 from train.audio.augmentation.time_stretch import stretch
 
-# Steps of resampling stay small integers; 1/100 is within 5 cents of any interval of an octave.
+# Keeps the resampling ratio a fraction of small integers; 1/100 is within 5 cents of any interval of an octave.
 DENOMINATOR = 100
 
 
 def pitch_shift(waveforms: Tensor, semitones: float) -> Tensor:
-    """Every frequency 2^(semitones / 12) times as high, over the same number of samples.
+    """Multiply every frequency by 2^(semitones / 12), keeping the number of samples.
 
-    Stretched by that factor, then resampled back to the length it had: formants move with the pitch, as in a larger
-    or smaller speaker.
+    The recording is stretched by that factor, then resampled to its original length. Formants move with the pitch, as
+    with a larger or smaller speaker.
     """
     if not -24 <= semitones <= 24:
         raise ValueError(f"semitones: wanted -24 to 24; got {semitones}")
@@ -27,7 +27,7 @@ def pitch_shift(waveforms: Tensor, semitones: float) -> Tensor:
 
 
 def change_speed(waveforms: Tensor, factor: float | Fraction) -> Tensor:
-    """As a tape played `factor` times as fast (Ko et al. 2015): (B, samples) → (B, about samples / factor)."""
+    """Play like a tape at `factor` times the speed (Ko et al. 2015): (B, samples) → (B, about samples / factor)."""
     exact = ratio(factor)
     return resample(waveforms, exact.numerator, exact.denominator)
 

@@ -1,4 +1,4 @@
-"""Augmentation of recordings, so that a network hears more rooms, microphones and noise than were recorded."""
+"""The augmentation of a training: simulated rooms, microphones, noise and more."""
 
 from __future__ import annotations
 
@@ -20,33 +20,43 @@ from train.core.config import StrictModel
 Probability = Annotated[float, Field(ge=0, le=1)]
 ROOMS = 48
 VOICE = OneOf(effects=("pitch-shift", "time-stretch"))
-# Kinds of noise: the share of mains hum, and of babble, the rest has a colour.
+# Shares of mains hum and of babble; the rest is coloured noise.
 HUM, BABBLE = 0.15, 0.2
-# Peak of a recording that was made too loud, over full scale.
+# Peak of a clipped recording before clipping, relative to full scale.
 TOO_LOUD = 2.0
 
 
 class Augmentation(StrictModel):
-    """Each step has a probability of its own; a step at 0 is left out."""
+    """Each step has its own probability; 0 disables it."""
 
-    voice: Probability = Field(default=0.0, description="of another pitch or tempo; slower than all others together")
-    room: Probability = Field(default=0.3, description="of a simulated room")
-    microphone: Probability = Field(default=0.3, description="of a microphone that favours low or high tones")
-    noise: Probability = Field(default=0.5, description="of coloured noise, mains hum, or other recordings' babble")
-    snr_db: tuple[float, float] = Field(default=(5.0, 30.0), description="range of the ratio of recording to noise")
-    telephone: Probability = Field(default=0.0, description="of a telephone line")
-    level_db: tuple[float, float] = Field(default=(-20.0, 0.0), description="range of the peak, under full scale")
-    clipping: Probability = Field(default=0.0, description="of a recording made too loud")
-    mask: Probability = Field(default=0.2, description="of each mask over time and over tones (Park et al. 2019)")
+    voice: Probability = Field(
+        default=0.0, description="probability of another pitch or tempo; takes longer than all other steps together"
+    )
+    room: Probability = Field(default=0.3, description="probability of a simulated room")
+    microphone: Probability = Field(
+        default=0.3, description="probability of a microphone that favours low or high frequencies"
+    )
+    noise: Probability = Field(
+        default=0.5, description="probability of coloured noise, mains hum or babble of other recordings"
+    )
+    snr_db: tuple[float, float] = Field(default=(5.0, 30.0), description="range of the signal-to-noise ratio in dB")
+    telephone: Probability = Field(default=0.0, description="probability of a telephone line")
+    level_db: tuple[float, float] = Field(
+        default=(-20.0, 0.0), description="range of the peak in dB relative to full scale"
+    )
+    clipping: Probability = Field(default=0.0, description="probability of clipping")
+    mask: Probability = Field(
+        default=0.2, description="probability of each mask over time and over frequency (Park et al. 2019)"
+    )
 
     def recipe(self, sample_rate: int, seed: int) -> Recipe:
-        """seed: of the simulated rooms."""
+        """Build the augmentation. seed: for the simulated rooms."""
         return Recipe(self, sample_rate, random_rooms(ROOMS, sample_rate, Generator().manual_seed(seed)))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """(B, samples) → (B, samples), other recordings of the same. rooms: impulse responses (rooms, samples)."""
+    """(B, samples) → (B, samples). rooms: impulse responses (rooms, samples)."""
 
     settings: Augmentation
     sample_rate: int
@@ -77,11 +87,11 @@ class Recipe:
         return telephone(clean / peak_of(clean), self.sample_rate)
 
     def with_noise(self, heard: Tensor, others: Tensor, snr_db: Tensor, random: Generator) -> Tensor:
-        """others: recordings (B, samples) that the babble is made of. snr_db: (B,)."""
+        """Add noise. others: recordings (B, samples) for the babble. snr_db: signal-to-noise ratio in dB, (B,)."""
         return add_noise(heard, self.noise(others, random), snr_db)
 
     def noise(self, others: Tensor, random: Generator) -> Tensor:
-        """For each recording one of: noise of any colour, mains hum with noise, or the babble of three others."""
+        """One kind per recording: coloured noise, mains hum with noise, or the babble of three other recordings."""
         shape = (others.shape[0], others.shape[1])
         coloured = coloured_noise(shape, uniform(shape[0], 0.0, 2.0, random), random)
         noise = coloured / coloured.std(dim=1, keepdim=True)
@@ -97,7 +107,7 @@ class Recipe:
 
 
 def babble_of(recordings: Tensor, random: Generator) -> Tensor:
-    """For each of (B, samples) three others of the batch at once, each turned round to another start."""
+    """For each of (B, samples) the sum of three others in the batch, each rotated to a random start."""
     count, samples = recordings.shape
     total = torch.zeros_like(recordings)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Rooms: impulse responses of shoeboxes by image sources (Allen and Berkley 1979), and recordings made in them."""
+"""Room acoustics: impulse responses of shoebox rooms by the image-source method (Allen and Berkley 1979)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from train.audio.augmentation.chance import uniform
 from train.audio.augmentation.noise import gain, power
 
 SPEED_OF_SOUND = 343.0
-# Nearer to a wall than this, in metres, stands neither speaker nor microphone.
+# Minimum distance of speaker and microphone from the walls, in metres.
 MARGIN = 0.3
 
 
 def impulse_response(
     size: Tensor, speaker: Tensor, microphone: Tensor, reflection: float, sample_rate: int, seconds: float
 ) -> Tensor:
-    """(samples,): what the microphone hears of a click, the direct sound at its true delay.
+    """Return the impulse response at the microphone (samples,), including the delay of the direct sound.
 
-    size, speaker, microphone: (3,) metres, from one corner. reflection: of the walls, the share of the pressure that
-    comes back, 0 to 1. Every image that arrives within `seconds` counts, at its nearest sample, with its pressure
-    falling with distance.
+    size, speaker, microphone: (3,) metres, from one corner. reflection: the walls' reflection coefficient of pressure,
+    0 to 1. Includes every image source that arrives within `seconds`, rounded to a sample, with a pressure inversely
+    proportional to its distance.
     """
     samples = int(seconds * sample_rate)
     axes, bounces = [], []
@@ -33,7 +33,7 @@ def impulse_response(
         shift = 2 * length * torch.arange(-reach, reach + 1, dtype=torch.float64)
         order = torch.arange(-reach, reach + 1)
         axes.append(torch.cat([shift + source, shift - source]) - listener)
-        # Even images have bounced as often off one wall as off the other, odd ones once more off one of them.
+        # Even images were reflected equally often by both walls, odd ones once more by one of them.
         bounces.append(torch.cat([(2 * order).abs(), (2 * order - 1).abs()]))
     distance = sum_of(*(axis.square() for axis in axes)).sqrt().clamp_min(1e-3)
     count = sum_of(*bounces)
@@ -44,15 +44,15 @@ def impulse_response(
 
 
 def sum_of(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Every combination: (X,), (Y,), (Z,) → (X, Y, Z)."""
+    """Sum over every combination: (X,), (Y,), (Z,) → (X, Y, Z)."""
     return x[:, None, None] + y[None, :, None] + z[None, None, :]
 
 
 def wall_reflection(size: Tensor, reverberation_seconds: float) -> float:
-    """The walls' reflection that gives this RT60, the time of a decay by 60 dB, after Eyring (1930).
+    """The wall reflection coefficient for an RT60 (time to decay by 60 dB), after Eyring (1930).
 
-    A shoebox is not the diffuse field of that formula: it rings about 1.5 times as long (see Lehmann and
-    Johansson 2008).
+    The formula assumes a diffuse field. A shoebox reverberates about 1.5 times as long (see Lehmann and Johansson
+    2008).
     """
     width, depth, height = size.tolist()
     surface = 2 * (width * depth + width * height + depth * height)
@@ -65,7 +65,7 @@ def wall_reflection(size: Tensor, reverberation_seconds: float) -> float:
 def random_rooms(count: int, sample_rate: int, random: Generator, seconds: float = 0.3) -> Tensor:
     """Impulse responses (count, samples): rooms of 2 to 8 m, RT60 of 0.15 to 0.5 s, a speaker within 1.7 m.
 
-    The direct sound stands at the first sample and is 1.
+    The direct sound is the first sample and has the value 1.
     """
     rooms = torch.zeros(count, int(seconds * sample_rate))
     for index in range(count):
@@ -81,9 +81,9 @@ def random_rooms(count: int, sample_rate: int, random: Generator, seconds: float
 
 
 def reverberate(waveforms: Tensor, rooms: Tensor) -> Tensor:
-    """Each recording in the room of its row: (B, samples) with (B, response) → (B, samples). The level is kept."""
+    """Convolve each recording with its room: (B, samples), (B, response) → (B, samples). The level is kept."""
     samples = waveforms.shape[1]
-    # At the exact length, which may have a large prime factor, a transform takes up to ten times as long.
+    # The exact length may have a large prime factor, which makes the FFT up to ten times as slow.
     length = next_fast_len(samples + rooms.shape[1] - 1, real=True)
     wet = irfft(rfft(waveforms, length) * rfft(rooms.to(waveforms), length), length)[:, :samples]
     return wet * gain(power(waveforms), power(wet))

@@ -1,4 +1,4 @@
-"""Telephones: a narrow band at 8 kHz, through G.711's mu-law and back."""
+"""Telephone lines: a narrow band at 8 kHz, coded and decoded with G.711's mu-law."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from handlers.audio.front_end.resampling import resample
 
 RATE = 8_000
 BAND = (300, 3400)
-# ITU-T G.711: samples of 14 bits, eight segments of sixteen steps, each twice as wide as the one below.
+# ITU-T G.711: 14-bit samples, eight segments of sixteen steps, each segment's steps twice as wide as those below.
 FULL_SCALE = 8192
 LARGEST = 8158
 BIAS = 33
 
 
 def telephone(waveforms: Tensor, sample_rate: int) -> Tensor:
-    """The band that a telephone passes: 300 to 3400 Hz, sampled at 8 kHz, each sample in 8 bits of mu-law."""
+    """Reduce to a telephone's band, 300 to 3400 Hz, sampled at 8 kHz and coded with 8-bit mu-law."""
     samples = waveforms.shape[1]
     narrow = resample(waveforms, sample_rate, RATE)
     frequency = torch.fft.rfftfreq(narrow.shape[1], 1 / RATE, device=waveforms.device)
@@ -27,7 +27,7 @@ def telephone(waveforms: Tensor, sample_rate: int) -> Tensor:
 
 
 def mu_law(waveforms: Tensor) -> Tensor:
-    """Samples in [-1, 1] as they come out of a mu-law coder and decoder (ITU-T G.711), in any shape."""
+    """Code and decode samples in [-1, 1] of any shape with mu-law (ITU-T G.711)."""
     magnitude = (waveforms.abs() * FULL_SCALE).round().clamp_max(LARGEST) + BIAS
     segment = magnitude.log2().floor() - 5
     step = (magnitude / 2 ** (segment + 1)).floor() - 16

@@ -11,24 +11,24 @@ SIZE, HOP = 512, 128
 
 
 def time_stretch(waveforms: Tensor, rate: float) -> Tensor:
-    """`rate` times as fast, over the same number of samples: faster ends in silence, slower loses its end."""
+    """Change the tempo by `rate`, keeping the number of samples: faster ends in silence, slower is cut off."""
     samples = waveforms.shape[1]
     stretched = stretch(waveforms, rate)[:, :samples]
     return F.pad(stretched, (0, samples - stretched.shape[1]))
 
 
 def stretch(waveforms: Tensor, rate: float) -> Tensor:
-    """`rate` times as fast, (B, samples) → (B, round(samples / rate)), by a phase vocoder (Flanagan and Golden 1966).
+    """Change the tempo with a phase vocoder (Flanagan and Golden 1966): (B, samples) → (B, round(samples / rate)).
 
-    The complex spectrogram is interpolated in magnitude, its phases go on at the speed they had, and the inverse
-    transform makes a waveform of it again. Windows of 512 samples, 128 apart: short enough for speech at 16 kHz.
+    The magnitudes of the complex spectrogram are interpolated, its phases advance at their original speed, and the
+    inverse transform returns a waveform. Windows have 512 samples with a hop of 128, short enough for speech at 16 kHz.
     """
     if not 0.25 <= rate <= 4:
         raise ValueError(f"rate: wanted 0.25 to 4; got {rate}")
     samples = round(waveforms.shape[1] / rate)
     if rate == 1:
         return waveforms
-    # Phases are summed over all frames: float32 would be off by a hundredth of a turn after seconds.
+    # Phases accumulate over all frames: after seconds, float32 would be off by a hundredth of a turn.
     window = torch.hann_window(SIZE, device=waveforms.device, dtype=torch.float64)
     spectrum = torch.stft(waveforms.double(), SIZE, HOP, window=window, pad_mode="constant", return_complex=True)
     advance = torch.linspace(0, torch.pi * HOP, SIZE // 2 + 1, device=waveforms.device, dtype=torch.float64)[:, None]

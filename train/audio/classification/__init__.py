@@ -1,1 +1,1 @@
-"""Audio classification on recordings of one's own."""
+"""Audio classification on the user's own recordings."""

@@ -1,4 +1,4 @@
-"""Recordings and their classes for training, from a data set of one's own."""
+"""The user's own recordings and their classes, for training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from train.core.run import Run, is_first_process
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 MAX_SECONDS = 600.0
-MAX_SAMPLES = 120_000_000  # of that length in stereo at 96 kHz
+MAX_SAMPLES = 120_000_000  # MAX_SECONDS of stereo at 96 kHz
 WAIT_S = 0.5
 
 Item = tuple[Tensor, int]
@@ -36,21 +36,23 @@ Batch = tuple[Tensor, Tensor]
 
 
 class AudioSettings(StrictModel):
-    """Where the recordings are, and how they come in batches."""
+    """Where the recordings are, and how they are split and loaded."""
 
-    folder: AbsolutePath = Field(description="of class folders, or of split folders that hold them")
-    labels: Path | None = Field(default=None, description="a CSV file beside the recordings: file,<label>[,split]")
+    folder: AbsolutePath = Field(description="a folder of class folders, or of split folders that contain them")
+    labels: Path | None = Field(
+        default=None, description="a CSV file with the columns file,<label>[,split]; files are relative to it"
+    )
     group: str | None = Field(
-        default=None, description="the CSV column of what must not be in two splits, such as the speaker"
+        default=None, description="the CSV column of groups that must not be in two splits, such as speakers"
     )
     validation_share: float = Field(
-        default=0.15, gt=0, lt=1, description="part of the recordings, where no split is given"
+        default=0.15, gt=0, lt=1, description="share of the recordings, if the data has no split of its own"
     )
     test_share: float = Field(
-        default=0.15, ge=0, lt=1, description="the same for the test; 0: the test is on the validation's"
+        default=0.15, ge=0, lt=1, description="the same for the test; 0 tests on the validation recordings"
     )
     check: bool = Field(default=True, description="decode every file before the first epoch")
-    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
 
     @field_validator("labels")
     @classmethod
@@ -58,47 +60,47 @@ class AudioSettings(StrictModel):
         return table_path(info.data["folder"], labels) if labels is not None and "folder" in info.data else labels
 
     def listed(self) -> FileList:
-        """All recordings with their labels, not yet checked or divided. Raises ExperimentError."""
+        """All recordings with their labels, not yet checked or split. Raises ExperimentError."""
         if self.labels is None:
             if self.group is not None:
-                raise ExperimentError("data.group is a column of data.labels, a CSV file")
+                raise ExperimentError("data.group: needs data.labels, a CSV file with this column")
             return list_folders(self.folder, SUFFIXES)
         listed = list_table(self.folder, self.labels, group=self.group)
         if len(listed.tasks) != 1:
             raise ExperimentError(
-                f"data.labels: {self.labels} has the columns {', '.join(listed.tasks)}; wanted one of labels beside "
-                "file, split and data.group"
+                f"data.labels: {self.labels} has the columns {', '.join(listed.tasks)}; wanted one label column "
+                "besides file, split and data.group"
             )
         return listed
 
     def divided(self, seed: int, sample_rate: int) -> FileList:
-        """The recordings that can be read, by split; the same seed gives the same splits. Raises ExperimentError."""
+        """The readable recordings by split; the same seed gives the same splits. Raises ExperimentError."""
         listed = self.listed()
         if self.check:
             listed = listed.without(unreadable(listed.examples, FileReader(self.folder), sample_rate))
         return listed.divided(self.validation_share, self.test_share, seed)
 
     def prepare(self, run: Run, seed: int, sample_rate: int) -> FileList:
-        """The run's recordings: listed, checked and divided once, by the first process.
+        """The run's recordings: listed, checked and split once, by the first process.
 
-        They stay with the run, so that what was held out stays so when it is resumed.
+        The list is stored with the run, so that a resumed run holds out the same recordings.
         """
         folder = run.folder / "data"
         if not (folder / "data.json").is_file():
             if is_first_process():
                 self.divided(seed, sample_rate).write(folder)
             while not (folder / "data.json").is_file():
-                time.sleep(WAIT_S)  # torchrun ends this process should the first one fail
+                time.sleep(WAIT_S)  # torchrun ends this process if the first one fails
         return FileList.read(folder)[0]
 
 
 def read_recording(data: bytes, sample_rate: int) -> Tensor:
-    """(samples,) in [-1, 1] as a server decodes them. Raises RequestError for what is broken or too long."""
+    """Decode to (samples,) in [-1, 1], as a server does. Raises RequestError for a broken or too long recording."""
     return decode_audio(Payload(data), sample_rate, MAX_SECONDS, MAX_SAMPLES)
 
 
 def unreadable(examples: Sequence[Example], read: FileReader, sample_rate: int) -> dict[str, str]:
-    """Decode every file, with a progress bar: those that cannot be, each with the reason."""
+    """Decode every file, with a progress bar. Return the reason by unreadable file."""
 
     def reason(example: Example) -> str | None:
         try:
@@ -121,7 +123,7 @@ def unreadable(examples: Sequence[Example], read: FileReader, sample_rate: int) 
 
 
 class Recordings(Dataset[Item]):
-    """(waveform (samples,), index of its class), each as long as it is."""
+    """Items (waveform (samples,), class index), each of its own length."""
 
     def __init__(self, listed: FileList, split: str, root: Path, sample_rate: int) -> None:
         self.examples = listed.of(split)
@@ -138,9 +140,9 @@ class Recordings(Dataset[Item]):
 
 @dataclass(frozen=True)
 class Collate:
-    """Recordings of any length → (waveforms (B, samples), labels (B,)), each at a random place, augmented.
+    """Recordings of any length → (waveforms (B, samples), labels (B,)), placed at random and augmented.
 
-    seed: for the same places and the same augmentation whenever a batch is made; None draws new ones each time.
+    seed: repeats the same positions and augmentation for every batch; None draws new ones each time.
     """
 
     samples: int
@@ -157,7 +159,7 @@ class Collate:
 
 
 def place(waveform: Tensor, samples: int, random: Generator) -> Tensor:
-    """A window of `samples` in which the recording stands at a random place, or a random part of a longer one."""
+    """Place the recording at random in a window of `samples`, or cut a random window from a longer one."""
     spare = samples - len(waveform)
     start = int(torch.randint(abs(spare) + 1, (1,), generator=random))
     if spare < 0:
@@ -168,7 +170,7 @@ def place(waveform: Tensor, samples: int, random: Generator) -> Tensor:
 
 
 class AudioData(LightningDataModule):
-    """Batches for training, newly augmented every time, and for validation, always in the same way."""
+    """Batches for training, augmented differently in each epoch, and for validation, always the same."""
 
     def __init__(
         self, listed: FileList, settings: AudioSettings, sample_rate: int, samples: int, recipe: Recipe, batch_size: int
@@ -183,7 +185,7 @@ class AudioData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         recordings = self.recordings("train")
-        # The statistics of a batch norm over a single recording would be its own.
+        # Batch norm statistics of a single recording would be meaningless.
         return self.loader("train", None, shuffle=True, drop_last=len(recordings) > self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:

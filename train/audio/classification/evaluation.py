@@ -1,4 +1,4 @@
-"""Measuring an audio classifier on recordings it never heard: as a server hears them, and in adverse conditions."""
+"""Evaluates an audio classifier on held-out recordings, as they are served and in adverse conditions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from train.core.progress import progress
 
 SNR_BANDS = ((20, 30), (10, 20), (5, 10), (0, 5))
 CHUNK = 250
-# Of rooms and noise that no training has heard.
+# Seed of rooms and noise that no training uses.
 SEED = 99
 DIGITS = 4
 
@@ -40,7 +40,7 @@ class Evaluation:
         return self.probabilities.argmax(1).astype(np.int64)
 
     def metrics(self, group: str | None) -> dict[str, Any]:
-        """group: what a group of recordings is called."""
+        """The metrics. group: name of the grouping column, such as the speaker."""
         right = self.predicted == self.labels
         per_class = f1_score(
             self.labels, self.predicted, labels=range(len(self.classes)), average=None, zero_division=0
@@ -60,7 +60,7 @@ class Evaluation:
         return found
 
     def reference(self) -> dict[str, Any]:
-        """How predictions are distributed, to compare those of production with."""
+        """Distribution of the predictions, as a reference for those in production."""
         shares = np.bincount(self.predicted, minlength=len(self.classes)) / len(self.predicted)
         deciles = np.quantile(self.probabilities.max(1), np.linspace(0, 1, 11))
         return {
@@ -72,7 +72,7 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(network: nn.Module, recordings: Recordings, classes: Sequence[str], seconds: float) -> Evaluation:
-    """All recordings by windows, as a server answers; then each in one window under noise, in rooms, by telephone."""
+    """Evaluate all recordings by windows, as in serving, then single windows with noise, in rooms and by telephone."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device).eval()
     rate = recordings.sample_rate
@@ -96,7 +96,7 @@ def evaluate(network: nn.Module, recordings: Recordings, classes: Sequence[str],
 def under_conditions(
     network: nn.Module, clean: Tensor, labels: Tensor, sample_rate: int, device: torch.device, random: Generator
 ) -> dict[str, Any]:
-    """Accuracy in noise of several strengths, in rooms and over a telephone. clean: (N, samples)."""
+    """Accuracy at several noise levels, in rooms and by telephone. clean: (N, samples)."""
     recipe = Augmentation().recipe(sample_rate, SEED)
 
     def accuracy(waveforms: Tensor) -> float:
@@ -118,5 +118,5 @@ def under_conditions(
 
 
 def probabilities(network: nn.Module, waveforms: Tensor, device: torch.device) -> Tensor:
-    """(B, samples) → (B, classes)."""
+    """Class probabilities: (B, samples) → (B, classes)."""
     return torch.cat([network(part.to(device)).float().softmax(dim=1).cpu() for part in waveforms.split(CHUNK)])

@@ -1,4 +1,4 @@
-"""`system: audio-classification`: a classifier of short sounds, trained on a user's own recordings."""
+"""`system: audio-classification`: a classifier of short sounds, trained on the user's own recordings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from train.plots.confusion import plot_confusion
 from train.plots.prediction_table import write_predictions
 from train.plots.spectrograms import write_spectrograms
 
-# A user's own recordings, or a data set of the project's by its name, such as {"source": "spoken-digits"}.
+# The user's own recordings, or one of the project's data sets by name, such as {"source": "spoken-digits"}.
 if TYPE_CHECKING:
     AudioDataset = AudioSettings | GeneratedData
 else:
@@ -45,10 +45,10 @@ FACTORY = "handlers.networks.keyword_spotting.KeywordSpotting"
 
 
 class Network(StrictModel):
-    """Convolutions over time on log-mel features (Choi et al. 2019)."""
+    """A network of convolutions over time on log-mel features (Choi et al. 2019)."""
 
     sample_rate: int = Field(default=16_000, ge=4_000, le=48_000, description="Hz; recordings are resampled to it")
-    mels: int = Field(default=40, ge=8, description="bands of the features")
+    mels: int = Field(default=40, ge=8, description="number of mel bands")
     width: int = Field(default=64, ge=8, description="channels of the first layer")
 
     def arguments(self, classes: int) -> dict[str, int]:
@@ -56,15 +56,15 @@ class Network(StrictModel):
 
 
 class Learning(ClassifierOptimization):
-    learning_rate: float = Field(default=2e-3, gt=0, description="the highest")
+    learning_rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
 
 
 class AudioClassification(Staged):
-    """data: recordings by class. model: the network. learning: optimizer and its schedule.
+    """data: recordings by class. model: the network. learning: optimizer and schedule.
 
-    seconds: of the window that the network hears; longer recordings are cut into windows when they are served, and
-        trained on by random parts.
+    seconds: length of the network's window; longer recordings are split into windows in serving, and cropped at
+        random in training.
     """
 
     data: AudioDataset
@@ -81,7 +81,7 @@ class AudioClassification(Staged):
         listed = self.files().prepare(run, self.seed, self.model.sample_rate)
         if is_first_process():
             counts = ", ".join(f"{len(listed.of(split))} {split}" for split in SPLITS)
-            print(f"{self.name}: {len(classes_of(listed))} classes; recordings: {counts}; left out: {len(listed.bad)}")
+            print(f"{self.name}: {len(classes_of(listed))} classes; recordings: {counts}; skipped: {len(listed.bad)}")
         self.trainer.fit(run, self.module(listed), self.batches(listed), monitor="val/accuracy", fixed_sizes=True)
 
     def test(self, run: Run) -> None:
@@ -100,7 +100,7 @@ class AudioClassification(Staged):
 
     def evaluate(self, folder: Path) -> dict[str, Any]:
         files = self.files(training=False)
-        # A generated test stands alone; a user's own files are divided as they were for the training.
+        # A generated test set is complete in itself; the user's own files are split as they were for training.
         generated = isinstance(self.data, GeneratedData)
         listed = files.listed() if generated else files.divided(self.seed, self.model.sample_rate)
         names = classes_of(listed)
@@ -142,13 +142,13 @@ class AudioClassification(Staged):
             ).write(folder, network.state_dict(), sample, sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw spectrograms of recordings, each beside what training makes of it."""
+        """Draw spectrograms of recordings, each next to its augmented versions."""
         seed_everything(self.seed, verbose=False)
         files = self.files()
         listed = files.divided(self.seed, self.model.sample_rate)
         recordings = Recordings(listed, "train", files.folder, self.model.sample_rate)
         if not len(recordings):
-            raise ExperimentError("data: no recording for training")
+            raise ExperimentError("data: no training recordings")
         recipe = self.augmentation.recipe(self.model.sample_rate, self.seed)
         random = Generator().manual_seed(self.seed)
         chosen = torch.randperm(len(recordings), generator=random)[:count].tolist()
@@ -164,7 +164,7 @@ class AudioClassification(Staged):
         return round(self.seconds * self.model.sample_rate)
 
     def files(self, training: bool = True) -> AudioSettings:
-        """The data set on disk. training: False where only the test needs to be there."""
+        """The data set on disk. training: False if only the test data is needed."""
         if isinstance(self.data, GeneratedData):
             return AudioSettings.model_validate(self.data.files(training))
         return self.data
@@ -179,7 +179,7 @@ class AudioClassification(Staged):
         return AudioData(listed, self.files(), self.model.sample_rate, self.samples, recipe, self.batch_size)
 
     def restored(self, run: Run) -> tuple[FileList, Featured]:
-        """The run's files, and the network of its best checkpoint in evaluation mode."""
+        """The run's files, and the network of its best checkpoint, in evaluation mode."""
         listed = self.files().prepare(run, self.seed, self.model.sample_rate)
         module = self.module(listed)
         module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
@@ -188,12 +188,12 @@ class AudioClassification(Staged):
         return listed, network.eval()
 
     def held_out(self, listed: FileList, files: AudioSettings) -> Recordings:
-        """Of the test, or of the validation where no test was wanted."""
+        """The test recordings, or the validation recordings if there is no test split."""
         split = "test" if listed.of("test") else "validation"
         return Recordings(listed, split, files.folder, self.model.sample_rate)
 
     def draw_mistakes(self, path: Path, recordings: Recordings, found: Evaluation) -> None:
-        """Spectrograms: the mistakes that the model was surest of, then others."""
+        """Draw spectrograms: the most confident mistakes first, then other recordings."""
         sure, wrong = found.probabilities.max(1), found.predicted != found.labels
         order = sorted(range(len(sure)), key=lambda index: (not wrong[index], -sure[index]))[:24]
         tiles: list[Tensor] = [recordings[index][0] for index in order]

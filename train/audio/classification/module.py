@@ -15,12 +15,12 @@ from handlers.networks.featured import Featured
 from train.audio.classification.data import Batch
 from train.core.optimization import ClassifierOptimization
 
-# Frames and tones of a mask at most.
+# Maximum width of a mask, in frames and in mel bands.
 MASKED_FRAMES, MASKED_TONES = 10, 5
 
 
 class AudioClassifier(LightningModule):
-    """Logs loss, accuracy (of all recordings) and F1 (the mean over the classes).
+    """Logs the loss, accuracy (over all recordings) and F1 (macro average).
 
     mask: probability of each mask over the features.
     """
@@ -47,7 +47,7 @@ class AudioClassifier(LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         waveforms, labels = batch
-        # In full precision whatever the training's, as it is served.
+        # In full precision, whatever the training's, as in serving.
         with torch.autocast(self.device.type, enabled=False):
             logits = self.network(waveforms)
         self.accuracy(logits, labels)

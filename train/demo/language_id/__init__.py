@@ -1,1 +1,1 @@
-"""Texts in many languages."""
+"""Training data for language identification."""

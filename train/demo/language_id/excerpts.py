@@ -1,4 +1,4 @@
-"""Excerpts of sentences as people write them: a few words, in other letter case, with a number in between."""
+"""Excerpts of sentences as people type them: a few words, in varying letter case, with a number in between."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from train.demo.language_id.non_linguistic import NO_LANGUAGE, date, emoji, non_linguistic_text, number
 
-MIN_BYTES = 12  # of an excerpt: a word or two
+MIN_BYTES = 12  # minimum length of an excerpt, one or two words
 
 
 def excerpts(texts: dict[str, list[str]], count: int, length: int, seed: int) -> Iterator[tuple[str, str]]:
-    """`count` pairs of a text and its language, each of at most `length` bytes.
+    """Yield `count` pairs of a text, of at most `length` bytes, and its language.
 
-    Languages are equally frequent, however many sentences each has, and so are texts without words.
+    All languages are equally frequent, however many sentences they have, and so are texts without words.
     """
     labels = [*texts, NO_LANGUAGE]
     for index in range(count):
@@ -24,7 +24,7 @@ def excerpts(texts: dict[str, list[str]], count: int, length: int, seed: int) ->
 
 
 def excerpt_of(sentences: list[str], length: int, chance: random.Random) -> str:
-    """A sentence, or some run together, cut, at times to a few words, in other letter case, or with a number in it."""
+    """One sentence or several, shortened, sometimes to a few words, in another letter case, or with a number added."""
     text = chance.choice(sentences)
     while len(text.encode()) < length and chance.random() < 0.5:
         text += " " + chance.choice(sentences)
@@ -38,7 +38,7 @@ def excerpt_of(sentences: list[str], length: int, chance: random.Random) -> str:
 
 
 def cut(text: str, length: int, chance: random.Random) -> str:
-    """A piece of at most `length` bytes, from the start of a word where there are words."""
+    """A part of at most `length` bytes, which starts with a word if there are any."""
     data = text.encode()
     if len(data) <= length:
         return text
@@ -49,5 +49,5 @@ def cut(text: str, length: int, chance: random.Random) -> str:
 
 
 def beginning(text: str, length: int) -> str:
-    """The first `length` bytes of a text, or a character more, so that something is left of any."""
+    """The first `length` bytes of a text, but at least one character."""
     return text.encode()[:length].decode(errors="ignore") or text[0]

@@ -1,4 +1,4 @@
-"""Labelled text in many languages: the translated message catalogues that come with Django."""
+"""Labelled text in many languages: the translated message catalogues that Django ships."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Sentence:
-    """message: what the sentence says, the same for all its translations. language: ISO 639-1 code."""
+    """message: the original message, shared by all its translations. language: ISO 639-1 code."""
 
     text: str
     language: str
@@ -33,9 +33,9 @@ class Sentence:
 
 
 def read_catalogue(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each message of a compiled GNU gettext catalogue: its msgid and its translations, one per plural form.
+    """Yield each message of a compiled GNU gettext catalogue: its msgid and its translations, one per plural form.
 
-    Raises ValueError for a file that is no .mo file.
+    Raises ValueError if the file is not a .mo file.
     """
     data = path.read_bytes()
     order = next((o for o in "<>" if struct.unpack_from(f"{o}I", data)[0] == MAGIC), None)
@@ -54,22 +54,22 @@ def read_catalogue(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def clean(text: str) -> str:
-    """The words of a message: no placeholders, tags, entities or addresses, single spaces."""
+    """The words of a message, without placeholders, tags, entities and addresses, separated by single spaces."""
     for pattern in (PLACEHOLDER, TAG, ADDRESS):
         text = pattern.sub(" ", text)
     return SPACE.sub(" ", html.unescape(text)).strip(" \t\"'“”„«»()[]:;,-–—")
 
 
 def letter_bytes(text: str) -> int:
-    """Bytes of letters in UTF-8: a measure of how much a text says that treats alphabets and ideographs alike."""
+    """Number of UTF-8 bytes of letters, a measure of content that treats alphabets and ideographs alike."""
     return sum(len(character.encode()) for character in text if character.isalpha())
 
 
 def sentences(languages: Sequence[str], minimum_letters: int) -> list[Sentence]:
-    """Django's messages in `languages`, each text once, in an order that depends on nothing but Django's version.
+    """Django's messages in `languages`, each text once, in an order that depends only on Django's version.
 
-    Variants of a language (pt_BR, zh_Hant) count as the language. Left out: what was not translated, what has fewer
-    than `minimum_letters` bytes of letters, and texts that stand in the catalogues of more than one language.
+    Variants (pt_BR, zh_Hant) count as their language. Skips untranslated messages, texts with fewer than
+    `minimum_letters` bytes of letters, and texts that occur in the catalogues of several languages.
     """
     owners: defaultdict[str, dict[str, Sentence]] = defaultdict(dict)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-# ISO 639-2 for what has no linguistic content.
+# ISO 639-2 code for content that is not linguistic.
 NO_LANGUAGE = "zxx"
 
 PUNCTUATION = ".,;:!?-–—…·*/\\|()[]{}<>=+~^_#@&%$§€£¥'\"`"
@@ -13,7 +13,7 @@ CURRENCIES = "$€£¥₹₽₺₩₪"
 
 
 def number(chance: random.Random) -> str:
-    """From one digit to nine, at times with a sign, groups or decimals."""
+    """One to nine digits, sometimes with a sign, digit groups or decimals."""
     whole = chance.randrange(10 ** chance.randint(1, 9))
     return chance.choice(
         [
@@ -45,7 +45,7 @@ def price(chance: random.Random) -> str:
 
 
 def address(chance: random.Random) -> str:
-    """A telephone number or an address of the Internet Protocol."""
+    """A telephone number or an IP address."""
     if chance.random() < 0.5:
         return ".".join(str(chance.randrange(256)) for _ in range(4))
     groups = " ".join(str(chance.randrange(10, 10_000)) for _ in range(chance.randint(2, 4)))
@@ -65,5 +65,5 @@ FORMS = (number, number, date, clock, price, address, punctuation, emoji)
 
 
 def non_linguistic_text(chance: random.Random) -> str:
-    """One such text, or up to four in a row."""
+    """One to four such texts in a row."""
     return " ".join(chance.choice(FORMS)(chance) for _ in range(chance.choice([1, 1, 1, 2, 3, 4])))

@@ -1,4 +1,4 @@
-"""`data: {source: language-id}`: sentences in many languages, from the message catalogues that come with Django."""
+"""`data: {source: language-id}`: sentences in many languages, from the message catalogues that Django ships."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from train.demo.language_id.excerpts import beginning, excerpts
 from train.demo.language_id.message_catalogues import Sentence, sentences
 from train.demo.language_id.non_linguistic import NO_LANGUAGE, non_linguistic_text
 
-# Languages with enough translated sentences; of pairs that differ in a few words only (nb and nn, hr and sr and bs, id
-# and ms) at most one is in.
+# Languages with enough translated sentences; of those that differ in only a few words (nb and nn, hr and sr and bs, id
+# and ms) at most one is included.
 LANGUAGES = "ar bg cs da de el en es et fa fi fr he hi hu id it ja ko lt lv nl pl pt ro ru sl sv th tr uk vi zh"
-MIN_LETTERS = 16  # bytes of a sentence's letters
+MIN_LETTERS = 16  # minimum UTF-8 bytes of a sentence's letters
 TEST_SHARE, VALIDATION_SHARE = 0.15, 0.05
-BEGINNINGS = (8, 16, 32)  # bytes of the test's sentences that are tested on as well
-WITHOUT_WORDS = 1000  # texts of the test
+BEGINNINGS = (8, 16, 32)  # the test also uses the first bytes of its sentences
+WITHOUT_WORDS = 1000  # texts without words in the test
 HEADER = ("text", "label", "part")
 
 
 class LanguageId(GeneratedData):
-    """Excerpts to train on; whole sentences of other messages, in whatever language, to validate and to test on."""
+    """Training uses excerpts; validation and test use whole sentences of other messages."""
 
     source: Literal["language-id"] = "language-id"
     languages: tuple[str, ...] = Field(default=tuple(LANGUAGES.split()), min_length=2, description="ISO 639-1")
-    excerpts: int = Field(default=64_000, ge=2, description="texts to train on")
-    excerpt_bytes: int = Field(default=64, ge=16, description="in UTF-8, at most")
+    excerpts: int = Field(default=64_000, ge=2, description="number of training texts")
+    excerpt_bytes: int = Field(default=64, ge=16, description="maximum length in UTF-8 bytes")
     seed: int = 0
 
     def files(self, training: bool = True) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class LanguageId(GeneratedData):
 
 
 def tested(found: Sequence[Sentence]) -> list[tuple[str, str, str]]:
-    """The rows of the test: the sentences, their beginnings, and texts without words."""
+    """The test's rows: the sentences, their beginnings, and texts without words."""
     rows = [(sentence.text, sentence.language, "sentences") for sentence in found]
     for length in BEGINNINGS:
         rows += [(beginning(s.text, length), s.language, f"first {length} bytes") for s in found]
@@ -64,7 +64,7 @@ def tested(found: Sequence[Sentence]) -> list[tuple[str, str, str]]:
 
 
 def split(found: Sequence[Sentence], share: float) -> tuple[list[Sentence], list[Sentence]]:
-    """(the sentences left, those taken), no message in both in whatever language; the same for every seed."""
+    """(remaining sentences, held-out sentences), with no message in both in any language; the same for every seed."""
     groups = [sentence.message for sentence in found]
     left, taken = next(GroupShuffleSplit(1, test_size=share, random_state=0).split(found, groups=groups))
     return [found[i] for i in left], [found[i] for i in taken]

@@ -22,10 +22,10 @@ from train.demo.shapes.shapes import SHAPES
 
 
 def write_coco(folder: Path, part: str, count: int, seed: int = 0, sides: tuple[int, int] | None = None) -> Path:
-    """Write `count` images of a part (see `composed`) as JPEG into `folder`, and their annotations.
+    """Write `count` images of a part (see `composed`) as JPEG files into `folder`, with their annotations.
 
-    sides: the range of the images' sides in pixels; by default the part's.
-    Returns the path of the JSON, `folder`/annotations.json.
+    sides: range of the images' sides in pixels; by default the part's. Returns the path of the JSON,
+    `folder`/annotations.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write = partial(write_image, folder, part, seed, sides)
@@ -72,8 +72,8 @@ def write_image(
 
 def main(
     folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
-    training: Annotated[int, typer.Option(min=2, help="Images to train on.")] = 400,
-    validation: Annotated[int, typer.Option(min=1, help="Images over other photographs.")] = 100,
+    training: Annotated[int, typer.Option(min=2, help="Number of training images.")] = 400,
+    validation: Annotated[int, typer.Option(min=1, help="Number of validation images, over other photographs.")] = 100,
     seed: int = 0,
 ) -> None:
     """Write composed images, textured shapes over photographs, to FOLDER with their annotations."""

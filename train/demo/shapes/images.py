@@ -1,4 +1,4 @@
-"""Composed images: textured shapes over photographs, occluded, unevenly lit, blurred, noisy, compressed."""
+"""Composed images: textured shapes over photographs, with occlusion, uneven light, blur, noise and JPEG artefacts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image, ImageFilter
 from train.demo.shapes.photographs import HELD_OUT, TRAINING, Photograph, photograph
 from train.demo.shapes.shapes import SHAPES, area, coverage, outline, place, texture
 
-# At least this part of every shape shows; one that would lie further outside, or cover another further, is left out.
-# So whatever is annotated can be recognised.
+# Minimum visible share of every shape, so that it can be recognised. A shape is skipped if it would lie further outside
+# or cover another one further.
 VISIBLE = 0.6
 PARTS = ("training", "validation", "test")
 
@@ -23,11 +23,10 @@ PARTS = ("training", "validation", "test")
 class Composed:
     """A composed image of size (H, W) with N shapes and its ground truth.
 
-    image_HWC: uint8, RGB.
-    label_map_HW: uint8, 0 where the photograph shows, else 1 + the shape's index in SHAPES.
-    instances_HW: uint8, 0 where the photograph shows, else 1 + the shape's position in boxes and labels.
-    boxes: float32 (N, 4), x1, y1, x2, y2 in pixels around the part that is visible, with x2 and y2 exclusive.
-    labels: int64 (N,), numbered as in label_map_HW.
+    image_HWC: uint8, RGB. label_map_HW: uint8, 0 for the background, otherwise 1 + the shape's index in SHAPES.
+    instances_HW: uint8, 0 for the background, otherwise 1 + the shape's index in boxes and labels.
+    boxes: float32 (N, 4), x1, y1, x2, y2 in pixels around the visible part; x2 and y2 are exclusive.
+    labels: int64 (N,), numbered like label_map_HW.
     """
 
     image_HWC: NDArray[np.uint8]
@@ -66,7 +65,7 @@ def compose(rng: Generator, photographs: tuple[str, ...], size: tuple[int, int])
 
 
 def background(source: Photograph, size: tuple[int, int], rng: Generator) -> NDArray[np.float32]:
-    """A random part of a photograph, at least a third of its sides, mirrored or not, in other light and colours."""
+    """A random crop of a photograph, at least a third of its sides, randomly flipped, with other light and colours."""
     height, width = size
     full_height, full_width = source.shape[:2]
     scale = min(full_height / height, full_width / width) * rng.uniform(1 / 3, 1)
@@ -85,9 +84,9 @@ def _draw(
     areas: list[float],
     rng: Generator,
 ) -> bool:
-    """Draw a polygon onto the canvas and into the instance map; False, and nothing drawn, where VISIBLE forbids it.
+    """Draw a polygon onto the canvas and into the instance map. Returns False and draws nothing if VISIBLE forbids it.
 
-    areas: of the instances in the map, each as if nothing covered it; the background, 0, never lacks any.
+    areas: full areas of the map's instances, as if uncovered; the background, 0, has no limit.
     """
     height, width = instances_HW.shape
     x1, y1 = np.floor(points.min(0)).astype(int).clip(0, (width, height))
@@ -116,7 +115,7 @@ def _box(mask_HW: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _photograph_again(canvas_HWC: NDArray[np.float32], rng: Generator) -> NDArray[np.uint8]:
-    """The traces of a camera: a gradient of light, blur, sensor noise, JPEG."""
+    """Imitate a camera: a light gradient, blur, sensor noise, JPEG compression."""
     height, width, _ = canvas_HWC.shape
     across, down = rng.uniform(-0.3, 0.3, 2)
     light_HW = 1 + across * np.linspace(-1, 1, width, dtype=np.float32) + down * np.linspace(-1, 1, height)[:, None]
@@ -134,10 +133,10 @@ def _photograph_again(canvas_HWC: NDArray[np.float32], rng: Generator) -> NDArra
 
 
 def composed(part: str, index: int, seed: int = 0, sides: tuple[int, int] | None = None) -> Composed:
-    """The image at a position of a part: the same for the same arguments, whatever else is composed.
+    """The image at an index of a part, which depends only on the arguments.
 
-    part: one of PARTS. The training has photographs of its own, and smaller images.
-    sides: the least and the largest side in pixels; by default the part's.
+    part: one of PARTS. The training part has its own photographs and smaller images.
+    sides: minimum and maximum side in pixels; by default the part's.
     """
     photographs, usual = (TRAINING, (192, 320)) if part == "training" else (HELD_OUT, (240, 640))
     least, largest = sides or usual

@@ -1,4 +1,4 @@
-"""The photographs that scikit-image and scikit-learn install, as backgrounds and as samples."""
+"""The photographs that scikit-image and scikit-learn install, used as backgrounds and samples."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sklearn.datasets import load_sample_image
 
 Photograph = NDArray[np.uint8]
 
-# Only what lies in the wheels: skimage.data's other images are downloaded. Images of coins, clocks and the like
-# are left out, since they show the very shapes that are drawn over them.
+# Only images in the wheels, because skimage.data downloads the others. Images of coins, clocks and the like are
+# excluded, because they show the same shapes that are drawn over them.
 _PHOTOGRAPHS: dict[str, Callable[[], Photograph]] = {
     "astronaut": skimage.data.astronaut,
     "brick": skimage.data.brick,
@@ -39,7 +39,7 @@ HELD_OUT = ("astronaut", "camera", "flower", "gravel", "rocket")
 
 @cache
 def photograph(name: str) -> Photograph:
-    """The photograph in RGB, uint8 (H, W, 3), read-only. Raises KeyError for a name that is not among them."""
+    """The photograph in RGB, uint8 (H, W, 3), read-only. Raises KeyError for an unknown name."""
     pixels = _PHOTOGRAPHS[name]()
     image_HWC = np.ascontiguousarray(Image.fromarray(pixels).convert("RGB"))
     image_HWC.setflags(write=False)

@@ -1,4 +1,4 @@
-"""The five shapes and the textures they are filled with."""
+"""The five shapes and their textures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SUPERSAMPLING = 4
 
 
 def outline(shape: str, rng: Generator) -> NDArray[np.float64]:
-    """Vertices (N, 2) of `shape` within the unit circle, centred; stars and crosses vary in how slender they are."""
+    """Vertices (N, 2) of `shape`, centred in the unit circle; the slenderness of stars and crosses varies."""
     if shape == "circle":
         return _regular(64)
     if shape == "square":
@@ -40,7 +40,7 @@ def _regular(corners: int) -> NDArray[np.float64]:
 def place(
     points: NDArray[np.float64], centre: tuple[float, float], radius: float, rng: Generator
 ) -> NDArray[np.float64]:
-    """Stretch (aspect ratio up to 4:3 either way), rotate and move an outline; `radius`: its longer half in pixels."""
+    """Stretch (aspect ratio up to 4:3), rotate and move an outline. radius: half its longer side in pixels."""
     aspect = np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
     stretch = np.array([aspect, 1.0]) / max(aspect, 1.0)
     angle = rng.uniform(0, 2 * np.pi)
@@ -49,25 +49,25 @@ def place(
 
 
 def area(points: NDArray[np.float64]) -> float:
-    """The area inside a polygon in square pixels (Gauss's shoelace formula)."""
+    """The area of a polygon in square pixels (shoelace formula)."""
     x, y = points.T
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
 
 
 def coverage(points: NDArray[np.float64], box: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """How much of each pixel of `box` (x1, y1, x2, y2) the polygon covers: (y2 - y1, x2 - x1) in [0, 1]."""
+    """The covered share of each pixel of `box` (x1, y1, x2, y2): (y2 - y1, x2 - x1) in [0, 1]."""
     x1, y1, x2, y2 = box
     canvas = Image.new("L", ((x2 - x1) * _SUPERSAMPLING, (y2 - y1) * _SUPERSAMPLING))
-    # PIL addresses the centres of pixels, outlines are in coordinates where pixel 0 spans [0, 1).
+    # PIL's coordinates refer to pixel centres; in an outline's coordinates, pixel 0 spans [0, 1).
     vertices = (points - (x1, y1)) * _SUPERSAMPLING - 0.5
     ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in vertices], fill=255)
     return np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float32) / np.float32(255)
 
 
 def texture(size: tuple[int, int], away_from: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
-    """A filling (height, width, 3) in [0, 255]: plain, graded, striped, chequered or blotched in two colours.
+    """A texture (height, width, 3) in [0, 255]: plain, gradient, stripes, chequers or blotches in two colours.
 
-    away_from: the mean colour of what it will cover; the first colour is chosen to differ from it.
+    away_from: mean colour of the covered area; the first colour is chosen to differ from it.
     """
     height, width = size
     candidates = rng.uniform(0, 255, (4, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""`data: {source: shapes}`: composed images of five shapes, for detection and for segmentation."""
+"""`data: {source: shapes}`: composed images of five shapes, for detection and segmentation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from train.demo.shapes.coco_files import write_coco
 
 
 class Shapes(GeneratedData):
-    """The validation and the test show other photographs, other shapes and larger images than the training."""
+    """Validation and test use other photographs, other shapes and larger images than training."""
 
     source: Literal["shapes"] = "shapes"
     training: int = Field(default=3200, ge=2, description="images")
-    validation: int = Field(default=40, ge=1, description="images that choose the best checkpoint")
-    test: int = Field(default=120, ge=1, description="images that are measured on")
+    validation: int = Field(default=40, ge=1, description="number of images that select the best checkpoint")
+    test: int = Field(default=120, ge=1, description="number of test images")
     seed: int = 0
-    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
 
     def files(self, training: bool = True) -> dict[str, Any]:
         test = self.coco("test")
         first, validation = (self.coco("training"), self.coco("validation")) if training else (test, test)
-        # They were written whole, so there is no need to look for broken ones.
+        # The images were just written, so none can be broken.
         return {**first, "validation": validation, "test": test, "decode": False, "workers": self.workers}
 
     def coco(self, part: str) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""`data: {source: spoken-digits}`: zero to nine, spoken by synthesised voices."""
+"""`data: {source: spoken-digits}`: zero to nine, spoken by synthetic voices."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from train.demo.spoken_digits.words import record, speakers
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 RATE = 16_000
-# Every eighth voice that trains nothing chooses the best checkpoint; the test's voices are others still.
+# Every eighth training voice is held out to select the best checkpoint; the test uses still other voices.
 VALIDATION_EVERY = 8
 TABLE = "recordings.csv"
 HEADER = ("file", "word", "voice", "split")
 
 
 class SpokenDigits(GeneratedData):
-    """takes: of each word by each voice of the training, in other accents, tempos and pitches."""
+    """takes: recordings of each word per training voice, with varying accent, tempo and pitch."""
 
     source: Literal["spoken-digits"] = "spoken-digits"
     takes: int = Field(default=4, ge=1)
-    held_out_takes: int = Field(default=3, ge=1, description="by each voice of the test")
+    held_out_takes: int = Field(default=3, ge=1, description="recordings of each word per test voice")
     seed: int = 0
-    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
 
     def files(self, training: bool = True) -> dict[str, Any]:
         return {
             "folder": self.folder("all" if training else "test"),
             "labels": Path(TABLE),
             "group": "voice",
-            "check": False,  # they were written whole
+            "check": False,  # the files were just written
             "workers": self.workers,
         }
 

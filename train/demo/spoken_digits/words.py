@@ -1,4 +1,4 @@
-"""Words spoken by many synthesised voices."""
+"""Words spoken by many synthetic voices."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from train.audio.augmentation.pitch_shift import change_speed
 from train.audio.speech_synthesis import Voice, sample_rate, speak_all, variants
 
 ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbcwmd", "en-us-nyc")
-# Robots, monsters and effects: no microphone hears them.
+# Robots, monsters and effects, which do not sound like people.
 UNNATURAL = ("robo", "Robot", "Demonic", "Storm", "Tweaky", "fast", "AnxiousAndy", "kaukovalta", "Ricishay", "croak")
 HELD_OUT_EVERY = 4
-# Speeds of a tape: larger and smaller speakers than the synthesiser has.
+# Tape speeds that imitate larger and smaller speakers than the synthesiser's.
 SPEEDS = (0.87, 1.15)
 SPOKEN_OTHERWISE = OneOf(effects=("pitch-shift", "time-stretch"))
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """waveform: (samples,) without silence at its ends, its peak at 1."""
+    """waveform: (samples,), trimmed and with a peak of 1."""
 
     waveform: Tensor
     label: int
@@ -38,16 +38,16 @@ class Utterance:
 
 
 def speakers(held_out: bool) -> list[str]:
-    """Voice variants for training, or those kept from it: every fourth."""
+    """Voice variants for training, or the held-out ones, every fourth."""
     natural = [name for name in variants() if not any(part in name for part in UNNATURAL)]
     return [name for index, name in enumerate(natural) if (index % HELD_OUT_EVERY == 0) == held_out]
 
 
 def record(words: Sequence[str], takes: int, held_out: bool, rate: int, seed: int) -> list[Utterance]:
-    """Every word by every speaker, `takes` times, each in another accent, tempo, pitch and melody, at `rate` Hz.
+    """Record every word by every speaker `takes` times, with varying accent, tempo, pitch and melody, at `rate` Hz.
 
-    For training every second take is played at another speed, its pitch shifted or its time stretched, too: people
-    differ by more than the synthesiser's voices do. Voices held out are as they were synthesised.
+    For training, every second take is also changed in speed, pitch or tempo, because people differ more than the
+    synthesiser's voices. Held-out voices are not changed.
     """
     random, chance = np.random.default_rng(seed), Generator().manual_seed(seed)
     voices = []
@@ -64,7 +64,7 @@ def record(words: Sequence[str], takes: int, held_out: bool, rate: int, seed: in
         spoken = resample(torch.from_numpy(recording), sample_rate(), rate)
         if take % 2 and not held_out:
             spoken = speak_otherwise(spoken, chance)
-        # Trimming reads the noise off the pauses, and a word has none: its faintest sound would go.
+        # Trimming estimates the noise from pauses. A word has none, so its faintest sound would be cut off.
         in_silence = F.pad(spoken, (rate // 4, rate // 4))
         utterances.append(Utterance(normalise_peak(trim(in_silence, rate)), label, name))
     return utterances

@@ -1,1 +1,1 @@
-"""Image classification on a data set of one's own."""
+"""Image classification on the user's own data."""

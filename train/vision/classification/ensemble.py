@@ -29,7 +29,7 @@ FACTORY = "handlers.networks.ensemble.ensemble"
 
 @dataclass(frozen=True)
 class Member:
-    """A classifier out of its artifact."""
+    """A classifier read from its artifact."""
 
     name: str
     architecture: dict[str, Any]
@@ -41,19 +41,21 @@ class Member:
 
     @classmethod
     def read(cls, folder: Path) -> Member:
-        """ExperimentError for an artifact of another task or format."""
+        """Read an artifact. Raises ExperimentError for another task or format."""
         described = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
         found = (described["task"], described["format"])
         if found != ("image-classification", "safetensors"):
             raise ExperimentError(
-                f"members: {folder} is for {found[0]} as {found[1]}; wanted safetensors of a classifier"
+                f"members: {folder} is for {found[0]} in the format {found[1]}; wanted a classifier in safetensors"
             )
         if described["preprocessing"].get("multi_label"):
-            raise ExperimentError(f"members: {folder} is multi-label; wanted classes of which one applies")
+            raise ExperimentError(f"members: {folder} is multi-label; wanted a single-label classifier")
         preprocessing = {key: value for key, value in described["preprocessing"].items() if key != "embedding"}
         tasks = preprocessing.pop("tasks", {})
         if "members" in preprocessing:
-            raise ExperimentError(f"members: {folder} is an ensemble of different transforms; name its members")
+            raise ExperimentError(
+                f"members: {folder} is an ensemble with different transforms; list its members instead"
+            )
         return cls(
             name=described["name"],
             architecture=described["architecture"],
@@ -66,12 +68,12 @@ class Member:
 
 
 class Ensemble(Experiment):
-    """members: runs or artifact folders of image classifiers with the same classes; each sees an image by its own
-        transform: resized, cropped and normalised as it was trained.
+    """members: runs or artifact folders of image classifiers with the same classes; each member applies the\n
+    transform that it was trained with.
 
-    weights: of the members, positive; equal by default. average: of the probabilities, or of the logits.
-    held_out: a run, on whose images held out the ensemble and each member are measured; the members should not have
-        been trained on them. By default the first member that is a run.
+    weights: positive weights of the members, equal by default. average: of the probabilities or of the logits.
+    held_out: a run whose held-out images measure the ensemble and each member; no member should have been trained\n
+    on them. By default the first member that is a run.
     """
 
     members: list[Path] = Field(min_length=2)
@@ -123,7 +125,7 @@ class Ensemble(Experiment):
         print(f"{self.name}: artifact {folder}")
 
     def member(self, path: Path, temporary: Path) -> Member:
-        """The member at `path`; of a run, its export."""
+        """The member at `path`; a run is exported first."""
         if (path / "artifact.json").is_file():
             return Member.read(path)
         experiment, run = classification(path, "members")
@@ -131,36 +133,38 @@ class Ensemble(Experiment):
         return Member.read(temporary)
 
     def check(self, members: list[Member]) -> None:
-        """ExperimentError with all members that cannot stand beside the first."""
+        """Raise ExperimentError with all members that are incompatible with the first."""
         first = members[0]
         problems = []
         for path, member in zip(self.members, members, strict=True):
             if member.labels != first.labels:
-                problems.append(f"{path}: labels {member.labels[:5]}…; wanted {first.labels[:5]}… as the first has")
+                problems.append(
+                    f"{path}: labels {member.labels[:5]}…; wanted {first.labels[:5]}… as in the first member"
+                )
             elif list(member.tasks.items()) != list(first.tasks.items()):
-                problems.append(f"{path}: tasks {member.tasks}; wanted {first.tasks} as the first has")
+                problems.append(f"{path}: tasks {member.tasks}; wanted {first.tasks} as in the first member")
             try:
                 _ = member.transform.output_size
             except ValueError as error:
                 problems.append(f"{path}: {error}")
         if problems:
             listed = "\n  ".join(problems)
-            raise ExperimentError(f"members: they must name the same classes\n  {listed}")
+            raise ExperimentError(f"members: all must have the same classes\n  {listed}")
 
     def measure(
         self, network: Network, transform: ImageTransform | Views, members: list[Member]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The ensemble's metrics with each member's accuracy and F1 beside, and its reference statistics."""
+        """The ensemble's metrics, including each member's accuracy and F1, and its reference statistics."""
         runs = [path for path in self.members if not (path / "artifact.json").is_file()]
         path = self.held_out or next(iter(runs), None)
         if path is None:
-            print(f"{self.name}: not measured; held_out names a run with images to do it on")
+            print(f"{self.name}: not measured; set held_out to a run with test images")
             return {}, {}
         experiment, run = classification(path, "held_out")
         _, data = experiment.restore(run)
         tasks = members[0].tasks
         if data.listed.tasks != tasks or data.listed.multi_label:
-            raise ExperimentError(f"held_out: {path} has the classes {data.listed.tasks}; the members have {tasks}")
+            raise ExperimentError(f"held_out: {path} has the classes {data.listed.tasks}; wanted the members' {tasks}")
         split = data.held_out
         found = evaluate(network, transform, tasks, data.evaluation(split, transform.geometry), f"{split}, ensemble")
         each = {}
@@ -175,7 +179,7 @@ class Ensemble(Experiment):
 
 
 def classification(path: Path, key: str) -> tuple[ImageClassification, Run]:
-    """A run of image classification and its experiment; ExperimentError when there is none at `path`."""
+    """An image-classification run and its experiment. Raises ExperimentError if `path` has none."""
     run = Run(path)
     if not run.configuration.is_file():
         raise ExperimentError(f"{key}: {path} is neither a run nor an artifact folder")

@@ -1,4 +1,4 @@
-"""A classifier's answers to a whole split, and what follows from them."""
+"""A classifier's predictions for a whole split, and metrics computed from them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from handlers.networks.normalised import normalised
 from handlers.vision.transform import ImageTransform
 from handlers.vision.views import Views
 from train.core.progress import progress
-from train.vision.classification.module import scores
 from train.vision.classification.multi_label import MultiLabelEvaluation, binary_cross_entropy
+from train.vision.classification.scores import scores
 
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """tasks: each with its classes. probabilities: float32 (N, classes) of each task. labels: int64 (N, tasks).
+    """tasks: each with its classes.
 
-    positions: of the N images, in the list of their split. lost: images that could not be read.
-    loss: cross-entropy, in nats, the sum over the tasks.
+    probabilities: float32 (N, classes) of each task. labels: int64 (N, tasks).
+    positions: indices of the N images into their split's list. lost: number of unreadable images. loss: cross-entropy
+    in nats, summed over the tasks.
     """
 
     tasks: dict[str, list[str]]
@@ -39,7 +40,7 @@ class Evaluation:
     lost: int
 
     def metrics(self) -> dict[str, Any]:
-        """Loss, accuracy and macro F1, and the F1 of every class; by task where there are several."""
+        """Loss, accuracy, macro F1 and the F1 of every class; by task if there are several."""
         found = {}
         for number, (task, classes) in enumerate(self.tasks.items()):
             predicted = torch.from_numpy(self.probabilities[task])
@@ -61,7 +62,7 @@ class Evaluation:
         }
 
     def reference(self) -> dict[str, Any]:
-        """How predictions are distributed: the share of each class, and deciles of the highest probability."""
+        """Distribution of the predictions: the share of each class, and deciles of the highest probability."""
         found = {}
         for task, classes in self.tasks.items():
             probabilities = self.probabilities[task]
@@ -89,7 +90,7 @@ def evaluate(
     loader: DataLoader[Any],
     name: str,
 ) -> Evaluation:
-    """All of `loader` through a network that answers the tasks one after the other, in one process, with a bar."""
+    """Run all of `loader` through a network whose outputs are the tasks' logits in order; one process, progress bar."""
     answered = answers(network, transform, loader, name)
     by_task = dict(zip(tasks, answered.logits.split([len(classes) for classes in tasks.values()], dim=1), strict=True))
     losses = [F.cross_entropy(part, answered.labels[:, number]) for number, part in enumerate(by_task.values())]
@@ -106,7 +107,7 @@ def evaluate(
 def evaluate_multi_label(
     network: nn.Module, transform: ImageTransform, classes: list[str], loader: DataLoader[Any], name: str
 ) -> MultiLabelEvaluation:
-    """All of `loader` through a network for which any number of `classes` can apply, as `evaluate`."""
+    """Like `evaluate`, for a network with any number of applicable `classes` per image."""
     answered = answers(network, transform, loader, name)
     return MultiLabelEvaluation(
         classes=classes,
@@ -119,7 +120,7 @@ def evaluate_multi_label(
 
 
 class Answers(NamedTuple):
-    """logits: float32 (N, outputs). labels: as in a batch. positions: (N,), in the list of the split. lost: images."""
+    """logits: float32 (N, outputs). labels, positions: as in a batch. lost: number of unreadable images."""
 
     logits: Tensor
     labels: Tensor
@@ -129,7 +130,7 @@ class Answers(NamedTuple):
 
 @torch.inference_mode()
 def answers(network: nn.Module, transform: ImageTransform | Views, loader: DataLoader[Any], name: str) -> Answers:
-    """The network's answers to all of `loader`. Raises ValueError where none of its images could be read."""
+    """The network's outputs for all of `loader`. Raises ValueError if none of its images could be read."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = normalised(network, transform).to(device).eval()
     found: list[tuple[Tensor, Tensor, Tensor]] = []

@@ -1,4 +1,4 @@
-"""`system: image-classification`: any classifier of torchvision or timm, fine-tuned on images of one's own."""
+"""`system: image-classification`: any classifier of torchvision or timm, fine-tuned on the user's own images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch import seed_everything
 from PIL import Image
 from pydantic import Field
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from handlers.networks.layers import embedding_layer
@@ -25,36 +24,36 @@ from train.core.run import Run, is_first_process
 from train.core.stored_weights import as_stored, round_weights
 from train.core.trainer import TrainerSettings, check_compiler
 from train.plots.augmentations import write_grid
-from train.plots.confusion import plot_confusion
-from train.plots.prediction_table import write_predictions
 from train.vision.augmentation import Augmentation
 from train.vision.classification.backbones import Backbone, backbone
-from train.vision.classification.data import DataSettings, ImageData
+from train.vision.classification.batches import ImageData
+from train.vision.classification.class_weights import balanced
+from train.vision.classification.data import DataSettings
 from train.vision.classification.evaluation import Evaluation, evaluate, evaluate_multi_label
 from train.vision.classification.mixing import Mixing
 from train.vision.classification.models import Frozen
 from train.vision.classification.module import ImageClassifier, Learning
 from train.vision.classification.multi_label import MultiLabelEvaluation
-from train.vision.classification.plots import write_examples, write_precision_recall
+from train.vision.classification.result_plots import write_plots
 from train.vision.images import Unreadable, read_image
 
 SAMPLE_SIZE = (1024, 1024)
 
 
 class ImageClassification(Staged):
-    """The smallest configuration names `data.folder`; `python -m train EXPERIMENT data.folder=…` overrides the file's.
+    """Only `data.folder` is required; `python -m train EXPERIMENT data.folder=…` overrides the file's value.
 
-    model: of torchvision, such as resnet18, or of timm, such as timm/resnet18.
-    weights: of torchvision's enum for the model, such as IMAGENET1K_V1, a tag of timm's, such as a1_in1k, or DEFAULT;
-        null trains from nothing.
-    image_size: the side of the square the network sees, in pixels: 224, or what timm's weights are for.
-    frozen: "statistics" keeps batch-norm as published, "backbone" everything but the new head.
-    class_weights: "balanced" counts an image the more, the rarer its class is in training.
-    data.separator: makes it multi-label, with a sigmoid for each class.
-    task_weights: of a task's loss in the sum of all; 1 by default.
-    arguments: of the model's builder, such as {dropout: 0.3}.
-    batch_size: images a device learns from at once.
-    compile: the network's kernels, by torch.compile, which needs g++ or clang++ and a minute or more at the start.
+    model: from torchvision, such as resnet18, or from timm, such as timm/resnet18.
+    weights: a name from torchvision's enum for the model, such as IMAGENET1K_V1, one of timm's tags, such as a1_in1k,\n
+    or DEFAULT; null trains from scratch. image_size: the side of the network's square input in pixels; by default 224,
+    or as timm's weights were trained. frozen: "statistics" keeps the published batch-norm statistics, "backbone" keeps
+    everything except the new head. class_weights: "balanced" weights an image by the rarity of its class in the
+    training data.
+    data.separator: makes the model multi-label, with one sigmoid per class.
+    task_weights: weights of the tasks' losses in the total loss; 1 by default.
+    arguments: for the model's builder, such as {dropout: 0.3}.
+    batch_size: images per device and step.
+    compile: use torch.compile, which needs g++ or clang++ and takes a minute or more at the start.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"data.batch_size": "batch_size"}
@@ -108,7 +107,7 @@ class ImageClassification(Staged):
             listed, self.data, transform, self.augmentation.pipeline(self.square), self.batch_size, self.seed
         )
         if self.compile:
-            module.network.compile()  # in place: its weights keep their names
+            module.network.compile()  # in place, so that the weights keep their names
         mode: Literal["min", "max"] = "min" if self.monitor == "val/loss" else "max"
         fitted = self.trainer.fit(run, module, data, self.monitor, mode, fixed_sizes=True)
         run.record("fit", {**fitted, "seconds": round(time.monotonic() - started, 1)})
@@ -118,7 +117,7 @@ class ImageClassification(Staged):
         split = data.held_out
         found = self.measure(module, data, split)
         metrics: dict[str, Any] = {"measured on": split, **found.metrics()}
-        self.plot(run, data, split, found)
+        write_plots(run.plots, data.images(split), data.listed.separator, found)
         run.record("test", metrics)
         print(f"{self.name}: accuracy {metrics['accuracy']}, F1 {metrics['f1']} on {split}; plots in {run.plots}")
 
@@ -128,32 +127,6 @@ class ImageClassification(Staged):
             [classes] = module.tasks.values()
             return evaluate_multi_label(network, transform, classes, images, split)
         return evaluate(network, transform, module.tasks, images, split)
-
-    def plot(self, run: Run, data: ImageData, split: str, found: Evaluation | MultiLabelEvaluation) -> None:
-        """Write the run's plots, for each task where there are several."""
-        images = data.images(split)
-        files = [images.files[position] for position in found.positions]
-        if isinstance(found, MultiLabelEvaluation):
-            write_precision_recall(
-                run.plots / "precision-recall.png", found.labels == 1, found.probabilities, found.classes
-            )
-            found.write_predictions(run.plots / "predictions.csv", files, data.listed.separator)
-            return
-        for number, (task, classes) in enumerate(found.tasks.items()):
-            labels, probabilities = found.labels[:, number], found.probabilities[task]
-            prefix = f"{file_name(task)}-" if len(found.tasks) > 1 else ""
-            confusion = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(classes)))
-            plot_confusion(confusion, classes, f"{len(labels)} images", run.plots / f"{prefix}confusion.png")
-            true = labels[:, None] == np.arange(len(classes))
-            write_precision_recall(run.plots / f"{prefix}precision-recall.png", true, probabilities, classes)
-            write_predictions(run.plots / f"{prefix}predictions.csv", files, labels, probabilities, classes)
-            write_examples(
-                run.plots / f"{prefix}examples.png",
-                labels,
-                probabilities,
-                classes,
-                lambda index: images.seen(int(found.positions[index])),
-            )
 
     def export(self, run: Run, folder: Path) -> None:
         metrics, fitted = run.recorded("test"), run.recorded("fit")
@@ -172,7 +145,7 @@ class ImageClassification(Staged):
             if self.format == "torch-export":
                 weights = Path(temporary, "weights.pt2")
                 export_program(as_stored(network, self.stored_weights), module.transform, weights)
-            # As the network was built, which for an older run may be in another way.
+            # As this network was built: an older run may have used other arguments.
             arguments = {"model": self.model, "classes": sum(module.sizes), **(module.hparams["arguments"] or {})}
             Artifact(
                 name=self.name,
@@ -195,7 +168,7 @@ class ImageClassification(Staged):
             ).write(folder, weights, self.sample(data, Path(temporary)), sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw images of the data set, each beside what training makes of it, mixed with others where it mixes."""
+        """Draw images of the data set, each next to its augmented versions, mixed with others if training mixes."""
         seed_everything(self.seed, verbose=False)
         listed = self.data.listed()
         read = self.data.reader()
@@ -206,7 +179,7 @@ class ImageClassification(Staged):
             try:
                 samples.append((read_image(read(listed.examples[number].file)), {}))
             except (Unreadable, OSError):
-                continue  # the training's own check names it
+                continue  # reported by the check before training
             if len(samples) == count:
                 break
 
@@ -221,7 +194,7 @@ class ImageClassification(Staged):
         write_grid(path, samples, augment)
 
     def restore(self, run: Run) -> tuple[ImageClassifier, ImageData]:
-        """The best checkpoint and the run's data; RunError when there is none yet."""
+        """The best checkpoint and the run's data. Raises RunError if there is no checkpoint yet."""
         module = ImageClassifier.load_from_checkpoint(run.best, map_location="cpu", weights_only=True)
         round_weights(module.network, self.stored_weights)
         listed, _ = self.data.prepare(run, self.seed, module.transform)
@@ -239,15 +212,13 @@ class ImageClassification(Staged):
         return (side, side)
 
     def transform(self, statistics: dict[str, Any] | None = None) -> ImageTransform:
-        """Of evaluation, as `Backbone.transform` has it."""
+        """The transform for evaluation; see `Backbone.transform`."""
         return self.backbone.transform(statistics)
 
     def check_tasks(self, listed: FileList) -> None:
         unknown = sorted(self.task_weights.keys() - listed.tasks.keys())
         if unknown:
-            raise ExperimentError(
-                f"task_weights: no task is called {', '.join(unknown)}; there are {', '.join(listed.tasks)}"
-            )
+            raise ExperimentError(f"task_weights: unknown task {', '.join(unknown)}; wanted {', '.join(listed.tasks)}")
         if listed.multi_label and self.model.startswith("squeezenet"):
             raise ExperimentError(
                 f"model: {self.model} ends in a ReLU, so that every class would apply with a probability of 0.5 or "
@@ -255,7 +226,7 @@ class ImageClassification(Staged):
             )
 
     def sample(self, data: ImageData, folder: Path) -> Path:
-        """An image held out, as a file that a request can hold."""
+        """Write a held-out image to a file small enough for a request."""
         images = data.images(data.held_out)
         for file in images.files:
             try:
@@ -267,31 +238,11 @@ class ImageClassification(Staged):
             shown.thumbnail(SAMPLE_SIZE)
             shown.save(path, quality=92)
             return path
-        raise ExperimentError("data: none of the images held out could be read")
-
-
-def balanced(listed: FileList) -> dict[str, list[float]]:
-    """Weights of each task's classes, in inverse proportion to their images for training; of mean 1 over images.
-
-    Of a multi-label list: how many images a class does not apply to, for each that it does.
-    """
-    if listed.multi_label:
-        images = len(listed.of("train"))
-        return {t: [max(images - n, 1) / n for n in counts.values()] for t, counts in listed.counts("train").items()}
-    found = {}
-    for task, counts in listed.counts("train").items():
-        total = sum(counts.values())
-        found[task] = [total / (len(counts) * count) for count in counts.values()]
-    return found
-
-
-def file_name(task: str) -> str:
-    """A task's name as part of a file's."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in task)
+        raise ExperimentError("data: none of the held-out images could be read")
 
 
 def export_program(network: torch.nn.Module, transform: ImageTransform, path: Path) -> None:
-    """Write the network as a torch.export program that takes batches of any size up to 1024."""
+    """Write the network as a torch.export program for batches of 1 to 1024 images."""
     example = transform.normalise(transform.example()).repeat(2, 1, 1, 1)
     batch = torch.export.Dim("batch", min=1, max=1024)
     torch.export.save(torch.export.export(network, (example,), dynamic_shapes=({0: batch},)), path)

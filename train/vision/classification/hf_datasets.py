@@ -1,4 +1,4 @@
-"""Hugging Face image datasets, as `save_to_disk` left them."""
+"""Hugging Face image datasets saved by `save_to_disk`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def is_dataset(folder: Path) -> bool:
 
 
 class DatasetReader:
-    """Reads images by `<split>/<row>`: their encoded bytes, which are not decoded here."""
+    """Reads the encoded bytes of images by `<split>/<row>`, without decoding them."""
 
     def __init__(self, folder: Path) -> None:
         from datasets import Dataset, Image, load_from_disk
@@ -26,7 +26,7 @@ class DatasetReader:
         features = next(iter(self.parts.values())).features
         columns = [name for name, feature in features.items() if isinstance(feature, Image)]
         if len(columns) != 1:
-            raise ExperimentError(f"data.folder: wanted one column of images in {folder}; got {columns or 'none'}")
+            raise ExperimentError(f"data.folder: wanted exactly one image column in {folder}; got {columns or 'none'}")
         self.column = columns[0]
         self.features = features
         self.images = {
@@ -44,9 +44,9 @@ class DatasetReader:
 
 
 def list_dataset(reader: DatasetReader, tasks: Sequence[str] | None = None) -> FileList:
-    """tasks: the columns to learn; by default those of type ClassLabel. A row that lacks a label is left out and named.
+    """tasks: the columns to learn; by default those of type ClassLabel.
 
-    Raises ExperimentError where there is no such column.
+    Rows without a label are skipped and reported. Raises ExperimentError if there is no such column.
     """
     from datasets import ClassLabel
 
@@ -75,7 +75,7 @@ def list_dataset(reader: DatasetReader, tasks: Sequence[str] | None = None) -> F
 
 
 def texts(values: Sequence[Any], feature: Any) -> list[str]:
-    """Labels as text, "" where there is none; -1 is how datasets say so for a class."""
+    """Labels as text, "" for a missing one, which `datasets` encodes as class -1."""
     names = getattr(feature, "names", None)
     if names is None:
         return ["" if value is None else str(value) for value in values]

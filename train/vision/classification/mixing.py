@@ -11,16 +11,16 @@ from train.core.config import StrictModel
 
 
 class Mixing(StrictModel):
-    """torchvision's MixUp (Zhang et al. 2018) and CutMix (Yun et al. 2019); where both are on, each batch gets one."""
+    """torchvision's MixUp (Zhang et al. 2018) and CutMix (Yun et al. 2019); if both are on, each batch gets one."""
 
-    mixup: float = Field(default=0.0, ge=0, description="alpha of the Beta distribution; 0 for none")
-    cutmix: float = Field(default=0.0, ge=0, description="alpha of the Beta distribution; 0 for none")
-    probability: float = Field(default=0.5, ge=0, le=1, description="that a batch is mixed at all")
+    mixup: float = Field(default=0.0, ge=0, description="alpha of the Beta distribution; 0 to disable")
+    cutmix: float = Field(default=0.0, ge=0, description="alpha of the Beta distribution; 0 to disable")
+    probability: float = Field(default=0.5, ge=0, le=1, description="probability that a batch is mixed at all")
 
     def __call__(self, images_NCHW: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """A batch and its targets, mixed or as they are; what was passed in is never written to.
+        """Return a batch and its targets, mixed or unchanged; the arguments are never modified.
 
-        targets: float (N, classes), the probabilities of each class; of several tasks, one after the other.
+        targets: float (N, classes), class probabilities; several tasks are concatenated.
         """
         ways = [way(alpha=alpha) for way, alpha in ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix)) if alpha > 0]
         if not ways or len(images_NCHW) < 2 or torch.rand(()) >= self.probability:

@@ -1,4 +1,4 @@
-"""Fine-tuning a classifier: published weights under a new head, parts of it frozen."""
+"""Fine-tuning of classifiers: published weights, a new head, frozen parts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Frozen = Literal["nothing", "statistics", "backbone"]
 
 
 def find_weights(model: str, weights: str | None) -> WeightsEnum | None:
-    """The published weights of `model` called `weights`; ExperimentError when torchvision has none such."""
+    """The published weights of `model` named `weights`. Raises ExperimentError if torchvision has none."""
     if model not in names():
-        raise ExperimentError(f"model: torchvision has no classifier {model!r}; there are {', '.join(names())}")
+        raise ExperimentError(f"model: torchvision has no classifier {model!r}; wanted one of {', '.join(names())}")
     if weights is None:
         return None
     known = get_model_weights(model)
     if weights not in known.__members__:
-        raise ExperimentError(f"weights: {model} has no {weights!r}; there are {', '.join(known.__members__)}")
+        raise ExperimentError(f"weights: {model} has no {weights!r}; wanted one of {', '.join(known.__members__)}")
     return known[weights]
 
 
 def load_published(network: nn.Module, weights: WeightsEnum) -> None:
-    """Load published weights into all of `network` but its head, which stays as it was drawn.
+    """Load published weights into all of `network` except its head, which keeps its random weights.
 
     A vision transformer's position embeddings are interpolated to its own image size (Dosovitskiy et al. 2021).
     """
@@ -42,7 +42,7 @@ def load_published(network: nn.Module, weights: WeightsEnum) -> None:
 
 
 def load_under_head(network: nn.Module, published: Mapping[str, Tensor], source: str) -> None:
-    """Load a state dict into all of `network` but its head. ExperimentError where it does not fit; source: its name."""
+    """Load a state dict into all of `network` except its head. Raises ExperimentError on a mismatch."""
     own = network.state_dict()
     new = heads(network)
     loaded = {name: value for name, value in published.items() if name in own and not name.startswith(new)}
@@ -55,7 +55,7 @@ def load_under_head(network: nn.Module, published: Mapping[str, Tensor], source:
 
 
 def heads(network: nn.Module) -> tuple[str, ...]:
-    """The beginnings of the names of the head's weights; some of timm's models have two heads."""
+    """Name prefixes of the head's weights; some of timm's models have two heads."""
     if not is_of_timm(network):
         return (f"{head(network)}.",)
     found = cast("Any", network).get_classifier()
@@ -64,7 +64,7 @@ def heads(network: nn.Module) -> tuple[str, ...]:
 
 
 def freeze(network: nn.Module, frozen: Frozen) -> None:
-    """Leave gradients to what is trained. frozen: "backbone" leaves them to the head alone."""
+    """Disable gradients of what is not trained. frozen: "backbone" trains only the head."""
     if frozen == "backbone":
         new = heads(network)
         for name, parameter in network.named_parameters():
@@ -72,9 +72,9 @@ def freeze(network: nn.Module, frozen: Frozen) -> None:
 
 
 def keep_statistics(network: nn.Module, frozen: Frozen) -> None:
-    """Put batch-norm into eval mode where it is frozen: running statistics are weights as well.
+    """Put frozen batch norms into eval mode, because running statistics are weights as well.
 
-    To be called whenever the network was put into training mode.
+    Call this whenever the network has been put into training mode.
     """
     if frozen != "nothing":
         for module in network.modules():
@@ -83,9 +83,9 @@ def keep_statistics(network: nn.Module, frozen: Frozen) -> None:
 
 
 def parameter_groups(network: nn.Module, rate: float, backbone_rate: float, decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for an optimizer: the head with `rate`, the backbone with `backbone_rate` of it.
+    """Parameter groups for an optimizer: the head with `rate`, the backbone with `backbone_rate` times `rate`.
 
-    Biases and norms do not decay: they hold no directions for the decay to choose among.
+    Biases and norms do not decay, because they are not directions that decay could choose among.
     """
     new = heads(network)
     groups: dict[tuple[bool, bool], list[Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Training of an image classifier, for one task or several on the same features."""
+"""Training of an image classifier for one task, or for several on shared features."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from lightning.pytorch import LightningModule
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics import MetricCollection
 
 from handlers.networks.classifier import classifier
 from handlers.vision.transform import ImageTransform
 from train.core.optimization import ClassifierOptimization
-from train.vision.classification.data import Batch
+from train.vision.classification.batches import Batch
 from train.vision.classification.mixing import Mixing
 from train.vision.classification.models import Frozen, freeze, keep_statistics, parameter_groups
 from train.vision.classification.multi_label import binary_cross_entropy, multi_label_scores
+from train.vision.classification.scores import scores
 
 
 class Learning(ClassifierOptimization):
-    learning_rate: float = Field(default=1e-3, gt=0, description="the highest, of the head")
-    backbone_rate: float = Field(default=0.1, ge=0, description="of the other layers, over the head's")
-    weight_decay: float = Field(default=0.05, ge=0, description="biases and norms do not decay")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the head")
+    backbone_rate: float = Field(
+        default=0.1, ge=0, description="learning rate of the other layers, relative to the head's"
+    )
+    weight_decay: float = Field(default=0.05, ge=0, description="not applied to biases and norms")
 
 
 class ImageClassifier(LightningModule):
-    """Its hyper-parameters rebuild it: `ImageClassifier.load_from_checkpoint(path, weights_only=True)`.
+    """Can be rebuilt from its hyperparameters: `ImageClassifier.load_from_checkpoint(path, weights_only=True)`.
 
-    Logs `<stage>/loss`, `<stage>/accuracy` (of all images) and `<stage>/f1` (the mean of the classes'), for train,
-    val and test; with several tasks, `<stage>/accuracy/<task>` and so on beside the mean over the tasks. The accuracy
-    of a multi-label model is over all classes of all images.
+    Logs `<stage>/loss`, `<stage>/accuracy` (over all images) and `<stage>/f1` (macro average) for train, val and test;
+    with several tasks also `<stage>/accuracy/<task>` and so on, next to the mean over the tasks. The accuracy of a
+    multi-label model is over all classes of all images.
     """
 
     class_weights_0: Tensor | None
@@ -51,12 +53,12 @@ class ImageClassifier(LightningModule):
         monitor: str = "val/accuracy",
         multi_label: bool = False,
     ) -> None:
-        """tasks: each with its classes. transform: of evaluation, as ImageTransform.to_dict gives it.
+        """tasks: each with its classes. transform: for evaluation, as returned by `ImageTransform.to_dict`.
 
-        class_weights: of each task, as many as its classes; an image counts in the loss as its class does. Of a
-        multi-label model: what an image that a class applies to counts for it, against one that it does not.
-        multi_label: any number of the classes of the only task can apply to an image.
-        task_weights: of the tasks' losses in their sum; 1 by default.
+        class_weights: one per class of each task; an image's loss is weighted by its class. Multi-label: the weight of
+        an image with the class, relative to one without it. multi_label: any number of the single task's classes can
+        apply to an image.
+        task_weights: weights of the tasks' losses in the total loss; 1 by default.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -112,7 +114,7 @@ class ImageClassifier(LightningModule):
         }
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        """The weighted sum."""
+        """The weighted sum of the losses."""
         return torch.stack([losses[task] * weight for task, weight in self.task_weights.items()]).sum()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
@@ -134,13 +136,13 @@ class ImageClassifier(LightningModule):
         return loss
 
     def labels(self, batch: Batch) -> dict[str, Tensor]:
-        """Class indices (N,) of each task; of a multi-label model, 0 or 1 for each class (N, classes)."""
+        """Class indices (N,) of each task; for a multi-label model 0 or 1 per class (N, classes)."""
         if self.multi_label:
             return dict.fromkeys(self.tasks, batch.labels)
         return dict(zip(self.tasks, batch.labels.unbind(1), strict=True))
 
     def probabilities(self, labels: Tensor, classes: int) -> Tensor:
-        """The labels as float (N, classes)."""
+        """The labels as probabilities, float (N, classes)."""
         return (labels if self.multi_label else F.one_hot(labels, classes)).float()
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -159,7 +161,7 @@ class ImageClassifier(LightningModule):
         self.record(stage, logits, labels, losses, self.total(losses))
 
     def count_lost(self, stage: str, batch: Batch) -> None:
-        """Images of an epoch that could not be read."""
+        """Log the number of an epoch's unreadable images."""
         number = float(batch.lost)
         self.log(
             f"{stage}/unreadable",
@@ -179,7 +181,7 @@ class ImageClassifier(LightningModule):
         losses: dict[str, Tensor],
         loss: Tensor,
     ) -> None:
-        """Log what a batch adds to the losses; the scores are logged when the epoch ends."""
+        """Log a batch's losses, and update the scores that are logged at the end of the epoch."""
         training = stage == "train"
         options: dict[str, Any] = {"batch_size": len(next(iter(labels.values()))), "sync_dist": not training}
         self.log(f"{stage}/loss", loss.detach(), on_step=training, on_epoch=not training, prog_bar=True, **options)
@@ -190,10 +192,10 @@ class ImageClassifier(LightningModule):
             metric.update(logits[task].detach().float(), labels[task])
 
     def log_scores(self, stage: str) -> None:
-        """torchmetrics has them over all processes already.
+        """Log the scores, which torchmetrics has already synchronised over all processes.
 
-        At the end of a training epoch nothing may be synchronised by the log: it does so when somebody reads it, and
-        the first process's progress bar, which the others do not have, would wait for them for ever.
+        At the end of a training epoch the log must not synchronise anything: it does so when it is read, and the
+        progress bar, which only the first process has, would wait for the others forever.
         """
         metrics = self.scores_of(stage)
         found = {task: metric.compute() for task, metric in zip(self.tasks, metrics, strict=True)}
@@ -207,7 +209,7 @@ class ImageClassifier(LightningModule):
             metric.reset()
 
     def scores_of(self, stage: str) -> list[MetricCollection]:
-        """A collection for each task, in their order."""
+        """One collection per task, in order."""
         scores: Any = {"train": self.train_scores, "val": self.val_scores, "test": self.test_scores}[stage]
         return list(scores)
 
@@ -222,13 +224,13 @@ class ImageClassifier(LightningModule):
 
     @property
     def scales_gradients(self) -> bool:
-        """Whether they are multiplied up, so that float16 holds them; a fused step would undo that before clipping."""
+        """Whether gradients are scaled for float16. A fused step would unscale them only after clipping."""
         return self.trainer.precision == "16-mixed"
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """By the norm. Lightning refuses to clip for any fused optimizer, also where nothing is scaled."""
+        """Clip by the norm. Lightning refuses to clip for any fused optimizer, even if nothing is scaled."""
         if self.scales_gradients:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
@@ -237,7 +239,7 @@ class ImageClassifier(LightningModule):
     def configure_optimizers(self) -> Any:
         learning = self.learning
         groups = parameter_groups(self.network, learning.learning_rate, learning.backbone_rate, learning.weight_decay)
-        # Fused, a step on a CPU takes an eighth of the time.
+        # A fused step takes an eighth of the time on a CPU.
         return learning.configure(
             groups,
             int(self.trainer.estimated_stepping_batches),
@@ -245,14 +247,3 @@ class ImageClassifier(LightningModule):
             "min" if "loss" in self.monitor else "max",
             fused=not self.scales_gradients,
         )
-
-
-def scores(sizes: list[int]) -> torch.nn.ModuleList:
-    """Accuracy and macro F1 of each task, by torchmetrics."""
-    return torch.nn.ModuleList(
-        MetricCollection({"accuracy": accuracy(size), "f1": MulticlassF1Score(size, average="macro")}) for size in sizes
-    )
-
-
-def accuracy(classes: int) -> Metric:
-    return MulticlassAccuracy(classes, average="micro")

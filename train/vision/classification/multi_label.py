@@ -1,4 +1,4 @@
-"""Classifiers for images to which any number of classes apply: loss, scores, and what follows from their answers."""
+"""Multi-label classification: loss, scores, and metrics of a whole split."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ THRESHOLD = 0.5
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """The mean over images and classes, in nats.
+    """Binary cross-entropy, averaged over images and classes, in nats.
 
-    logits: (N, classes). targets: from 0 to 1 for each class. weights: (classes,), of an image that the class applies
-    to. smoothing: the part of a target that is moved to its mean, as `cross_entropy` moves it.
+    logits: (N, classes). targets: (N, classes), from 0 to 1. weights: (classes,), of images with the class. smoothing:
+    label smoothing, as in `cross_entropy`, from 0 to 1.
     """
     smooth = targets.float() * (1 - smoothing) + smoothing / 2
     return F.binary_cross_entropy_with_logits(logits.float(), smooth, pos_weight=weights)
 
 
 def multi_label_scores(sizes: Sequence[int]) -> torch.nn.ModuleList:
-    """Accuracy over all answers and macro F1, by torchmetrics, of a model with one task."""
+    """Accuracy over all labels and macro F1, by torchmetrics, for a model with one task."""
     return torch.nn.ModuleList(
         MetricCollection(
             {
@@ -46,10 +46,10 @@ def multi_label_scores(sizes: Sequence[int]) -> torch.nn.ModuleList:
 
 @dataclass(frozen=True)
 class MultiLabelEvaluation:
-    """classes: of the only task. probabilities: float32 (N, classes). labels: int64 (N, classes), 1 where it applies.
+    """classes: of the single task.
 
-    positions: of the N images, in the list of their split. lost: images that could not be read.
-    loss: binary cross-entropy, in nats.
+    probabilities: float32 (N, classes). labels: int64 (N, classes), 1 if the class applies. positions: indices of the N
+    images into their split's list. lost: number of unreadable images. loss: binary cross-entropy in nats.
     """
 
     classes: list[str]
@@ -60,8 +60,9 @@ class MultiLabelEvaluation:
     lost: int
 
     def metrics(self) -> dict[str, Any]:
-        """Loss, accuracy over all answers, macro F1 and mean average precision, and F1 and average precision of every
-        class; of a class that applies to no image here, the average precision is left out."""
+        """Loss, accuracy over all labels, macro F1, mean average precision, and F1 and average precision per class.
+        Classes without an image have no average precision.
+        """
         predicted, labels = torch.from_numpy(self.probabilities), torch.from_numpy(self.labels)
         count = len(self.classes)
         [metric] = multi_label_scores([count])
@@ -83,8 +84,9 @@ class MultiLabelEvaluation:
         }
 
     def reference(self) -> dict[str, Any]:
-        """How predictions are distributed: the share of images that each class applies to, the classes an image, and
-        the mean probability of each class."""
+        """Distribution of the predictions: the share of images and the mean probability per class, and the number of
+        classes per image.
+        """
         applies = self.probabilities >= THRESHOLD
         return {
             "images": len(self.labels),
@@ -97,7 +99,7 @@ class MultiLabelEvaluation:
         return {name: round(float(value), DIGITS) for name, value in zip(self.classes, values, strict=True)}
 
     def write_predictions(self, path: Path, files: Sequence[str], separator: str) -> None:
-        """A CSV file: one row per file, with its true and its predicted labels; those furthest from the truth first."""
+        """Write a CSV file with one row per image and its true and predicted labels, largest error first."""
         error = np.abs(self.probabilities - self.labels).mean(1)
         with path.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from torch import Tensor
 
 matplotlib.use("Agg")
-# More cannot be told apart; the table of predictions holds all.
+# More could not be distinguished; the table of predictions has all classes.
 MAX_CURVES = 12
 COLUMNS, ROWS = 6, 4
 
@@ -22,9 +22,9 @@ Indices = NDArray[np.int64]
 
 
 def write_precision_recall(path: Path, true: NDArray[np.bool_], probabilities: Matrix, classes: Sequence[str]) -> None:
-    """Each class by itself; where there are many, those with the lowest average precision.
+    """Plot a curve per class; of many classes only those with the lowest average precision.
 
-    true: (N, classes), whether each applies.
+    true: (N, classes), whether each class applies.
     """
     present = [index for index in range(len(classes)) if true[:, index].any()]
     precision = {index: average_precision_score(true[:, index], probabilities[:, index]) for index in present}
@@ -48,9 +48,9 @@ def write_examples(
     classes: Sequence[str],
     image: Callable[[int], Tensor],
 ) -> None:
-    """Images with what was predicted: first the mistakes the model was surest of, then others in their order.
+    """Draw images with their predictions: first the most confident mistakes, then others in order.
 
-    image: position → uint8 (3, H, W) as the network saw it.
+    image: position → uint8 (3, H, W), the network's input.
     """
     predicted = probabilities.argmax(1)
     sure = probabilities.max(1)
@@ -59,7 +59,7 @@ def write_examples(
     half = COLUMNS * ROWS // 2
     chosen = (wrong[: max(half, COLUMNS * ROWS - len(right))] + right)[: COLUMNS * ROWS]
     figure = Figure((2.2 * COLUMNS, 2.5 * ROWS), layout="constrained")
-    figure.suptitle(f"{len(wrong)} of {len(labels)} images are wrong (red); the surest mistakes come first")
+    figure.suptitle(f"{len(wrong)} of {len(labels)} images are wrong (red), most confident mistakes first")
     for axes, index in zip(figure.subplots(ROWS, COLUMNS).flat, chosen, strict=False):
         axes.imshow(image(index).permute(1, 2, 0).numpy())
         is_right = predicted[index] == labels[index]

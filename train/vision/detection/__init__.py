@@ -1,1 +1,1 @@
-"""Object detection and instance segmentation on COCO files."""
+"""Object detection and instance segmentation with COCO files."""

@@ -1,4 +1,4 @@
-"""Augmentation that moves boxes and masks with the image."""
+"""Augmentation that transforms boxes and masks together with the image."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from train.core.config import StrictModel
 from train.vision.augmentation import Augmentation as Extra
 from train.vision.augmentation import BoxesFromMasks
 
-# ImageNet's mean around an image that is zoomed out, nothing around its masks.
+# Zooming out fills the border of images with ImageNet's mean colour and of masks with 0.
 MEAN_COLOUR = {tv_tensors.Image: (124, 116, 104), "others": 0}
 
 
 class DetectionAugmentation(StrictModel):
-    """SSD's augmentation (Liu et al. 2016, section 2.2) by torchvision: each step with a probability of its own.
+    """SSD's augmentation (Liu et al. 2016, section 2.2), from torchvision; each step has its own probability.
 
-    zoom_out puts the image onto a larger canvas, up to `max_zoom` times as wide; crop keeps a part in which some
-    object shows at least by a drawn overlap; together they are scale jitter, whatever the network resizes to.
+    zoom_out places the image on a canvas up to `max_zoom` times as wide. crop keeps a part that overlaps some object by
+    at least a randomly chosen IoU. Together they act as scale jitter, whatever size the network resizes to.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"largest": "max_zoom", "further": "extra"}
 
-    flip: float = Field(default=0.5, ge=0, le=1, description="probability; 0 where left and right differ in meaning")
+    flip: float = Field(
+        default=0.5, ge=0, le=1, description="probability of a horizontal flip; 0 if left and right differ in meaning"
+    )
     zoom_out: float = Field(default=0.3, ge=0, le=1, description="probability")
-    max_zoom: float = Field(default=2.0, ge=1, description="of the canvas of zoom_out, over the image")
+    max_zoom: float = Field(default=2.0, ge=1, description="maximum side of zoom_out's canvas, relative to the image")
     crop: float = Field(default=0.5, ge=0, le=1, description="probability")
-    colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of light and colour")
+    colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of brightness and colour")
     extra: Extra | None = Field(
-        default=None, description="rotation, shear, perspective, elastic, blur, noise: augmentation.py; it never crops"
+        default=None,
+        description="further steps of train/vision/augmentation.py, such as rotation or noise; never crops",
     )
 
     def transform(self) -> Augmentation:
@@ -50,10 +53,10 @@ class DetectionAugmentation(StrictModel):
 
 
 class Augmentation:
-    """(image, target) → (image, target): the steps, and what they made of each object made whole again."""
+    """(image, target) → (image, target): applies the steps, then removes or repairs what they cut off."""
 
     def __init__(self, steps: list[v2.Transform]) -> None:
-        # A crop leaves boxes of what it cut off: they go, with their masks and labels.
+        # A crop leaves boxes of objects it cut off, which are removed with their masks and labels.
         self.steps = v2.Compose([*steps, v2.SanitizeBoundingBoxes(min_size=2, labels_getter=of_each_object)])
 
     def __call__(self, image: tv_tensors.Image, target: dict[str, Any]) -> tuple[tv_tensors.Image, dict[str, Any]]:
@@ -62,6 +65,6 @@ class Augmentation:
 
 
 def of_each_object(inputs: tuple[Any, dict[str, Any]]) -> tuple[Tensor, ...]:
-    """The labels to drop with a dropped box; masks are found by their type."""
+    """The tensors to filter along with the boxes; masks are recognised by their type."""
     target = inputs[1]
     return tuple(target[name] for name in ("labels", "iscrowd", "area"))

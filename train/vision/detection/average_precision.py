@@ -1,4 +1,4 @@
-"""COCO's mean average precision: torchmetrics gathers over processes, pycocotools computes."""
+"""COCO's mean average precision: torchmetrics gathers across processes, pycocotools computes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from torchmetrics.detection import MeanAveragePrecision
 
 Kind = Literal["bbox", "segm"]
 
-# pycocotools' own, in double precision. torchmetrics' defaults come from float32, where 0.6 is 0.60000002: a box with
-# an overlap of exactly 0.6 would then match here and not there.
+# pycocotools' own thresholds in double precision. torchmetrics' defaults come from float32, in which 0.6 is 0.60000002,
+# so that a box with an overlap of exactly 0.6 would not match.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-# A pixel belongs to a mask from this probability on, in training's measure as in serving.
+# Probability from which a pixel belongs to a mask, in evaluation as in serving.
 MASK_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class Precision:
-    """What COCO reports for boxes or masks.
+    """COCO's metrics for boxes or masks.
 
-    mean: over classes and IoU thresholds from 0.50 to 0.95; at_50 and at_75 at these alone.
-    by_class: by label index, of the classes that are there to be found.
-    curves: by label index, precision (101,) at IoU 0.50 over recalls 0, 0.01, … 1; scores: the score it takes.
+    mean: over classes and IoU thresholds from 0.50 to 0.95. at_50, at_75: at these thresholds only.
+    by_class: by label index, for classes with annotated objects.
+    curves: by label index, the precision (101,) at IoU 0.50 for recalls 0, 0.01, … 1. scores: the score threshold for
+    each of these.
     """
 
     mean: float
@@ -38,7 +39,7 @@ class Precision:
     scores: dict[int, NDArray[np.float64]]
 
     def to_dict(self, labels: list[str], name: str = "mAP") -> dict[str, Any]:
-        """{"mAP", "mAP@.50", "mAP@.75", "mAP per class"}, rounded; a class that is not there to be found is None."""
+        """{"mAP", "mAP@.50", "mAP@.75", "mAP per class"}, rounded; None for a class without objects."""
         per_class = {
             label: round(self.by_class[index], 4) if index in self.by_class else None
             for index, label in enumerate(labels)
@@ -53,15 +54,15 @@ class Precision:
 
 
 class AveragePrecision(nn.Module):
-    """Collects detections and truth, image by image; a module, so that Lightning moves it to the device.
+    """Collects detections and ground truth; a module, so that Lightning moves it to the device.
 
-    masks: also measure masks, as `segm` beside `bbox`.
+    masks: also measure masks, as `segm` next to `bbox`.
     """
 
     def __init__(self, masks: bool = False) -> None:
         super().__init__()
-        # Boxes are always measured as well: for masks alone torchmetrics forgets images without an object, and
-        # with them everything that is wrongly found there.
+        # Boxes are always measured as well: for masks alone, torchmetrics ignores images without an object, and so all
+        # false detections on them.
         self.kinds: tuple[Kind, ...] = ("bbox", "segm") if masks else ("bbox",)
         self.metric = MeanAveragePrecision(
             iou_type=self.kinds,
@@ -73,16 +74,17 @@ class AveragePrecision(nn.Module):
         self.metric.warn_on_many_detections = False
 
     def update(self, found: list[dict[str, Tensor]], truth: list[dict[str, Tensor]]) -> None:
-        """found: boxes (N, 4), scores, labels and masks (N, 1, H, W), probabilities, as torchvision's detectors answer.
+        """found: boxes (N, 4), scores, labels and mask probabilities (N, 1, H, W), as torchvision's detectors return
+        them.
 
-        truth: boxes, labels, iscrowd, area and masks (N, H, W). Detections in a crowd count neither way.
+        truth: boxes, labels, iscrowd, area and masks (N, H, W). Detections in a crowd are ignored.
         """
         if "segm" in self.kinds:
             found = [{**item, "masks": (item["masks"][:, 0] >= MASK_THRESHOLD).to(torch.uint8)} for item in found]
         self.metric.update(found, truth)
 
     def compute(self) -> dict[Kind, Precision]:
-        """Over all processes; the collected items are forgotten."""
+        """Compute over all processes, and reset."""
         computed = self.metric.compute()
         self.metric.reset()
         classes = computed["classes"].reshape(-1).tolist()
@@ -90,7 +92,7 @@ class AveragePrecision(nn.Module):
 
 
 def precision(computed: dict[str, Any], prefix: str, classes: list[int]) -> Precision:
-    # (IoU thresholds, recalls, classes, ranges of area, numbers of detections); -1 where nothing is there to be found.
+    # (IoU thresholds, recalls, classes, area ranges, detection limits); -1 for a class without objects.
     table, scores = computed[f"{prefix}precision"].numpy(), computed[f"{prefix}scores"].numpy()
     of_class = {label: table[:, :, position, 0, -1] for position, label in enumerate(classes)}
     there = {label: values for label, values in of_class.items() if (values > -1).any()}

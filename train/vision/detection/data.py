@@ -1,4 +1,4 @@
-"""Images with boxes and masks out of COCO files, as training and evaluation take them."""
+"""Images with boxes and masks from COCO files, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -25,29 +25,37 @@ from train.vision.images import read_image
 
 Target = dict[str, Any]
 Item = tuple[Tensor, dict[str, Tensor]]
-# Moves an image and what is annotated on it together: tv_tensors in, tv_tensors out.
+# Transforms an image together with its annotations: tv_tensors in, tv_tensors out.
 Augment = Callable[[tv_tensors.Image, Target], tuple[tv_tensors.Image, Target]]
 
 
 class CocoSource(StrictModel):
-    images: AbsolutePath = Field(description="the folder that file names in the annotations start from")
+    images: AbsolutePath = Field(description="the folder that the annotations' file names are relative to")
     annotations: AbsolutePath = Field(description="a JSON file in COCO's format")
 
 
 class CocoSettings(CocoSource):
-    """A user's own images. The validation is a file of its own, or a share of the training file drawn by the seed."""
+    """The user's own images. The validation set is a file of its own or a random share of the training file."""
 
     RENAMED: ClassVar[dict[str, str]] = {"validation_part": "validation_share"}
 
-    validation: CocoSource | None = Field(default=None, description="chooses the best checkpoint")
-    test: CocoSource | None = Field(default=None, description="what is measured on; by default what validates")
-    validation_share: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a file of its own")
-    decode: bool = Field(default=True, description="read every image whole before training, to find broken ones")
-    on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad image or annotation does")
-    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+    validation: CocoSource | None = Field(default=None, description="data that selects the best checkpoint")
+    test: CocoSource | None = Field(
+        default=None, description="data for the final metrics; by default the validation data"
+    )
+    validation_share: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the images for validation, without a separate file"
+    )
+    decode: bool = Field(default=True, description="decode every image before training to find broken ones")
+    on_problem: Literal["skip", "fail"] = Field(
+        default="skip", description="whether a bad image or annotation is skipped or an error"
+    )
+    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
 
     def split(self, masks: bool, seed: int) -> Split:
-        """Read and check all files; the same seed gives the same split. ExperimentError as `on_problem` says."""
+        """Read and check all files; the same seed gives the same split. Raises ExperimentError depending on
+        `on_problem`.
+        """
         train = self.read(self, masks)
         problems = {self.annotations.name: train.problems}
         if self.validation:
@@ -69,7 +77,7 @@ class CocoSettings(CocoSource):
         return read_once(source.annotations, source.images, masks, self.decode, tuple(labels or ()))
 
 
-# A run reads its data in each of its stages.
+# Cached, because every stage of a run reads the data.
 @lru_cache(maxsize=4)
 def read_once(annotations: Path, images: Path, masks: bool, decode: bool, labels: tuple[str, ...]) -> CocoFile:
     return coco.read(annotations, images, masks, decode, list(labels) or None)
@@ -80,10 +88,10 @@ class Split(AnnotatedSplit[AnnotatedImage]):
         super().check(strict)
         for part, images in self.parts.items():
             if not any(not annotation.crowd for image in images for annotation in image.annotations):
-                raise ExperimentError(f"no object is annotated on the {len(images)} images for {part}{self.left_out}")
+                raise ExperimentError(f"the {len(images)} {part} images have no annotated objects{self.left_out}")
 
     def describe_part(self, images: list[AnnotatedImage]) -> dict[str, Any]:
-        """How many images and objects of each class there are."""
+        """The number of images, and of objects per class."""
         objects = [annotation for image in images for annotation in image.annotations]
         counts = np.bincount([a.label for a in objects if not a.crowd], minlength=len(self.labels)).tolist()
         return {
@@ -97,8 +105,8 @@ class Split(AnnotatedSplit[AnnotatedImage]):
 class CocoImages(Dataset[Item]):
     """(image uint8 (3, H, W), {"boxes" (N, 4) x1 y1 x2 y2, "labels" (N,), "iscrowd" (N,), "area" (N,)}).
 
-    masks: adds "masks" (N, H, W), uint8. crowds: of evaluation, which forgives what is found in them; training
-    learns nothing from a box around many objects and leaves them out. augment: of training.
+    masks: adds "masks" (N, H, W), uint8. crowds: keep crowd annotations, in which evaluation ignores detections;
+    training does not use them, because a box around many objects teaches nothing. augment: for training.
     """
 
     def __init__(
@@ -119,7 +127,7 @@ class CocoImages(Dataset[Item]):
         return image.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in target.items()}
 
     def read(self, index: int) -> tuple[tv_tensors.Image, Target]:
-        """An image as it is, boxes and masks as tv_tensors."""
+        """An unchanged image, with boxes and masks as tv_tensors."""
         annotated = self.images[index]
         image = tv_tensors.Image(read_image(annotated.path.read_bytes()))
         chosen = [a for a in annotated.annotations if self.crowds or not a.crowd]
@@ -138,7 +146,7 @@ class CocoImages(Dataset[Item]):
 
 
 class CocoData(LightningDataModule):
-    """Batches are lists of items: images keep their own sizes."""
+    """Batches are lists of items, because images keep their own sizes."""
 
     def __init__(
         self, split: Split, masks: bool, batch_size: int, workers: int | None, augment: Augment | None = None

@@ -1,4 +1,4 @@
-"""`system: object-detection`: a detector for the classes of a user's own COCO file."""
+"""`system: object-detection`: a detector for the classes of the user's own COCO file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BoxModel(DetectorSettings):
     architecture: BoxDetector = Field(default="fasterrcnn_resnet50_fpn_v2")
 
 
-# A user's own files, or a data set of the project's by its name, such as {"source": "shapes"}.
+# The user's own files, or one of the project's data sets by name, such as {"source": "shapes"}.
 if TYPE_CHECKING:
     DetectionData = CocoSettings | GeneratedData
 else:
@@ -43,11 +43,11 @@ else:
 
 
 class ObjectDetection(AnnotatedExperiment):
-    """data: images and annotations. model: the network and its limits. learning: optimizer and its schedule.
+    """data: images and annotations. model: the network and its limits. learning: optimizer and schedule.
 
-    batch_size: images a device learns from at once.
-    answer_threshold: score from which a detection counts as an answer in the reference statistics and the images
-        to look at; 0.5 is what a server answers with by default.
+    batch_size: images per device and step.
+    answer_threshold: minimum score of detections in the reference statistics and the example images; 0.5 is a server's
+        default.
     """
 
     task: ClassVar[Task] = "object-detection"
@@ -68,7 +68,9 @@ class ObjectDetection(AnnotatedExperiment):
         keep = published if self.model.keep_statistics else []
         module = DetectionModule(network, split.labels, self.masks, self.learning, keep)
         data = self.images(split)
-        self.trainer.fit(run, module, data, monitor="mAP")
+        resizing: Any = network.transform  # of torchvision
+        fixed = getattr(resizing, "fixed_size", None) is not None
+        self.trainer.fit(run, module, data, monitor="mAP", fixed_sizes=fixed)
 
     def test(self, run: Run) -> None:
         split = self.split()
@@ -95,7 +97,7 @@ class ObjectDetection(AnnotatedExperiment):
         return self.measure(DetectionModule(network, split.labels, self.masks, self.learning), split)
 
     def measure(self, module: DetectionModule, split: Split) -> dict[str, Any]:
-        """COCO's mean average precision on the test's images."""
+        """COCO's mean average precision on the test images."""
         self.measure_on(module, self.images(split))
         metrics: dict[str, Any] = {}
         for kind, found in module.measured.items():
@@ -122,7 +124,7 @@ class ObjectDetection(AnnotatedExperiment):
             ).write(folder, module.network.state_dict(), sample, sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw images of the data set, each beside what training makes of it."""
+        """Draw images of the data set, each next to its augmented versions."""
         seed_everything(self.seed, verbose=False)
         augment = self.augmentation.transform()
         images = CocoImages([p for p in self.split().training if p.annotations], self.masks, crowds=False)
@@ -130,7 +132,7 @@ class ObjectDetection(AnnotatedExperiment):
         write_samples(path, samples, lambda sample: augment(*sample))
 
     def files(self, training: bool = True) -> CocoSettings:
-        """The data set on disk. training: False where only the test needs to be there."""
+        """The data set on disk. training: False if only the test data is needed."""
         if isinstance(self.data, GeneratedData):
             return CocoSettings.model_validate(self.data.files(training))
         return self.data
@@ -149,13 +151,13 @@ class ObjectDetection(AnnotatedExperiment):
         return module
 
     def sample(self, split: Split) -> Tensor:
-        """An image to verify the archive with: of those measured on, the first that shows an object."""
+        """The first test image that shows an object, to verify the archive with."""
         images = CocoImages([p for p in split.test if p.annotations], masks=False, crowds=True)
         return images[0][0]
 
     @torch.inference_mode()
     def draw(self, module: DetectionModule, images: CocoImages, path: Path) -> None:
-        """Draw detections in colour with their scores over true boxes in white; masks above the true ones."""
+        """Draw detections in colour with their scores, over true boxes in white; masks above the true masks."""
         found, true = [], []
         for index in chosen(len(images), 10 if self.masks else 20):
             image, target = images[index]
@@ -175,10 +177,10 @@ class ObjectDetection(AnnotatedExperiment):
 
 
 def reference(found: list[dict[str, Tensor]], labels: list[str], threshold: float) -> dict[str, Any]:
-    """Statistics of the answers at a score threshold, to compare those of production with.
+    """Statistics of the detections above a score threshold, as a reference for those in production.
 
-    class mix: the part of each class in all detections. detections per image: mean, and parts of the images with
-    0, 1, 2, … (the last one stands for all above).
+    class mix: the share of each class in all detections. detections per image: mean, and the shares of images with 0,
+    1, 2, … detections (the last entry includes all above).
     """
     kept = [confident(item, threshold) for item in found]
     indices = torch.cat([item["labels"] for item in kept]).numpy()

@@ -1,4 +1,4 @@
-"""`system: instance-segmentation`: Mask R-CNN for the classes of a user's own COCO file."""
+"""`system: instance-segmentation`: Mask R-CNN for the classes of the user's own COCO file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MaskModel(DetectorSettings):
 
 
 class InstanceSegmentation(ObjectDetection):
-    """As object detection, with a mask for each box; annotations without a segmentation are left out."""
+    """Like object detection, with a mask for each box; annotations without a segmentation are skipped."""
 
     task: ClassVar[Task] = "instance-segmentation"
     masks: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Detectors by name, with predictors for the classes at hand and published weights in all the rest."""
+"""Detectors by name, with new predictors for the data's classes and published weights elsewhere."""
 
 from __future__ import annotations
 
@@ -40,16 +40,17 @@ BoxDetector = Literal[
 ]
 MaskDetector = Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"]
 
-# torchvision trained these over batch norms without an epsilon; every other network divides by sqrt(var + 1e-5).
+# torchvision trained these with batch norms without an epsilon; all other networks divide by sqrt(var + 1e-5).
 WITHOUT_EPSILON = ("fasterrcnn_resnet50_fpn", "retinanet_resnet50_fpn", "maskrcnn_resnet50_fpn")
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """classifier: whose layers a detector's backbone is made of. stages: that can be frozen, the first ones first.
+    """classifier: the network whose layers form the backbone.
 
-    extract: torchvision's own (classifier, trainable stages) → backbone; the others have no gradients.
-    trainable: stages that torchvision trains by default.
+    stages: number of stages that can be frozen, from the first one on. extract: torchvision's function (classifier,
+    trainable stages) → backbone, which disables the other stages' gradients. trainable: stages that torchvision trains
+    by default.
     """
 
     classifier: Callable[[], nn.Module]
@@ -67,10 +68,11 @@ SMALL = Backbone(mobilenet_v2, lambda c, n: backbone_utils._mobilenet_extractor(
 
 @dataclass(frozen=True)
 class Family:
-    """predictors: parts of the network whose shape follows the number of classes.
+    """predictors: parts of the network whose shape depends on the number of classes.
 
-    limits: its arguments for the lowest score, the IoU of non-maximum suppression and the number of detections.
-    size: its arguments for the image's shorter and longer side; none where the size is fixed.
+    limits: names of its arguments for the minimum score, the IoU of non-maximum suppression and the number of
+    detections.
+    size: names of its arguments for the image's shorter and longer side; none if the size is fixed.
     """
 
     predictors: tuple[str, ...]
@@ -94,27 +96,26 @@ FAMILIES = {
 
 
 class DetectorSettings(StrictModel):
-    """A detector of torchvision, or the project's small `mobilenet_v2_ssd`, and what it starts from."""
+    """A torchvision detector or the project's small `mobilenet_v2_ssd`, and its initial weights."""
 
     architecture: BoxDetector | MaskDetector = Field(default="fasterrcnn_resnet50_fpn_v2")
     weights: str = Field(
         default="backbone",
-        description="backbone: ImageNet's; a published set of the whole detector, such as COCO_V1; none: random",
+        description="backbone: ImageNet weights; a name such as COCO_V1: the whole detector's; none: random",
     )
     trainable_layers: int | None = Field(
-        default=None, ge=0, description="stages of the backbone that learn, the last ones; by default torchvision's"
+        default=None, ge=0, description="number of the backbone's last stages to train; by default as in torchvision"
     )
     keep_statistics: bool = Field(
-        default=True, description="of published batch norms: batches of a few large images have no better ones"
+        default=True,
+        description="keep the statistics of published batch norms; batches of a few large images have no better ones",
     )
-    image_size: int | None = Field(default=None, ge=32, description="shorter side the network sees, in pixels")
-    max_size: int | None = Field(default=None, ge=32, description="longer side at most, in pixels")
-    score_threshold: float | None = Field(default=None, ge=0, le=1, description="lowest score that is reported")
-    nms_iou: float | None = Field(
-        default=None, gt=0, le=1, description="of two boxes of one class that overlap more, the better one is reported"
-    )
-    detections: int = Field(default=100, ge=1, description="reported of one image at most, the best")
-    arguments: dict[str, Any] = Field(default={}, description="further ones of torchvision's builder")
+    image_size: int | None = Field(default=None, ge=32, description="shorter side of the network's input, in pixels")
+    max_size: int | None = Field(default=None, ge=32, description="maximum of the longer side, in pixels")
+    score_threshold: float | None = Field(default=None, ge=0, le=1, description="minimum score of a detection")
+    nms_iou: float | None = Field(default=None, gt=0, le=1, description="IoU of non-maximum suppression within a class")
+    detections: int = Field(default=100, ge=1, description="maximum number of detections per image")
+    arguments: dict[str, Any] = Field(default={}, description="further arguments of torchvision's builder")
 
     @property
     def family(self) -> Family:
@@ -128,15 +129,15 @@ class DetectorSettings(StrictModel):
         return MOBILENET
 
     def served(self, classes: int) -> dict[str, Any]:
-        """{"factory", "arguments"} as an artifact has them. classes: with the background.
+        """{"factory", "arguments"} for the artifact. classes: number including the background.
 
-        Raises ExperimentError for a size where the network has a fixed one.
+        Raises ExperimentError for a size if the network has a fixed one.
         """
         limits = zip(self.family.limits, (self.score_threshold, self.nms_iou, self.detections), strict=True)
         arguments: dict[str, Any] = {name: value for name, value in limits if value is not None}
         for key, value, position in (("image_size", self.image_size, 0), ("max_size", self.max_size, 1)):
             if value is not None and position >= len(self.family.size):
-                raise ExperimentError(f"model.{key}: {self.architecture} has none; leave it out")
+                raise ExperimentError(f"model.{key}: {self.architecture} has no such setting; remove it")
             if value is not None:
                 arguments[self.family.size[position]] = value
         if "image_size" in self.model_fields_set and self.max_size is None and "max_size" in self.family.size:
@@ -148,7 +149,7 @@ class DetectorSettings(StrictModel):
         return {"factory": f"torchvision.models.detection.{self.architecture}", "arguments": nothing | arguments}
 
     def network(self, classes: int) -> nn.Module:
-        """The network with random weights, as a server builds it."""
+        """The network with random weights, built as on a server."""
         arguments = self.served(classes)["arguments"]
         own = self.architecture == "mobilenet_v2_ssd"
         try:
@@ -157,13 +158,15 @@ class DetectorSettings(StrictModel):
             raise ExperimentError(f"model.arguments: {error}") from None
 
     def initialise(self, network: nn.Module) -> list[str]:
-        """Load what `weights` names, freeze the first stages; returns the batch norms whose statistics are published.
+        """Load `weights` and freeze the first stages. Return the names of batch norms with published statistics.
 
-        Raises ExperimentError for unknown weights and for more stages than the backbone has.
+        Raises ExperimentError for unknown weights or more stages than the backbone has.
         """
         if self.weights == "none":
             if self.trainable_layers is not None:
-                raise ExperimentError("model.trainable_layers: without published weights all layers learn")
+                raise ExperimentError(
+                    "model.trainable_layers: needs published weights; without them all layers are trained"
+                )
             return []
         stages = self.backbone.trainable if self.trainable_layers is None else self.trainable_layers
         if stages > self.backbone.stages:
@@ -198,7 +201,7 @@ class DetectorSettings(StrictModel):
 
 
 def freeze(network: nn.Module, backbone: Backbone, stages: int) -> None:
-    """Let the last `stages` of the backbone learn, as torchvision counts them, and none before."""
+    """Train only the last `stages` of the backbone, as torchvision counts them."""
     with torch.device("meta"):
         extracted = backbone.extract(backbone.classifier(), stages)
     frozen = {f"backbone.{name}" for name, parameter in extracted.named_parameters() if not parameter.requires_grad}
@@ -208,9 +211,9 @@ def freeze(network: nn.Module, backbone: Backbone, stages: int) -> None:
 
 
 def load_backbone(network: nn.Module, backbone: Backbone, published: dict[str, Tensor]) -> list[str]:
-    """Load a classifier's published weights into a detector's backbone; returns the names of what was loaded.
+    """Load a classifier's published weights into a detector's backbone. Return the names of the loaded tensors.
 
-    SSDlite's last stage is half as wide as the published one and stays random, as torchvision's own is.
+    SSDlite's last stage is half as wide as the published one and stays random, as in torchvision.
     """
     classifier = backbone.classifier()
     classifier.load_state_dict(published)
@@ -228,7 +231,7 @@ def load_backbone(network: nn.Module, backbone: Backbone, published: dict[str, T
 
 @torch.no_grad()
 def absorb_epsilon(network: nn.Module) -> None:
-    """Let batch norms with an epsilon compute what they would without one: w / sqrt(v) = w' / sqrt(v + epsilon)."""
+    """Rescale batch norms with an epsilon to compute the same as without one: w / sqrt(v) = w' / sqrt(v + epsilon)."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
             module.weight.mul_(((module.running_var + module.eps) / module.running_var).sqrt())

@@ -1,4 +1,4 @@
-"""Training and measuring any network of torchvision's detection contract."""
+"""Training and evaluation of any network with the interface of torchvision's detectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from train.vision.fine_tuning import FineTunedModule
 class DetectionModule(FineTunedModule):
     """network: in training (images, targets) → a dict of losses; in evaluation images → a list of dicts.
 
-    masks: it finds masks too; what chooses the checkpoint, `mAP`, is then that of the masks.
+    masks: it also predicts masks, whose `mAP` then selects the checkpoint.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class DetectionModule(FineTunedModule):
         self.save_hyperparameters({"labels": labels, "masks": masks, "learning": learning.model_dump(mode="json")})
         self.average_precision = AveragePrecision(masks)
         self.measured: dict[Kind, Precision] = {}
-        # The detections of the last measurement, in the images' order.
+        # The detections of the last evaluation, in the order of the images.
         self.found: list[dict[str, Tensor]] = []
 
     def training_step(self, batch: list[Item], index: int) -> Tensor:
@@ -35,7 +35,7 @@ class DetectionModule(FineTunedModule):
         return loss
 
     def detect(self, batch: list[Item]) -> list[dict[str, Tensor]]:
-        # In full precision whatever the training's: bfloat16 would round a box at 300 pixels to the next even one.
+        # In full precision, whatever the training's: bfloat16 would round coordinates above 256 pixels to even numbers.
         with torch.autocast(self.device.type, enabled=False):
             found: list[dict[str, Tensor]] = self.network([image / 255 for image, _ in batch])
         return found
@@ -57,7 +57,7 @@ class DetectionModule(FineTunedModule):
     def test_step(self, batch: list[Item], index: int) -> None:
         found = self.detect(batch)
         self.average_precision.update(found, [target for _, target in batch])
-        # Masks of a whole test set would not fit into memory; what is drawn is computed again.
+        # The masks of a whole test set would not fit into memory; those that are drawn are computed again.
         self.found += [{name: item[name].cpu() for name in ("boxes", "labels", "scores")} for item in found]
 
     def on_test_epoch_end(self) -> None:

@@ -1,4 +1,4 @@
-"""Precision over recall, class by class, as an image."""
+"""Precision–recall curves by class, as an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMED = 20
 
 
 def plot_precision_recall(found: Precision, labels: list[str], title: str, path: Path) -> None:
-    """Write a PNG: a curve for each class at IoU 0.50, its area in the legend, their mean in black."""
+    """Write a PNG with a curve per class at IoU 0.50, their areas in the legend and their mean in black."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot(xlabel="recall", ylabel="precision", title=title, xlim=(0, 1), ylim=(0, 1.02))
     colours = colormaps["turbo"](np.linspace(0.05, 0.95, max(1, len(found.curves))))
@@ -35,9 +35,9 @@ def plot_precision_recall(found: Precision, labels: list[str], title: str, path:
 
 
 def best_thresholds(found: Precision, labels: list[str]) -> dict[str, dict[str, float]]:
-    """By class the score whose detections have the best F1 at IoU 0.50, {"score", "precision", "recall", "F1"}.
+    """The score threshold with the best F1 at IoU 0.50 by class: {"score", "precision", "recall", "F1"}.
 
-    A spec's `options.score_threshold` can be chosen from it.
+    It can guide the choice of a spec's `options.score_threshold`.
     """
     best = {}
     for index, curve in found.curves.items():

@@ -1,1 +1,1 @@
-"""Semantic segmentation on COCO files and label maps."""
+"""Semantic segmentation with COCO files or label maps."""

@@ -1,4 +1,4 @@
-"""Augmentation that moves a label map with its image."""
+"""Augmentation that transforms a label map together with its image."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from train.vision.segmentation.data import Augment
 
 
 class SegmentationAugmentation(StrictModel):
-    """A part of the image, stretched to the network's size; mirrored, in other light and colours."""
+    """A crop, resized to the network's input; flips; changes of brightness and colour."""
 
     RENAMED: ClassVar[dict[str, str]] = {"smallest": "min_scale", "further": "extra"}
 
     flip: float = Field(default=0.5, ge=0, le=1, description="probability; 0 where left and right differ in meaning")
-    min_scale: float = Field(default=0.4, gt=0, le=1, description="part of the image's area that is kept at least")
-    stretch: float = Field(default=1.25, ge=1, description="aspect ratio of the part, either way at most")
+    min_scale: float = Field(default=0.4, gt=0, le=1, description="minimum share of the image's area in the crop")
+    stretch: float = Field(default=1.25, ge=1, description="maximum aspect ratio of the crop, in either direction")
     colour: float = Field(default=0.5, ge=0, le=1, description="probability of each change of light and colour")
     extra: Extra | None = Field(
         default=None, description="rotation, shear, perspective, elastic, blur, noise: augmentation.py; it never crops"
     )
 
     def transform(self, size: tuple[int, int]) -> Augment:
-        """size: height and width of the network's input."""
+        """Build the transform. size: height and width of the network's input."""
         extra = [*self.extra.geometric(), *self.extra.photometric()] if self.extra else []
         steps = v2.Compose(
             [

@@ -1,4 +1,4 @@
-"""Images with label maps, as training and evaluation of semantic segmentation take them."""
+"""Images with label maps for the training and evaluation of semantic segmentation."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from train.vision.images import read_image
 from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledImage, from_coco, from_maps
 
 Item = tuple[Tensor, Tensor]
-# Moves an image and its label map together, tv_tensors in and out; what comes out has the network's size.
+# Transforms an image together with its label map to the network's size: tv_tensors in, tv_tensors out.
 Augment = Callable[[tv_tensors.Image, tv_tensors.Mask], tuple[tv_tensors.Image, tv_tensors.Mask]]
 
 
 class LabelSource(StrictModel):
-    """COCO: images and annotations. PNG label maps: images and maps."""
+    """For COCO: images and annotations. For PNG label maps: images and maps."""
 
     images: AbsolutePath = Field(description="a folder of images")
     annotations: AbsolutePath | None = Field(
         default=None, description="a JSON file in COCO's format, with segmentations"
     )
     maps: AbsolutePath | None = Field(
-        default=None, description="a folder of PNGs named as the images: the class of each pixel, 255 for none"
+        default=None, description="a folder of PNGs named like the images, with the class of each pixel; 255 for none"
     )
 
     @model_validator(mode="after")
     def one_of_both(self) -> Self:
         if (self.annotations is None) == (self.maps is None):
-            raise ValueError("wanted either annotations, a COCO file, or maps, a folder of PNG label maps")
+            raise ValueError("wanted either annotations (a COCO file) or maps (a folder of PNG label maps)")
         return self
 
     @property
@@ -50,14 +50,16 @@ class LabelSource(StrictModel):
 
 
 class LabelSettings(LabelSource):
-    """A user's own images. The validation is a source of its own, or a share of the images drawn by the seed."""
+    """The user's own images. The validation set is a source of its own or a random share of the images."""
 
     RENAMED: ClassVar[dict[str, str]] = {"validation_part": "validation_share"}
 
-    labels: list[str] | None = Field(default=None, description="of PNG maps, by their numbers; the background first")
+    labels: list[str] | None = Field(default=None, description="names of the numbers in PNG maps; the background first")
     validation: LabelSource | None = Field(default=None, description="chooses the best checkpoint")
     test: LabelSource | None = Field(default=None, description="what is measured on; by default what validates")
-    validation_share: float = Field(default=0.2, gt=0, lt=1, description="of the images, without a source of its own")
+    validation_share: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the images for validation, without a separate source"
+    )
     decode: bool = Field(default=True, description="read every image whole before training, to find broken ones")
     on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad image or annotation does")
     workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
@@ -65,15 +67,17 @@ class LabelSettings(LabelSource):
     @model_validator(mode="after")
     def names_of_numbers(self) -> Self:
         if self.labels is not None and self.annotations is not None:
-            raise ValueError("labels: a COCO file names its own classes; leave them out")
+            raise ValueError("labels: not allowed with a COCO file, which names its own classes")
         if self.labels is None and self.maps is not None:
-            raise ValueError("labels: label maps hold numbers; wanted a name for each, the background first")
+            raise ValueError("labels: wanted a name for each number in the label maps, the background first")
         if self.labels is not None and not 2 <= len(self.labels) <= IGNORE:
             raise ValueError(f"labels: wanted 2 to {IGNORE} names; got {len(self.labels)}")
         return self
 
     def split(self, seed: int) -> LabelSplit:
-        """Read and check all sources; the same seed gives the same split. ExperimentError as `on_problem` says."""
+        """Read and check all sources; the same seed gives the same split. Raises ExperimentError depending on
+        `on_problem`.
+        """
         files = self.read(self, self.labels)
         problems = {self.name: files.problems}
         if self.validation:
@@ -95,7 +99,7 @@ class LabelSettings(LabelSource):
         return read_once(source.annotations, source.maps, source.images, self.decode, tuple(labels or ()))
 
 
-# A run reads its data in each of its stages.
+# Cached, because every stage of a run reads the data.
 @lru_cache(maxsize=4)
 def read_once(
     annotations: Path | None, maps: Path | None, images: Path, decode: bool, labels: tuple[str, ...]
@@ -113,11 +117,11 @@ class LabelSplit(AnnotatedSplit[LabelledImage]):
         for part, least in (("training", 2), ("validation", 1), ("test", 1)):
             found = len(self.parts[part])
             if found < least:
-                raise ExperimentError(f"{found} images for {part}; wanted {least} or more{self.left_out}")
+                raise ExperimentError(f"{found} {part} images; wanted {least} or more{self.left_out}")
 
 
 class TrainingImages(Dataset[Item]):
-    """(normalised image (3, H, W), label map (H, W) int64), augmented, at the network's size."""
+    """(normalised image (3, H, W), label map (H, W) int64), augmented and at the network's input size."""
 
     def __init__(self, images: Sequence[LabelledImage], transform: ImageTransform, augment: Augment) -> None:
         self.images = images
@@ -137,7 +141,7 @@ class TrainingImages(Dataset[Item]):
 
 
 class MeasuredImages(Dataset[Item]):
-    """(image uint8 (3, H, W), label map (H, W) int64) at the image's own size, as a server gets and answers it."""
+    """(image uint8 (3, H, W), label map (H, W) int64) at the image's own size, as in serving."""
 
     def __init__(self, images: Sequence[LabelledImage]) -> None:
         self.images = images
@@ -151,7 +155,7 @@ class MeasuredImages(Dataset[Item]):
 
 
 class LabelMapData(LightningDataModule):
-    """Training batches are (images (B, 3, H, W), label maps (B, H, W)); those that are measured are lists of items."""
+    """Training batches are (images (B, 3, H, W), label maps (B, H, W)); evaluation batches are lists of items."""
 
     def __init__(
         self, split: LabelSplit, transform: ImageTransform, augment: Augment, batch_size: int, workers: int | None
@@ -164,7 +168,7 @@ class LabelMapData(LightningDataModule):
         self.workers = workers
 
     def train_dataloader(self) -> DataLoader[Item]:
-        # A last batch of one image would leave batch norms over pooled features a single value for each channel.
+        # A last batch of one image would give batch norms over pooled features a single value per channel.
         return self.loader(self.training, shuffle=True, drop_last=len(self.training) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Item]:

@@ -1,4 +1,4 @@
-"""`system: semantic-segmentation`: a class for every pixel, learnt from a user's own COCO file or label maps."""
+"""`system: semantic-segmentation`: a class for every pixel, trained on the user's own COCO file or label maps."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from train.vision.segmentation.data import LabelMapData, LabelSettings, LabelSpl
 from train.vision.segmentation.models import AUXILIARY, SegmenterSettings
 from train.vision.segmentation.module import Overlap, SegmentationModule
 
-# A class that fills less than this part of an image is not counted as seen there.
+# A class that fills a smaller share of an image does not count as seen there.
 SEEN = 0.001
 
 
 class Learning(Optimization):
-    learning_rate: float = Field(default=1e-3, gt=0, description="the highest, of all but the backbone")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of all layers except the backbone")
 
 
-# A user's own files, or a data set of the project's by its name, such as {"source": "shapes"}.
+# The user's own files, or one of the project's data sets by name, such as {"source": "shapes"}.
 if TYPE_CHECKING:
     SegmentationData = LabelSettings | GeneratedData
 else:
@@ -48,12 +48,13 @@ else:
 
 
 class SemanticSegmentation(AnnotatedExperiment):
-    """data: images, and masks or label maps. model: the network. learning: optimizer and its schedule.
+    """data: images, and masks or label maps. model: the network. learning: optimizer and schedule.
 
     image_size: height and width of the network's input, multiples of 32; every image is resized to it, in training
-        and by the server.
-    batch_size: images a device learns from at once, two at least for the batch norms over pooled features.
-    dice_weight: of the soft Dice loss beside the cross-entropy; it counts every class alike, however few its pixels.
+        and serving.
+    batch_size: images per device and step; at least two because of the batch norms over pooled features.
+    dice_weight: weight of the soft Dice loss, relative to the cross-entropy; it counts all classes equally, however
+        few pixels they have.
     """
 
     data: SegmentationData
@@ -78,7 +79,7 @@ class SemanticSegmentation(AnnotatedExperiment):
         module = SegmentationModule(
             network, split.labels, self.transform, self.learning, self.model.auxiliary_weight, keep, self.dice_weight
         )
-        self.trainer.fit(run, module, self.images(split), monitor="mean IoU")
+        self.trainer.fit(run, module, self.images(split), monitor="mean IoU", fixed_sizes=True)
 
     def test(self, run: Run) -> None:
         split = self.split()
@@ -100,10 +101,10 @@ class SemanticSegmentation(AnnotatedExperiment):
         return {**self.measure(module, split).to_dict(split.labels), "images": len(split.test)}
 
     def measure(self, module: SegmentationModule, split: LabelSplit) -> Overlap:
-        """Intersection over union on the test's images."""
+        """Intersection over union on the test images."""
         self.measure_on(module, self.images(split))
         if module.measured is None:
-            raise RuntimeError("Lightning tested without the end of an epoch")
+            raise RuntimeError("Lightning's test ended without an epoch end")
         return module.measured
 
     def export(self, run: Run, folder: Path) -> None:
@@ -128,7 +129,7 @@ class SemanticSegmentation(AnnotatedExperiment):
             ).write(folder, weights, sample, sorted(run.plots.iterdir()))
 
     def augmentations(self, path: Path, count: int) -> None:
-        """Draw images of the data set, each beside what training makes of it, a colour for each class."""
+        """Draw images of the data set, each next to its augmented versions, with one colour per class."""
         seed_everything(self.seed, verbose=False)
         augment = self.augmentation.transform(self.image_size)
         split = self.split()
@@ -144,7 +145,7 @@ class SemanticSegmentation(AnnotatedExperiment):
         write_samples(path, [shown(*images[index]) for index in chosen(len(images), count)], augmented)
 
     def files(self, training: bool = True) -> LabelSettings:
-        """The data set on disk. training: False where only the test needs to be there."""
+        """The data set on disk. training: False if only the test data is needed."""
         if isinstance(self.data, GeneratedData):
             return LabelSettings.model_validate(self.data.files(training))
         return self.data
@@ -175,9 +176,9 @@ class SemanticSegmentation(AnnotatedExperiment):
 
 
 def reference(parts: list[NDArray[np.float64]], labels: list[str]) -> dict[str, Any]:
-    """Statistics of the answers, to compare those of production with.
+    """Statistics of the predictions, as a reference for those in production.
 
-    pixels: the part of each class in all predictions. seen: the part of the images in which it was found.
+    pixels: the share of each class in all predicted pixels. seen: the share of images in which it was predicted.
     """
     table = np.stack(parts)
     pixels, seen = table.mean(0), (table >= SEEN).mean(0)

@@ -1,4 +1,4 @@
-"""Images with a class for every pixel, out of COCO masks or a folder of PNG label maps."""
+"""Images with a class for every pixel, from COCO masks or a folder of PNG label maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from train.vision import coco
 from train.vision.coco import AnnotatedImage
 from train.vision.images import SUFFIXES, upright_size
 
-# A pixel of no class that counts: not learnt from, not measured.
+# Marks pixels without a class, which training and evaluation ignore.
 IGNORE = 255
 BACKGROUND = "background"
 
@@ -27,13 +27,13 @@ LabelMap = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """truth: objects with masks, or the path of a PNG label map."""
+    """truth: the annotated image with its masks, or the path of a PNG label map."""
 
     path: Path
     truth: AnnotatedImage | Path
 
     def label_map(self) -> LabelMap:
-        """(height, width), the index of each pixel's label; 255 where a pixel is of no class that counts."""
+        """The label index of each pixel (height, width); 255 for ignored pixels."""
         return paint(self.truth) if isinstance(self.truth, AnnotatedImage) else read_label_map(self.truth)
 
 
@@ -45,7 +45,7 @@ class LabelledFiles:
 
 
 def paint(image: AnnotatedImage) -> LabelMap:
-    """Objects onto the background, the largest first, so that what lies before another is seen; crowds are ignored."""
+    """Paint objects onto the background, largest first, so that small ones in front stay visible; ignore crowds."""
     canvas_HW = np.zeros((image.height, image.width), np.uint8)
     for annotation in sorted(image.annotations, key=lambda a: (not a.crowd, -a.area)):
         canvas_HW[annotation.mask().astype(bool)] = IGNORE if annotation.crowd else annotation.label
@@ -53,22 +53,22 @@ def paint(image: AnnotatedImage) -> LabelMap:
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """A PNG with one number a pixel, grey or with a palette. ValueError for a colour image."""
+    """Read a PNG with one number per pixel, greyscale or with a palette. Raises ValueError for a colour image."""
     with Image.open(path) as image:
         if image.mode not in ("L", "P", "I", "I;16", "1"):
-            raise ValueError("is a colour image; wanted one number a pixel")
+            raise ValueError("is a colour image; wanted one number per pixel")
         values_HW = np.asarray(image)
     if values_HW.max(initial=0) > IGNORE:
-        raise ValueError(f"holds {values_HW.max()}; wanted numbers up to 255")
+        raise ValueError(f"contains {values_HW.max()}; wanted numbers up to 255")
     return values_HW.astype(np.uint8)
 
 
 def from_coco(annotations: Path, folder: Path, decode: bool, labels: list[str] | None) -> LabelledFiles:
-    """labels: of the file that was trained on. Raises ExperimentError where the file cannot be read at all."""
+    """labels: of the training file. Raises ExperimentError if the file cannot be read at all."""
     known = [coco.BACKGROUND, *labels[1:]] if labels else None
     file = coco.read(annotations, folder, masks=True, decode=decode, labels=known)
     if len(file.labels) > IGNORE:
-        raise ExperimentError(f"{annotations} has {len(file.labels) - 1} categories; a label map holds up to 254")
+        raise ExperimentError(f"{annotations} has {len(file.labels) - 1} categories; a label map can have up to 254")
     images = [LabelledImage(image.path, image) for image in file.images]
     return LabelledFiles([BACKGROUND, *file.labels[1:]], images, file.problems)
 
@@ -76,16 +76,16 @@ def from_coco(annotations: Path, folder: Path, decode: bool, labels: list[str] |
 def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> LabelledFiles:
     """Pair the images of a folder with the PNGs of the same names in another.
 
-    What cannot be paired or read is left out, named and counted. Raises ExperimentError where a folder is not there.
+    What cannot be paired or read is skipped, reported and counted. Raises ExperimentError if a folder is missing.
     """
     for folder in (images, maps):
         if not folder.is_dir():
-            raise ExperimentError(f"{folder} is not a folder; wanted images in one and their label maps in another")
+            raise ExperimentError(f"{folder} is not a folder; wanted one folder of images and one of label maps")
     problems = DataProblems()
     paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
     pairs = [(path, (maps / path.relative_to(images)).with_suffix(".png")) for path in paths]
     for alone in sorted(set(maps.rglob("*.png")) - {map_path for _, map_path in pairs}):
-        problems.add("map: no image of its name", alone.name)
+        problems.add("map: no image of the same name", alone.name)
     paired = []
     with ThreadPoolExecutor(cores()) as pool:
         wrongs = pool.map(lambda pair: check(pair[0], pair[1], decode, len(labels)), pairs)
@@ -100,14 +100,14 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
 
 
 def check(path: Path, map_path: Path, decode: bool, labels: int) -> str:
-    """The error in an image or its map; empty where there is none."""
+    """The problem with an image or its map; empty if there is none."""
     size = upright_size(path, decode)
     if isinstance(size, str):
         return f"image: {size}"
     try:
         map_HW = read_label_map(map_path)
     except FileNotFoundError:
-        return "image: no map of its name"
+        return "image: no map of the same name"
     except UnidentifiedImageError:
         return "map: not an image"
     except ValueError as error:
@@ -115,6 +115,6 @@ def check(path: Path, map_path: Path, decode: bool, labels: int) -> str:
     except (OSError, SyntaxError):
         return "map: broken"
     if map_HW.shape != size:
-        return "map: of another size than its image"
+        return "map: size differs from its image"
     unknown = np.unique(map_HW[(map_HW >= labels) & (map_HW != IGNORE)])
-    return f"map: holds {unknown[0]}; there are {labels} labels, from 0" if len(unknown) else ""
+    return f"map: contains {unknown[0]}; wanted 0 to {labels - 1}" if len(unknown) else ""

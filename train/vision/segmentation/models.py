@@ -1,4 +1,4 @@
-"""Semantic segmenters by name, with heads for the classes at hand and published weights in all the rest."""
+"""Semantic segmenters by name, with new heads for the data's classes and published weights elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Architecture = Literal[
     "mobilenet_v2_lraspp",
 ]
 
-# Parts of the network whose shape follows the number of classes.
+# Parts of the network whose shape depends on the number of classes.
 HEADS = {
     "deeplabv3": ("classifier.4.", "aux_classifier.4."),
     "fcn": ("classifier.4.", "aux_classifier.4."),
@@ -33,22 +33,25 @@ AUXILIARY = "aux_classifier."
 
 
 class SegmenterSettings(StrictModel):
-    """A segmenter of torchvision, or the project's small `mobilenet_v2_lraspp`, and what it starts from."""
+    """A torchvision segmenter or the project's small `mobilenet_v2_lraspp`, and its initial weights."""
 
     architecture: Architecture = Field(default="deeplabv3_resnet50")
     weights: str = Field(
         default="backbone",
-        description="backbone: ImageNet's; a published set of the whole network, such as COCO_WITH_VOC_LABELS_V1; none",
+        description="backbone: ImageNet weights; a name such as COCO_WITH_VOC_LABELS_V1: the whole network's; none",
     )
     keep_statistics: bool = Field(
-        default=True, description="of published batch norms: batches of a few images have no better ones"
+        default=True,
+        description="keep the statistics of published batch norms; batches of a few images have no better ones",
     )
     auxiliary_weight: float = Field(
-        default=0.4, ge=0, description="of the loss of DeepLab's and FCN's second head, which is not served; 0: no head"
+        default=0.4,
+        ge=0,
+        description="weight of the loss of DeepLab's and FCN's auxiliary head, which is not served; 0: no head",
     )
 
     def served(self, classes: int) -> dict[str, Any]:
-        """{"factory", "arguments"} as an artifact has them. classes: with the background."""
+        """{"factory", "arguments"} for the artifact. classes: number including the background."""
         if self.architecture == "mobilenet_v2_lraspp":
             return {
                 "factory": "handlers.networks.segmentation.mobilenet_v2_lraspp",
@@ -61,7 +64,7 @@ class SegmenterSettings(StrictModel):
         }
 
     def network(self, classes: int) -> nn.Module:
-        """The network with random weights as it is trained: with a second head, where the family has one."""
+        """The network with random weights for training, with an auxiliary head if the family has one."""
         arguments = self.served(classes)["arguments"]
         if self.architecture == "mobilenet_v2_lraspp":
             return mobilenet_v2_lraspp(**arguments)
@@ -70,7 +73,7 @@ class SegmenterSettings(StrictModel):
         return get_model_builder(self.architecture)(**arguments)
 
     def initialise(self, network: nn.Module) -> list[str]:
-        """Load what `weights` names; returns the batch norms whose statistics are published.
+        """Load `weights`. Return the names of batch norms with published statistics.
 
         Raises ExperimentError for unknown weights.
         """
@@ -83,7 +86,7 @@ class SegmenterSettings(StrictModel):
             if not any(name.startswith(AUXILIARY) for name in network.state_dict()):
                 published = {name: tensor for name, tensor in published.items() if not name.startswith(AUXILIARY)}
             heads: tuple[str, ...] = HEADS[self.architecture.partition("_")[0]]
-            # Published networks of MobileNetV3 have no second head.
+            # Published MobileNetV3 networks have no auxiliary head.
             if not any(name.startswith(AUXILIARY) for name in published):
                 heads = (*heads, AUXILIARY)
             loaded = load_but_predictors(network, published, heads)
@@ -107,7 +110,7 @@ class SegmenterSettings(StrictModel):
 
 
 def load_backbone(network: nn.Module, published: dict[str, Tensor]) -> list[str]:
-    """Load a classifier's published weights into a segmenter's backbone; returns the names of what was loaded."""
+    """Load a classifier's published weights into a segmenter's backbone. Return the names of the loaded tensors."""
     backbone = network.get_submodule("backbone")
     # MobileNets keep their layers under `features`, ResNets at the top.
     features = {name.removeprefix("features."): tensor for name, tensor in published.items()}

@@ -1,4 +1,4 @@
-"""Training and measuring any network of torchvision's segmentation contract."""
+"""Training and evaluation of any network with the interface of torchvision's segmenters."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from train.vision.segmentation.label_maps import IGNORE
 
 @dataclass(frozen=True)
 class Overlap:
-    """mean: intersection over union, over the classes that are there or were predicted. accuracy: of pixels.
+    """mean: intersection over union, averaged over the classes that occur or were predicted.
 
-    by_class: by label index; None for a class that is neither. confusion: (true, predicted), pixels.
+    accuracy: of pixels.
+    by_class: by label index; None for a class that neither occurs nor was predicted. confusion: pixel counts (true,
+    predicted).
     """
 
     mean: float
@@ -43,11 +45,11 @@ class Overlap:
 
 
 class OverlapMetric(nn.Module):
-    """Mean intersection over union by torchmetrics, over all pixels of a data set; 255 is of no class."""
+    """Mean intersection over union over all pixels of a data set, by torchmetrics; 255 is ignored."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        # One confusion matrix is updated for all three.
+        # All three share one confusion matrix.
         self.metrics = MetricCollection(
             {
                 "mean": MulticlassJaccardIndex(classes, average="macro", ignore_index=IGNORE),
@@ -60,7 +62,7 @@ class OverlapMetric(nn.Module):
         self.metrics.update(predicted_HW[None], true_HW[None])
 
     def compute(self) -> Overlap:
-        """Over all processes; the counts are forgotten."""
+        """Compute over all processes, and reset."""
         computed = self.metrics.compute()
         self.metrics.reset()
         confusion = computed["confusion"].cpu().numpy()
@@ -76,9 +78,9 @@ class OverlapMetric(nn.Module):
 
 
 class SegmentationModule(FineTunedModule):
-    """network: normalised images (B, 3, H, W) → {"out": logits (B, classes, H, W), "aux": the same, of a second head}.
+    """network: normalised images (B, 3, H, W) → {"out": logits (B, classes, H, W), "aux": of an auxiliary head}.
 
-    transform: what a server does to an image.
+    transform: the transform that a server applies to an image.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class SegmentationModule(FineTunedModule):
         self.dice_weight = dice_weight
         self.overlap = OverlapMetric(len(labels))
         self.measured: Overlap | None = None
-        # Of each measured image the part of each class in its prediction.
+        # The share of each class in the prediction, for every evaluated image.
         self.parts: list[NDArray[np.float64]] = []
 
     def training_step(self, batch: Item, index: int) -> Tensor:
@@ -121,9 +123,9 @@ class SegmentationModule(FineTunedModule):
 
     @torch.no_grad()
     def predict(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """The label map (H, W) of each image, uint8 (3, H, W), at its own size: what a server answers."""
+        """The label map (H, W) of each image, uint8 (3, H, W), at the image's size, as a server would answer."""
         batch_NCHW = torch.stack([self.transform(image) for image in images])
-        # In full precision whatever the training's, as it is served.
+        # In full precision, whatever the training's, as in serving.
         with torch.autocast(self.device.type, enabled=False):
             logits_NCHW = self.network(batch_NCHW)["out"]
         return [
@@ -159,15 +161,15 @@ class SegmentationModule(FineTunedModule):
 
 
 def cross_entropy(logits_NCHW: Tensor, masks_NHW: Tensor) -> Tensor:
-    """The mean over the pixels that are of a class; zero, not NaN, where a batch has none."""
+    """The mean over the pixels that have a class; zero rather than NaN if a batch has none."""
     losses = F.cross_entropy(logits_NCHW.float(), masks_NHW, ignore_index=IGNORE, reduction="sum")
     return losses / (masks_NHW != IGNORE).sum().clamp(min=1)
 
 
 def dice_loss(logits_NCHW: Tensor, masks_NHW: Tensor) -> Tensor:
-    """One minus the soft Dice coefficient, averaged over classes, however small (Milletari et al. 2016).
+    """One minus the soft Dice coefficient, averaged over all classes equally (Milletari et al. 2016).
 
-    Pixels of no class, 255, count nowhere.
+    Pixels without a class (255) are ignored.
     """
     known_N1HW = (masks_NHW != IGNORE)[:, None]
     probabilities = logits_NCHW.float().softmax(dim=1) * known_N1HW

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,90 +9,25 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, f1_score
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from archiver import archive
-from archiver.package import resolve
 from archiver.verification.verify import verify
-from deploy.configuration import PROJECT
 from handlers.loader import from_safetensors
 from handlers.networks.classifier import classifier
 from handlers.networks.layers import embedding_layer
 from handlers.vision.transform import ImageTransform
 from tests.handlers.worker import Worker
-from tests.train.images import plain_image, write_folders, write_table
+from tests.train.images import plain_image, write_folders
 from tests.train.vision.classification.command import call, write_experiment
-from tests.train.vision.classification.test_models import EACH, FAMILIES
+from tests.train.vision.classification.served import Trained, held_out, packed, row, worker
+from tests.train.vision.classification.test_models import FAMILIES, each
 from train.core.artifact import Artifact
-from train.core.file_list import FileList
 from train.vision.classification.module import ImageClassifier
 from train.vision.images import read_image
 
 # One of each kind of layer as an ONNX graph as well; writing one takes seconds.
 GRAPHS = {"mobilenet_v2", "vit_b_32", "shufflenet_v2_x0_5"}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def packed(name: str, artifact: Path, folder: Path, **spec: Any) -> Path:
-    file = folder / f"{name}.yaml"
-    values = {"artifact": str(artifact), "batch": {"size": 4}, "threads": 1, **spec}
-    file.write_text(yaml.safe_dump(values, sort_keys=False))
-    return archive.build(resolve(file, folder), PROJECT / "handlers", folder / "store").path
-
-
-Trained = Callable[[str], tuple[Path, Path]]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Kind of data → (run, artifact): trained once, with `python -m train EXPERIMENT`'s own command."""
-    root = tmp_path_factory.mktemp("trained")
-    write_folders(root / "folders")
-    write_table(root / "table")
-    (root / "folders" / "red" / "broken.jpg").write_bytes(b"broken")
-    found: dict[str, tuple[Path, Path]] = {}
-    kinds: dict[str, dict[str, Any]] = {
-        "one": {"data": {"folder": str(root / "folders")}},
-        "two": {
-            "data": {"folder": str(root / "table"), "labels": "labels.csv"},
-            "model": "shufflenet_v2_x0_5",
-            "mixing": {"mixup": 0.2, "cutmix": 1.0},
-            "task_weights": {"pattern": 2.0},
-            "class_weights": "balanced",
-        },
-        "program": {"data": {"folder": str(root / "folders")}, "format": "torch-export"},
-    }
-
-    def train(kind: str) -> tuple[Path, Path]:
-        if kind not in found:
-            torch.set_num_threads(1)
-            experiment = write_experiment(root, kind, **kinds[kind])
-            with torch.inference_mode(False):  # a test that first asks for it may compare in that mode
-                call(experiment, "--runs", root / "runs", "--output", root / "artifacts", "--run", "r")
-            found[kind] = root / "runs" / kind / "r", root / "artifacts" / kind
-        return found[kind]
-
-    return train
-
-
-def worker(trained: Trained, kind: str, folder: Path, **spec: Any) -> Worker:
-    return Worker(packed(kind, trained(kind)[1], folder, **spec), folder / "unpacked")
-
-
-def held_out(run: Path, root: Path) -> list[tuple[Path, tuple[str, ...]]]:
-    listed, _ = FileList.read(run / "data")
-    return [(root / example.file, example.labels) for example in listed.of("test")]
-
-
-def row(path: Path, **fields: bytes) -> dict[str, Any]:
-    types = {".jpg": b"image/jpeg", ".png": b"image/png", ".webp": b"image/webp"}
-    return {"body": path.read_bytes(), "content-type": types[path.suffix], **fields}
 
 
 def test_a_run_is_recorded_and_its_metrics_are_scikit_learns(trained: Trained) -> None:
@@ -180,113 +114,8 @@ def test_the_archive_verifies(kind: str, trained: Trained, tmp_path: Path) -> No
     assert verify(packed(kind, trained(kind)[1], tmp_path)).load_s > 0
 
 
-@torch.inference_mode()
-def test_an_ensemble_of_a_run_and_an_artifact_is_served_as_one(trained: Trained, tmp_path: Path) -> None:
-    run, artifact = trained("one")
-    experiment = tmp_path / "both.yaml"
-    experiment.write_text(
-        yaml.safe_dump({"system": "ensemble", "members": [str(run), str(artifact)], "weights": [3, 1]})
-    )
-    call(experiment, "--output", tmp_path / "artifacts")
-    described = json.loads((tmp_path / "artifacts" / "both" / "artifact.json").read_text())
-    weights = load_file(tmp_path / "artifacts" / "both" / "weights.safetensors")
-    assert weights["weights"].tolist() == [0.75, 0.25]
-    # Both members are the same model, and so is their average.
-    single = json.loads((run / "test.json").read_text())
-    assert described["metrics"]["accuracy"] == single["accuracy"]
-    assert [m["accuracy"] for m in described["metrics"]["members"].values()] == [single["accuracy"]] * 2
-    served = Worker(packed("both", tmp_path / "artifacts" / "both", tmp_path), tmp_path / "unpacked")
-    (tmp_path / "alone").mkdir()
-    alone = worker(trained, "one", tmp_path / "alone")
-    path = next(path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix == ".jpg")
-    [found], [expected] = served.json(row(path)), alone.json(row(path))
-    for one, other in zip(found["predictions"], expected["predictions"], strict=True):
-        assert one["label"] == other["label"]
-        assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
-
-
-def artifact_of(name: str, folder: Path, transform: ImageTransform) -> tuple[Path, torch.nn.Module]:
-    """A classifier of the classes of "one" that nobody trained."""
-    torch.manual_seed(1)
-    network = classifier(name, 3).eval()
-    sample = folder.with_suffix(".png")
-    plain_image("red", np.random.default_rng(0)).save(sample)
-    artifact = Artifact(
-        name=folder.name,
-        task="image-classification",
-        format="safetensors",
-        labels=["blue", "green", "red"],
-        architecture={
-            "factory": "handlers.networks.classifier.classifier",
-            "arguments": {"model": name, "classes": 3},
-        },
-        preprocessing={**transform.to_dict(), "embedding": embedding_layer(network)},
-    )
-    return artifact.write(folder, network.state_dict(), sample), network
-
-
-@torch.inference_mode()
-def test_an_ensemble_of_other_architectures_and_transforms(trained: Trained, tmp_path: Path) -> None:
-    run, _ = trained("one")
-    transforms = [
-        ImageTransform((48, 40), interpolation="bicubic", mean=(0.1, 0.2, 0.3)),
-        ImageTransform(36, (32, 32)),
-    ]
-    made = [
-        artifact_of(name, tmp_path / name, transform)
-        for name, transform in zip(("mobilenet_v3_small", "shufflenet_v2_x0_5"), transforms, strict=True)
-    ]
-    best = run / json.loads((run / "fit.json").read_text())["best"]
-    module = ImageClassifier.load_from_checkpoint(best, map_location="cpu", weights_only=True).eval()
-    experiment = tmp_path / "three.yaml"
-    members = [*(str(folder) for folder, _ in made), str(run)]
-    experiment.write_text(yaml.safe_dump({"system": "ensemble", "members": members, "weights": [1, 1, 2]}))
-    call(experiment, "--output", tmp_path / "artifacts")
-    described = json.loads((tmp_path / "artifacts" / "three" / "artifact.json").read_text())
-    each = list(described["metrics"]["members"].values())
-    assert each[2]["accuracy"] == json.loads((run / "test.json").read_text())["accuracy"]
-    features = {"members.2.features": "pooled", "members.0.features.0": "map"}
-    archive_file = packed("three", tmp_path / "artifacts" / "three", tmp_path, options={"features": features})
-    served = Worker(archive_file, tmp_path / "unpacked")
-    images = [path for path, _ in held_out(run, run.parents[2] / "folders") if path.suffix == ".jpg"][:3]
-    whole = {"features": b"members.2.features, members.0.features.0"}
-    batch = served.json(*(row(path, **whole) for path in images))
-    for path, together in zip(images, batch, strict=True):
-        image = read_image(path.read_bytes())
-        networks = [(network, transform) for (_, network), transform in zip(made, transforms, strict=True)]
-        networks.append((module.network, module.transform))
-        probabilities = [network(transform(image)[None])[0].softmax(0) for network, transform in networks]
-        expected = (torch.stack(probabilities) * torch.tensor([[1], [1], [2]]) / 4).sum(0).numpy()
-        [alone] = served.json(row(path, **whole))
-        for answer in (alone, together):
-            found = {item["index"]: item["probability"] for item in answer["predictions"]}
-            np.testing.assert_allclose([found[index] for index in range(3)], expected, atol=1e-4)
-            maps = create_feature_extractor(made[0][1], ["features.0"])(transforms[0](image)[None])["features.0"]
-            np.testing.assert_allclose(answer["features"]["members.0.features.0"], maps[0].numpy(), atol=1e-3)
-            last = create_feature_extractor(module.network, ["features"])(module.transform(image)[None])["features"]
-            mean = last[0].mean((1, 2)).numpy()
-            np.testing.assert_allclose(answer["features"]["members.2.features"], mean, atol=1e-3, rtol=1e-3)
-    status, _, body = served.answer([row(images[0], features=b"classifier")])[0]
-    assert status == 422
-    assert b"it has members.2.features, members.0.features.0" in body
-
-
-@pytest.mark.parametrize(
-    ("members", "said"),
-    [
-        (["one", "two"], "labels ['blue', 'green', 'red', 'dots', 'stripes']…; wanted ['blue', 'green', 'red']"),
-        (["one", "program"], "is for image-classification as torch-export; wanted safetensors"),
-        (["one", "nowhere"], "nowhere is neither a run nor an artifact folder"),
-    ],
-)
-def test_members_that_do_not_fit(members: list[str], said: str, trained: Trained, tmp_path: Path) -> None:
-    paths = [str(trained(kind)[1]) if kind != "nowhere" else "nowhere" for kind in members]
-    experiment = tmp_path / "both.yaml"
-    experiment.write_text(yaml.safe_dump({"system": "ensemble", "members": paths}))
-    assert said in call(experiment, "--output", tmp_path, status=2)
-
-
-@pytest.mark.parametrize("name", EACH)
+# vgg11_bn, of half a gigabyte, consists of what AlexNet and batch norms elsewhere do.
+@pytest.mark.parametrize("name", each("vgg11_bn"))
 @torch.inference_mode()
 def test_every_family_goes_through_archive_and_handler(name: str, tmp_path: Path) -> None:
     side = max(FAMILIES[name], 32)
@@ -336,9 +165,9 @@ def test_errors_come_all_at_once(tmp_path: Path) -> None:
     ("over", "said"),
     [
         (["model=resnet19"], "torchvision has no classifier 'resnet19'"),
-        (["weights=V9"], "squeezenet1_1 has no 'V9'; there are IMAGENET1K_V1"),
+        (["weights=V9"], "squeezenet1_1 has no 'V9'; wanted one of IMAGENET1K_V1"),
         (["data.folder=/nowhere"], "there is no folder /nowhere"),
-        (["task_weights.shape=2"], "no task is called shape; there are class"),
+        (["task_weights.shape=2"], "unknown task shape; wanted class"),
         (["data.validation_share=0.0001", "data.test_share=0"], "no file for validation"),
     ],
 )

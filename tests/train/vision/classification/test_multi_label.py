@@ -18,11 +18,11 @@ from handlers.vision.transform import ImageTransform
 from tests.handlers.worker import Worker
 from tests.train.images import plain_image
 from tests.train.vision.classification.command import call, write_experiment
-from tests.train.vision.classification.test_experiment import packed
+from tests.train.vision.classification.served import packed
 from train.core.config import ExperimentError
 from train.core.file_list import Example, FileList
 from train.core.labelled_files import list_table
-from train.vision.classification.experiment import balanced
+from train.vision.classification.class_weights import balanced
 from train.vision.classification.multi_label import MultiLabelEvaluation, binary_cross_entropy
 from train.vision.images import read_image
 
@@ -121,7 +121,7 @@ def test_a_model_whose_outputs_are_never_negative_is_refused(tmp_path: Path) -> 
     said = call(write_experiment(tmp_path, "x", data, model="squeezenet1_1"), "--runs", tmp_path / "runs", status=2)
     assert "ends in a ReLU" in said
     folders = write_experiment(tmp_path, "y", {"folder": str(tmp_path), "separator": ";"})
-    assert "data.separator: wanted a CSV file" in call(folders, "--runs", tmp_path / "runs", status=2)
+    assert "data.separator: needs data.labels" in call(folders, "--runs", tmp_path / "runs", status=2)
 
 
 def test_a_table_with_several_labels(tmp_path: Path) -> None:

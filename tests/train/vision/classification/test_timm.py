@@ -133,7 +133,7 @@ def test_published_weights_come_by_timms_own_loader(
 def test_a_hub_without_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         local_hub(tmp_path / "cache", monkeypatch),
-        pytest.raises(ExperimentError, match=r"weights: timm's test_vit cannot be fetched"),
+        pytest.raises(ExperimentError, match=r"weights: timm's test_vit cannot be downloaded"),
     ):
         backbone("timm/test_vit", "DEFAULT", None).load(classifier("timm/test_vit", 3))
 
@@ -156,8 +156,8 @@ def test_the_transform_is_that_of_the_published_weights() -> None:
     ("model", "weights", "said"),
     [
         ("timm/resnet19", None, "timm has no model 'resnet19'"),
-        ("timm/resnet18", "a9_in1k", "timm's resnet18 has no 'a9_in1k'; there are a1_in1k"),
-        ("timm/darknet17", "DEFAULT", "it has none at all: wanted null"),
+        ("timm/resnet18", "a9_in1k", "timm's resnet18 has no weights 'a9_in1k'; wanted one of a1_in1k"),
+        ("timm/darknet17", "DEFAULT", "it has no weights; wanted null"),
     ],
 )
 def test_names_that_do_not_exist(model: str, weights: str | None, said: str) -> None:

@@ -20,7 +20,7 @@ from deploy.configuration import PROJECT
 from handlers.vision.transform import ImageTransform
 from tests.train.images import write_folders
 from tests.train.vision.classification.command import TINY, call, write_experiment
-from train.vision.classification.data import Batch
+from train.vision.classification.batches import Batch
 from train.vision.classification.module import ImageClassifier, Learning
 
 

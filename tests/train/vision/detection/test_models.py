@@ -115,7 +115,7 @@ def test_batch_norms_absorb_their_epsilon() -> None:
         ({"architecture": "mobilenet_v2_ssd", "weights": "COCO_V1"}, "wanted one of none, backbone"),
         ({"architecture": "retinanet_resnet50_fpn", "weights": "COCO_V9"}, "none, backbone, COCO_V1, DEFAULT"),
         ({"architecture": "mobilenet_v2_ssd", "trainable_layers": 9}, "has 6 stages"),
-        ({"architecture": "mobilenet_v2_ssd", "weights": "none", "trainable_layers": 1}, "all layers learn"),
+        ({"architecture": "mobilenet_v2_ssd", "weights": "none", "trainable_layers": 1}, "all layers are trained"),
         ({"architecture": "mobilenet_v2_ssd", "arguments": {"depth": 3}}, "model.arguments: .*depth"),
     ],
 )
