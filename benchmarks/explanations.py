@@ -21,7 +21,7 @@ import torch
 import typer
 import yaml
 
-from handlers.artifact import SAMPLE_TYPES
+from handlers.formats.sample import SAMPLE_TYPES
 from handlers.protocol.payload import Parameters, Payload
 from handlers.protocol.request import parse
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import yaml
 
-from handlers.artifact import SAMPLE_TYPES
+from handlers.formats.sample import SAMPLE_TYPES
 from handlers.protocol.request import parse
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.models import PROJECT, Classifier
-from deploy.torchserve import ALLOCATOR
+from deploy.worker_environment import ALLOCATOR
 
 
 @dataclass

@@ -27,7 +27,7 @@ from torch import Tensor
 from train.core.precision import native_precision
 from train.core.trainer import LIGHTNINGS_PRECISION, quiet_trainer
 from train.vision.augmentation import Augmentation
-from train.vision.classification.data import Batch, ImageData
+from train.vision.classification.batches import Batch, ImageData
 from train.vision.classification.experiment import ImageClassification
 from train.vision.classification.module import ImageClassifier
 
@@ -101,7 +101,9 @@ def main(
     image_size: Annotated[int, typer.Option(help="Side of what the network sees.")] = 224,
     width: Annotated[int, typer.Option(help="Of the JPEG files, in pixels; 3 : 2.")] = 640,
     workers: Annotated[int | None, typer.Option(help="By default as in training.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="The network by torch.compile, in both.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="The network by torch.compile, in both, and what that gains.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
 ) -> None:
     """Images per second of the training loop and of the bare model, and their ratio."""
@@ -146,7 +148,11 @@ def main(
             trainer.fit(module, data)
             found["loop"] += stopwatch.seconds()
             module.to("cuda" if torch.cuda.is_available() else "cpu")
-            found["bare"] += bare(module, next(iter(data.train_dataloader())), steps, precision)
+            batch = next(iter(data.train_dataloader()))
+            found["bare"] += bare(module, batch, steps, precision)
+            if compiled:
+                eager = ImageClassifier(model, listed.tasks, transform.to_dict()).to(module.device)
+                found.setdefault("eager", []).extend(bare(eager, batch, steps, precision))
     rates = {name: batch_size / np.median(seconds, axis=0) for name, seconds in found.items()}
     ratios = rates["loop"] / rates["bare"]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
@@ -164,6 +170,9 @@ def main(
         "ratio": round(float(ratios[0]), 3),
         "ratio_of_computed_time": round(float(ratios[1]), 3),
     }
+    if compiled:
+        gain = rates["bare"] / rates["eager"]
+        result |= {"gain_of_compile": round(float(gain[0]), 3), "gain_in_computed_time": round(float(gain[1]), 3)}
     print(json.dumps(result, indent=2))
     if output:
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -12,12 +13,14 @@ import torch
 import typer
 from rich.console import Console
 
+from benchmarks.gpu.functional import FAILED, PASSED, outcomes
 from benchmarks.gpu.limits import decode_limits, forward_limits, handler_limits, nvjpeg_limits
 from benchmarks.gpu.model import MODELS
+from benchmarks.gpu.probe import probe, table
 from benchmarks.gpu.report import Report
 from benchmarks.gpu.setting import Setting
 from benchmarks.images import images
-from benchmarks.models import Classifier
+from benchmarks.models import PROJECT, Classifier
 
 SETTINGS = "16x2@auto,16x2@gpu,32x2@gpu,64x2@gpu,32x3@gpu,32x2x8@cpu"
 
@@ -42,10 +45,22 @@ def bench(
     ] = SETTINGS,
     concurrency: Annotated[str, typer.Option(help="Requests at once, a list.")] = "8,32,64,128,256",
     seconds: Annotated[float, typer.Option(help="Of each measurement of the server; half of it for a limit.")] = 2.0,
-    minutes: Annotated[float, typer.Option(help="No setting is begun after them.")] = 6.5,
+    minutes: Annotated[float, typer.Option(help="No setting is begun after them.")] = 8.0,
+    store: Annotated[
+        Path, typer.Option(help="Archives to compare on CPU and GPU; none if there is no such folder.")
+    ] = PROJECT / "model_store",
+    probing: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="First describe machine, decoders and archives; 2 minutes.")
+    ] = True,
+    testing: Annotated[
+        bool, typer.Option("--test/--no-test", help="Before that, run the tests that need a GPU; a minute.")
+    ] = True,
     output: Annotated[Path, typer.Option(help="Measurements as JSON, table and plot.")] = Path("bench"),
 ) -> None:
-    """Measure on the first GPU; write OUTPUT/<model>-gpu.json, .md, .png and the server's logs."""
+    """Measure on the first GPU; write OUTPUT/<model>-gpu.json, .md, .png and the server's logs.
+
+    The exit status is 1 if a test failed; the measurements are made all the same.
+    """
     end = monotonic() + 60 * minutes
     if model not in MODELS:
         raise typer.BadParameter(f"{model!r}; there are {', '.join(MODELS)}")
@@ -54,8 +69,13 @@ def bench(
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     output.mkdir(parents=True, exist_ok=True)
     report = Report(model, output / f"{model}-gpu")
+    sections = [tested(report)] if testing else []
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = Path(temporary)
+        for section in chain(sections, probe(sorted(store.glob("*.mar")), device) if probing else ()):
+            console.print(section)
+            report.sections.append(section)
+            report.save()
         archive = MODELS[model].archive(folder / "store", images()[0], "backend: torch\n")
         measure_limits(report, MODELS[model], archive, folder, asked, batches, seconds / 2, device)
         report.save()
@@ -64,6 +84,23 @@ def bench(
         else:
             serve(report, MODELS[model], archive, folder, asked, levels, seconds, end, device)
     print(report.save())
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def tested(report: Report) -> str:
+    """The outcome of the tests that need a GPU, as a table of those that did not pass; `report` notes that they did
+    not."""
+    log = report.path.with_name(f"{report.path.name}-tests.txt")
+    try:
+        found = outcomes(log)
+    except RuntimeError as error:
+        report.failed = True
+        return f"The tests that need a GPU were not run: {error}."
+    others = [list(row) for row in found if row[1] != PASSED]
+    report.failed = any(word.startswith(FAILED) for _, word in others)
+    passed = f"Of {len(found)} tests that need a GPU {len(found) - len(others)} passed."
+    return f"{passed}\n\n{table(('test', 'outcome'), others)}" if others else passed
 
 
 def measure_limits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from benchmarks.gpu.limits import DECODE, FORWARD, HANDLER, Limit
+from benchmarks.gpu.machine import commit, driver
+
+PROJECT = Path(__file__).parents[2]
 
 if TYPE_CHECKING:  # it imports the server's side, which a machine that measures the limits alone need not have
     from benchmarks.comparison import Measurement
@@ -30,13 +34,18 @@ class Served(Protocol):
 
 @dataclass
 class Report:
-    """path: of the files, without their suffix. notes: what could not be measured, and why."""
+    """path: of the files, without their suffix. sections: tables of the probe, in Markdown, before the limits.
+
+    notes: what could not be measured, and why. failed: whether a test did.
+    """
 
     model: str
     path: Path
     limits: list[Limit] = field(default_factory=list)
     served: list[Served] = field(default_factory=list)
+    sections: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failed: bool = False
 
     def best(self, part: str) -> float:
         """Of `part`, images a second; NaN where nothing was measured."""
@@ -81,7 +90,10 @@ class Report:
         return text
 
     def lines(self) -> list[str]:
-        lines = [f"{self.model} on {machine()}", "", "| | | batch | images/s |", "|---|---|---|---|"]
+        lines = [f"{self.model} · {machine()}:", ""]
+        for section in self.sections:
+            lines += [section, ""]
+        lines += ["| | | batch | images/s |", "|---|---|---|---|"]
         for part in (DECODE, FORWARD, HANDLER):
             for one in self.limits:
                 if one.part == part:
@@ -113,5 +125,8 @@ def served_table(served: Sequence[Served], limit: float, constant: float) -> lis
 
 
 def machine() -> str:
+    """Date, commit, device and driver, as docs/measurements.md names them above a table."""
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "a CPU"
-    return f"{device}, torch {torch.__version__}"
+    version = driver().get("driver")
+    of_driver = f", driver {version}" if version else ""
+    return f"{datetime.now(UTC).date()}, {commit(PROJECT)}, {device}{of_driver}, torch {torch.__version__}"

@@ -27,9 +27,10 @@ from deploy.ports import Ports, free_ports
 from deploy.processes import family
 from deploy.readiness import load
 from deploy.run_folder import state_of
-from deploy.torchserve import ALLOCATOR, TorchServe, environment
+from deploy.torchserve import TorchServe
 from deploy.tuning.rest_load import Target
 from deploy.tuning.sample import Sample
+from deploy.worker_environment import ALLOCATOR, environment
 
 
 class Bundle(System):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.startup import MEMORY, TIMES, measured, memory_row, parts_row, times_row
+from benchmarks.startup.__main__ import measured
+from benchmarks.startup.tables import MEMORY, TIMES, memory_row, parts_row, times_row
 from benchmarks.worker_parts import PARTS
 
 MIB = 2**20

@@ -13,9 +13,9 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -26,66 +26,17 @@ from rich.console import Console
 
 from archiver.archive import BATCH_SIZE
 from benchmarks.models import PROJECT
+from benchmarks.startup.costs import Costs, Plain, Start
+from benchmarks.startup.tables import report
 from benchmarks.tasks import as_it_is
-from benchmarks.worker_parts import PARTS
 from client import RestManagement
 from deploy.models import DEMO
 from deploy.serving_plan import Machine
-from deploy.torchserve import ALLOCATOR
 from deploy.tuning.bench import Bench
+from deploy.worker_environment import ALLOCATOR
 
 POLL = 0.02  # seconds
 LIMIT = 300.0  # seconds until a worker must be ready
-TIMES = (
-    "model",
-    "worker ready, s",
-    "plain Python, s",
-    "ratio",
-    "least–most",
-    "until the worker's process starts, s",
-    "CPU, s",
-    "of plain Python",
-    "ratio of the CPU's",
-)
-MEMORY = ("model", "plain Python", "one worker: PSS", "USS", "two workers: PSS together", "USS of each", "libraries")
-
-
-@dataclass(frozen=True)
-class Start:
-    """Seconds until a worker was ready, `spawned` of them until its process was there; its memory in bytes.
-
-    cpu: seconds of processor time of the worker. two: PSS of two workers together. second: USS of each of them.
-    """
-
-    seconds: float
-    cpu: float
-    spawned: float
-    pss: int
-    uss: int
-    two: int
-    second: float
-
-
-@dataclass(frozen=True)
-class Plain:
-    """The same model in plain Python: seconds from the start of the process, of its processor time, and its bytes."""
-
-    seconds: float
-    cpu: float
-    uss: int
-
-
-@dataclass(frozen=True)
-class Costs:
-    """pairs: one a round. parts: (seconds, USS in bytes) after each of PARTS, once. libraries: that a worker holds."""
-
-    pairs: Sequence[tuple[Start, Plain]]
-    parts: Sequence[tuple[float, int]]
-    libraries: Sequence[str]
-
-    @property
-    def ratios(self) -> list[float]:
-        return [start.seconds / plain.seconds for start, plain in self.pairs]
 
 
 def measured(archive: Path, rounds: int) -> Costs:
@@ -183,61 +134,6 @@ def program(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         yield process
-
-
-def times_row(model: str, costs: Costs) -> list[str]:
-    starts, plains = zip(*costs.pairs, strict=True)
-    return [
-        model,
-        f"{median(start.seconds for start in starts):.2f}",
-        f"{median(other.seconds for other in plains):.2f}",
-        f"{median(costs.ratios):.2f}",
-        f"{min(costs.ratios):.2f}–{max(costs.ratios):.2f}",
-        f"{median(start.spawned for start in starts):.2f}",
-        f"{median(start.cpu for start in starts):.2f}",
-        f"{median(other.cpu for other in plains):.2f}",
-        f"{median(start.cpu / other.cpu for start, other in costs.pairs):.2f}",
-    ]
-
-
-def memory_row(model: str, costs: Costs) -> list[str]:
-    starts, plains = zip(*costs.pairs, strict=True)
-    return [
-        model,
-        mib(median(other.uss for other in plains)),
-        mib(median(start.pss for start in starts)),
-        mib(median(start.uss for start in starts)),
-        mib(median(start.two for start in starts)),
-        mib(median(start.second for start in starts)),
-        ", ".join(costs.libraries),
-    ]
-
-
-def parts_row(model: str, costs: Costs) -> list[str]:
-    """Of each part what it adds: seconds, and MiB of the process's own memory."""
-    before = [0, *(uss for _, uss in costs.parts)]
-    return [
-        model,
-        *(f"{seconds:.2f} s, {mib(uss - last)}" for (seconds, uss), last in zip(costs.parts, before, strict=False)),
-    ]
-
-
-def mib(size: float) -> str:
-    return f"{size / 2**20:.0f}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rows))
-
-
-def report(found: dict[str, Costs]) -> str:
-    return "\n".join(
-        [
-            table(TIMES, [times_row(*item) for item in found.items()]),
-            table(("model", *PARTS), [parts_row(*item) for item in found.items()]),
-            table(MEMORY, [memory_row(*item) for item in found.items()]),
-        ]
-    )
 
 
 def main(

@@ -1,0 +1,1 @@
+"""How long a worker takes to start, and what it holds in memory."""

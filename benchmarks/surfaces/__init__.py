@@ -1,0 +1,1 @@
+"""The cost of a request in each of its forms."""
