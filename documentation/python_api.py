@@ -8,6 +8,8 @@ OBJECTS = {
     "Managing models": ("client.RestManagement", "client.GrpcManagement", "client.ModelStatus"),
     "Handlers of your own": (
         "handlers.base.Handler",
+        "handlers.task.Task",
+        "handlers.model_worker.ModelWorker",
         "handlers.protocol.payload.Payload",
         "handlers.protocol.payload.InputType",
         "handlers.protocol.response.Response",

@@ -28,7 +28,7 @@ def write() -> Path:
         "reference/commands.md": commands_page(),
         "reference/python.md": python_page(),
     }
-    for image in (PROJECT / "docs").glob("*/*.png"):
+    for image in (path for path in (PROJECT / "docs").glob("*/*") if path.suffix in (".png", ".webp")):
         copy = SOURCE / image.relative_to(PROJECT / "docs")
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(image, copy)

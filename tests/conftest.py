@@ -1,45 +1,28 @@
-"""Archives of every task, built by the archiver once a session, on demand; and how tests share the machine.
-
-`./scripts/test` runs three parts at the same time (pytest-xdist), then what has to be alone. The tests of a file stay
-together, for their fixtures, and so do the tests of a folder that starts a server.
-"""
+"""Archives of every task, built by the archiver once a session, on demand; and options of the test run."""
 
 import os
-from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from filelock import FileLock
-from xdist.scheduler import LoadScopeScheduling
+from hypothesis import HealthCheck, settings
 
-from tests import tiny_archives
+from tests.suite.parts import Parts, give_back_memory, longest_first, record, together
 
-# Folders whose files share one server.
-ONE_SERVER = ("chaos", "containers", "demo", "deploy/edge", "deploy/versions", "e2e", "monitoring")
-# Roughly, of a test with such a mark.
-SECONDS = {"slow": 10.0, "e2e": 2.0}
+# On a machine that others use too, an example that takes long says nothing.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 if "PYTEST_XDIST_WORKER" in os.environ:
+    import torch  # which the process that hands out the tests does without: seconds, and half a gigabyte
+
     torch.set_num_threads(1)  # the other parts have the other cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--retrain", action="store_true", help="also train every demo model in full, minutes each")
-
-
-def together(nodeid: str) -> str:
-    """The group of tests that one part runs: a file, or a folder whose files share a server."""
-    path = PurePosixPath(nodeid.partition("::")[0])
-    return next((folder for folder in ONE_SERVER if path.is_relative_to(f"tests/{folder}")), str(path))
-
-
-class Parts(LoadScopeScheduling):
-    """Hands out what stays together, in the order of collection."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return together(nodeid)
+    parser.addoption("--record-seconds", action="store_true", help="of all tests: write how long each group took")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
@@ -48,22 +31,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Long tests go first, so that the parts end at about the same time.
-    seconds: dict[str, float] = defaultdict(float)
-    for item in items:
-        seconds[together(item.nodeid)] += next(
-            (SECONDS[name] for name in SECONDS if item.get_closest_marker(name)), 0.2
-        )
-    items.sort(key=lambda item: -seconds[together(item.nodeid)])
+    longest_first(items)
     if not config.getoption("--retrain"):
         left_out = [item for item in items if item.get_closest_marker("retrain")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or together(nextitem.nodeid) != together(item.nodeid):
+        give_back_memory()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if config.getoption("--record-seconds"):
+        record(report for reports in terminalreporter.stats.values() for report in reports if hasattr(report, "when"))
+
+
 @pytest.fixture(scope="session")
 def tiny_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Name of a tiny model → its .mar, in one store for the session, which both parts of the suite share."""
+    from tests import tiny_archives
+
     session = tmp_path_factory.getbasetemp()
     root = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "tiny"
     root.mkdir(exist_ok=True)

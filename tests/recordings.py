@@ -1,6 +1,7 @@
 """Recordings that features and front ends are measured on: synthesised speech, tones, and what breaks naive code."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import librosa
 import numpy as np
@@ -31,20 +32,17 @@ def tone(hertz: float, seconds: float = 1.0, rate: int = RATE) -> Samples:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
 
 
-def hard_signals() -> dict[str, Samples]:
-    """By name; all at RATE."""
-    random = np.random.default_rng(0)
-    sentence = sentences()[0]
-    return {
-        **{f"speech {index}": samples for index, samples in enumerate(sentences())},
-        "clipped speech": np.clip(sentence * 20, -1, 1),
-        "quiet speech": sentence * np.float32(1e-4),
-        "440 Hz": tone(440),
-        "chirp": librosa.chirp(fmin=60, fmax=7600, sr=RATE, duration=1.5).astype(np.float32),
-        "noise": random.normal(0, 0.1, RATE).astype(np.float32),
-        "silence": np.zeros(RATE, np.float32),
-        "constant": np.full(RATE, 0.25, np.float32),
-        "click": np.eye(1, RATE, RATE // 2, dtype=np.float32)[0],
-        "100 samples": sentence[4000:4100],
-        "1 sample": np.full(1, 0.5, np.float32),
-    }
+# By name, all at RATE; made when a test asks, for speech takes seconds to synthesise.
+HARD_SIGNALS: dict[str, Callable[[], Samples]] = {
+    **{f"speech {index}": partial(lambda index: sentences()[index], index) for index in range(len(SENTENCES))},
+    "clipped speech": lambda: np.clip(sentences()[0] * 20, -1, 1),
+    "quiet speech": lambda: sentences()[0] * np.float32(1e-4),
+    "440 Hz": lambda: tone(440),
+    "chirp": lambda: librosa.chirp(fmin=60, fmax=7600, sr=RATE, duration=1.5).astype(np.float32),
+    "noise": lambda: np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32),
+    "silence": lambda: np.zeros(RATE, np.float32),
+    "constant": lambda: np.full(RATE, 0.25, np.float32),
+    "click": lambda: np.eye(1, RATE, RATE // 2, dtype=np.float32)[0],
+    "100 samples": lambda: sentences()[0][4000:4100],
+    "1 sample": lambda: np.full(1, 0.5, np.float32),
+}

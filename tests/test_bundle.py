@@ -19,7 +19,7 @@ BUNDLE = PROJECT / "bundle"
 COMMANDS = ["serve", "stop", "status", "deploy", "keys", "predict", "train", "new", "build", "verify"]
 COMMANDS += ["inspect", "diff", "sbom", "keygen", "sign", "verify-signature", "tune", "bench", "doctor"]
 HEAVY = {"torch", "numpy", "transformers", "requests", "grpc", "pydantic"}
-FOLDERS = ("archiver", "benchmarks", "client", "deploy", "requirements", "scripts", "train")
+FOLDERS = ("archiver", "benchmarks", "client", "deploy", "handlers", "requirements", "scripts", "train")
 FILES = ("bundle", "bundle.py", "config.properties", "pyproject.toml")
 
 

@@ -1,7 +1,9 @@
 """The archives of the tiny artifacts, built by the archiver as a user's are."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 
@@ -29,7 +31,13 @@ SPEC: dict[str, dict[str, object]] = {
     "tiny-letters": {"limits": {"max_seconds": 20.0}},
     "tiny-whisper": {"limits": {"max_seconds": 20.0}},
     "tiny-text": {"limits": {"max_characters": 500}},
+    "tiny-policy": {"drift": "observations.jsonl"},
 }
+
+
+def observations() -> list[dict[str, object]]:
+    """The policy's validation data."""
+    return [{"data": row.tolist()} for row in np.random.default_rng(0).uniform(-0.4, 0.4, (100, 4))]
 
 
 def build(name: str, root: Path) -> Path:
@@ -37,6 +45,8 @@ def build(name: str, root: Path) -> Path:
     torch.manual_seed(0)
     (root / name).mkdir(parents=True)
     (TINY | UNSERVED)[name](root / name / "artifact")
+    if name == "tiny-policy":
+        (root / "observations.jsonl").write_text("\n".join(map(json.dumps, observations())))
     spec = root / f"{name}.yaml"
     layout = {"batch": {"size": 4, "delay_ms": 50}, "workers": 1, "threads": 1}
     spec.write_text(yaml.safe_dump({"name": name, "artifact": f"{name}/artifact", **layout, **SPEC.get(name, {})}))

@@ -43,7 +43,9 @@ def chaos(
         bool, typer.Option("--edge/--no-edge", help="Attack the edge, as callers meet it, or TorchServe itself.")
     ] = True,
     model: Annotated[list[str] | None, typer.Option(help="Tiny models to serve; by default one of every task.")] = None,
-    output: Annotated[Path, typer.Option(help="The table, and a file for each unwanted thing.")] = Path("bench/chaos"),
+    output: Annotated[Path, typer.Option(help="The table, the logs, a file for each unwanted thing.")] = Path(
+        "bench/chaos"
+    ),
 ) -> None:
     """Attack a server of this checkout's own for some minutes; the exit status is 1 if anything unwanted happened."""
     stopped = Event()
@@ -64,7 +66,11 @@ def chaos(
             status.update("starting the server")
             with Target(folder, archives, edge, small_disk=True) as target, Neighbours(target, DEADLINE) as neighbours:
                 campaign = Campaign(target, neighbours, number, DEADLINE, status.update, stopped)
-                run(campaign, 60 * minutes, folder)
+                try:
+                    run(campaign, 60 * minutes, folder)
+                finally:
+                    for logs in (*target.kept_logs, target.run / "logs"):
+                        shutil.copytree(logs, output / logs.name, dirs_exist_ok=True)
     except (DeployError, ClientError) as error:
         typer.echo(f"chaos: {error}", err=True)
         raise typer.Exit(1) from None

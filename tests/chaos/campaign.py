@@ -31,6 +31,7 @@ from zygote.process import Zygote
 T = TypeVar("T", Wire, Call)
 CALLERS = 24  # most of them wait: for a worker, or for the answer to what is hardly HTTP
 SETTLING = 20.0  # seconds in which every model must answer after an attack
+RETURNING = 60.0  # seconds in which memory that an attack took must be given back
 REPLACING = 60.0  # seconds in which a model that did not must answer with new workers
 PIPELINES = 10
 LAST = (("Connection", "close"),)  # of a pipeline
@@ -83,6 +84,9 @@ class Campaign:
                 phase.restarts += max(0, self.target.java_starts - self.java_starts)
             self.java_starts = self.target.java_starts
             phase.after = self.target.memory()
+            until = time.monotonic() + RETURNING
+            while phase.grown and time.monotonic() < until and not self.stopped.wait(1):
+                phase.after = self.target.memory()
             phase.seconds = 0.0 if phase.note.startswith("not run") else time.monotonic() - started
             phase.settle()
 

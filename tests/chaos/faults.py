@@ -27,8 +27,7 @@ class Fault:
     """bound: seconds in which every model must answer rightly again. permitted: what neighbours may get until then.
 
     do: brings it about and ends it; answers to requests of its own go into the phase. needs: what the target must have.
-    kills: how many workers end by it, of one model or of all; ends_java: so restarts that are wanted. memory_stays: the
-    new workers share none.
+    kills: how many workers end by it, of one model or of all; ends_java: so restarts that are wanted.
     """
 
     name: str
@@ -38,7 +37,6 @@ class Fault:
     needs: Callable[[Target], bool] = lambda target: True
     kills: Callable[[Target], int] = lambda target: 0
     ends_java: bool = False
-    memory_stays: bool = False
 
 
 def fill_disk(target: Target, phase: Phase, deadline: float) -> None:
@@ -79,7 +77,7 @@ def has_small_disk(target: Target) -> bool:
 DOWN = BUSY | WORKER_DIED
 FAULTS = (
     Fault("slow callers", 5.0, frozenset(), slow_callers),
-    Fault("leaving callers", 5.0, frozenset(), leaving_callers),
+    Fault("leaving callers", 5.0, BUSY, leaving_callers),
     Fault("kill -9 of a worker", 30.0, frozenset(), signalled(worker, SIGKILL), kills=one),
     Fault("a full queue", 15.0, BUSY, overflow),
     Fault("a full disk", 15.0, frozenset(), fill_disk, needs=has_small_disk),
@@ -92,7 +90,7 @@ FAULTS = (
     Fault("SIGSTOP of Envoy's keeper", 30.0, DOWN, signalled(edge_keeper, SIGSTOP), needs=has_edge),
     Fault("SIGSTOP of Java", 60.0, DOWN, signalled(java, SIGSTOP)),
     Fault("kill -9 of Java", 90.0, DOWN, signalled(java, SIGKILL), kills=every, ends_java=True),
-    Fault("kill -9 of the warm process", 90.0, DOWN, signalled(zygote, SIGKILL), kills=every, memory_stays=True),
+    Fault("kill -9 of the warm process", 90.0, DOWN, signalled(zygote, SIGKILL), kills=every),
 )
 
 
@@ -102,7 +100,6 @@ def inflict(fault: Fault, target: Target, neighbours: Neighbours, phase: Phase, 
         phase.note = "not run: " + ("a small disk needs root" if fault.do is fill_disk else "there is no edge")
         return
     target.expected += fault.kills(target)
-    phase.memory_stays = fault.memory_stays
     with neighbours.permitting(fault.permitted):
         fault.do(target, phase, deadline)
         took, lost = neighbours.recovered(target.models, fault.bound, STEADY if fault.permitted else 0.0)

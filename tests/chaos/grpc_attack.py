@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from client import Server
 from client.answer import error_in
-from client.rpc import OPTIONS, metadata
 from client.rpc_errors import from_rpc
 from client.stubs.inference_pb2 import PredictionResponse, PredictionsRequest
+from client.wire.rpc_options import OPTIONS
+from client.wire.rpc_request import metadata
 from handlers.protocol.response import to_json
 from tests.chaos.inputs import json_bodies
 from tests.chaos.inputs.bodies import for_model

@@ -61,12 +61,15 @@ def unwanted(outcome: Outcome, must_answer: bool = True) -> str:
 
 
 def odd_error(body: bytes) -> str:
-    """How an error differs from the documented form, {code, type, message}, or ""."""
+    """How an error differs from the documented forms, {code, type, message}, KServe's and OpenAI's {error}, or ""."""
     try:
         value = json.loads(body)
+        if value.keys() == {"error"}:
+            error = value["error"]
+            value = error if isinstance(error, dict) else {"code": 0, "type": "", "message": error}
         message = value["message"]
         whole = isinstance(value["code"], int) and isinstance(value["type"], str) and isinstance(message, str)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "an error without the documented body"
     if not whole:
         return "an error without the documented body"

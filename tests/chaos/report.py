@@ -44,7 +44,6 @@ class Phase:
     findings: dict[str, Finding] = field(default_factory=dict)
     times: Counter[str] = field(default_factory=Counter)
     note: str = ""
-    memory_stays: bool = False  # as is known
 
     def add(self, finding: Finding) -> None:
         self.times[finding.what] += 1
@@ -59,12 +58,17 @@ class Phase:
         """Count as findings what the numbers alone show."""
         if self.restarts:
             self.add(Finding(f"restarts that nothing asked for: {self.restarts}"))
-        for kind, before, after in (
+        for kind, before, after in self.grown:
+            self.add(Finding(f"memory of {kind} stayed at {mebibytes(after)} MiB, from {mebibytes(before)}"))
+
+    @property
+    def grown(self) -> list[tuple[str, int, int]]:
+        """The processes that hold more than they should: their kind, and bytes before and after."""
+        sizes = (
             ("workers", self.before.workers, self.after.workers),
             ("java", self.before.java, self.after.java),
-        ):
-            if not self.memory_stays and before and after > GROWTH * before + SLACK:
-                self.add(Finding(f"memory of {kind} stayed at {mebibytes(after)} MiB, from {mebibytes(before)}"))
+        )
+        return [(kind, before, after) for kind, before, after in sizes if before and after > GROWTH * before + SLACK]
 
     def cells(self) -> list[str]:
         if not self.seconds:

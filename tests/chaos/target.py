@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -63,6 +64,8 @@ class Target:
         self.expected = 0  # of the restarts: workers that we killed
         self.java_starts = 0  # of TorchServe, by anything but us
         self.java = 0  # the process id of TorchServe
+        self.zygote = 0  # of the process that workers are forked from
+        self.kept_logs: list[Path] = []  # of servers before this one
         self.ended = Event()
 
     def __enter__(self) -> Self:
@@ -104,6 +107,8 @@ class Target:
         """As `start`, in place of the server that there is."""
         self.ended.set()
         self.torchserve.stop()
+        kept = self.run.parent / f"logs-{len(self.kept_logs) + 1}"
+        self.kept_logs.append(Path(shutil.copytree(self.run / "logs", kept)))
         self.start(clock)
         self.expected += len(self.models)
 
@@ -137,6 +142,9 @@ class Target:
         process = running(self.run)
         if process and process.pid != self.java:
             self.java, self.java_starts = process.pid, self.java_starts + 1
+        zygote = alive((state_of(self.run) or {}).get("zygote"))
+        if zygote and zygote.pid != self.zygote:
+            self.zygote = zygote.pid
             limit_memory(self.run)
         try:
             for model in self.models:

@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import threading
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import pytest
 import requests
 
 from client import (
-    ClientError,
     Forbidden,
     GrpcClient,
     GrpcManagement,
@@ -28,7 +25,8 @@ from client import (
 )
 from deploy.models import DEMO
 from tests.closeness import assert_close
-from tests.containers.models import IMAGE, INPUTS
+from tests.containers.load import Load, in_threads
+from tests.containers.models import INPUTS
 from tests.containers.stack import PORT, Stack
 
 
@@ -59,12 +57,14 @@ def test_the_grpc_status_of_a_model_s_error(stack: Stack, server: Server) -> Non
     """For callers without our client."""
     import grpc
 
-    from client.rpc import channel, metadata, request_of
+    from client.call import Call
+    from client.rpc import channel
     from client.stubs.inference_pb2_grpc import InferenceAPIsServiceStub
+    from client.wire.rpc_request import metadata, rpc_request
 
     with channel(server.grpc, server) as made, pytest.raises(grpc.RpcError) as raised:
         InferenceAPIsServiceStub(made).Predictions(
-            request_of("tiny-policy", "ä", None, None, None, None),
+            rpc_request(Call("tiny-policy", "ä"), server),
             metadata=metadata(f"Bearer {stack.key('inference')}"),
         )
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -128,14 +128,6 @@ def test_more_than_the_rate(stack: Stack, server: Server, rest: RestClient, tmp_
     time.sleep(2)
     with RestClient(limited) as again:
         again.predict("tiny-policy", INPUTS["tiny-policy"])
-
-
-def in_threads(works: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=work) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def access_log(stack: Stack) -> tuple[list[str], list[dict[str, Any]]]:
@@ -211,37 +203,6 @@ def test_prometheus_sees_every_server(stack: Stack) -> None:
         assert time.monotonic() < end, found
         time.sleep(2)
     assert stack.health(container) == "healthy"
-
-
-class Load:
-    """Requests without a pause from a few threads, until the block ends; what became of each."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.counted: Counter[str] = Counter()
-        self.ended = threading.Event()
-        makes: list[Any] = [RestClient, GrpcClient] * 3
-        self.threads = [threading.Thread(target=self.ask, args=(make,)) for make in makes]
-
-    def ask(self, make: type[RestClient | GrpcClient]) -> None:
-        with make(self.server) as client:
-            while not self.ended.is_set():
-                try:
-                    client.predict("tiny-image", IMAGE)
-                    self.counted["answered"] += 1
-                except ClientError as error:
-                    self.counted[f"{make.__name__}: {error}"] += 1
-                time.sleep(0.05)  # below the caller's rate
-
-    def __enter__(self) -> "Load":
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def test_sigterm_drains_without_a_failed_request(stack: Stack, server: Server) -> None:

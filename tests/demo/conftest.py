@@ -24,7 +24,7 @@ def run(language: str, text: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served() -> Iterator[str]:
     """The output of the first block; the server is ended afterwards."""
     (language, text), *_ = blocks()

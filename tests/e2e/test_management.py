@@ -132,6 +132,34 @@ def test_malformed_grpc_messages_leave_no_stack_traces(torchserve: TorchServe) -
     assert [path.stat().st_size for path in logs] == before
 
 
+def test_forms_that_cannot_be_read_leave_a_line_each(torchserve: TorchServe) -> None:
+    server = torchserve.server
+    assert server.key_file is not None
+    headers = {"Authorization": f"Bearer {json.loads(server.key_file.read_text())['inference']['key']}"}
+    log = torchserve.run / "logs" / "server.log"
+    before = len(log.read_bytes())
+    for part in (
+        b'Content-Disposition: form-data; name="data"; filename="x"\r\nContent-Transfer-Encoding: a\x1b[31m\x00b',
+        b'Content-Disposition: form-data; name="data"; filename="x"\r\nContent-Transfer-Encoding: ' + b"x" * 2000,
+        b'Content-Disposition: form-data; name="data"; filename="x"\r\nContent-Type: text/plain; charset=unheard-of',
+    ):
+        requests.post(
+            f"{server.inference}/predictions/tiny-image",
+            data=b"--edge\r\n" + part + b"\r\n\r\nx\r\n--edge--\r\n",
+            headers={**headers, "Content-Type": "multipart/form-data; boundary=edge"},
+            timeout=10,
+        )
+    end = time.monotonic() + 30  # what it logs, it writes from a thread of its own
+    while log.read_bytes().count(b"\n", before) < 3 and time.monotonic() < end:
+        time.sleep(0.1)
+    lines = log.read_bytes()[before:].decode().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert "HttpRequestHandler" in line
+        assert line.isprintable()
+        assert len(line) < 400
+
+
 def test_the_key_file_is_the_owners_alone(torchserve: TorchServe) -> None:
     key_file = torchserve.server.key_file
     assert key_file is not None

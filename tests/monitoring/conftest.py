@@ -15,7 +15,8 @@ from client import ClientError, GrpcClient, RestClient
 from client.payload import Payload
 from deploy.ports import HOST, Ports, free_ports
 from deploy.readiness import load
-from deploy.status import Status, StatusServer
+from deploy.status import Status
+from deploy.surface.status_server import StatusServer
 from deploy.torchserve import TorchServe
 from tests.inputs import IMAGES, OBSERVATIONS, TEXTS, encoded
 from tests.monitoring.binary import binary
@@ -66,7 +67,7 @@ def world(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     binary("prometheus")  # before anything slow
     archives = [tiny_archive(name) for name in INPUTS]
     store, folder = archives[0].parent, tmp_path_factory.mktemp("monitoring")
-    prometheus_port, *numbers = free_ports(9)
+    prometheus_port, *numbers = free_ports(10)
     ports = Ports(*numbers)
     status_port, edge_port, admin_port = ports.status, ports.edge, ports.edge_stats
     targets = {"torchserve": ports.metrics, "status": status_port, "edge": admin_port}
@@ -74,9 +75,9 @@ def world(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPath
         enter = stack.enter_context
         torchserve = enter(TorchServe(store, folder / "run", ports))
         load(torchserve.run, archives)
-        status = Status(torchserve.server, store, list(INPUTS))
+        status = Status(torchserve.server, store, list(INPUTS), torchserve.run)
         status.admit()
-        exporter = StatusServer(status, HOST, status_port)
+        exporter = StatusServer(status, HOST, ports)
         exporter.start()
         stack.callback(exporter.stop)
         enter(Edge(folder, edge_port, admin_port, ports.inference))

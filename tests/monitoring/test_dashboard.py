@@ -21,6 +21,7 @@ ROWS = [
     "Batching and queue",
     "Workers and versions",
     "Predicted classes",
+    "Drift from the validation data",
     "Hardware",
 ]
 ONE = {"model": "tiny-policy", "version": "1\\\\.0", "__rate_interval": "40s"}
@@ -126,7 +127,7 @@ def test_labels_are_the_same_everywhere(world: World) -> None:
     """Whatever TorchServe calls them."""
     names = {name for labels, _ in world.prometheus.query('{job="torchserve"}') for name in labels}
     common = {"__name__", "instance", "job"}
-    assert names - common <= {"model", "version", "code", "class", "device", "le", "WorkerName"}
+    assert names - common <= {"model", "version", "code", "class", "feature", "bin", "device", "le", "WorkerName"}
 
 
 @pytest.mark.e2e
@@ -159,7 +160,8 @@ def test_alerts_of_a_server_in_trouble(world: World) -> None:
     assert prometheus.wait(lambda: not prometheus.firing(), SETTLING), prometheus.firing()
     with RestManagement(world.torchserve.server) as management:
         psutil.Process(management.describe("tiny-text").workers[0].pid).kill()
-        assert prometheus.wait(lambda: "WorkerRestarted" in prometheus.firing(), 60)
+        assert prometheus.wait(lambda: "WorkerDied" in prometheus.firing(), 60)
+        assert "WorkerRestarted" not in prometheus.firing()  # the verdict is known
         management.scale("tiny-policy", 0)
         for client in (world.rest, world.grpc):
             for _ in range(10):

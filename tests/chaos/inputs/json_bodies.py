@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from handlers.protocol.json_body import DATA_KEYS
+from handlers.protocol.json_value import DATA_KEYS
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 DATATYPES = ("FP32", "FP16", "BF16", "INT64", "UINT8", "BOOL", "BYTES", "bytes", "", None, 7)
