@@ -10,7 +10,9 @@ from tests.tiny_archives import PROJECT
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and glibc")
 # In a process of its own: in one that has freed a lot before, the blocks would fit into what it has.
 SCRIPT = """
-from handlers.memory import SPARE, Memory
+from time import sleep
+
+from handlers.memory import PAUSE, SPARE, Memory
 
 memory = Memory()
 before = memory.resident()
@@ -20,6 +22,7 @@ assert memory.resident() - before > SPARE
 del blocks
 assert memory.give_back()
 assert memory.resident() - before < SPARE // 4
+sleep(PAUSE)
 assert not memory.give_back()
 assert len(held) == 100_000
 print("given back")
