@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.errors import InternalError
+from handlers.loader import LoadError
 
 
 def check_count(outputs: int, labels: Sequence[str]) -> None:
-    """ValueError unless the model has an output for each label; a worker finds out as it warms up."""
+    """LoadError unless the model has an output for each label; a worker finds out as it warms up."""
     if outputs != len(labels):
-        raise ValueError(f"the model has {outputs} outputs; the artifact names {len(labels)} labels")
+        raise LoadError(f"the model has {outputs} outputs; the artifact names {len(labels)} labels")
 
 
 def rank(

@@ -81,7 +81,7 @@ def worker_report(path: Path, folder: Path, temporary: Path, contents: Contents)
     except WorkerError as error:
         raise VerificationError(str(path), [Problem("the worker", str(error))]) from None
     if "error" in report:
-        raise VerificationError(str(path), [Problem(report["stage"], f"failed:\n{report['error'].strip()}")])
+        raise VerificationError(str(path), [Problem(report["stage"], f"failed: {report['error'].rstrip()}")])
     return report
 
 

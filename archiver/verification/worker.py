@@ -86,14 +86,21 @@ def describe(value: Any) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else f"a {type(value).__name__}"
 
 
+def said(error: Exception) -> str:
+    """The sentence of a LoadError, of which there is one class in every archive; a traceback of what nobody foresaw."""
+    if type(error).__name__ == "LoadError":
+        return str(error)
+    return "\n" + "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+
+
 def main(job_file: str, report_file: str) -> None:
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     sys.path.insert(0, job["folder"])
     report: dict[str, Any] = {}
     try:
         run(job, report)
-    except Exception:  # noqa: BLE001 - whatever an archive's code raises is the finding
-        report["error"] = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
+    except Exception as error:  # noqa: BLE001 - whatever an archive's code raises is the finding
+        report["error"] = said(error)
     Path(report_file).write_text(json.dumps(report), encoding="utf-8")
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from handlers.errors import InternalError
+from handlers.loader import LoadError
 from handlers.vision.batching import pixels_of
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
 from handlers.vision.output.drawing import draw_keypoints
@@ -27,13 +28,13 @@ class KeypointDetection(ObjectDetection):
         self.names: list[str] = self.artifact.preprocessing["keypoints"]
         self.skeleton = [(int(i), int(j)) for i, j in self.artifact.preprocessing.get("skeleton", ())]
         if not all(0 <= index < len(self.names) for pair in self.skeleton for index in pair):
-            raise ValueError(f"skeleton: wanted indices of the {len(self.names)} keypoints")
+            raise LoadError(f"skeleton: wanted indices of the {len(self.names)} keypoints")
 
     def points(self, output: dict[str, Tensor]) -> Tensor:
-        """(N, K, 3): x and y in the image's pixels, and the score. Raises InternalError and ValueError."""
+        """(N, K, 3): x and y in the image's pixels, and the score. Raises InternalError and LoadError."""
         found_NK3 = torch.cat([output["keypoints"][..., :2], output["keypoints_scores"][..., None]], dim=2)
         if found_NK3.shape[1] != len(self.names):
-            raise ValueError(f"the model has {found_NK3.shape[1]} keypoints; the artifact names {len(self.names)}")
+            raise LoadError(f"the model has {found_NK3.shape[1]} keypoints; the artifact names {len(self.names)}")
         if not torch.isfinite(found_NK3).all():
             raise InternalError("the model's output for this input is not finite")
         return found_NK3

@@ -36,7 +36,7 @@ def test_one_label_too_many(name: str, tmp_path: Path) -> None:
     file.write_text(json.dumps({**description, "labels": labels}))
     (tmp_path / "model.yaml").write_text(f"backend: {'auto' if name == 'tiny-image' else 'torch'}\n")
     package = resolve(tmp_path / "model.yaml", tmp_path)
-    message = rf"the model has {len(labels) - 1} outputs; the artifact names {len(labels)} labels"
+    message = rf": failed: the model has {len(labels) - 1} outputs; the artifact names {len(labels)} labels"
     with pytest.raises(VerificationError, match=message):
         build(package, PROJECT / "handlers", tmp_path / "store", lambda path: print(verify(path)))
     assert list((tmp_path / "store").iterdir()) == []

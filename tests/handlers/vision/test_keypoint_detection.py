@@ -12,6 +12,7 @@ from PIL import Image
 from torchvision.models import get_model_weights
 from torchvision.transforms.functional import pil_to_tensor
 
+from handlers.loader import LoadError
 from tests import tiny_networks
 from tests.handlers.vision.served import PROJECT, ROWS, check_isolation, served
 from tests.handlers.worker import Worker
@@ -92,9 +93,9 @@ def test_points_and_lines_on_request(worker: Worker) -> None:
 
 
 def test_names_that_are_not_the_models(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the model has 4 keypoints; the artifact names 3"):
+    with pytest.raises(LoadError, match="the model has 4 keypoints; the artifact names 3"):
         served(artifact(tmp_path / "a", keypoints=NAMES[:3], skeleton=[]), options=OPTIONS, **CODE)
-    with pytest.raises(ValueError, match="skeleton: wanted indices of the 4 keypoints"):
+    with pytest.raises(LoadError, match="skeleton: wanted indices of the 4 keypoints"):
         served(artifact(tmp_path / "b", skeleton=[[0, 4]]), options=OPTIONS, **CODE)
 
 
