@@ -46,13 +46,13 @@ class Server:
         self.listener, self.lifeline = listener, lifeline
         self.pid = os.getpid()
         self.clients: dict[int, tuple[int, socket.socket]] = {}  # by connection: the child's pid, and the connection
-        self.woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.woken, self.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.poll = select.poll()
         for fd in (lifeline, self.woken, listener.fileno()):
             self.poll.register(fd, select.POLLIN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for whoever started us, who closes the lifeline
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
 
     def serve(self) -> dict[str, Any]:
         """Fork for each client. Returns in the children alone, with what to run."""
@@ -107,7 +107,8 @@ class Server:
             os._exit(1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for fd in (signal.set_wakeup_fd(-1), self.woken, self.lifeline):
+        signal.set_wakeup_fd(-1)  # from 3.12 on, asyncio has done that when it is loaded
+        for fd in (self.wake, self.woken, self.lifeline):
             os.close(fd)
         self.listener.close()
         for _, other in self.clients.values():

@@ -211,3 +211,17 @@ def test_without_a_server_there_is_a_fresh_interpreter(zygote: Zygote, tmp_path:
 
 def test_only_this_user_can_reach_it(zygote: Zygote) -> None:
     assert Path(zygote.address).parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_library_that_takes_the_wakeup_descriptor_from_forks(tmp_path: Path) -> None:
+    """As asyncio does from Python 3.12 on."""
+    library = tmp_path / "library.py"
+    library.write_text("import os, signal\nos.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))\n")
+    started = Zygote(tmp_path / "socket", [str(library)], dict(os.environ))
+    try:
+        for _ in range(2):
+            path = script(tmp_path, "print('here')")
+            done = program([str(PYTHON), str(path)], tmp_path, {"PATH": os.environ["PATH"], **started.stand_in})
+            assert (done.stdout, done.stderr) == ("here\n", "")
+    finally:
+        started.stop()
