@@ -11,7 +11,6 @@ from typing import Annotated
 import psutil
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -25,7 +24,7 @@ from archiver.verification.verify import verify
 
 HANDLERS = Path(__file__).parents[1] / "handlers"
 SHA256_PREFIX = 12
-UNWRAPPED = 200  # columns if the output is a file or a pipe
+
 JOB_BYTES = 2 << 30  # memory for exporting a model, including torch
 
 app = typer.Typer(
@@ -34,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Pack a trained model, its handler and a spec into an archive that TorchServe serves.",
 )
-console = Console(highlight=False)
+console = reports.console
 
 Store = Annotated[Path, typer.Option("--store", help="Folder of finished archives.")]
 
@@ -133,8 +132,7 @@ def list_command(model_store: Store = Path("model_store")) -> None:
         size, digest = f"{entry.size / 1e6:.1f}", entry.sha256[:SHA256_PREFIX]
         row = (entry.name, entry.version, entry.task, size, digest, entry.problem or entry.metric, entry.built_with)
         table.add_row(*map(plain, (entry.path.name, *row)), style="red" if entry.problem else None)
-    if not console.is_terminal:
-        console.width = UNWRAPPED
+    reports.widen()
     console.print(table if entries else f"no archives in {model_store}; build one with `python -m archiver build NAME`")
 
 

@@ -15,6 +15,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 MAX_VALUE_LENGTH = 80
+MAX_LINE_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,21 @@ class SpecError(ArchiverError):
 
 class VerificationError(ArchiverError):
     pass
+
+
+def one_line(error: ArchiverError) -> str:
+    """The problems in one line of at most MAX_LINE_LENGTH characters, without the subject."""
+    problems = "; ".join(str(problem) for problem in error.problems)
+    return " ".join(problems.split())[:MAX_LINE_LENGTH]
+
+
+def message(error: Exception) -> str:
+    """An error of this package, of the system or of `trust` in one line for people, with the file it is about."""
+    if isinstance(error, ArchiverError):
+        return f"{error.subject}: {one_line(error)}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:

@@ -1,4 +1,4 @@
-"""`keygen`, `sign` and `verify-signature`: archives signed with keys of one's own, without any online service."""
+"""`keygen`, `sign` and `verify-signature`: sign archives with keys of your own, without any online service."""
 
 from __future__ import annotations
 
@@ -8,57 +8,63 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from archiver.errors import VerificationError
+from archiver.errors import VerificationError, message
 from archiver.mar import MANIFEST, Mar
-from archiver.store import one_line
 from trust import signature
-from trust.errors import SignatureError
+from trust.errors import PasswordRequired, SignatureError
 from trust.keys import SHOWN, PrivateKey, trusted
 
-PASSWORD = "BUNDLE_SIGNING_PASSWORD"  # noqa: S105 - the name of a variable
+PASSWORD = "BUNDLE_SIGNING_PASSWORD"  # noqa: S105 - the name of an environment variable
 
 Archives = Annotated[list[Path], typer.Argument(metavar="ARCHIVE …", help=".mar files.")]
 
 
 def keygen(
-    name: Annotated[Path, typer.Argument(metavar="NAME", help="NAME.pem is the private key, NAME.pub the public one.")],
+    name: Annotated[
+        Path, typer.Argument(metavar="NAME", help="Write the private key to NAME.pem and the public key to NAME.pub.")
+    ],
     password: Annotated[
-        bool, typer.Option("--password", help=f"Protect the private key; asked for, or read from {PASSWORD}.")
+        bool,
+        typer.Option(
+            "--password",
+            help=f"Encrypt the private key with a password, which is prompted for or read from {PASSWORD}.",
+        ),
     ] = False,
 ) -> None:
-    """Make a pair of keys: the private one signs archives, the public one goes to whoever serves them.
+    """Make a pair of keys: the private key signs archives, and servers check signatures with the public key.
 
-    The curve is P-256. A file that is there already is never written over.
+    The keys are on the elliptic curve P-256. Existing files are never overwritten.
     """
-    secret = (os.environ.get(PASSWORD) or asked(again=True)) if password else None
+    secret = (os.environ.get(PASSWORD) or prompt(confirm=True)) if password else None
     private, public = (name.with_name(f"{name.name}{suffix}") for suffix in (".pem", ".pub"))
     try:
         key = PrivateKey.generate()
         key.write(private, public, secret)
     except (SignatureError, OSError) as error:
         refuse(error)
-    typer.echo(f"{private} is yours alone, mode 0600; {public} is for everybody")
+    typer.echo(f"{private}: the private key, mode 0600; keep it secret")
+    typer.echo(f"{public}: the public key, for everyone who checks your signatures")
     typer.echo(f"fingerprint {key.public.fingerprint}")
 
 
 def sign(
     archives: Archives,
-    key: Annotated[Path, typer.Option(help=f"Your private key; its password is asked for, or read from {PASSWORD}.")],
+    key: Annotated[
+        Path, typer.Option(help=f"Your private key. Its password, if any, is prompted for or read from {PASSWORD}.")
+    ],
 ) -> None:
-    """Sign archives: each gets a signature beside it, NAME.mar.sig, in the OpenSSF's format for models.
+    """Sign archives: write a signature in the OpenSSF's format for models to NAME.mar.sig, beside each archive.
 
-    Any older signature is replaced. Sign what you have verified: a signature says who vouches for an archive, and
-    nothing about what it does.
+    An older signature is replaced. Sign only what you have verified: a signature says who vouches for an archive, not
+    what the archive does.
     """
     try:
         try:
             private = PrivateKey.read(key, os.environ.get(PASSWORD))
-        except SignatureError as error:
-            if "has a password" not in str(error):
-                raise
-            private = PrivateKey.read(key, asked())
+        except PasswordRequired:
+            private = PrivateKey.read(key, prompt())
         for archive in archives:
-            with Mar(archive, required=[MANIFEST]):  # nothing else is signed as an archive
+            with Mar(archive, required=[MANIFEST]):  # refuses files that are not archives
                 typer.echo(signature.sign(archive, private))
     except (SignatureError, VerificationError, OSError) as error:
         refuse(error)
@@ -66,11 +72,13 @@ def sign(
 
 def verify_signature(
     archives: Archives,
-    key: Annotated[Path, typer.Option(help="Public keys in PEM, one after the other; any of them may have signed.")],
+    key: Annotated[
+        Path, typer.Option(help="PEM file of one or more public keys; a signature by any of their owners is accepted.")
+    ],
 ) -> None:
-    """Report who signed archives, and check that they have not changed since. No code of theirs is run.
+    """Report who signed archives, and check that these have not changed since. None of their code is run.
 
-    Exit status 1: one is not signed, was altered, or was signed by somebody else.
+    Exit status 1: an archive is not signed, was altered, or was signed by somebody else.
     """
     failed = False
     try:
@@ -83,22 +91,22 @@ def verify_signature(
             typer.echo(f"{archive.name}  signed with the key {signer.fingerprint[:SHOWN]}")
         except (SignatureError, OSError) as error:
             failed = True
-            typer.echo(f"archiver: {said(error)}", err=True)
+            report(error)
     if failed:
         raise typer.Exit(1)
 
 
-def asked(again: bool = False) -> str:
-    """A password that is typed at the terminal."""
-    return str(typer.prompt("Password of the private key", hide_input=True, confirmation_prompt=again, err=True))
+def prompt(confirm: bool = False) -> str:
+    """The password, typed at the terminal; twice if it is to be confirmed."""
+    return str(typer.prompt("Password of the private key", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def report(error: Exception) -> None:
+    """Print one line on standard error."""
+    typer.echo(f"archiver: {message(error)}", err=True)
 
 
 def refuse(error: Exception) -> NoReturn:
-    typer.echo(f"archiver: {said(error)}", err=True)
+    """Report the error and end the command with status 1."""
+    report(error)
     raise typer.Exit(1)
-
-
-def said(error: Exception) -> str:
-    if isinstance(error, VerificationError):
-        return f"{error.subject}: {one_line(error)}"
-    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)

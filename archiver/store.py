@@ -9,12 +9,10 @@ from typing import Any
 
 from archiver.card import Card
 from archiver.digest import sha256
-from archiver.errors import Problem, VerificationError
+from archiver.errors import Problem, VerificationError, one_line
 from archiver.inspection import read
 from archiver.mar import CARD, MANIFEST, Mar
 from handlers.formats.zip_file import check_file, reason
-
-MAX_PROBLEM = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,6 @@ def entry(path: Path) -> Entry:
         return Entry(path, size, digest, problem=f"cannot be read: {reason(error)}")
     except VerificationError as error:
         return Entry(path, size, digest, problem=one_line(error))
-
-
-def one_line(error: VerificationError) -> str:
-    said = "; ".join(str(found) for found in error.problems)
-    return " ".join(said.split())[:MAX_PROBLEM]
 
 
 def of_card(mar: Mar, size: int, digest: str) -> Entry:

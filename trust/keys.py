@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from trust.errors import SignatureError
+from trust.errors import PasswordRequired, SignatureError
 
 MAX_FILE = 1 << 20  # bytes
 SHOWN = 12  # characters of a fingerprint
@@ -73,15 +73,16 @@ class PrivateKey:
 
     @classmethod
     def read(cls, path: Path, password: str | None = None) -> Self:
-        """Raises SignatureError; the file must not be readable by others."""
+        """Raises PasswordRequired or another SignatureError; the file must not be readable by others."""
         content = read(path)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise SignatureError(f"{path}: others can read this private key; `chmod 600 {path}` makes it its owner's")
         try:
             key = load_pem_private_key(content, password.encode() if password else None)
         except TypeError:
-            wrong = "has no password, and one was given" if password else "has a password, and none was given"
-            raise SignatureError(f"{path}: the key {wrong}") from None
+            if password:
+                raise SignatureError(f"{path}: the key has no password, and one was given") from None
+            raise PasswordRequired(f"{path}: the key has a password, and none was given") from None
         except (ValueError, UnsupportedAlgorithm):
             if b"ENCRYPTED" in content:
                 raise SignatureError(f"{path}: the password is wrong") from None
@@ -103,7 +104,7 @@ class PrivateKey:
                 with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                     file.write(text)
             except FileExistsError:
-                raise SignatureError(f"{path} is there already; a key is never written over") from None
+                raise SignatureError(f"{path} already exists; keys are never overwritten") from None
 
     def sign(self, message: bytes) -> bytes:
         """The signature in DER."""

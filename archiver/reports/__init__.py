@@ -1,1 +1,1 @@
-"""Reports on the contents of an archive and on the difference of two, for people and for programs."""
+"""Reports on the contents of an archive and on the differences between two, for people and for programs."""

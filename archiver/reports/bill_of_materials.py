@@ -1,4 +1,4 @@
-"""The bill of materials of an archive: its files, its model card, the packages it asks for."""
+"""The bill of materials of an archive: its files, its model card, and the packages that it requires."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EXACT = ("==", "===")
 
 
 def bill(contents: Contents) -> str:
-    """As CycloneDX's JSON; of the same archive the same, with a serial number that its SHA-256 makes."""
-    refused: list[str] = []
+    """The bill as CycloneDX JSON. The same archive always gives the same one, with a serial number from its SHA-256."""
+    invalid: list[str] = []
     parts = [
         *(
             bill_of_materials.file(member.name, member.sha256, size=member.size, role=role(member.name, contents))
             for member in contents.members
         ),
-        *packages(contents, refused),
+        *packages(contents, invalid),
     ]
     subject = Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,
@@ -43,7 +43,7 @@ def bill(contents: Contents) -> str:
                 "format": contents.card.get("format"),
                 "backend": contents.card.get("backend"),
                 "provenance": contents.provenance,
-                "requirements": refused,
+                "requirements": invalid,
             }
         ),
     )
@@ -52,7 +52,7 @@ def bill(contents: Contents) -> str:
 
 
 def role(name: str, contents: Contents) -> str:
-    """The purpose of a file."""
+    """The purpose of a file: weights, graph, code, sample or configuration."""
     weights = contents.artifact.get("weights") or contents.model.get("serializedFile")
     inside = name.removeprefix("artifact/")
     if weights and (inside == weights or inside.startswith(f"{weights}/")):
@@ -65,16 +65,16 @@ def role(name: str, contents: Contents) -> str:
 
 
 def model_card(contents: Contents) -> dict[str, Any]:
-    """The card in CycloneDX's terms; empty for an archive without one."""
+    """The model card as CycloneDX's `modelCard`; empty for an archive without one."""
     card, architecture = contents.card, mapping(contents.artifact.get("architecture"))
     if not card:
         return {}
-    accepted, answered = mapping(card.get("input")).get("content_types"), mapping(card.get("input")).get("accept")
+    requests = mapping(card.get("input"))
     parameters = {
         "task": card.get("task"),
         "modelArchitecture": architecture.get("factory"),
-        "inputs": formats(accepted),
-        "outputs": formats(answered),
+        "inputs": formats(requests.get("content_types")),
+        "outputs": formats(requests.get("accept")),
     }
     scores = [
         {"type": name, "value": str(value)}
@@ -96,10 +96,11 @@ def formats(names: Any) -> list[dict[str, str]]:
     return [{"format": str(name)} for name in names] if isinstance(names, list) else []
 
 
-def packages(contents: Contents, refused: list[str]) -> Iterator[Component]:
-    """Of the requirements file that another archiver has packed; ours packs none. refused: gets lines that name none.
+def packages(contents: Contents, invalid: list[str]) -> Iterator[Component]:
+    """The packages in the archive's requirements file, which only other archivers pack.
 
-    TorchServe installs them when it loads an archive, where its configuration allows that; ours does not.
+    TorchServe installs them when it loads an archive if its configuration allows it; this project's does not.
+    invalid: the lines that are not a package's requirement are appended to it.
     """
     name = contents.model.get("requirementsFile")
     if not isinstance(name, str) or name not in [member.name for member in contents.members]:
@@ -113,7 +114,7 @@ def packages(contents: Contents, refused: list[str]) -> Iterator[Component]:
         try:
             requirement = Requirement(line.split(" --hash")[0].rstrip("\\ "))
         except InvalidRequirement:
-            refused.append(line)
+            invalid.append(line)
             continue
         exact = [each.version for each in requirement.specifier if each.operator in EXACT]
         found = bill_of_materials.package(

@@ -1,4 +1,4 @@
-"""`inspect`, `diff` and `sbom`: what an archive holds, how two of them differ, what is installed beside them."""
+"""`inspect`, `diff` and `sbom`: the contents of an archive, the differences of two, and bills of materials."""
 
 from __future__ import annotations
 
@@ -8,41 +8,39 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from archiver.errors import VerificationError
+from archiver.errors import VerificationError, message
 from archiver.reports import difference, json_values, text
 from archiver.reports.contents import Contents
-from archiver.store import one_line
-from handlers.formats.zip_file import reason
 from trust.errors import SignatureError
 from trust.keys import trusted
 
-UNWRAPPED = 200  # columns, where the output is a file or a pipe
-DIFFERENT, TROUBLE = 1, 2
+UNWRAPPED = 200  # columns if the output is a file or a pipe
+DIFFERENT, UNREADABLE = 1, 2  # exit statuses of `diff`
 console = Console(highlight=False)
 
-AsJson = Annotated[bool, typer.Option("--json", help="For programs: all of it, as one JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the full report as one JSON object.")]
 
 
 def inspect(
-    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A .mar file, of this archiver or any other.")],
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A .mar file, from this archiver or any other.")],
     key: Annotated[
-        Path | None, typer.Option(help="Public keys in PEM: whether one of their owners signed the archive.")
+        Path | None, typer.Option(help="PEM file of public keys: check that one of their owners signed the archive.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what an archive holds: files with sizes and SHA-256, model card, spec, provenance, signature.
+    """Show the contents of an archive: files with sizes and SHA-256, model card, spec, provenance, signature.
 
-    Nothing of the archive is run. Exit status 1: it cannot be read, contradicts its own card, or, with --key, was not
-    signed by the owner of a key.
+    No code of the archive is run. Exit status 1: the archive cannot be read, contradicts its own model card, or, with
+    --key, was not signed with one of the keys.
     """
     try:
         found = Contents.read(archive, trusted(key) if key else None)
     except (VerificationError, SignatureError, OSError) as error:
-        refuse(archive, error, 1)
+        refuse(error, 1)
     if as_json:
         typer.echo(json_values.dump(found.to_json()))
     else:
-        width_of_a_pipe()
+        widen()
         console.print(text.tree(found))
     if found.problems or found.signature.verified is False:
         raise typer.Exit(1)
@@ -53,21 +51,18 @@ def diff(
     after: Annotated[Path, typer.Argument(metavar="B", help="The .mar file to compare it with.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show how archive B differs from A: in its files, in spec and card, in each tensor of its weights.
+    """Show how archive B differs from A: in its files, its spec and model card, and each tensor of its weights.
 
-    Nothing of the archives is run. Exit status 0: both hold the same files. 1: they differ. 2: one cannot be read.
+    No code of the archives is run. Exit status 0: both contain the same files. 1: they differ. 2: one cannot be read.
     """
-    for archive in (before, after):
-        if not archive.exists():
-            refuse(archive, FileNotFoundError(2, "no such file"), TROUBLE)
     try:
         found = difference.compare(before, after)
     except (VerificationError, OSError) as error:
-        refuse(before, error, TROUBLE)
+        refuse(error, UNREADABLE)
     if as_json:
         typer.echo(json_values.dump(found.to_json()))
     else:
-        width_of_a_pipe()
+        widen()
         for line in text.lines(found):
             console.print(text.plain(line), soft_wrap=True)
     if not found.same:
@@ -77,24 +72,26 @@ def diff(
 def sbom(
     archive: Annotated[
         Path | None,
-        typer.Argument(metavar="[ARCHIVE]", help="A .mar file; without one, the environment that runs this."),
+        typer.Argument(metavar="[ARCHIVE]", help="A .mar file; if omitted, the environment that runs this command."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")
+    ] = None,
 ) -> None:
-    """Write a software bill of materials: of an archive, or of the packages that are installed here.
+    """Write a software bill of materials for an archive, or for the packages installed here.
 
-    CycloneDX 1.6, JSON. An archive's has its files with SHA-256, its model card, and the packages that it asks for; an
-    environment's has every Python distribution with version, licence and the hashes of its lock, the Java of
-    TorchServe, and Debian's packages.
+    The format is CycloneDX 1.6 in JSON. An archive's bill lists its files with SHA-256, its model card, and the
+    packages that it requires. An environment's lists every Python distribution with its version, its licence and the
+    hashes in the lock file, TorchServe's JDK and Java libraries, and the Debian packages.
     """
-    from archiver.reports import bill_of_materials  # a third of a second of imports that other commands can do without
+    from archiver.reports import bill_of_materials  # its imports take a third of a second
     from trust import environment
 
     if archive:
         try:
             bill = bill_of_materials.bill(Contents.read(archive))
         except (VerificationError, OSError) as error:
-            refuse(archive, error, 1)
+            refuse(error, 1)
     else:
         bill = environment.bill()
     if output:
@@ -103,18 +100,13 @@ def sbom(
         typer.echo(bill)
 
 
-def width_of_a_pipe() -> None:
+def widen() -> None:
+    """Do not wrap lines if the output is a file or a pipe."""
     if not console.is_terminal:
         console.width = UNWRAPPED
 
 
-def refuse(archive: Path, error: Exception, status: int) -> NoReturn:
-    """Ends the command with one line."""
-    if isinstance(error, VerificationError):
-        said = f"{error.subject}: {one_line(error)}"
-    elif isinstance(error, OSError):
-        said = f"{archive}: cannot be read: {reason(error)}"
-    else:
-        said = str(error)
-    typer.echo(f"archiver: {said}", err=True)
+def refuse(error: Exception, status: int) -> NoReturn:
+    """End the command with one line on standard error."""
+    typer.echo(f"archiver: {message(error)}", err=True)
     raise typer.Exit(status)

@@ -1,4 +1,4 @@
-"""The contents of an archive, ours or one of torch-model-archiver's, read without running any of it."""
+"""The contents of an archive from this archiver or from torch-model-archiver, read without running its code."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from trust import signature
 from trust.errors import SignatureError
 from trust.keys import PublicKey
 
-# Of a card: what a spec decides. The rest of a spec is in model-config.yaml.
+# The keys of a model card that come from the spec. The rest of the spec is in model-config.yaml.
 OF_SPEC = ("name", "version", "task", "workers", "batch", "limits", "options", "preprocessing", "labels")
 
 
 @dataclass(frozen=True)
 class Member:
-    """size: bytes, unpacked."""
+    """A file in an archive. size: in bytes, unpacked. sha256: in hexadecimal."""
 
     name: str
     size: int
@@ -33,9 +33,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Signature:
-    """key: the fingerprint of the key that it names; "" where it is not signed. verified: None where nobody asked.
+    """The signature beside an archive.
 
-    problem: why it cannot be trusted, "" where it can or nobody asked.
+    key: fingerprint of the key that it names, or "unnamed"; "" if the archive is not signed.
+    verified: whether one of the given keys made it; None if no keys were given and the signature can be read.
+    problem: why it is not trusted; "" if `verified` is True or None.
     """
 
     key: str = ""
@@ -45,9 +47,10 @@ class Signature:
 
 @dataclass(frozen=True)
 class Contents:
-    """size: bytes of the file. manifest, card, configuration, artifact: its own files, empty where it has none.
+    """The contents of one archive.
 
-    problems: what contradicts the model card, as `verify` finds it before it runs an archive.
+    size: of the archive, in bytes. manifest, card, configuration, artifact: its JSON and YAML files; empty if missing.
+    problems: contradictions to the model card, the same that `verify` finds before it runs an archive.
     """
 
     path: Path
@@ -63,10 +66,12 @@ class Contents:
 
     @classmethod
     def read(cls, path: Path, keys: Sequence[PublicKey] | None = None) -> Self:
-        """Raises VerificationError where TorchServe could not serve the file. keys: who may have signed it."""
+        """Read an archive. keys: those that may have signed it; None to leave its signature unchecked.
+
+        Raises VerificationError if TorchServe could not serve the file, and OSError.
+        """
         with Mar(path, required=[MANIFEST]) as mar:
-            digests = mar.digests()
-            sizes = {entry.filename: entry.file_size for entry in mar.zip.infolist()}
+            found = members(mar)
             digest, problems = sha256(path), list[str]()
             card: dict[str, Any] = {}
             artifact: dict[str, Any] = {}
@@ -77,16 +82,14 @@ class Contents:
                     problems = [str(problem) for problem in error.problems]
                 card, artifact = readable(mar, CARD), readable(mar, f"artifact/{DESCRIPTION}")
             else:
-                of_manifest(mar, 0, "")  # raises where it names no model and handler
+                of_manifest(mar, 0, "")  # raises if the manifest names no model or no handler
             manifest = mar.mapping(MANIFEST)
             settings = mapping(manifest.get("model")).get("configFile")
             return cls(
                 path=path,
                 size=path.stat().st_size,
                 sha256=digest,
-                members=[
-                    Member(name, sizes[name], digests[name]) for name in sorted(mar.names) if not name.endswith("/")
-                ],
+                members=[found[name] for name in sorted(found)],
                 manifest=as_json(manifest),
                 card=card,
                 configuration=readable(mar, settings if isinstance(settings, str) else CONFIGURATION),
@@ -110,7 +113,7 @@ class Contents:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The keys of its spec, with the defaults; of any other archive, TorchServe's own settings."""
+        """The spec with its defaults, as far as the archive records it; without a card, model-config.yaml."""
         if not self.card:
             return self.configuration
         ours = mapping(self.configuration.get("handler"))
@@ -130,17 +133,15 @@ class Contents:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the model comes from: digests of experiment, artifact and spec, a date, versions, scores."""
+        """The model's origin: digests of experiment, artifact and spec, the date, versions and scores."""
         if not self.card:
-            written: dict[str, Any] = {
-                key: self.manifest[key] for key in ("createdOn", "archiverVersion") if key in self.manifest
-            }
-            return {"built with": "torch-model-archiver", **written}
-        made, inputs = mapping(self.card.get("provenance")), mapping(self.card.get("inputs"))
-        digests = {"experiment": made.get("sha256"), "artifact": inputs.get("artifact"), "spec": inputs.get("spec")}
+            recorded = {key: self.manifest[key] for key in ("createdOn", "archiverVersion") if key in self.manifest}
+            return {"built with": "torch-model-archiver", **recorded}
+        experiment, inputs = mapping(self.card.get("provenance")), mapping(self.card.get("inputs"))
+        found = {"experiment": experiment.get("sha256"), "artifact": inputs.get("artifact"), "spec": inputs.get("spec")}
         return {
-            "sha256": {name: value for name, value in digests.items() if value},
-            "written": made.get("written"),
+            "sha256": {name: digest for name, digest in found.items() if digest},
+            "written": experiment.get("written"),
             "versions": self.card.get("versions"),
             "scores": self.card.get("metrics"),
         }
@@ -163,12 +164,18 @@ class Contents:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Keys and values; none where an archive has another thing in their place."""
+    """The value if it is a mapping; otherwise an empty one, because an archive may contain anything."""
     return value if isinstance(value, dict) else {}
 
 
+def members(mar: Mar) -> dict[str, Member]:
+    """The archive's files by name, without folders."""
+    sizes = {entry.filename: entry.file_size for entry in mar.zip.infolist()}
+    return {name: Member(name, sizes[name], value) for name, value in mar.digests().items() if not name.endswith("/")}
+
+
 def readable(mar: Mar, name: str) -> dict[str, Any]:
-    """A JSON or YAML file of an archive; empty where it is missing or broken, which `problems` say of ours."""
+    """A JSON or YAML file's keys and values; empty if it is missing or broken, which `inspect` reports as a problem."""
     if name not in mar.names:
         return {}
     try:
@@ -178,6 +185,7 @@ def readable(mar: Mar, name: str) -> dict[str, Any]:
 
 
 def signature_of(path: Path, digest: str, keys: Sequence[PublicKey] | None) -> Signature:
+    """The archive's signature. digest: SHA-256 of the archive. keys: as `Contents.read` takes them."""
     try:
         content = signature.read_signature(path)
     except SignatureError as error:

@@ -1,4 +1,4 @@
-"""How two archives differ: in their files, in what their JSON and YAML files say, in their tensors."""
+"""The differences between two archives: in their files, in the values of JSON and YAML files, and in tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archiver.digest import sha256
 from archiver.errors import VerificationError
 from archiver.mar import MANIFEST, Mar
 from archiver.reports import tensors
-from archiver.reports.contents import Member
+from archiver.reports.contents import Member, members
 from archiver.reports.json_values import as_json, flat
 from archiver.reports.tensors import TensorDifference
 
@@ -19,7 +19,7 @@ READABLE = (".json", ".yaml")
 
 @dataclass
 class FieldDifference:
-    """Of a JSON or YAML file, by key path."""
+    """The differences between two versions of a JSON or YAML file, by key path. changed: values before and after."""
 
     added: dict[str, Any] = field(default_factory=dict)
     removed: dict[str, Any] = field(default_factory=dict)
@@ -28,10 +28,11 @@ class FieldDifference:
 
 @dataclass
 class Difference:
-    """before, after: SHA-256 of the two files, which differ where they were packed in another way as well.
+    """The differences between two archives.
 
-    changed: of members that both have. fields: of those among them that can be read. tensors: None where neither
-    archive has safetensors, or all of them are the same files.
+    before, after: SHA-256 of the archives. They also differ if the same files were packed differently.
+    changed: files that both archives have. fields: by file, for the readable JSON and YAML files among these.
+    tensors: None if neither archive has safetensors files, or if these files are the same.
     """
 
     before: str
@@ -44,7 +45,7 @@ class Difference:
 
     @property
     def same(self) -> bool:
-        """Whether both unpack to the same files."""
+        """Whether both archives unpack to the same files."""
         return not (self.added or self.removed or self.changed)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,8 +70,9 @@ class Difference:
                     }
                     for name, each in self.fields.items()
                 },
-                "tensors": found
-                and {
+                "tensors": None
+                if found is None
+                else {
                     "added": {name: vars(kind) for name, kind in found.added.items()},
                     "removed": {name: vars(kind) for name, kind in found.removed.items()},
                     "reshaped": {name: {"a": vars(a), "b": vars(b)} for name, (a, b) in found.reshaped.items()},
@@ -90,7 +92,7 @@ class Difference:
 
 
 def compare(before: Path, after: Path) -> Difference:
-    """Raises VerificationError where one of the two cannot be read."""
+    """Compare two archives. Raises VerificationError if one of them cannot be read."""
     with Mar(before, required=[MANIFEST]) as old, Mar(after, required=[MANIFEST]) as new:
         a, b = members(old), members(new)
         common = sorted(a.keys() & b.keys())
@@ -110,18 +112,13 @@ def compare(before: Path, after: Path) -> Difference:
         )
 
 
-def members(mar: Mar) -> dict[str, Member]:
-    sizes = {entry.filename: entry.file_size for entry in mar.zip.infolist()}
-    return {name: Member(name, sizes[name], value) for name, value in mar.digests().items() if not name.endswith("/")}
-
-
 def weights(found: dict[str, Member]) -> set[tuple[str, str]]:
-    """Name and digest of each file of tensors."""
+    """(name, SHA-256) of each safetensors file."""
     return {(name, member.sha256) for name, member in found.items() if name.endswith(tensors.SUFFIX)}
 
 
 def readable(old: Mar, new: Mar, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """A file's keys and values in both; None where one of the two has none that can be read."""
+    """A file's keys and values in both archives; None if one of them cannot be read."""
     try:
         return old.mapping(name), new.mapping(name)
     except VerificationError:
@@ -138,5 +135,5 @@ def fields(before: dict[str, Any], after: dict[str, Any]) -> FieldDifference:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """As JSON has it: 1 is not true, and 1 is not 1.0."""
+    """Whether two JSON values are the same; unlike in Python, 1 differs from true and from 1.0."""
     return type(a) is type(b) and a == b

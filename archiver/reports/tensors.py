@@ -1,4 +1,4 @@
-"""The tensors of two archives, compared: which are new, gone, of another shape, or hold other numbers."""
+"""Compares the tensors of two archives: which were added, removed, reshaped or changed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from handlers.formats import safetensors, zip_file
 from handlers.formats.errors import UnsafeFile
 
 SUFFIX = ".safetensors"
-CHUNK = 1 << 20  # elements that are compared at once, in double precision
+CHUNK = 1 << 20  # elements compared at a time, which bounds the memory for their copies in double precision
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Of a tensor. dtype: as the file has it, F16."""
+    """A tensor's type and shape. dtype: in safetensors' spelling, such as F16."""
 
     dtype: str
     shape: list[int]
@@ -29,8 +29,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Change:
-    """max_abs_difference: over all elements, in double precision; NaN where one alone is NaN, None where the dtypes
-    cannot be compared. elements: how many there are."""
+    """A tensor of the same shape in both archives, but with other values or another type.
+
+    elements: their number. max_abs_difference: over all elements, in double precision; NaN if an element is NaN in
+    only one of the tensors, None if torch cannot convert the types.
+    """
 
     before: Kind
     after: Kind
@@ -40,7 +43,7 @@ class Change:
 
 @dataclass
 class TensorDifference:
-    """By the tensors' names. unchanged: how many are the same to the bit."""
+    """The differences by tensor name. unchanged: number of tensors that are the same to the bit."""
 
     added: dict[str, Kind] = field(default_factory=dict)
     removed: dict[str, Kind] = field(default_factory=dict)
@@ -48,19 +51,15 @@ class TensorDifference:
     changed: dict[str, Change] = field(default_factory=dict)
     unchanged: int = 0
 
-    def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.reshaped or self.changed)
-
 
 class Weights:
-    """The open safetensors files of an archive. places: of each tensor, by name, the file that holds it."""
+    """The open safetensors files of an archive. places: (file, name in the file) of each tensor."""
 
-    def __init__(self, path: Path, files: dict[str, Any]) -> None:
+    def __init__(self, files: dict[str, Any]) -> None:
         self.places: dict[str, tuple[Any, str]] = {}
-        self.path = path
         for member, file in files.items():
             for tensor in file.keys():  # noqa: SIM118 - not a dict
-                # Shards have names of their own; two models in one archive may not.
+                # Names are unique among the shards of a model, but not among several models in one archive.
                 name = f"{member}:{tensor}" if tensor in self.places else tensor
                 self.places[name] = (file, tensor)
 
@@ -75,7 +74,10 @@ class Weights:
 
 
 def compare(before: Mar, after: Mar) -> TensorDifference:
-    """VerificationError where a file of weights is broken. Imports torch, which alone knows all of the dtypes."""
+    """Compare all tensors in safetensors files. Raises VerificationError if one of these files is broken.
+
+    Uses torch, because NumPy lacks some of the types, such as BF16.
+    """
     found = TensorDifference()
     with opened(before) as old, opened(after) as new:
         names = sorted(old.places.keys() | new.places.keys())
@@ -88,14 +90,15 @@ def compare(before: Mar, after: Mar) -> TensorDifference:
                 found.reshaped[name] = (old.kind(name), new.kind(name))
             else:
                 change = difference(old, new, name)
-                found.unchanged += change is None
-                if change:
+                if change is None:
+                    found.unchanged += 1
+                else:
                     found.changed[name] = change
     return found
 
 
 def difference(old: Weights, new: Weights, name: str) -> Change | None:
-    """None where both tensors are the same to the bit."""
+    """The change of a tensor of the same shape in both; None if it is the same to the bit."""
     import torch
 
     before, after = old.load(name).flatten(), new.load(name).flatten()
@@ -105,17 +108,18 @@ def difference(old: Weights, new: Weights, name: str) -> Change | None:
     most: float | None = 0.0
     try:
         for a, b in zip(before.split(CHUNK), after.split(CHUNK), strict=True):
-            # Infinity minus itself, and NaN against NaN, are no difference.
-            a, b = wide(a), wide(b)
-            apart = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs())
-            most = torch.maximum(torch.tensor(most, dtype=torch.float64), apart.max()).item() if apart.numel() else most
-    except (RuntimeError, NotImplementedError):  # of packed numbers, such as F4
+            a, b = double(a), double(b)
+            # Two infinities or two NaNs are equal here, although their difference is NaN.
+            distance = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs())
+            if distance.numel():
+                most = torch.maximum(torch.tensor(most, dtype=torch.float64), distance.max()).item()
+    except (RuntimeError, NotImplementedError):  # for packed types, such as F4
         most = None
     return Change(*kinds, before.numel(), most)
 
 
-def wide(tensor: Any) -> Any:
-    """In double precision."""
+def double(tensor: Any) -> Any:
+    """The tensor in double precision, real or complex."""
     import torch
 
     return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
@@ -123,7 +127,10 @@ def wide(tensor: Any) -> Any:
 
 @contextmanager
 def opened(mar: Mar) -> Iterator[Weights]:
-    """The tensors of an archive, from files that are unpacked meanwhile."""
+    """A context with an archive's tensors, from safetensors files that are unpacked to a temporary folder and checked.
+
+    Raises VerificationError if one of them is broken.
+    """
     from safetensors import SafetensorError, safe_open
 
     with ExitStack() as stack:
@@ -138,4 +145,4 @@ def opened(mar: Mar) -> Iterator[Weights]:
                 files[member] = stack.enter_context(safe_open(path, framework="pt"))
             except (UnsafeFile, SafetensorError, *zip_file.ERRORS) as error:
                 raise VerificationError(str(mar.path), [Problem(member, zip_file.reason(error))]) from None
-        yield Weights(mar.path, files)
+        yield Weights(files)

@@ -1,37 +1,36 @@
-"""Reports for people: a tree of an archive, and lines of a difference."""
+"""Reports for people: an archive's contents as a tree, and the differences between two archives line by line."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 from rich.tree import Tree
 
-from archiver.reports.contents import Contents, Member, Signature
+from archiver.reports.contents import OF_SPEC, Contents, Member, Signature
 from archiver.reports.difference import Difference
 from archiver.reports.tensors import Change, Kind
+from trust.keys import SHOWN
 
-MAX_VALUE = 100  # characters of a value, and values of a list
-MAX_LISTED = 6
-MAX_KEYS = 16  # of one object; --json has all
-DIGITS = 12  # of a key's fingerprint, or of a digest beside another
+# What is shown at most; --json prints everything.
+MAX_VALUE = 100  # characters of a value
+MAX_LISTED = 6  # items of a list
+MAX_KEYS = 16  # keys of a mapping
 SHA256 = re.compile(r"[0-9a-f]{64}")
-# Of a card: what stands under "spec" and "provenance" already.
-ELSEWHERE = {
-    *("name", "version", "task", "workers", "batch", "limits", "options", "preprocessing", "labels", "backend"),
-    *("provenance", "inputs", "metrics", "versions", "sha256"),
-}
+# The keys of a model card that are already shown under "spec" and "provenance".
+ELSEWHERE = {*OF_SPEC, "backend", "provenance", "inputs", "metrics", "versions", "sha256"}
 
 
 def plain(text: str) -> Text:
-    """A text from a file as it is: no markup, nothing that moves a terminal's cursor."""
+    """Text from an archive, shown literally: without markup, and without characters that control the terminal."""
     return Text("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 
 def tree(contents: Contents) -> Tree:
+    """An archive's contents as a tree."""
     head = f"{contents.path.name}  {contents.name} {contents.version}  {megabytes(contents.size)}"
     root = Tree(plain(head))
     root.add(plain(f"sha256 {contents.sha256}"))
@@ -55,7 +54,7 @@ def tree(contents: Contents) -> Tree:
 
 
 def folder_of(folders: dict[str, Tree], path: str) -> Tree:
-    """The branch of a folder, made with those above it."""
+    """The branch of a folder, created together with its parents if it does not exist. folders: branches by path."""
     if path not in folders:
         above, _, name = path.rpartition("/")
         folders[path] = folder_of(folders, above).add(plain(f"{name}/"))
@@ -63,7 +62,7 @@ def folder_of(folders: dict[str, Tree], path: str) -> Tree:
 
 
 def branch(parent: Tree, name: str, values: dict[str, Any]) -> None:
-    """Keys and values below a name; nothing where there are none."""
+    """Add keys and values below a name, without empty ones; add nothing if all are empty."""
     shown = {key: value for key, value in values.items() if value not in (None, "", {}, [])}
     if not shown:
         return
@@ -79,6 +78,7 @@ def branch(parent: Tree, name: str, values: dict[str, Any]) -> None:
 
 
 def short(value: Any) -> str:
+    """The value in one line, shortened if it is long."""
     if isinstance(value, list) and len(value) > MAX_LISTED:
         return f"{short(value[:MAX_LISTED])[:-1]}, … {len(value)} in all]"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -86,8 +86,8 @@ def short(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """As `short`, but of a digest its first digits, which is enough to tell two apart."""
-    return f"{value[:DIGITS]}…" if isinstance(value, str) and SHA256.fullmatch(value) else short(value)
+    """Like `short`, but shorter for a digest, whose first digits are enough to tell two apart."""
+    return f"{value[:SHOWN]}…" if isinstance(value, str) and SHA256.fullmatch(value) else short(value)
 
 
 def signed(signature: Signature) -> str:
@@ -95,8 +95,8 @@ def signed(signature: Signature) -> str:
         return f"signature refused: {signature.problem}"
     if not signature.key:
         return "not signed"
-    checked = "checked" if signature.verified else "not checked: --key FILE does that"
-    return f"signed with the key {signature.key[:DIGITS]}, {checked}"
+    checked = "checked" if signature.verified else "not checked; use --key FILE to check it"
+    return f"signed with the key {signature.key[:SHOWN]}, {checked}"
 
 
 def megabytes(size: int) -> str:
@@ -104,7 +104,7 @@ def megabytes(size: int) -> str:
 
 
 def lines(difference: Difference) -> Iterator[str]:
-    """One line for each thing that differs, `+` for what is new, `-` for what is gone, `~` for what has changed."""
+    """One line per difference: `+` for added, `-` for removed, `~` for changed."""
     if difference.same:
         packed = "" if difference.before == difference.after else "; the archives were packed differently"
         yield f"the same files{packed}"
@@ -125,16 +125,15 @@ def lines(difference: Difference) -> Iterator[str]:
     yield from (f"  + {name}  {kind(each)}" for name, each in found.added.items())
     yield from (f"  - {name}  {kind(each)}" for name, each in found.removed.items())
     yield from (f"  ~ {name}  {kind(a)} → {kind(b)}" for name, (a, b) in found.reshaped.items())
-    yield from by_size(found.changed)
+    yield from (f"  ~ {name}  {changed(change)}" for name, change in found.changed.items())
 
 
-def by_size(changed: dict[str, Change]) -> Iterable[str]:
-    for name, change in changed.items():
-        types = kind(change.before)
-        if change.before.dtype != change.after.dtype:
-            types = f"{types} → {change.after.dtype}"
-        most = change.max_abs_difference
-        yield f"  ~ {name}  {types}  " + (f"max abs difference {most:.3g}" if most is not None else "not comparable")
+def changed(change: Change) -> str:
+    types = kind(change.before)
+    if change.before.dtype != change.after.dtype:
+        types = f"{types} → {change.after.dtype}"
+    most = change.max_abs_difference
+    return f"{types}  " + ("not comparable" if most is None else f"max abs difference {most:.3g}")
 
 
 def described(member: Member) -> str:
@@ -142,7 +141,7 @@ def described(member: Member) -> str:
 
 
 def sizes(a: Member, b: Member) -> str:
-    return f"{a.size} → {b.size} bytes" if a.size != b.size else f"{a.size} bytes, other content"
+    return f"{a.size} → {b.size} bytes" if a.size != b.size else f"{a.size} bytes, different content"
 
 
 def kind(found: Kind) -> str:

@@ -44,7 +44,7 @@ def test_from_a_key_to_a_checked_archive(archive: Path, tmp_path: Path) -> None:
     assert (altered.exit_code, "was altered after it was signed" in altered.stderr) == (1, True)
     again = call("keygen", tmp_path / "team")
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
-    assert again.stderr.endswith("team.pem is there already; a key is never written over\n")
+    assert again.stderr.endswith("team.pem already exists; keys are never overwritten\n")
 
 
 def test_every_archive_is_reported(archive: Path, tmp_path: Path) -> None:

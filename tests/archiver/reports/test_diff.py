@@ -156,6 +156,14 @@ def test_tensors_of_large_files_and_in_another_file(make: Make, tmp_path: Path) 
     assert (found["tensors"]["unchanged"], found["tensors"]["added"], found["tensors"]["removed"]) == (1, {}, {})
 
 
+def test_the_same_tensors_in_another_file(tmp_path: Path) -> None:
+    before, after = (
+        with_files(tmp_path / f"{name}.mar", {f"{name}.safetensors": save({"x": torch.ones(2)})}) for name in "ab"
+    )
+    found = diff(before, after, status=1)["tensors"]
+    assert found == {"added": {}, "removed": {}, "reshaped": {}, "changed": {}, "unchanged": 1}
+
+
 def with_files(path: Path, files: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("MAR-INF/MANIFEST.json", '{"model": {"modelName": "x", "handler": "x.py"}}')
