@@ -7,7 +7,7 @@ from typing import Any
 
 from archiver.tasks.audio import FEATURES, RECORDING
 from archiver.tasks.task import JSON, PNG
-from archiver.tasks.text import CUT
+from archiver.tasks.text import TRUNCATION
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ ON_IMAGES = {
 ON_TEXTS = {**COMMON, "baseline": "string: pad, mask or unknown, the token that says nothing"}
 SPAN = {"start": "integer: character", "end": "integer: character"}
 PLACE = {"index": "integer: as asked for, where it was", **SPAN}
-ON_TOKENS = {"attributions": [{"text": "string", **SPAN, "weight": "number"}], **CUT}
+ON_TOKENS = {"attributions": [{"text": "string", **SPAN, "weight": "number"}], **TRUNCATION}
 BOX = ["x1", "y1", "x2", "y2"]
 ON_GRID = [["numbers by row, over the box in the image's pixels"]]
 IMAGE_METHODS = ("integrated-gradients", "occlusion", "grad-cam", "saliency")

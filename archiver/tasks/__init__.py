@@ -10,12 +10,12 @@ from archiver.tasks.task import JSON, Task
 from archiver.tasks.text import TEXT, TEXTS
 from archiver.tasks.vision import IMAGES, VISION
 
-# A name of one's own, for a handler of one's own.
+# The pattern of task names, including a user's own, which needs a handler of its own.
 OWN_TASK = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 
 TASKS: dict[str, Task] = {**VISION, **AUDIO, **TEXT, **POLICY}
 
-# Of a name of one's own: what its handler reads and answers is known to it alone.
+# A user's own task: only its handler knows which inputs it reads and how it answers.
 OWN = Task(
     handler="",
     limits=Limits,
@@ -29,4 +29,5 @@ OWN = Task(
 
 
 def task_of(name: str) -> Task:
+    """The task with this name; OWN for a name that is not one of TASKS."""
     return TASKS.get(name, OWN)

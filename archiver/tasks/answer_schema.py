@@ -1,4 +1,7 @@
-"""The JSON Schema of a task's answers, which an archive carries for whoever describes its server."""
+"""The JSON Schema of a task's answers, which the model card contains and a server's OpenAPI description shows.
+
+It includes the names and docstrings of the classes: a change to them changes the bytes of every archive.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ class Silent(Answer):
     predictions: list[Class] = Field(max_length=0)
 
 
-# Of tasks whose models or inputs differ in the form of the answer.
-OTHERS: dict[str, tuple[type[Answer], ...]] = {
+# Tasks with several structures of answers, depending on the model or the input. Others have the one in SCHEMAS.
+VARIANTS: dict[str, tuple[type[Answer], ...]] = {
     "image-classification": (Classes, Tasks),
     "audio-classification": (Classes, Silent),
     "text-classification": (Classes, Scores),
@@ -37,8 +40,8 @@ OTHERS: dict[str, tuple[type[Answer], ...]] = {
 
 
 def answer_schema(task: str) -> dict[str, Any]:
-    """JSON Schema 2020-12; empty of a task of one's own, whose answers only its handler knows."""
+    """A task's answers as JSON Schema 2020-12; empty for a user's own task, whose answers only its handler knows."""
     if task not in SCHEMAS:
         return {}
-    form: Any = reduce(or_, OTHERS.get(task, (SCHEMAS[task],)))
-    return TypeAdapter(form).json_schema()
+    schema: Any = reduce(or_, VARIANTS.get(task, (SCHEMAS[task],)))
+    return TypeAdapter(schema).json_schema()

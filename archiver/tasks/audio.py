@@ -1,14 +1,14 @@
-"""The tasks of recordings."""
+"""The tasks on recordings."""
 
 from __future__ import annotations
 
 from archiver.limits import AudioLimits, SpeechRecognitionLimits
 from archiver.options import AudioClassificationOptions, SpeechRecognitionOptions, VoiceActivityOptions, WindowOptions
-from archiver.tasks.task import CLASSES, JSON, PIECES, TOP_K, Task
+from archiver.tasks.task import CLASSES, JSON, STREAM, TOP_K, Task
 
 RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", JSON)
 WINDOW = {"start": "number: seconds", "end": "number: seconds", **CLASSES["predictions"][0]}
-SPEECH = {"start": "number: seconds", "end": "number: seconds"}
+TIMES = {"start": "number: seconds", "end": "number: seconds"}
 RECORDING = {
     "sample_rate": "integer: Hz, of a JSON list of samples",
     "features": "string: some of rms, zero-crossing, mel, mfcc, centroid, rolloff, chroma, with commas",
@@ -18,14 +18,14 @@ VOICE = {
     **dict.fromkeys(("min_speech_seconds", "min_silence_seconds", "pad_seconds"), "number: seconds"),
 }
 FEATURES = {"features": "where asked for: {hop_seconds, and for each its numbers by frame}"}
-HEARING = {
+RECOGNITION = {
     "timestamps": "string: none, word or, of Whisper, segment",
     "language": "string: code or English name, or auto; of a model that knows several",
     "task": "string: transcribe, or translate into English; of a model that knows several languages",
     "max_new_tokens": "integer: of the text of a window, by Whisper",
-    **PIECES,
+    **STREAM,
 }
-SPOKEN = {"text": "string", **SPEECH}
+TIMED_TEXT = {"text": "string", **TIMES}
 
 AUDIO: dict[str, Task] = {
     "audio-classification": Task(
@@ -58,7 +58,7 @@ AUDIO: dict[str, Task] = {
         field="audio",
         accept=(JSON,),
         parameters={**RECORDING, **VOICE},
-        answer={"segments": [SPEECH], "speech_seconds": "number", "seconds": "number", **FEATURES},
+        answer={"segments": [TIMES], "speech_seconds": "number", "seconds": "number", **FEATURES},
         classes=False,
     ),
     "speech-recognition": Task(
@@ -68,13 +68,13 @@ AUDIO: dict[str, Task] = {
         content_types=RECORDINGS,
         field="audio",
         accept=(JSON, "application/x-ndjson"),
-        parameters={**RECORDING, **HEARING},
+        parameters={**RECORDING, **RECOGNITION},
         answer={
             "text": "string",
             "seconds": "number",
             "language": "string: code, where the model knows several",
-            "words": [SPOKEN],
-            "segments": [SPOKEN],
+            "words": [TIMED_TEXT],
+            "segments": [TIMED_TEXT],
             "truncated": "true, where the limit on tokens ended the text of a window",
             **FEATURES,
         },

@@ -1,4 +1,4 @@
-"""The tasks of observations."""
+"""The tasks on observations of an environment."""
 
 from __future__ import annotations
 

@@ -12,20 +12,22 @@ PNG = "image/png"
 TOP_K = {"top_k": "integer: classes in the answer"}
 THRESHOLD = {"threshold": "number from 0 to 1, for multi-label models"}
 CLASSES = {"predictions": [{"label": "string", "probability": "number", "index": "integer"}]}
-APPLY = {"labels": ["string: the classes that apply, of a multi-label model"]}
-PIECES = {
+APPLICABLE = {"labels": ["string: the classes that apply, of a multi-label model"]}
+STREAM = {
     "stream": "boolean: the answer in pieces, one JSON object a line; over gRPC StreamPredictions, the method's name"
 }
 
 
 @dataclass(frozen=True)
 class Task:
-    """handler: its class in the packed `handlers` folder.
+    """The project's facts about one task.
 
-    For readers of the model card: content_types of a raw body; field of a form or JSON object that holds the data;
-    accept, the media types an answer can have, the default first; parameters a request can set; answer, its shape.
+    handler: its class in the packed `handlers` folder; "" for a user's own task.
+    limits, options: the sections of a spec with these names.
+    graph: whether the handler can export its model as an ONNX graph. classes: whether each model output needs a label.
 
-    graph: whether the handler can write its model as an ONNX graph. classes: whether each output needs a label.
+    For the model card: content_types of a raw body; field, the key of the data in a form or JSON object; accept, the
+    media types of answers, the default first; parameters of a request; answer, the structure of an answer.
     """
 
     handler: str

@@ -1,15 +1,15 @@
-"""The tasks of texts."""
+"""The tasks on texts."""
 
 from __future__ import annotations
 
 from archiver.limits import TextGenerationLimits, TextLimits
 from archiver.options import NoOptions, QuestionAnsweringOptions, TextClassificationOptions, TextGenerationOptions
-from archiver.tasks.task import APPLY, CLASSES, JSON, PIECES, THRESHOLD, TOP_K, Task
+from archiver.tasks.task import APPLICABLE, CLASSES, JSON, STREAM, THRESHOLD, TOP_K, Task
 
 TEXTS = ("text/plain", JSON)
-CUT = {"truncated": "true, where the text was", "tokens": {"read": "integer", "sent": "integer"}}
+TRUNCATION = {"truncated": "true, where the text was", "tokens": {"read": "integer", "sent": "integer"}}
 SPAN = {"text": "string", "start": "integer: character", "end": "integer: character", "score": "number"}
-WRITING = {
+GENERATION = {
     "max_new_tokens": "integer",
     "temperature": "number from 0 to 10; 0 for the most probable token",
     "top_p": "number from 0 to 1",
@@ -17,9 +17,9 @@ WRITING = {
     "stop": "string or list of strings that end the text",
     "chat": "boolean: the text is a turn of a user",
     "truncate": "boolean: a prompt that is too long loses its beginning; false refuses it",
-    **PIECES,
+    **STREAM,
 }
-REASON = "eos_token, stop_sequence, length or time_limit"
+FINISH_REASON = "eos_token, stop_sequence, length or time_limit"
 
 TEXT: dict[str, Task] = {
     "text-classification": Task(
@@ -32,9 +32,9 @@ TEXT: dict[str, Task] = {
         parameters={**TOP_K, **THRESHOLD},
         answer={
             **CLASSES,
-            **APPLY,
+            **APPLICABLE,
             "score": "number: of a regression, instead of the probability",
-            **CUT,
+            **TRUNCATION,
         },
         graph=True,
     ),
@@ -46,7 +46,7 @@ TEXT: dict[str, Task] = {
         field="text",
         accept=(JSON,),
         parameters={},
-        answer={"embedding": "numbers, of length 1 as a vector", **CUT},
+        answer={"embedding": "numbers, of length 1 as a vector", **TRUNCATION},
         graph=True,
         classes=False,
     ),
@@ -58,7 +58,7 @@ TEXT: dict[str, Task] = {
         field="text",
         accept=(JSON,),
         parameters={},
-        answer={"entities": [{"label": "string", **SPAN}], **CUT},
+        answer={"entities": [{"label": "string", **SPAN}], **TRUNCATION},
         graph=True,
     ),
     "question-answering": Task(
@@ -69,7 +69,7 @@ TEXT: dict[str, Task] = {
         field="context",
         accept=(JSON,),
         parameters={"question": "string", **TOP_K, "max_answer_tokens": "integer"},
-        answer={"answers": [SPAN], **CUT},
+        answer={"answers": [SPAN], **TRUNCATION},
         graph=True,
         classes=False,
     ),
@@ -80,8 +80,8 @@ TEXT: dict[str, Task] = {
         content_types=TEXTS,
         field="text",
         accept=(JSON, "application/x-ndjson"),
-        parameters=WRITING,
-        answer={"text": "string", "finish_reason": REASON, **CUT},
+        parameters=GENERATION,
+        answer={"text": "string", "finish_reason": FINISH_REASON, **TRUNCATION},
         classes=False,
     ),
 }

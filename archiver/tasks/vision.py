@@ -1,4 +1,4 @@
-"""The tasks of images."""
+"""The tasks on images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archiver.options import (
     SegmentationOptions,
     ZeroShotOptions,
 )
-from archiver.tasks.task import APPLY, CLASSES, JSON, PNG, THRESHOLD, TOP_K, Task
+from archiver.tasks.task import APPLICABLE, CLASSES, JSON, PNG, THRESHOLD, TOP_K, Task
 
 IMAGES = ("image/jpeg", PNG, "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif", "image/heic", JSON)
 THRESHOLDS = {"score_threshold": "number from 0 to 1", "max_detections": "integer"}
@@ -43,7 +43,7 @@ VISION: dict[str, Task] = {
         },
         answer={
             **CLASSES,
-            **APPLY,
+            **APPLICABLE,
             "tasks": {"<task>": "instead of predictions, of a model with several: a list like it of each"},
             "embedding": "numbers, where asked for",
             "features": {"<layer>": "where asked for: its output, nested lists of numbers"},
