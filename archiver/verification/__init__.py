@@ -1,1 +1,1 @@
-"""Loading an archive as a server does, and checking what it answers."""
+"""Loads an archive as a server does, and checks its answers."""

@@ -1,4 +1,4 @@
-"""The answer form of each task's explanations."""
+"""Schemas of the explanations that a model answers with, by task, and checks of their numbers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from archiver.verification.response_checks import check_labels
 from archiver.verification.response_schemas import Answer, Finite, Index, Labelled, Seconds
 
 Row = Annotated[list[Finite], Field(min_length=1)]
-# Of sums of float32 numbers.
+# Tolerance of sums of float32 numbers, relative to a sum above 1.
 ROUNDING = 1e-3
 
 
 class Target(Labelled):
+    """The explained class. score: before softmax or sigmoid."""
+
     score: Finite
 
 
 class Completeness(Answer):
+    """The completeness axiom of integrated gradients (Sundararajan et al. 2017): `sum` is `score` - `baseline`.
+
+    score, baseline: of the target, for the input and for the baseline. sum: of all attributions. delta: sum less the
+    difference of the scores. holds: whether it is small.
+    """
+
     score: Finite
     baseline: Finite
     sum: Finite
@@ -29,12 +37,12 @@ class Completeness(Answer):
     @model_validator(mode="after")
     def check_delta(self) -> Self:
         if abs(self.sum - (self.score - self.baseline) - self.delta) > ROUNDING * max(1, abs(self.sum)):
-            raise ValueError("a delta that is the sum less the difference of the scores")
+            raise ValueError("delta = sum - (score - baseline)")
         return self
 
 
 class Explanation(Answer):
-    """evaluations: runs of the model. completeness, n_steps: of integrated gradients alone."""
+    """evaluations: number of model runs. n_steps, completeness: for integrated gradients only."""
 
     method: str = Field(min_length=1)
     target: Target
@@ -43,12 +51,12 @@ class Explanation(Answer):
     completeness: Completeness | None = None
 
     def total(self) -> float:
-        """Of all attributions of the answer."""
+        """The sum of all attributions."""
         raise NotImplementedError
 
 
 class Grid(Explanation):
-    """attributions: by row, over the box x1 y1 x2 y2 in the image's pixels."""
+    """attributions: rows of equal cells, which cover the box [x1, y1, x2, y2] in pixels of the image."""
 
     box: list[Finite] = Field(min_length=4, max_length=4)
     attributions: list[Row] = Field(min_length=1)
@@ -58,7 +66,7 @@ class Grid(Explanation):
 
 
 class Part(Answer):
-    """Of a recording, in seconds."""
+    """The explained part of a recording. start, end: in seconds."""
 
     index: Index
     start: Seconds
@@ -66,8 +74,11 @@ class Part(Answer):
 
 
 class Spectrogram(Explanation):
-    """attributions: by band, the lowest first, and frame. curve: their sums by frame. seconds may begin before 0, where
-    silence was put in front of a short recording."""
+    """attributions: (bands, frames), from the lowest band. curve: their sum for each frame.
+
+    seconds: of each frame; below 0 in the silence that precedes a short recording. hertz: of each band; None if only
+    the network knows them.
+    """
 
     part: Part
     seconds: Row
@@ -81,14 +92,14 @@ class Spectrogram(Explanation):
     @model_validator(mode="after")
     def check_sizes(self) -> Self:
         if {len(row) for row in self.attributions} | {len(self.curve)} != {len(self.seconds)}:
-            raise ValueError("as many numbers in each row of attributions and in curve as there are seconds")
+            raise ValueError("as many numbers in each row of attributions and in curve as in seconds")
         if self.hertz is not None and len(self.hertz) != len(self.attributions):
-            raise ValueError("as many hertz as rows of attributions")
+            raise ValueError("as many numbers in hertz as rows in attributions")
         return self
 
 
 class Token(Answer):
-    """start, end: in characters of the text, where the tokenizer says."""
+    """start, end: in characters of the text; None if the tokenizer does not report positions."""
 
     text: str
     start: Index | None
@@ -97,7 +108,7 @@ class Token(Answer):
 
 
 class Place(Answer):
-    """Of what is explained, in the text's characters."""
+    """The explained entity or token. index: in the answer. start, end: in characters of the text."""
 
     index: Index
     start: Index | None
@@ -105,7 +116,7 @@ class Place(Answer):
 
 
 class Tokens(Explanation):
-    """entity, token: of a text's tokens by class, the one of them that is explained."""
+    """entity, token: the explained one, for token classification."""
 
     entity: Place | None = None
     token: Place | None = None
@@ -126,15 +137,15 @@ SCHEMAS: dict[str, type[Explanation]] = {
 
 
 def check(task: str, body: Any, labels: list[str], where: str) -> list[Problem]:
-    """Problems of an explanation's decoded body. labels: the model card's. where: names the answer."""
-    form = SCHEMAS[task]
+    """Problems of an explanation. body: decoded JSON. labels: the model card's. where: its name in problems."""
+    schema = SCHEMAS[task]
     try:
-        answer = form.model_validate(body)
+        answer = schema.model_validate(body)
     except ValidationError as error:
-        return problems_of(error, form, where)
+        return problems_of(error, schema, where)
     problems = check_labels([answer.target], labels, f"{where}.target")
     complete = answer.completeness
     if complete and abs(answer.total() - complete.sum) > ROUNDING * max(1, abs(complete.sum)):
         what = f"sum to {answer.total():.4f}; completeness.sum is {complete.sum:.4f}"
-        problems.append(Problem(f"{where}: the attributions", what))
+        problems.append(Problem(f"{where}.attributions", what))
     return problems

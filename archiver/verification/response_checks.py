@@ -1,4 +1,4 @@
-"""The answers to an archive's sample, checked against their task's form, the card's labels and each other's numbers."""
+"""Checks the answers to an archive's sample: their structure, their labels, and whether their numbers agree."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ from archiver.verification.response_schemas import (
     Tasks,
 )
 
-# Sums of float32 softmax over a thousand classes stay well within it; a class without a label does not.
+# The error of a float32 softmax over a thousand classes is far smaller, and a missing class usually weighs more.
 PROBABILITY_TOLERANCE = 1e-3
 
 
-def check(task: str, body: Any, labels: list[str], where: str, whole: bool = False) -> list[Problem]:
-    """Problems of an answer's decoded body; none of a task of one's own, whose answers only its handler knows.
+def check(task: str, body: Any, labels: list[str], where: str, every_class: bool = False) -> list[Problem]:
+    """Problems of an answer; none for a user's own task, whose answers only its handler knows.
 
-    labels: the model card's. where: names the answer. whole: it was asked for every class.
+    body: decoded JSON. labels: the model card's. where: the answer's name in problems. every_class: whether the request
+    asked for all classes.
     """
     if task not in SCHEMAS:
         return []
-    form = SCHEMAS[task]
-    if form is Action and isinstance(body, dict) and "predictions" in body:
-        form = Actions
-    if form is Classes and isinstance(body, dict) and "tasks" in body:
-        form = Tasks
-    if task == "text-classification" and is_scored(body):
-        form = Scores
+    schema = SCHEMAS[task]
+    if schema is Action and isinstance(body, dict) and "predictions" in body:
+        schema = Actions
+    if schema is Classes and isinstance(body, dict) and "tasks" in body:
+        schema = Tasks
+    if task == "text-classification" and is_regression(body):
+        schema = Scores
     try:
-        answer = form.model_validate(body)
+        answer = schema.model_validate(body)
     except ValidationError as error:
-        return problems_of(error, form, where)
+        return problems_of(error, schema, where)
     if isinstance(answer, Tasks):
         return check_tasks(answer, labels, where)
     found: Sequence[Labelled] = []
@@ -58,8 +59,8 @@ def check(task: str, body: Any, labels: list[str], where: str, whole: bool = Fal
         case Segments() | Instances():
             found = answer.segments
     problems = check_labels(found, labels, where)
-    if isinstance(answer, Classes) and whole and len(answer.predictions) != len(labels):
-        what = f"hold {len(answer.predictions)} classes; the model card has {len(labels)} labels"
+    if isinstance(answer, Classes) and every_class and len(answer.predictions) != len(labels):
+        what = f"{len(answer.predictions)} classes; the model card has {len(labels)} labels"
         return [*problems, Problem(f"{where}.predictions", what)]
     if isinstance(answer, Classes) and len(answer.predictions) == len(labels):
         return problems + check_order(answer.predictions, f"{where}.predictions", answer.labels is None)
@@ -67,17 +68,17 @@ def check(task: str, body: Any, labels: list[str], where: str, whole: bool = Fal
     return problems + [problem for action in actions for problem in check_sum(action.probabilities or [], where)]
 
 
-def is_scored(body: Any) -> bool:
-    """Whether the answer is a regression's: scores where a classifier has probabilities."""
+def is_regression(body: Any) -> bool:
+    """Whether the answer has scores instead of a classifier's probabilities."""
     found = body.get("predictions") if isinstance(body, dict) else None
     return isinstance(found, list) and bool(found) and isinstance(found[0], dict) and "score" in found[0]
 
 
 def check_tasks(answer: Tasks, labels: list[str], where: str) -> list[Problem]:
-    """labels: of all tasks, one after the other; the answer holds every class of each."""
+    """Problems of an answer with every class of several tasks. labels: of all tasks, one after the other."""
     count = sum(len(classes) for classes in answer.tasks.values())
     if count != len(labels):
-        return [Problem(f"{where}.tasks", f"hold {count} classes; the model card has {len(labels)} labels")]
+        return [Problem(f"{where}.tasks", f"{count} classes; the model card has {len(labels)} labels")]
     problems, first = [], 0
     for task, classes in answer.tasks.items():
         problems += check_labels(classes, labels[first : first + len(classes)], f"{where}.tasks.{task}")
@@ -87,35 +88,38 @@ def check_tasks(answer: Tasks, labels: list[str], where: str) -> list[Problem]:
 
 
 def check_labels(found: Sequence[Labelled], labels: list[str], where: str) -> list[Problem]:
+    """Problems of items whose label is not the model card's label at their index."""
     return [
-        Problem(f"{where}[{number}]", f"index {item.index} is not the label {item.label!r} of the model card")
+        Problem(f"{where}[{number}]", f"index {item.index} is not the label {item.label!r} in the model card")
         for number, item in enumerate(found)
         if item.index >= len(labels) or labels[item.index] != item.label
     ]
 
 
 def check_order(classes: Sequence[Class], where: str, exclusive: bool = True) -> list[Problem]:
-    """Of an answer with every class. exclusive: one of them applies; of a multi-label model each is by itself."""
+    """Problems of an answer with every class. exclusive: False for a multi-label model, whose probabilities need not
+    sum to 1.
+    """
     probabilities = [item.probability for item in classes]
     problems = check_sum(probabilities, where) if exclusive else []
     if probabilities != sorted(probabilities, reverse=True):
-        problems.append(Problem(where, "are not in the order of their probability"))
+        problems.append(Problem(where, "wanted the classes in descending order of probability"))
     return problems
 
 
 def check_sum(probabilities: Sequence[float], where: str) -> list[Problem]:
     if not probabilities or math.isclose(sum(probabilities), 1.0, abs_tol=PROBABILITY_TOLERANCE):
         return []
-    what = f"probabilities of all {len(probabilities)} classes sum to {sum(probabilities):.4f}, not to 1"
+    what = f"the probabilities of all {len(probabilities)} classes sum to {sum(probabilities):.4f}, not to 1"
     return [Problem(where, what)]
 
 
 def check_error(status: int, body: Any, where: str) -> list[Problem]:
-    """Problems of the answer to a request that cannot be answered."""
+    """Problems of the answer to a request without data. body: decoded JSON. where: the answer's name in problems."""
     if not 400 <= status < 500:
         return [Problem(where, f"wanted a status from 400 to 499 for a request without data; got {status}")]
     try:
         error = Error.model_validate(body)
-    except ValidationError as wrong:
-        return problems_of(wrong, Error, where)
-    return [] if error.code == status else [Problem(where, f"code {error.code} in the body, status {status}")]
+    except ValidationError as invalid:
+        return problems_of(invalid, Error, where)
+    return [] if error.code == status else [Problem(where, f"wanted code {status}, as the status; got {error.code}")]

@@ -1,4 +1,4 @@
-"""The form of each task's answers, and of an error's."""
+"""Schemas of the answers by task, and of errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ Index = Annotated[int, Field(ge=0)]
 Size = Annotated[list[Index], Field(min_length=2, max_length=2)]
 
 
+# The model card contains the JSON Schema of these classes, with their names and docstrings: editing those of a class in
+# `SCHEMAS` or `answer_schema.VARIANTS` changes the bytes of every archive.
+
+
 class Answer(BaseModel):
-    """A handler may say more than the form asks for."""
+    """A handler may answer with more than the schema requires."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -195,13 +199,13 @@ class Action(Answer):
         if isinstance(self.action, list):
             sizes = {len(part) for part in (self.action, self.mean, self.std) if part is not None}
             if len(sizes) > 1:
-                raise ValueError("as many numbers in action, mean and std")
+                raise ValueError("action, mean and std of the same length")
             return self
         for name, part in (("probabilities", self.probabilities), ("values", self.values)):
             if part is not None and self.action >= len(part):
-                raise ValueError(f"an action that is one of the {len(part)} {name}")
+                raise ValueError(f"an action below {len(part)}, the number of {name}")
         if self.values is not None and (self.values[self.action], self.value) != (max(self.values),) * 2:
-            raise ValueError("action and value of the highest of the values")
+            raise ValueError("the action with the highest of the values, and its value")
         return self
 
 
@@ -212,7 +216,7 @@ class Actions(Answer):
 
 
 class Error(BaseModel):
-    """The form by which a client recognises an error, on both protocols: these keys and no others."""
+    """The body by which clients recognise an error, over REST and gRPC: exactly these keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -1,4 +1,4 @@
-"""Verification: an archive is loaded as a worker would and answers its sample, alone and beside a broken request."""
+"""Verifies an archive: it is loaded as in a worker and answers its sample, alone and in a batch with a bad request."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ ALONE, BATCH, CARD = "the sample alone", "the sample beside an empty request", "
 
 @dataclass(frozen=True)
 class Verification:
-    """load_s: seconds to load the model and warm it up. answer_s: seconds for one answer after that."""
+    """load_s: seconds to load the model and warm it up. answer_s: seconds for the first answer after that."""
 
     load_s: float
     answer_s: float
 
 
 def verify(path: Path) -> Verification:
-    """Check all of an archive and run it; VerificationError with everything that is wrong.
+    """Check an archive's files, then run it. Raises VerificationError with all problems of the first step that fails.
 
-    The archive's code runs with this user's rights: verify only what you would serve.
+    The archive's code runs with the rights of this process: verify only what you would serve.
     """
     with Mar(path) as mar, tempfile.TemporaryDirectory(prefix="archiver-") as temporary:
         contents = inspect(mar)
@@ -50,7 +50,10 @@ def verify(path: Path) -> Verification:
 
 
 def requests(folder: Path, contents: Contents) -> dict[str, list[dict[str, Any]]]:
-    """The batches to send. Every class is asked for, so that a class without a label shows."""
+    """The batches to send, by name: the sample, the sample with an empty request, and a request for the model card.
+
+    They ask for all classes, so that a class without a label is noticed. folder: of the unpacked archive.
+    """
     sample = folder / "artifact" / contents.artifact.sample
     content_type = SAMPLE_TYPES[sample.suffix]
     data = base64.b64encode(sample.read_bytes()).decode()
@@ -58,14 +61,17 @@ def requests(folder: Path, contents: Contents) -> dict[str, list[dict[str, Any]]
     if contents.card.labels and SCHEMAS.get(contents.card.task) is Classes:
         fields["top_k"] = base64.b64encode(str(len(contents.card.labels)).encode()).decode()
     headers = {"Content-Type": content_type}
-    whole = {"fields": fields, "content_type": content_type, "headers": headers}
-    broken = {"fields": {"body": ""}, "content_type": content_type, "headers": headers}
+    valid = {"fields": fields, "content_type": content_type, "headers": headers}
+    empty = {"fields": {"body": ""}, "content_type": content_type, "headers": headers}
     describe = {"fields": {}, "content_type": "", "headers": {"describe": "True"}}
-    return {ALONE: [whole], BATCH: [whole, broken], CARD: [describe]}
+    return {ALONE: [valid], BATCH: [valid, empty], CARD: [describe]}
 
 
 def worker_report(path: Path, folder: Path, temporary: Path, contents: Contents) -> dict[str, Any]:
-    """The worker's report; VerificationError when it fails, dies or takes longer than the archive allows itself."""
+    """The worker's report on all batches. Raises VerificationError if it fails, dies or exceeds the archive's timeouts.
+
+    folder: of the unpacked archive. temporary: for the worker's files.
+    """
     batches = requests(folder, contents)
     job = {
         "name": contents.card.name,
@@ -86,7 +92,7 @@ def worker_report(path: Path, folder: Path, temporary: Path, contents: Contents)
 
 
 def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Problem]:
-    """Problems of the worker's answers."""
+    """Problems of the worker's answers. batches: by name, from its report."""
     card = contents.card
     problems = []
     for name in (ALONE, BATCH):
@@ -95,19 +101,20 @@ def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Proble
         if answer["status"] != 200:
             problems.append(Problem(name, f"wanted status 200; got {answer['status']}: {body}"))
         elif answer["content_type"] != JSON and card.task not in TASKS:
-            continue  # an image, say, which a handler of one's own may answer with
+            continue  # the handler of a user's own task may answer with an image, for example
         elif body is None:
-            problems.append(Problem(name, "its answer is not JSON"))
+            problems.append(Problem(name, "wanted an answer in JSON; got a body that is not"))
         elif answer["content_type"] != JSON:
-            problems.append(Problem(name, f"wanted application/json; got {answer['content_type']}"))
+            problems.append(Problem(name, f"wanted content type {JSON}; got {answer['content_type']}"))
         elif card.task in TASKS and isinstance(body, dict) and body.get("silent") is True:
-            problems.append(Problem(name, "the sample is silent and shows nothing of the model; wanted one with sound"))
-            break  # the same sample is in the batch
+            problems.append(Problem(name, "the sample is silent, so it does not test the model; wanted one with sound"))
+            break  # the batch contains the same sample
         else:
-            whole = contents.configuration.handler.class_.startswith("handlers.")
-            problems += response_checks.check(card.task, body, card.labels, name, whole)
-    broken = batches[BATCH]["answers"][1]
-    problems += response_checks.check_error(broken["status"], decode(broken), f"{BATCH}, the empty one")
+            # A user's own handler may ignore top_k.
+            every_class = contents.configuration.handler.class_.startswith("handlers.")
+            problems += response_checks.check(card.task, body, card.labels, name, every_class)
+    empty = batches[BATCH]["answers"][1]
+    problems += response_checks.check_error(empty["status"], decode(empty), f"{BATCH}, the empty request")
     described = decode(batches[CARD]["answers"][0])
     if not isinstance(described, dict) or (described.get("name"), described.get("version")) != (
         card.name,
@@ -118,7 +125,7 @@ def check(batches: dict[str, dict[str, Any]], contents: Contents) -> list[Proble
 
 
 def decode(answer: dict[str, Any]) -> Any:
-    """An answer's body as JSON; None where it is none."""
+    """An answer's body, read as JSON; None if it is not JSON."""
     try:
         return json.loads(base64.b64decode(answer["body"]))
     except (ValueError, RecursionError):

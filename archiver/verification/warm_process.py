@@ -1,4 +1,4 @@
-"""This process's own warm process, from which the archiver's workers are forked: it imports torch once for all."""
+"""The archiver's warm process, which imports torch once, and from which its workers are forked."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from zygote.client import Unreachable
 from zygote.libraries import EVERY
 from zygote.process import Zygote
 
-FLAGS = ("-I", "-B")  # of an interpreter that takes nothing from its surroundings and leaves nothing in an archive
+# The interpreter ignores PYTHON… variables, the user's packages and the current folder, and writes no .pyc files.
+FLAGS = ("-I", "-B")
 
 
-class Warm:
-    """Started when it is first asked for, started again where it died; ends with this process. For several threads."""
+class WarmProcess:
+    """Starts the warm process when it is first needed, and again if it has died; it ends with this one. Thread-safe.
+
+    zygote: the current process; None before the first use.
+    """
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.zygote: Zygote | None = None
 
     def address(self, environment: Mapping[str, str]) -> str:
-        """Where it takes jobs. environment: what its libraries read as they are imported. Raises Unreachable."""
+        """The path of the socket on which it accepts jobs. Raises Unreachable if it cannot be started.
+
+        environment: variables for a process to be started; libraries read some of them when they are imported.
+        """
         with self.lock:
             if self.zygote is None or not self.zygote.alive:
                 try:
@@ -36,5 +43,6 @@ class Warm:
             return self.zygote.address
 
     def end(self, zygote: Zygote, owner: int) -> None:
-        if os.getpid() == owner:  # not a fork of this process
+        """Stop the process when its owner exits, but not when a fork of the owner does."""
+        if os.getpid() == owner:
             zygote.stop()

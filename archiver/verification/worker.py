@@ -1,6 +1,6 @@
-"""Loads an unpacked archive and answers a few batches, the way TorchServe's worker process does.
+"""Loads an unpacked archive and answers a few batches, as TorchServe's worker process does.
 
-Run by path in a process of its own, never imported by the archiver: `python -I worker.py JOB REPORT`, two JSON files.
+It runs by path in its own process, and the archiver never imports it: `python -I worker.py JOB REPORT`, two JSON files.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-# A traceback's last lines hold the cause; the first are TorchServe's own.
+# A traceback is cut at its beginning, which shows TorchServe's own calls; the cause is in the last lines.
 TRACEBACK_CHARACTERS = 3000
 
 
 def run(job: dict[str, Any], report: dict[str, Any]) -> None:
-    """Fill `report` as far as it gets: the stage it is in, seconds, and the answers of each batch."""
+    """Load the model and answer the job's batches. `report` is filled step by step, so that it is useful on failure.
+
+    stage: the current step, or "done". load_s: seconds to load the model. batches: by name, {"seconds", "answers"}.
+    """
     report["stage"] = "importing TorchServe"
     import torch
     import ts
@@ -49,7 +52,11 @@ def run(job: dict[str, Any], report: dict[str, Any]) -> None:
 
 
 def predict(service: Any, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One batch through TorchServe's own parsing of its wire format; TypeError for anything but a list of bytes."""
+    """The answers to one batch, which passes through TorchServe's own parser.
+
+    requests: {"fields": base64 by name, "content_type", "headers"}. Returns {"status", "content_type", "body": base64}
+    for each request. Raises TypeError if the handler does not return a list of bytes with one item per request.
+    """
     wire = [
         {
             "requestId": str(number).encode(),
@@ -67,7 +74,9 @@ def predict(service: Any, requests: list[dict[str, Any]]) -> list[dict[str, Any]
     context.request_processor = headers
     bodies = service._entry_point(rows, context)
     if not isinstance(bodies, list) or len(bodies) != len(rows):
-        raise TypeError(f"the handler returned {describe(bodies)} for {len(rows)} requests; wanted a list of as many")
+        raise TypeError(
+            f"the handler returned {describe(bodies)} for {len(rows)} requests; wanted a list of {len(rows)}"
+        )
     answers = []
     for number, body in enumerate(bodies):
         if not isinstance(body, (bytes, bytearray)):
@@ -86,8 +95,8 @@ def describe(value: Any) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else f"a {type(value).__name__}"
 
 
-def said(error: Exception) -> str:
-    """The sentence of a LoadError, of which there is one class in every archive; a traceback of what nobody foresaw."""
+def reported(error: Exception) -> str:
+    """One sentence for a LoadError, a class that each archive has a copy of; a traceback for any other error."""
     if type(error).__name__ == "LoadError":
         return str(error)
     return "\n" + "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
@@ -99,8 +108,8 @@ def main(job_file: str, report_file: str) -> None:
     report: dict[str, Any] = {}
     try:
         run(job, report)
-    except Exception as error:  # noqa: BLE001 - whatever an archive's code raises is the finding
-        report["error"] = said(error)
+    except Exception as error:  # noqa: BLE001 - an archive's code can raise anything, and it belongs in the report
+        report["error"] = reported(error)
     Path(report_file).write_text(json.dumps(report), encoding="utf-8")
 
 

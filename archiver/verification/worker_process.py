@@ -1,6 +1,6 @@
-"""Runs worker.py, which loads an unpacked archive as a TorchServe worker would, in a process of its own.
+"""Runs worker.py, which loads an unpacked archive as a TorchServe worker would, in its own process.
 
-That is a fork of this process's warm one, which has imported torch, or a fresh interpreter where there is none.
+This is a fork of the warm process, which has imported torch, or a fresh interpreter if there is no warm process.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archiver.verification.warm_process import FLAGS, Warm
+from archiver.verification.warm_process import FLAGS, WarmProcess
 from zygote.client import Job, Unreachable
 from zygote.libraries import libraries
 
 logger = logging.getLogger(__name__)
 
 WORKER = Path(__file__).with_name("worker.py")
-LOG_CHARACTERS = 2000
-WARM = Warm()
+LOG_CHARACTERS = 2000  # of the end of a dead worker's output, for its error
+WARM = WarmProcess()
 
 
 class WorkerError(Exception):
-    """The worker died or was not done in time; the message has the end of what it said."""
+    """The worker died, or did not finish in time. If it died, the message has the end of its output."""
 
 
 def run_worker(job: dict[str, Any], temporary: Path, timeout: float) -> dict[str, Any]:
-    """The worker's report on `job`: see worker.py. temporary: a folder of its own. timeout: seconds."""
+    """Run a job and return the worker's report; worker.py has the keys of both. Raises WorkerError.
+
+    temporary: a folder for the worker's files. timeout: in seconds.
+    """
     job_file, report_file, log_file = (temporary / name for name in ("job.json", "report.json", "log.txt"))
     job_file.write_text(json.dumps(job), encoding="utf-8")
-    # An archive brings all it needs: no hub, and no cache of one.
+    # An archive must contain everything that it needs, so the worker has no access to a hub or its cache.
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         "HF_HUB_OFFLINE": "1",
@@ -49,7 +52,7 @@ def run_worker(job: dict[str, Any], temporary: Path, timeout: float) -> dict[str
             status = fresh(arguments, job["folder"], environment, log.fileno(), timeout)
     if not report_file.is_file():
         output = log_file.read_text(encoding="utf-8", errors="replace").strip()
-        raise WorkerError(f"died with status {status}; its last output:\n{output[-LOG_CHARACTERS:]}")
+        raise WorkerError(f"died with exit status {status}; its last output:\n{output[-LOG_CHARACTERS:]}")
     report: dict[str, Any] = json.loads(report_file.read_text(encoding="utf-8"))
     return report
 
@@ -57,7 +60,7 @@ def run_worker(job: dict[str, Any], temporary: Path, timeout: float) -> dict[str
 def forked(
     arguments: Sequence[str], job: Mapping[str, Any], environment: Mapping[str, str], log: int, timeout: float
 ) -> int:
-    """The exit status of a fork of the warm process. Raises Unreachable; WorkerError when it is not done in time."""
+    """The exit status of a fork of the warm process. Raises Unreachable without one, and WorkerError on timeout."""
     with Path(os.devnull).open("rb") as nothing:
         files = (nothing.fileno(), log, log)
         worker = Job(
@@ -66,13 +69,13 @@ def forked(
     try:
         return worker.wait(timeout)
     except TimeoutError:
-        raise WorkerError(f"not done after {timeout:g} s") from None
+        raise overdue(timeout) from None
     finally:
         worker.end()
 
 
 def fresh(arguments: Sequence[str], folder: str, environment: Mapping[str, str], log: int, timeout: float) -> int:
-    """The exit status of an interpreter of its own. Raises WorkerError when it is not done in time."""
+    """The exit status of a fresh interpreter. Raises WorkerError on timeout."""
     try:
         return subprocess.run(
             [sys.executable, *FLAGS, *arguments],
@@ -85,4 +88,8 @@ def fresh(arguments: Sequence[str], folder: str, environment: Mapping[str, str],
             check=False,
         ).returncode
     except subprocess.TimeoutExpired:
-        raise WorkerError(f"not done after {timeout:g} s") from None
+        raise overdue(timeout) from None
+
+
+def overdue(timeout: float) -> WorkerError:
+    return WorkerError(f"did not finish within {timeout:g} s")

@@ -97,7 +97,7 @@ BAD: list[tuple[str, Any, str]] = [
     (
         "image-classification",
         {"tasks": {"one": [{"label": "a", "probability": 1.0, "index": 0}]}},
-        "hold 1 classes; the model card has 2 labels",
+        "1 classes; the model card has 2 labels",
     ),
     (
         "image-classification",
@@ -119,7 +119,7 @@ BAD: list[tuple[str, Any, str]] = [
                 ]
             }
         },
-        "not in the order of their probability",
+        "in descending order of probability",
     ),
     (
         "audio-classification",
@@ -158,9 +158,13 @@ BAD: list[tuple[str, Any, str]] = [
     ("speech-recognition", {"text": "a", "seconds": float("nan")}, "seconds"),
     ("policy", {"action": 1, "probabilities": [0.5, 0.4], "value": 0.0}, "sum to 0.9"),
     ("policy", {"action": 0.5, "value": 0.0}, "action"),
-    ("policy", {"action": 2, "probabilities": [0.5, 0.5], "value": 0.0}, "one of the 2 probabilities"),
+    (
+        "policy",
+        {"action": 2, "probabilities": [0.5, 0.5], "value": 0.0},
+        "an action below 2, the number of prob",
+    ),
     ("policy", {"action": 0, "values": [0.25, 3.5], "value": 0.25}, "the highest of the values"),
-    ("policy", {"action": [0.5, 0.5], "mean": [0.5], "std": [0.5, 1.0], "value": 0.0}, "as many numbers"),
+    ("policy", {"action": [0.5, 0.5], "mean": [0.5], "std": [0.5, 1.0], "value": 0.0}, "of the same length"),
     ("policy", {"predictions": []}, "at least 1 item"),
     ("policy", {"predictions": [{"action": 1, "probabilities": [0.5, 0.4], "value": 0.0}]}, "sum to 0.9"),
 ]

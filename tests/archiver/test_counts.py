@@ -46,5 +46,5 @@ def test_an_answer_with_fewer_classes_than_labels() -> None:
     """Of an archive whose handlers are older than their check."""
     body = {"predictions": [{"label": "a", "probability": 1.0, "index": 0}]}
     assert check("image-classification", body, ["a", "b"], "it") == []
-    [problem] = check("image-classification", body, ["a", "b"], "it", whole=True)
-    assert str(problem) == "it.predictions: hold 1 classes; the model card has 2 labels"
+    [problem] = check("image-classification", body, ["a", "b"], "it", every_class=True)
+    assert str(problem) == "it.predictions: 1 classes; the model card has 2 labels"

@@ -47,14 +47,14 @@ def failure(path: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_silent_sample_is_a_poor_one(tmp_path: Path) -> None:
+def test_a_silent_sample_is_refused(tmp_path: Path) -> None:
     artifact = tiny_audio.keywords(tmp_path / "artifact")
     soundfile.write(artifact / "sample.wav", np.zeros(16_000), 16_000)
     spec = tmp_path / "keywords.yaml"
     spec.write_text("name: keywords\nartifact: artifact\nbackend: torch\n")
     path = build(resolve(spec, tmp_path), PROJECT / "handlers", tmp_path / "store").path
     message = failure(path)
-    assert "the sample alone: the sample is silent and shows nothing of the model; wanted one with sound" in message
+    assert "the sample alone: the sample is silent, so it does not test the model; wanted one with sound" in message
     assert ": 1 problem\n" in message
 
 
@@ -179,7 +179,7 @@ def test_a_saved_module_is_not_torchscript(project: SampleProject) -> None:
             "def __init__(self, context):\n        import no_such_module",
             "no_such_module",
         ),
-        ('if not row["body"]:', "import os\n        os._exit(3)\n        if False:", "died with status 3"),
+        ('if not row["body"]:', "import os\n        os._exit(3)\n        if False:", "died with exit status 3"),
         ('if not row["body"]:', "if not row[\"body\"]:\n            raise ValueError('whole batch')", "whole batch"),
         ("for index, row in enumerate(rows)]", "for index, row in enumerate(rows)][:1]", "a list of 1 for 2 requests"),
         ('if not row["body"]:', "if False:", "wanted a status from 400 to 499"),
@@ -194,13 +194,13 @@ def test_handlers_that_fail(project: SampleProject, old: str, new: str, message:
 
 def test_a_class_without_a_label(project: SampleProject) -> None:
     project.describe(labels=["dark", "bright"])
-    assert "probabilities of all 2 classes sum to 0.8000, not to 1" in failure(built(project))
+    assert "the probabilities of all 2 classes sum to 0.8000, not to 1" in failure(built(project))
 
 
 def test_a_handler_that_hangs(project: SampleProject) -> None:
     project.handler("import time\n" + HANDLER.replace("        folder =", "        time.sleep(600)\n        folder ="))
     project.spec(timeouts={"startup_s": 1, "response_s": 1})
-    assert "the worker: not done after 4 s" in failure(built(project))
+    assert "the worker: did not finish within 4 s" in failure(built(project))
 
 
 @pytest.mark.parametrize(
