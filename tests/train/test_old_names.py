@@ -33,5 +33,8 @@ def test_an_old_key_of_an_experiment() -> None:
         "test is now test_share",
     }
     assert (experiment.batch_size, experiment.data.test_share) == (16, 0.2)
-    with pytest.warns(FutureWarning), pytest.raises(ValidationError, match=r"old name of batch_size; give one of them"):
+    with (
+        pytest.warns(FutureWarning),
+        pytest.raises(ValidationError, match=r"old name of batch_size; remove data\.batch_size"),
+    ):
         ImageClassification.model_validate({**values, "batch_size": 8})

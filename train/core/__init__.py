@@ -1,1 +1,1 @@
-"""Shared by all kinds of training: experiments, runs, the trainer, the artifact."""
+"""Shared by all kinds of training: experiments, runs, Lightning's Trainer, and artifacts."""

@@ -17,9 +17,9 @@ from torch import Tensor
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import check_vocabulary
 from handlers.formats.weights import check
-from train.core.config import ExperimentError
+from train.core.config import ExperimentError, StoredType
 from train.core.experiment import Experiment
-from train.core.stored_weights import StoredType, narrowed
+from train.core.stored_weights import narrowed
 
 Task = Literal[
     "image-classification",
@@ -42,7 +42,7 @@ Task = Literal[
     "policy",
 ]
 Format = Literal["safetensors", "torchscript", "torch-export", "onnx", "huggingface"]
-# Other suffixes of samples → the one that is used in an archive.
+# Alternative suffixes of samples → the suffix in an artifact.
 SUFFIXES = {".jpeg": ".jpg", ".jpe": ".jpg", ".text": ".txt"}
 
 
@@ -51,14 +51,14 @@ class Artifact:
     """A folder with weights, a sample input and `artifact.json`; written whole or not at all.
 
     task: one of the tasks in docs/own-model.md, or any name for a custom handler.
-
+    labels: the classes, by their index.
     architecture: {"factory": dotted callable, "arguments": {...}}, for the safetensors format only. The factory is
         called with the arguments and must build the module without fetching weights.
     preprocessing: what the task's handler needs to turn a request into the model's input.
-    metrics: measured on held-out data. training: how it was made (data, seed, epochs, seconds).
+    metrics: measured on held-out data. training: data, settings, epochs and other facts about the training.
     reference: statistics of the predictions on validation data, for comparison with those in production.
-    experiment: the experiment that made it, if any; its configuration and digest are recorded.
-    stored_weights: the type that the weights of a state dict are stored in; that of the experiment, if there is one.
+    experiment: the experiment that made the artifact, if any; its configuration and digest are recorded.
+    stored_weights: the type in which a state dict is stored; if there is an experiment, its type is used instead.
     """
 
     name: str
@@ -78,9 +78,9 @@ class Artifact:
     ) -> Path:
         """Write the artifact to `folder`, replacing it. Raises ExperimentError if the weights cannot be served.
 
-        weights: a state dict (safetensors), also of a network in DataParallel or compiled, or the path of an exported
-        file or Hugging Face folder.
-        sample: one real input, the request body the archive is verified and warmed up with.
+        weights: a state dict (safetensors), also of a compiled network or one in DataParallel, or the path of an
+            exported file or Hugging Face folder.
+        sample: one real input, the request body with which the archive is verified and warmed up.
         extras: other files for people to look at (plots, tables); they are not archived.
         """
         if isinstance(weights, Path):
@@ -128,7 +128,7 @@ class Artifact:
         return folder
 
     def check(self, weights: Path) -> None:
-        """Raises ExperimentError if the archiver and the worker would refuse the file or folder."""
+        """Raise ExperimentError if the archiver and the worker would refuse the file or folder."""
         try:
             check(self.format, weights, self.task)
             if self.format == "huggingface":
@@ -152,20 +152,20 @@ def state_dict(weights: dict[str, Any]) -> dict[str, Tensor]:
         inside = [name for name in others if isinstance(weights[name], dict)]
         inner = next((name for name in inside if "state" in name or name in ("model", "module", "net")), None)
         hint = f"; pass checkpoint[{inner!r}]" if inner else ""
-        raise ExperimentError(f"weights: wanted a state dict of tensors; {others[0]!r} is none{hint}")
+        raise ExperimentError(f"weights: wanted a state dict of tensors; {others[0]!r} is not a tensor{hint}")
     if any(".lora_A." in name or ".lora_B." in name for name in weights):
-        raise ExperimentError("weights: a LoRA adapter's; merge it first: model.merge_and_unload().state_dict()")
+        raise ExperimentError("weights: those of a LoRA adapter; merge it first: model.merge_and_unload().state_dict()")
     return weights
 
 
 def separate(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor with its own memory, as safetensors requires: tied weights are stored under both names."""
-    taken: set[int] = set()
+    """The tensors on the CPU, each with its own memory, as safetensors requires: tied weights are stored twice."""
+    seen: set[int] = set()
     separated = {}
     for name, value in weights.items():
         tensor = value.detach().cpu().contiguous()
         pointer = tensor.untyped_storage().data_ptr()
-        shares = pointer in taken or tensor.untyped_storage().nbytes() > tensor.nbytes
+        shares = pointer in seen or tensor.untyped_storage().nbytes() > tensor.nbytes
         separated[name] = tensor.clone() if shares else tensor
-        taken.add(pointer)
+        seen.add(pointer)
     return separated

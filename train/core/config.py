@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from warnings import warn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
-# A run may be resumed from another current folder.
+# A run may be resumed from a different current folder.
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+StoredType = Literal["float16"] | None  # of an artifact's weights; None to leave them as they are
 
 
 class ExperimentError(Exception):
-    """An experiment that does not exist or is configured wrongly; the message names the problem and its place."""
+    """An experiment that cannot be run: it does not exist, or its configuration or data are wrong.
+
+    The message starts with the key or file, and says what is wrong with it.
+    """
 
 
 class StrictModel(BaseModel):
     """Part of a configuration: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    # Names of version 0.1 → present names; the next release removes them. "section.name" is one that was in a section.
+    # Names in version 0.1 → current names; "section.name" was in a section. The next release drops the old names.
     RENAMED: ClassVar[dict[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
     def accept_old_names(cls, values: Any) -> Any:
+        """The values under current names, with a warning for each old name. Refuses an old name beside its new one."""
         if not isinstance(values, dict):
             return values
         for old, new in cls.RENAMED.items():
@@ -35,7 +40,7 @@ class StrictModel(BaseModel):
                 continue
             warn(f"{old} is now {new}", FutureWarning, stacklevel=2)
             if new in values:
-                raise ValueError(f"{old} is the old name of {new}; give one of them")
+                raise ValueError(f"{old} is the old name of {new}; remove {old}")
             rest = {key: value for key, value in holder.items() if key != name}
             values = {**(values | {section: rest} if section else rest), new: holder[name]}
         return values

@@ -1,4 +1,4 @@
-"""Problems of a data set, counted by kind, the first of each named."""
+"""Problems in a data set, counted by kind, with the names of the first few."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ NAMED = 5
 
 
 class DataProblems:
-    """Problems by kind, such as "image: no such file": how many there are, and the names of the first few."""
+    """Problems by kind, such as "image: no such file".
+
+    counts: number of problems of each kind. first: names of the first NAMED of them. len() is the total number.
+    """
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -32,4 +35,5 @@ class DataProblems:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
+        """{kind: {"count", "first"}}, for a run's records."""
         return {kind: {"count": count, "first": self.first[kind]} for kind, count in self.counts.items()}

@@ -1,4 +1,4 @@
-"""Experiments: one YAML file of differences each, checked by the typed configuration of its system."""
+"""Experiments: YAML files with the differences from the defaults, validated by the configuration class of a system."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from bounded_yaml import reader
 from bounded_yaml.reader import UnreadableYaml
-from train.core.config import ExperimentError, StrictModel
+from train.core.config import ExperimentError, StoredType, StrictModel
 from train.core.run import Run
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
-# system → the configuration class that runs it, imported only if needed, because each imports large libraries.
+# system → its configuration class, imported only when needed, because each imports large libraries.
 SYSTEMS = {
     "pretrained": "train.export.torchvision:Pretrained",
     "huggingface": "train.export.huggingface:HuggingFace",
@@ -33,76 +33,83 @@ SYSTEMS = {
 
 
 class Experiment(StrictModel):
-    """The fields of every system's configuration; a system adds its own, each with a default.
+    """The fields that all systems share; a system adds its own and overrides `run`, or the stages of `Staged`.
 
-    version: that of the configuration format; files for other versions are refused.
-    stored_weights: float16 halves the artifact and its archive; by default weights stay as they are. The scores are
-        those of the rounded weights.
+    version: of the configuration format; other versions are refused.
+    stored_weights: float16 halves the artifact and its archive, and the metrics are measured with the rounded weights;
+        by default weights stay as they are.
     """
 
     name: str
     system: str
     version: Literal[1] = 1
     seed: int = 0
-    stored_weights: Literal["float16"] | None = None
+    stored_weights: StoredType = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the configuration with every default written out. An artifact records it, so that a change of the
-        experiment since then can be detected."""
+        """SHA-256 of the configuration with all defaults written out, in hexadecimal.
+
+        An artifact records it, so that a later change to the experiment can be detected.
+        """
         resolved = self.model_dump(mode="json")
         return hashlib.sha256(json.dumps(resolved, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def run(self, folder: Path) -> None:
-        """Train (or convert) and write the artifact to `folder`, with a progress bar on long work."""
+        """Train or convert, and write the artifact to `folder`. Long work shows a progress bar."""
         raise TypeError(f"{type(self).__name__} does not define run(folder)")
 
     def evaluate(self, folder: Path) -> dict[str, Any]:
-        """Measure the artifact in `folder` on the held-out data that `run` measured it on: the same metrics."""
-        raise ExperimentError(f"system {self.system} measures no artifact; of a run: `python -m train test RUN`")
+        """Measure the artifact in `folder` again, with the metrics and the held-out data of its training."""
+        raise ExperimentError(f"system {self.system} cannot evaluate an artifact")
 
 
 class Staged(Experiment):
-    """An experiment in stages that share a run's folder, so that each can be run and repeated separately."""
+    """An experiment in stages that share a run's folder, so that each stage can be run and repeated separately."""
 
     def fit(self, run: Run) -> None:
-        """Train, continuing from `run.last` if it exists; ends with `run.record("fit", …)`."""
+        """Train, from the last checkpoint if there is one, and call `run.record("fit", …)` at the end."""
         raise TypeError(f"{type(self).__name__} does not define fit(run)")
 
     def test(self, run: Run) -> None:
-        """Measure the best checkpoint on held-out data; plots, and `run.record("test", metrics)`."""
+        """Measure the best checkpoint on held-out data, write plots, and call `run.record("test", …)`."""
         raise TypeError(f"{type(self).__name__} does not define test(run)")
 
     def export(self, run: Run, folder: Path) -> None:
         """Write the best checkpoint as an artifact to `folder`."""
         raise TypeError(f"{type(self).__name__} does not define export(run, folder)")
 
+    def evaluate(self, folder: Path) -> dict[str, Any]:
+        raise ExperimentError(
+            f"system {self.system} cannot evaluate an artifact; measure its run instead: `python -m train test RUN`"
+        )
+
     def augmentations(self, path: Path, count: int) -> None:
-        """Write an image: `count` samples of the data, each beside augmented ones, with boxes and masks drawn."""
-        raise ExperimentError(f"system {self.system} augments no images")
+        """Write an image to `path`: `count` samples, each beside augmented versions, with boxes and masks drawn."""
+        raise ExperimentError(f"system {self.system} does not augment images")
 
 
 def names() -> list[str]:
-    """The experiments that come with the project."""
+    """The names of the experiments that come with the project, sorted."""
     return sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 
 def load(experiment: str, overrides: list[str] | None = None) -> Experiment:
     """Read an experiment by name, or a YAML file by path, and apply `key=value` overrides (dots reach into mappings).
 
-    Raises ExperimentError for an unknown experiment or system, pydantic's ValidationError (all errors at once) for
-    the configuration.
+    Raises ExperimentError for an unknown experiment or system, an unreadable file or a malformed override, and
+    pydantic's ValidationError with all errors in the configuration.
     """
     path = Path(experiment) if experiment.endswith((".yaml", ".yml")) else EXPERIMENTS / f"{experiment}.yaml"
     if not path.is_file():
-        raise ExperimentError(f"no experiment {experiment!r}; there are {', '.join(names())}")
+        raise ExperimentError(f"no experiment {experiment!r}; wanted a YAML file or one of {', '.join(names())}")
     try:
-        read = reader.read(path) or {}
+        found = reader.read(path) or {}
     except UnreadableYaml as error:
         raise ExperimentError(f"{path}: {error}") from None
-    if not isinstance(read, dict):
-        raise ExperimentError(f"{path}: wanted keys and values, as in `seed: 1`")
-    values: dict[str, Any] = {"name": path.stem, **read}
+    if not isinstance(found, dict):
+        raise ExperimentError(f"{path}: wanted keys and values, such as `seed: 1`; got a {type(found).__name__}")
+    values: dict[str, Any] = {"name": path.stem, **found}
     for override in overrides or []:
         apply(override, values)
     system = values.get("system")
@@ -114,18 +121,21 @@ def load(experiment: str, overrides: list[str] | None = None) -> Experiment:
 
 
 def apply(override: str, values: dict[str, Any]) -> None:
-    """Write one `key=value` into `values`; the value is read as YAML, so `3` is a number and `[a, b]` a list."""
+    """Set the key of `key=value` in `values`. The value is parsed as YAML: `3` is a number, `[a, b]` a list.
+
+    Raises ExperimentError for an override without a key and a value, or for a key below something other than a mapping.
+    """
     key, equals, text = override.partition("=")
     if not equals:
-        raise ExperimentError(f"an override is key=value, got {override!r}")
+        raise ExperimentError(f"override {override!r}: wanted key=value")
     *parents, leaf = key.split(".")
     target = values
     for parent in parents:
         inner = target.get(parent, {})
         if not isinstance(inner, dict):
-            raise ExperimentError(f"override {override!r}: {parent} holds no keys of its own")
-        target[parent] = target = inner.copy()  # an alias may share the mapping with another key
+            raise ExperimentError(f"override {override!r}: {parent} has no keys, because it is {inner!r}")
+        target[parent] = target = inner.copy()  # a YAML alias may share the mapping with another key
     try:
         target[leaf] = reader.parse(text)
     except UnreadableYaml:
-        raise ExperimentError(f"override {override!r}: the value is not YAML; quote it") from None
+        raise ExperimentError(f"override {override!r}: the value is not valid YAML; put it in quotes") from None

@@ -1,4 +1,4 @@
-"""The list of a data set's files, with the classes and the split of each."""
+"""A data set's list of files, with the classes and the split of each."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from numpy.random import Generator
 from train.core.config import ExperimentError
 
 SPLITS = ("train", "validation", "test")
+SHOWN = 10  # files that were left out, in an error
 
 
 @dataclass(frozen=True)
 class Example:
-    """file: as its source names it. labels: a class for each task, or any number of classes of the one task of a list
-    with a separator. split: one of SPLITS, or "" while undecided.
+    """A file with its classes.
 
-    group: the name that examples of one split share, such as a speaker; "" for an example without a group.
+    file: its name, as the data source uses it. labels: one class for each task, or any number of classes in a
+        multi-label list, which has one task.
+    split: one of SPLITS, or "" before the data is divided.
+    group: such as the speaker; the examples of a group stay in the same split. "" for none.
     """
 
     file: str
@@ -34,10 +37,11 @@ class Example:
 
 @dataclass
 class FileList:
-    """tasks: the classes of each task in the order of their index. bad: files that were left out → the reason.
+    """The usable files of a data set.
 
-    separator: between the labels of an example in a table, if it may have any number of classes of the only task; "" if
-    it has exactly one class of each task.
+    tasks: the classes of each task, by their index. bad: files that were left out → the reason.
+    separator: between the labels in a cell of files.csv, for a multi-label list; "" if each example has exactly one
+        class of each task.
     """
 
     tasks: dict[str, list[str]]
@@ -50,11 +54,11 @@ class FileList:
         return bool(self.separator)
 
     def of(self, split: str) -> list[Example]:
+        """The examples of a split."""
         return [example for example in self.examples if example.split == split]
 
     def indices(self, example: Example) -> list[int]:
-        """The index of the example's class in each task; of a multi-label list, for each class 1 where it applies and
-        0 where it does not."""
+        """The index of the example's class in each task; in a multi-label list, 1 or 0 for each class."""
         if self.multi_label:
             [classes] = self.tasks.values()
             return [int(name in example.labels) for name in classes]
@@ -62,7 +66,7 @@ class FileList:
         return [classes.index(label) for classes, label in pairs]
 
     def counts(self, split: str) -> dict[str, dict[str, int]]:
-        """Files of each class, for each task."""
+        """Number of files by task and class."""
         examples = self.of(split)
         if self.multi_label:
             [(task, classes)] = self.tasks.items()
@@ -74,17 +78,18 @@ class FileList:
         }
 
     def without(self, bad: dict[str, str]) -> FileList:
+        """The list without these files. bad: file → the reason."""
         kept = [example for example in self.examples if example.file not in bad]
         return replace(self, examples=kept, bad={**self.bad, **bad})
 
     def divided(self, validation: float, test: float, seed: int) -> FileList:
-        """Draw missing splits from the training examples: the same share of every combination of classes.
+        """Draw the missing splits from the training examples, the same share of every combination of classes.
 
-        For a multi-label list, which has many combinations, it is the same share of the examples with the same rarest
+        In a multi-label list, which has many combinations, the share is the same for all examples with the same rarest
         class. If examples have groups, whole groups are drawn, whatever their classes.
 
-        validation, test: their shares of the files to be divided, or of the groups. Raises ExperimentError if a split
-        would be empty, or a class would not occur in the training files.
+        validation, test: shares of the files to be divided, or of the groups. Raises ExperimentError if the training or
+        the validation split is empty, or a class does not occur in the training split.
         """
         shares = {name: share for name, share in (("validation", validation), ("test", test)) if not self.of(name)}
         open_ = [number for number, example in enumerate(self.examples) if example.split in ("", "train")]
@@ -100,7 +105,10 @@ class FileList:
         return divided
 
     def draw_groups(self, numbers: list[int], splits: list[str], shares: dict[str, float], rng: Generator) -> None:
-        """Draw groups: at least one for each requested split, as long as groups are left."""
+        """Draw at least one group for each requested split, as long as one is left for training.
+
+        numbers: indices of the examples to divide. splits: the splits of all examples, changed in place.
+        """
         members: dict[str, list[int]] = defaultdict(list)
         for number in numbers:
             members[self.examples[number].group or f"file {number}"].append(number)
@@ -113,6 +121,7 @@ class FileList:
                     splits[number] = name
 
     def draw_by_class(self, numbers: list[int], splits: list[str], shares: dict[str, float], rng: Generator) -> None:
+        """Draw examples by class; see `divided`. The arguments are those of `draw_groups`."""
         groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
         counted = Counter(label for number in numbers for label in self.examples[number].labels)
         for number in numbers:
@@ -124,25 +133,29 @@ class FileList:
             members = rng.permutation(groups[labels]).tolist()
             left = len(members) - 1  # one is kept for training
             for name, share in shares.items():
-                # Rounded up or down at random, so that small classes get their share of a split on average.
+                # Rounded up or down at random, so that small classes get their share on average.
                 count = min(left, int(len(members) * share + rng.random()))
                 left -= count
                 for number in (members.pop() for _ in range(count)):
                     splits[number] = name
 
     def check(self) -> None:
-        problems = [f"no file for {name}" for name in SPLITS[:2] if not self.of(name)]
+        """Raise ExperimentError if a network cannot be trained on the list; see `divided`."""
+        problems = [f"no files in the {name} split" for name in SPLITS[:2] if not self.of(name)]
         for task, counts in self.counts("train").items():
-            problems += [f"{task}: no file of {name!r} for training" for name, count in counts.items() if not count]
+            problems += [f"{task}: no training files of class {name!r}" for name, count in counts.items() if not count]
             if len(counts) < 2:
-                problems.append(f"{task}: wanted two classes or more; got {', '.join(counts) or 'none'}")
+                problems.append(f"{task}: wanted at least two classes; got {', '.join(counts) or 'none'}")
         if problems:
             listed = "\n  ".join(problems)
-            left_out = "".join(f"\n  left out: {file}: {why}" for file, why in list(self.bad.items())[:10])
-            raise ExperimentError(f"data: {len(self.examples)} files\n  {listed}{left_out}")
+            left_out = "".join(f"\n  left out: {file}: {why}" for file, why in list(self.bad.items())[:SHOWN])
+            raise ExperimentError(f"data: {len(self.examples)} usable files\n  {listed}{left_out}")
 
     def write(self, folder: Path, **statistics: Any) -> None:
-        """Write files.csv, unreadable.csv and, last, data.json with the classes, their counts and `statistics`."""
+        """Write files.csv, unreadable.csv and, last, data.json with the classes, their counts and `statistics`.
+
+        An existing data.json therefore means that all files are complete.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         rows = [(example.split, example.file, example.group, *self.cells(example)) for example in self.examples]
         write_table(folder / "files.csv", ("split", "file", "group", *self.tasks), rows)
@@ -161,7 +174,7 @@ class FileList:
 
     @classmethod
     def read(cls, folder: Path) -> tuple[FileList, dict[str, Any]]:
-        """What `write` wrote: the list, and data.json."""
+        """Read what `write` wrote: the list, and the values in data.json."""
         found = json.loads((folder / "data.json").read_text(encoding="utf-8"))
         separator = found.get("separator", "")  # missing in runs of earlier versions
         examples = [
@@ -172,12 +185,12 @@ class FileList:
         return cls(found["tasks"], examples, bad, separator), found
 
     def cells(self, example: Example) -> tuple[str, ...]:
-        """The example's labels as a table has them: one cell for each task."""
+        """The example's labels for a table, one cell per task."""
         return (self.separator.join(example.labels),) if self.multi_label else example.labels
 
 
 def labels_in(cells: Sequence[str], separator: str) -> tuple[str, ...]:
-    """The labels in a row's cells: one in each, or, with a separator, any number of different ones in the only cell."""
+    """The labels in a row's cells: one per cell, or with a separator any number of distinct ones in the only cell."""
     if not separator:
         return tuple(cells)
     [cell] = cells
@@ -190,6 +203,6 @@ def write_table(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]
 
 
 def rows_of(path: Path) -> list[list[str]]:
-    """What `write_table` wrote, without its header."""
+    """Read what `write_table` wrote, without the header."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))[1:]

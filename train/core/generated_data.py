@@ -1,4 +1,4 @@
-"""Data sets that are generated: `data: {source: NAME}`."""
+"""Generated data sets: `data: {source: NAME}`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from train.core.config import StrictModel
 
 DATA = Path(__file__).parents[2] / "data"
-# source → the configuration class that generates it, imported only if needed.
+# source → its configuration class, imported only when needed.
 SOURCES = {
     "language-id": "train.demo.language_id.source:LanguageId",
     "shapes": "train.demo.shapes.source:Shapes",
@@ -23,14 +23,14 @@ SOURCES = {
 
 
 class GeneratedData(StrictModel):
-    """A data set that is written to a folder when it is first needed; its configuration names the folder."""
+    """A data set that is written to a folder when it is first needed. Each configuration has its own folder."""
 
     source: str
 
     def files(self, training: bool = True) -> dict[str, Any]:
-        """The data set in the form of a configuration of a user's own files.
+        """Generate the data set, and return the configuration for it that a user would write for their own files.
 
-        training: False to generate only what a test needs; the test files then replace the other parts as well.
+        training: False to generate only the test data; it then stands in for the other parts as well.
         """
         raise TypeError(f"{type(self).__name__} does not define files(training)")
 
@@ -39,7 +39,7 @@ class GeneratedData(StrictModel):
         raise TypeError(f"{type(self).__name__} does not define write(folder, part)")
 
     def folder(self, part: str) -> Path:
-        """The folder of a part, written completely or not at all."""
+        """The folder of one part, generated if it does not exist. It is written completely or not at all."""
         text = json.dumps([self.model_dump(mode="json", exclude={"workers"}), part], sort_keys=True)
         folder = DATA / f"{self.source}-{part}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         if not folder.is_dir():
@@ -50,7 +50,7 @@ class GeneratedData(StrictModel):
                 partial.chmod(0o755)
                 partial.rename(folder)
             except OSError:
-                if not folder.is_dir():  # another process was not faster
+                if not folder.is_dir():  # no other process has generated it meanwhile
                     raise
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -58,7 +58,7 @@ class GeneratedData(StrictModel):
 
 
 def by_source(values: Any, files: Callable[[Any], Any]) -> Any:
-    """A validator: {"source": NAME, …} is that data set's configuration, anything else that of a user's own files."""
+    """A validator: {"source": NAME, …} becomes that data set's configuration; `files` validates anything else."""
     if isinstance(values, GeneratedData):
         return values
     if not isinstance(values, dict) or "source" not in values:

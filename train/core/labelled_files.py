@@ -1,4 +1,4 @@
-"""A user's own files with their classes: a folder for each class, or a table of files."""
+"""Lists a user's own files with their classes, from a folder for each class or from a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TASK, SPLIT = "class", "split"
 
 
 class FileReader:
-    """Reads files by their path below `root`."""
+    """Reads files by their path relative to `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -35,10 +35,10 @@ class FileReader:
 
 
 def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
-    """`root`/<class>/…, or `root`/<split>/<class>/… with splits called train, val and test.
+    """List `root`/<class>/…, or `root`/<split>/<class>/… with folders named train, val and test; see ALIASES.
 
-    Classes are sorted by name. A file in a class's folder with another suffix is left out and reported; hidden files
-    are ignored. Raises ExperimentError if there are no classes.
+    Classes are sorted by name. Files with other suffixes are left out and reported; hidden files are ignored. Raises
+    ExperimentError if no files are found.
     """
     splits = {folder.name: ALIASES[folder.name.lower()] for folder in folders(root) if folder.name.lower() in ALIASES}
     examples: list[Example] = []
@@ -55,12 +55,12 @@ def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
     classes = sorted({example.labels[0] for example in examples})
     if not classes:
         wanted = f"{root}/<class>/<file> or {root}/train/<class>/<file>"
-        raise ExperimentError(f"data.folder: no files {', '.join(sorted(suffixes))} in {root}; wanted {wanted}")
+        raise ExperimentError(f"data.folder: no {', '.join(sorted(suffixes))} files in {root}; wanted {wanted}")
     return FileList({TASK: classes}, examples, bad)
 
 
 def table_path(folder: Path, labels: Path) -> Path:
-    """A table beside the files, or else one relative to the current folder."""
+    """The path of a table: beside the files, or otherwise relative to the current folder."""
     beside = folder / labels
     return beside if beside.is_file() or not labels.is_file() else labels.absolute()
 
@@ -68,15 +68,17 @@ def table_path(folder: Path, labels: Path) -> Path:
 def list_table(
     root: Path, table: Path, tasks: Sequence[str] | None = None, group: str | None = None, separator: str = ""
 ) -> FileList:
-    """A CSV file with the column `file`, relative to `root`, and one for each task; optionally `split`.
+    """List the files of a table with the columns `file` (a path relative to `root`), one per task, optionally `split`.
 
-    tasks: the columns to learn; by default all but file, split and group. group: the column whose values must not be
-    divided between splits, such as a speaker. separator: between the labels of a cell, if a file may have several or
-    none; there is one column of labels then. A row whose file does not exist, that lacks a label, or names an unknown
-    split, is left out and reported. Raises ExperimentError for a table without these columns.
+    tasks: columns with labels; by default all but file, split and group.
+    group: column whose values must not be divided between splits, such as a speaker.
+    separator: between the labels in a cell, if a file may have any number of them; there is only one task then.
+
+    A row is left out and reported if its file does not exist, it lacks a label, or its split is unknown. Raises
+    ExperimentError for a table without these columns.
     """
     if not table.is_file():
-        raise ExperimentError(f"data.labels: there is no {table}")
+        raise ExperimentError(f"data.labels: {table} does not exist")
     try:
         found = read_table(table)
     except UnicodeDecodeError as error:
@@ -87,19 +89,19 @@ def list_table(
     chosen = list(tasks) if tasks else [name for name in columns if name not in ("file", SPLIT, group)]
     missing = [name for name in ("file", *chosen, *([group] if group else [])) if name not in columns]
     if missing or not chosen:
-        what = f"no column {', '.join(missing)}" if missing else "no column of labels"
+        what = f"no column {', '.join(missing)}" if missing else "no column with labels"
         raise ExperimentError(f"data.labels: {table} has {what}; its columns are {', '.join(columns) or 'none'}")
     if separator and len(chosen) > 1:
         raise ExperimentError(
-            f"data.separator: one column has all labels of a file; {table} has {', '.join(chosen)}: "
-            "name one in data.tasks"
+            f"data.separator: wanted one column with all labels of a file; {table} has {', '.join(chosen)}; "
+            "choose one with data.tasks"
         )
     examples: list[Example] = []
     bad: dict[str, str] = {}
     seen: set[str] = set()
     for number, cells in enumerate(found.rows, start=2):
         if problem := found.problem(cells):
-            bad[f"line {number}"] = f"{problem}; a text with a comma needs quotes"
+            bad[f"line {number}"] = f"{problem}; text with a comma needs quotes"
             continue
         row = {name: cells[place] for name, place in columns.items()}
         file = posixpath.normpath(row["file"]) if row["file"] else ""
@@ -116,8 +118,8 @@ def list_table(
             bad[f"line {number}"] = f"{file} is listed twice"
         else:
             seen.add(file)
-            of = row[group].strip() if group else ""
-            examples.append(Example(file, labels, ALIASES.get(split, ""), of))
+            name = row[group].strip() if group else ""
+            examples.append(Example(file, labels, ALIASES.get(split, ""), name))
     if separator:
         names = {chosen[0]: sorted({label for e in examples for label in e.labels}, key=natural)}
     else:
@@ -126,7 +128,7 @@ def list_table(
 
 
 def is_file(path: Path) -> bool:
-    """False, too, for a name that is too long for one, such as a text."""
+    """Whether there is such a file; also False for a path that the system rejects as too long."""
     try:
         return path.is_file()
     except OSError:
@@ -134,15 +136,17 @@ def is_file(path: Path) -> bool:
 
 
 def natural(label: str) -> tuple[int, int, str]:
-    """Sort numbers by value, before names in alphabetical order."""
+    """Sort key: numbers by their value, then names in alphabetical order."""
     return (0, int(label), label) if label.isdecimal() else (1, 0, label)
 
 
 def folders(parent: Path) -> list[Path]:
+    """The folders in `parent`, sorted, without hidden ones. Raises ExperimentError if `parent` does not exist."""
     if not parent.is_dir():
         raise ExperimentError(f"data.folder: there is no folder {parent}")
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def hidden(path: Path, root: Path) -> bool:
+    """Whether a name in the path below `root` starts with a dot."""
     return any(part.startswith(".") for part in path.relative_to(root).parts)

@@ -12,13 +12,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def loaders(data: LightningDataModule, asked: int | None = None) -> int:
-    """The number of processes that load batches for a training process; each training process needs a core itself.
+def loaders(data: LightningDataModule, configured: int | None = None) -> int:
+    """The number of processes that load batches for each training process, which needs one core itself.
 
-    asked: the number in the configuration. A GPU learns from thousands of images per second, of which a core decodes
-    some hundreds.
+    By default all cores are used, because a core decodes only some hundreds of the thousands of images per second that
+    a GPU can train on. configured: the number in the configuration, which overrides this.
     """
-    if asked is not None:
-        return asked
+    if configured is not None:
+        return configured
     processes = 1 if data.trainer is None else data.trainer.num_devices
     return max(1, cores() // processes - 1)

@@ -1,4 +1,4 @@
-"""Optimizer and schedule: AdamW or SGD, a warm-up, a lower learning rate for the backbone."""
+"""Optimizer and schedule: AdamW or SGD, with a warm-up and a lower learning rate for the backbone."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from train.core.config import StrictModel
 
 Schedule = Literal["cosine", "constant", "plateau"]
-# The momentum of SGD; the factor for the learning rate after a plateau.
-MOMENTUM, PLATEAU_FACTOR = 0.9, 0.1
+MOMENTUM = 0.9  # of SGD
+PLATEAU_FACTOR = 0.1  # by which the learning rate is multiplied after a plateau
 
 
 class Optimization(StrictModel):
-    """A system overrides the defaults if its networks need others."""
+    """Settings of the optimizer and the schedule. A system overrides the defaults if its networks need others."""
 
     RENAMED: ClassVar[dict[str, str]] = {"rate": "learning_rate", "warm_up": "warmup"}
 
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd has a momentum of 0.9")
-    learning_rate: float = Field(default=2e-4, gt=0, description="the highest, of all but the backbone")
-    backbone_rate: float = Field(default=0.3, ge=0, description="of the backbone, over the learning rate")
-    weight_decay: float = Field(default=1e-2, ge=0, description="1e-4 is usual with sgd")
-    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps in which the rate rises")
-    schedule: Schedule = Field(default="cosine", description="after the warm-up")
-    plateau_patience: int = Field(default=3, ge=0, description="validations without improvement; then a tenth")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd uses a momentum of 0.9")
+    learning_rate: float = Field(default=2e-4, gt=0, description="maximum, for all weights but the backbone's")
+    backbone_rate: float = Field(
+        default=0.3, ge=0, description="learning rate of the backbone, relative to learning_rate"
+    )
+    weight_decay: float = Field(default=1e-2, ge=0, description="1e-4 is usual for sgd")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
+    schedule: Schedule = Field(default="cosine", description="of the learning rate after the warm-up")
+    plateau_patience: int = Field(
+        default=3, ge=0, description="validations without improvement before plateau divides the learning rate by ten"
+    )
 
     def groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """Trainable parameters in groups for an optimizer; `network.backbone` is the backbone, if there is one."""
-        published = getattr(network, "backbone", None)
-        backbone = {id(parameter) for parameter in published.parameters()} if published is not None else set()
-        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        """The trainable parameters in two groups for an optimizer: those of `network.backbone`, if any; the rest."""
+        inner = getattr(network, "backbone", None)
+        backbone = {id(parameter) for parameter in inner.parameters()} if inner is not None else set()
+        trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         return [
-            {"params": [p for p in learning if id(p) in backbone], "lr": self.learning_rate * self.backbone_rate},
-            {"params": [p for p in learning if id(p) not in backbone], "lr": self.learning_rate},
+            {"params": [p for p in trainable if id(p) in backbone], "lr": self.learning_rate * self.backbone_rate},
+            {"params": [p for p in trainable if id(p) not in backbone], "lr": self.learning_rate},
         ]
 
     def configure(
@@ -48,9 +52,10 @@ class Optimization(StrictModel):
         mode: Literal["min", "max"] = "max",
         **options: Any,
     ) -> Any:
-        """Optimizer and schedule of `steps`, as Lightning takes them.
+        """The optimizer and its schedule, in the form that Lightning's `configure_optimizers` returns.
 
-        monitor, mode: the metric that a plateau is seen in. options: the optimizer's own.
+        groups: from `groups`. steps: of the optimizer, in the whole training. monitor, mode: the metric for the plateau
+        schedule, and whether it should fall or rise. options: passed to the optimizer.
         """
         optimizer = (
             AdamW(groups, weight_decay=self.weight_decay, **options)
@@ -64,13 +69,13 @@ class Optimization(StrictModel):
         schedules: list[dict[str, Any]] = [{"scheduler": plateau, "monitor": monitor, "interval": "epoch"}]
         rising = round(self.warmup * steps)
         if rising:
-            # It multiplies the present rate, and so keeps a reduction after a plateau.
+            # LinearLR multiplies the current rate, so that a reduction after a plateau is kept.
             warmup = LinearLR(optimizer, start_factor=1 / (rising + 1), total_iters=rising)
             schedules.append({"scheduler": warmup, "interval": "step", "name": "warmup"})
         return [optimizer], schedules
 
     def factor(self, step: int, steps: int) -> float:
-        """The part of the learning rate at a step, from 0, of a cosine or a constant."""
+        """The learning rate at a step, counted from 0, relative to the maximum: a warm-up, then cosine or constant."""
         rising = round(self.warmup * steps)
         if step < rising:
             return (step + 1) / (rising + 1)
@@ -80,4 +85,6 @@ class Optimization(StrictModel):
 
 
 class ClassifierOptimization(Optimization):
+    """Settings for training a classifier."""
+
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

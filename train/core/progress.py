@@ -1,4 +1,4 @@
-"""Progress bars of work that Lightning does not show."""
+"""Progress bars for work that Lightning does not show."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from transformers import TrainerCallback
 
 
 def progress() -> Progress:
-    """A bar with free text: `add_task(description, total=…, info="")`, `update(task, advance=1, info=…)`."""
+    """A progress bar with a text: `add_task(description, total=…, info="")`, `update(task, advance=1, info=…)`."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[info]}"), TimeRemainingColumn()
     )
 
 
 class StepProgress(TrainerCallback):
-    """The bar of a Hugging Face Trainer: its steps and the last loss it logged."""
+    """A progress bar for Hugging Face's Trainer: its steps, and the last logged loss."""
 
     def __init__(self, description: str) -> None:
         self.bar = progress()

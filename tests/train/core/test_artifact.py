@@ -60,11 +60,11 @@ def test_a_jpeg_by_any_name(tmp_path: Path, sample: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"state_dict": {}, "epoch": 3}, r"'state_dict' is none; pass checkpoint\['state_dict'\]"),
+        ({"state_dict": {}, "epoch": 3}, r"'state_dict' is not a tensor; pass checkpoint\['state_dict'\]"),
         ({"epoch": 3, "model_state_dict": {}}, r"pass checkpoint\['model_state_dict'\]"),
         ({"model": {}, "optimizer": {}}, r"pass checkpoint\['model'\]"),
-        ({"epoch": 3}, "'epoch' is none$"),
-        ({"base.q.lora_A.default.weight": torch.zeros(1)}, "LoRA adapter's; merge it first"),
+        ({"epoch": 3}, "'epoch' is not a tensor$"),
+        ({"base.q.lora_A.default.weight": torch.zeros(1)}, "LoRA adapter; merge it first"),
     ],
 )
 def test_what_is_not_a_state_dict(weights: dict[str, Any], message: str, tmp_path: Path, sample: Path) -> None:

@@ -37,9 +37,9 @@ def test_all_errors_at_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["cartpol"], "no experiment 'cartpol'; there are cartpole"),
+        (["cartpol"], "no experiment 'cartpol'; wanted a YAML file or one of cartpole"),
         (["cartpole", "system=sarsa"], "system is 'sarsa'; wanted one of"),
-        (["cartpole", "steps"], "an override is key=value, got 'steps'"),
+        (["cartpole", "steps"], "override 'steps': wanted key=value"),
         (["imagenet", "model=mobilenet_v9"], "torchvision has no model 'mobilenet_v9'"),
         (["imagenet", "weights=V7"], "mobilenet_v2 has no 'V7'; wanted one of IMAGENET1K_V1, IMAGENET1K_V2"),
     ],

@@ -48,7 +48,7 @@ def test_a_training_on_the_cpu_of_a_machine_with_a_gpu(monkeypatch: pytest.Monke
 
 @pytest.mark.skipif(on_gpu("auto"), reason="-1 is right where there are GPUs")
 def test_all_gpus_where_there_is_none() -> None:
-    with pytest.raises(ExperimentError, match="there is none here; give a number"):
+    with pytest.raises(ExperimentError, match="this machine has none; give a number"):
         TrainerSettings(devices=-1).check()
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from handlers.networks.actor_critic import Discrete
 from handlers.networks.weights import load_weights
 from train.core.artifact import Artifact
-from train.core.config import ExperimentError
+from train.core.config import ExperimentError, StoredType
 from train.core.experiment import Experiment
-from train.core.stored_weights import StoredType, as_stored, narrow_folder, round_weights, state_of
+from train.core.stored_weights import as_stored, narrow_folder, round_weights, state_of
 
 
 def network() -> nn.Sequential:
@@ -55,7 +55,9 @@ def test_a_weight_that_float16_cannot_hold_is_refused_by_name(value: float) -> N
     made = network()
     with torch.no_grad():
         made.get_buffer("1.running_var")[2] = value
-    with pytest.raises(ExperimentError, match=rf"1\.running_var holds {abs(value):g}; float16 holds 65504 at most"):
+    with pytest.raises(
+        ExperimentError, match=rf"1\.running_var contains {abs(value):g}, and the maximum of float16 is 65504"
+    ):
         round_weights(made, "float16")
 
 

@@ -115,7 +115,7 @@ def test_numbers_in_json_are_text_as_they_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"text": "x", "text": "y", "label": "a"}', "line 3: the key 'text' is there twice"),
+        ('{"text": "x", "text": "y", "label": "a"}', "line 3: the key 'text' occurs twice"),
         ('{"text": "x", "label": NaN}', r"1 without label \(row 3\)"),
         ('{"text": "x", "label": {"name": "a"}}', r"1 without label \(row 3\)"),
         ('{"text": {"de": "x"}, "label": "a"}', r"1 without text \(row 3\)"),

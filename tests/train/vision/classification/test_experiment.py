@@ -168,7 +168,7 @@ def test_errors_come_all_at_once(tmp_path: Path) -> None:
         (["weights=V9"], "squeezenet1_1 has no 'V9'; wanted one of IMAGENET1K_V1"),
         (["data.folder=/nowhere"], "there is no folder /nowhere"),
         (["task_weights.shape=2"], "unknown task shape; wanted class"),
-        (["data.validation_share=0.0001", "data.test_share=0"], "no file for validation"),
+        (["data.validation_share=0.0001", "data.test_share=0"], "no files in the validation split"),
     ],
 )
 def test_what_a_file_cannot_say_is_said_before_training(over: list[str], said: str, tmp_path: Path) -> None:
