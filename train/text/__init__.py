@@ -1,1 +1,1 @@
-"""Text classification on texts of one's own."""
+"""Training of text classifiers on a user's own data."""

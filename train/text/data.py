@@ -1,4 +1,4 @@
-"""A user's own labelled texts: read from a file or a dataset's folder, checked row by row, and split."""
+"""Reads a user's own labelled texts from files or folders, checks every row, and splits them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from train.core.config import AbsolutePath, ExperimentError, StrictModel
 from train.text.sources import PROBLEM, load
 
 SHOWN = 5  # row numbers shown for each problem
-KINDS = {list: "a list", dict: "an object", bytes: "bytes"}  # in a parquet file's columns
+KINDS = {list: "a list", dict: "an object", bytes: "bytes"}  # that a Parquet file's column may contain instead of text
 
 
 @dataclass(frozen=True)
 class Example:
-    """labels: one, or any number for a multi-label model. group: see `TextData.group_column`; "" without one."""
+    """A text with its classes.
+
+    labels: one, or any number for a multi-label model. group: see `TextData.group_column`; "" for none.
+    """
 
     text: str
     labels: tuple[str, ...]
@@ -29,7 +32,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a file. labels: None if missing. problem: why it cannot be read."""
+    """A row of a data source, unchecked. labels: None if missing. problem: why it cannot be read; "" if it can."""
 
     text: Any
     labels: list[str] | None
@@ -39,13 +42,13 @@ class Row:
 
 @dataclass
 class Part:
-    """The usable rows of one source. left_out: problem of the others → their numbers, from 1."""
+    """The usable rows of one data source. left_out: problem → numbers of the rows that have it, from 1."""
 
     examples: list[Example] = field(default_factory=list)
     left_out: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def note(self, name: str) -> str:
-        """A note about the rows that are left out."""
+        """A line for people about the rows that are left out. name: of the data source."""
         number = sum(map(len, self.left_out.values()))
         reasons = [
             f"{len(rows)} {what} (row {', '.join(map(str, rows[:SHOWN]))}{', …' if len(rows) > SHOWN else ''})"
@@ -56,8 +59,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Texts:
-    """labels: the classes, by their index. left_out: problem of rows of any part → their number; notes: the same for
-    people, with row numbers. group: the name of the column of groups; None without one."""
+    """The usable texts, split into training, validation and test data.
+
+    labels: the classes, by their index. left_out: problem → number of rows in any part that have it.
+    notes: the same for people, with row numbers. group: name of the column with groups; None for none.
+    """
 
     labels: list[str]
     train: list[Example]
@@ -70,16 +76,17 @@ class Texts:
 
 
 class TextData(StrictModel):
-    """train: a .csv, .tsv, .json, .jsonl or .parquet file, or a folder, splits and all, that `datasets` has saved or
-        would read.
+    """A user's own texts.
 
-    validation, test: files or folders of the same kinds; a missing part is split off the training data by its share,
-    each class in proportion, and the same for the same seed.
-    delimiter: between the cells of a table; by default a comma, and a tab in a .tsv file.
-    label_separator: between the labels of one text, for a multi-label model; lists of labels need none.
-    group_column: a property that texts share, such as their author: a group is never divided between splits, and the
-        test's scores are reported for each group as well.
-    labels: the classes, in their order; by default all classes of the training data, sorted.
+    train: a .csv, .tsv, .json, .jsonl or .parquet file, or a folder that `datasets` has saved or can load, with its
+        splits.
+    validation, test: files or folders of the same kinds. A missing part is split off the training data by its share,
+        with all classes in proportion; the same seed gives the same split.
+    delimiter: between the cells of a table; by default a tab in a .tsv file, otherwise a comma.
+    label_separator: between the labels in a cell, for a multi-label model; not needed if a cell is a list of labels.
+    group_column: column whose values must not be divided between splits, such as the author. The test metrics are also
+        reported for each group.
+    labels: the classes, by their index; by default all classes in the training data, sorted.
     """
 
     train: AbsolutePath
@@ -96,7 +103,7 @@ class TextData(StrictModel):
     test_share: float = Field(default=0.1, gt=0, lt=1)
 
     def read(self, seed: int) -> Texts:
-        """All parts, without unusable rows. Raises ExperimentError for a missing file, column or part."""
+        """Read, check and split the data. Raises ExperimentError if a file or column is missing, or a part is empty."""
         sources = self.sources()
         rows = {name: self.rows(name, source) for name, source in sources.items()}
         known = list(self.labels or sorted({label for row in rows["train"] for label in row.labels or ()}))
@@ -113,11 +120,11 @@ class TextData(StrictModel):
         for name, share in (("test", self.test_share), ("validation", self.validation_share)):
             if name not in found:
                 if len(train) < 2:
-                    raise ExperimentError(f"data: {len(train)} usable rows are too few to split off a {name} part{why}")
+                    raise ExperimentError(f"data: {len(train)} usable rows are too few to split off {name} data{why}")
                 train, found[name] = split(train, share, seed, name)
         for name, examples in {**found, "train": train}.items():
             if not examples:
-                raise ExperimentError(f"data: no usable row for {name}{why}")
+                raise ExperimentError(f"data: the {name} data has no usable rows{why}")
         return Texts(
             labels=known,
             train=train,
@@ -130,10 +137,11 @@ class TextData(StrictModel):
         )
 
     def sources(self) -> dict[str, Dataset]:
+        """The data by part; always includes "train", and the other parts if they exist."""
         loaded = load(self.train, "train", self.delimiter)
         sources = dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
         if "train" not in sources:
-            raise ExperimentError(f"data.train: {self.train} has no split `train`; it has {', '.join(sources)}")
+            raise ExperimentError(f"data.train: {self.train} has no split named train; it has {', '.join(sources)}")
         chosen = {name: sources[name] for name in ("train", "validation", "test") if name in sources}
         for name, given in (("validation", self.validation), ("test", self.test)):
             if given is not None:
@@ -142,14 +150,14 @@ class TextData(StrictModel):
         return chosen
 
     def rows(self, part: str, source: Dataset) -> list[Row]:
-        """Every row, unchecked."""
+        """All rows of a data source, unchecked. part: for errors. Raises ExperimentError if a column is missing."""
         wanted = [self.text_column, self.label_column, *([self.group_column] if self.group_column else [])]
         for column in wanted:
             if column not in source.column_names:
                 found = ", ".join(repr(name) for name in source.column_names if name != PROBLEM)
                 raise ExperimentError(f"data: the {part} data has no column {column!r}; it has {found or 'none'}")
         feature = source.features[self.label_column]
-        inner = getattr(feature, "feature", feature)  # of a column of lists
+        inner = getattr(feature, "feature", feature)  # the items' type if the column contains lists
         names = inner.names if isinstance(inner, ClassLabel) else None
         labels = [self.labels_of(value, names) for value in source[self.label_column]]
         count = len(labels)
@@ -163,23 +171,25 @@ class TextData(StrictModel):
         return [Row(*row) for row in zip(texts, labels, groups, problems, strict=True)]
 
     def labels_of(self, value: Any, names: list[str] | None) -> list[str] | None:
+        """The labels in a cell; None if there are none. names: of the classes, if the cell contains their indices."""
         if isinstance(value, str) and self.label_separator:
             value = [part for part in value.split(self.label_separator) if part.strip()]
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
         values = value if isinstance(value, list) else [value]
         if names is not None:
-            # ClassLabel uses -1 for unknown labels.
+            # In `datasets`, -1 means that the label is unknown.
             return None if any(index < 0 for index in values) else [names[index] for index in values]
         return [str(each).strip() for each in values]
 
     def check(self, rows: Sequence[Row], known: set[str]) -> Part:
+        """Separate usable rows from others. known: the classes."""
         part = Part()
         for number, row in enumerate(rows, start=1):
             if row.problem:
                 part.left_out[row.problem].append(number)
             elif isinstance(row.text, (list, dict, bytes)):
-                part.left_out[f"with {KINDS[type(row.text)]} for a text"].append(number)
+                part.left_out[f"with {KINDS[type(row.text)]} instead of text"].append(number)
             elif row.text is None or not str(row.text).strip():
                 part.left_out["without text"].append(number)
             elif row.labels is None:
@@ -187,28 +197,29 @@ class TextData(StrictModel):
             elif unknown := [label for label in row.labels if label not in known]:
                 part.left_out[f"with the unknown label {unknown[0]!r}"].append(number)
             elif len(row.labels) != 1 and not self.multi_label:
-                part.left_out["with more than one label, or none"].append(number)
+                part.left_out["without exactly one label"].append(number)
             else:
                 part.examples.append(Example(str(row.text), tuple(row.labels), row.group))
         return part
 
 
 def split(examples: list[Example], share: float, seed: int, name: str) -> tuple[list[Example], list[Example]]:
-    """(remaining rows, drawn rows), each class in proportion; classes too rare for that are drawn at random together.
+    """(remaining examples, drawn examples), with all classes in proportion.
 
-    If rows have groups, whole groups are drawn, whatever their classes.
+    Classes that are too rare for this are drawn together. If examples have groups, whole groups are drawn, whatever
+    their classes. share: of the examples to draw. name: of the drawn part, for a message.
     """
     groups = [example.group or f"row {number}" for number, example in enumerate(examples)]
     if len(set(groups)) > 1 and any(example.group for example in examples):
-        left, taken = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(examples, groups=groups))
-        return [examples[i] for i in left], [examples[i] for i in taken]
+        left, drawn = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(examples, groups=groups))
+        return [examples[i] for i in left], [examples[i] for i in drawn]
     counts = Counter(example.labels for example in examples)
-    kinds = [example.labels if counts[example.labels] > 1 else () for example in examples]
+    strata = [example.labels if counts[example.labels] > 1 else () for example in examples]
     try:
-        if Counter(kinds).get((), 2) < 2:
-            kinds[kinds.index(())] = counts.most_common(1)[0][0]
-        left, taken = train_test_split(examples, test_size=share, random_state=seed, stratify=kinds)
+        if strata.count(()) == 1:  # scikit-learn needs two of each
+            strata[strata.index(())] = counts.most_common(1)[0][0]
+        left, drawn = train_test_split(examples, test_size=share, random_state=seed, stratify=strata)
     except ValueError:
-        print(f"{name} data: too few rows for every class to be in it; split by chance")
-        left, taken = train_test_split(examples, test_size=share, random_state=seed)
-    return left, taken
+        print(f"{name} data: too few rows to include every class, so it is drawn at random")
+        left, drawn = train_test_split(examples, test_size=share, random_state=seed)
+    return left, drawn

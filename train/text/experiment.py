@@ -1,4 +1,4 @@
-"""`system: text-classification`: a classifier of texts, fine-tuned or from scratch, on the user's own data."""
+"""`system: text-classification`: a text classifier, fine-tuned or trained from scratch, on the user's own data."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from datasets import Dataset
-from datasets.utils.logging import disable_progress_bar as disable_progress_bars
+from datasets.utils.logging import disable_progress_bar as disable_datasets_progress
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, SerializeAsAny, WrapValidator, model_validator
 from sklearn.metrics import confusion_matrix
 from transformers import AutoTokenizer, set_seed
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar as disable_transformers_progress
 
 from train.core.artifact import Artifact
 from train.core.experiment import Staged
+from train.core.file_list import write_table
 from train.core.generated_data import GeneratedData, by_source
 from train.core.run import NothingValidated, Run, RunError, is_first_process
 from train.core.stored_weights import round_weights
 from train.plots.confusion import plot_confusion
 from train.text.data import Example, TextData, Texts
-from train.text.metrics import by_class, by_group, decide, reference, scores, write_table
+from train.text.metrics import COLUMNS, by_class, by_group, decide, reference, scores
 from train.text.model import Head, Scratch, model_of, tokenizer_of
 from train.text.prediction import load_classifier, predict
 from train.text.subwords import subword_dropout
 from train.text.trainer import TextTrainer, last_checkpoint, relocate
 
-BEST = "best"
-SAMPLE_CHARACTERS = 400
+BEST = "best"  # the folder of the best model, among the checkpoints
+SAMPLE_CHARACTERS = 400  # at most
 
 
 def file_or_section(value: Any) -> Any:
+    """A validator: the name of a file or folder becomes a section with it."""
     return {"train": value} if isinstance(value, str) else value
 
 
-# A user's own texts, or a data set of the project's by its name, such as {"source": "language-id"}.
+# A user's own texts, or one of the project's generated data sets, such as {"source": "language-id"}.
 if TYPE_CHECKING:
     TextSource = TextData | GeneratedData
 else:
@@ -47,10 +49,13 @@ else:
 
 
 class TextClassification(Staged):
-    """data: a file or folder, or a section with its columns, parts and splits.
+    """A text classifier.
 
-    model: a repository of the hub, a folder of `save_pretrained`, or the size of a model to train from scratch.
-    head: auto, the model's own; mean-pooling, a small multilayer perceptron on the mean of the tokens' states.
+    data: a file or folder, or a section with files, columns and shares.
+    model: a repository on the hub, a folder of `save_pretrained`, or a section with the size of a model to train from
+        scratch.
+    revision: branch, tag or commit of the repository.
+    head: auto for the model's own; mean-pooling for a small multilayer perceptron on the mean of the tokens' states.
     max_length: in tokens; longer texts are truncated, in training and when served.
     """
 
@@ -64,7 +69,8 @@ class TextClassification(Staged):
     @model_validator(mode="after")
     def consistent(self) -> Self:
         if isinstance(self.data, TextData) and self.data.multi_label and self.trainer.label_smoothing:
-            raise ValueError("trainer.label_smoothing: wanted 0 for a multi-label model")
+            got = f"got {self.trainer.label_smoothing:g}"
+            raise ValueError(f"trainer.label_smoothing: wanted 0 for a multi-label model; {got}")
         return self
 
     def fit(self, run: Run) -> None:
@@ -83,7 +89,8 @@ class TextClassification(Staged):
             self.model, self.revision, self.head, tokenizer, texts.labels, texts.multi_label, self.max_length
         )
         print(
-            f"{self.name}: {len(texts.train)} texts in {len(texts.labels)} classes, {len(texts.validation)} to validate"
+            f"{self.name}: {len(texts.train)} texts for training and {len(texts.validation)} for validation, "
+            f"in {len(texts.labels)} classes"
         )
         with subword_dropout(tokenizer, self.model.subword_dropout if isinstance(self.model, Scratch) else 0.0):
             train = self.tokenised(texts.train, texts, tokenizer)
@@ -95,7 +102,7 @@ class TextClassification(Staged):
         if trainer.state.best_metric is None:
             raise NothingValidated(run.folder)
         if is_first_process():
-            best: Any = trainer.accelerator.unwrap_model(trainer.model)  # the Trainer has loaded it
+            best: Any = trainer.accelerator.unwrap_model(trainer.model)  # loaded by the Trainer at the end
             best.save_pretrained(run.checkpoints / BEST)
             tokenizer.save_pretrained(run.checkpoints / BEST)
         state = trainer.state
@@ -120,19 +127,20 @@ class TextClassification(Staged):
         best = best_of(run)
         truth, found = self.decisions(best, texts)
         metrics = measure(truth, found, texts)
-        write_table(run.plots / "by-class.csv", metrics["by class"])
+        rows = [(label, *row.values()) for label, row in metrics["by class"].items()]
+        write_table(run.plots / "by-class.csv", ("label", *COLUMNS), rows)
         if not texts.multi_label:
             confusion = confusion_matrix(truth, found, labels=range(len(texts.labels)))
             title = f"{self.name}: accuracy {metrics['accuracy']}"
             plot_confusion(confusion, texts.labels, title, run.plots / "confusion.png")
         shown = {name: value for name, value in metrics.items() if name != "by class"}
         print(f"{self.name}: {shown} on {len(texts.test)} held-out texts")
-        usual, _ = self.predictions(best, texts.validation, texts)
+        logits, _ = self.predictions(best, texts.validation, texts)
         run.record(
             "test",
             {
                 "metrics": metrics,
-                "reference": reference(usual, texts.labels, texts.multi_label),
+                "reference": reference(logits, texts.labels, texts.multi_label),
                 "labels": texts.labels,
                 "sample": sample_of(texts),
             },
@@ -143,7 +151,7 @@ class TextClassification(Staged):
         return measure(*self.decisions(folder / "weights", texts), texts)
 
     def files(self, training: bool = True) -> TextData:
-        """The data set on disk. training: False if only the test data are needed."""
+        """The data set as files. training: False if only the test data is needed."""
         if isinstance(self.data, GeneratedData):
             return TextData.model_validate(self.data.files(training))
         return self.data
@@ -166,7 +174,7 @@ class TextClassification(Staged):
             ).write(folder, self.stored(best_of(run), Path(temporary, "weights")), sample, sorted(run.plots.iterdir()))
 
     def stored(self, best: Path, folder: Path) -> Path:
-        """The checkpoint in the artifact's form, written to `folder` if its weights change their type."""
+        """The folder to archive: the checkpoint itself, or a copy in `folder` with weights of the stored type."""
         if self.stored_weights is None:
             return best
         shutil.copytree(best, folder)
@@ -174,7 +182,7 @@ class TextClassification(Staged):
         return folder
 
     def tokenised(self, examples: Sequence[Example], texts: Texts, tokenizer: Any) -> Dataset:
-        """input_ids, truncated, not padded; length in tokens; labels: an index, or 0 or 1 for each class of `texts`."""
+        """A dataset with input_ids, truncated, not padded; length, in tokens; labels: an index, or 0 or 1 per class."""
         index = {label: number for number, label in enumerate(texts.labels)}
 
         def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -186,15 +194,15 @@ class TextClassification(Staged):
                 return index[example.labels[0]]
             return [float(label in example.labels) for label in texts.labels]
 
-        disable_progress_bars()
+        disable_datasets_progress()
         columns = {"text": [e.text for e in examples], "labels": [target(e) for e in examples]}
         return Dataset.from_dict(columns).map(encode, batched=True, remove_columns=["text"], keep_in_memory=True)
 
     def predictions(
         self, folder: Path, examples: Sequence[Example], texts: Texts
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The logits (N, classes) of the classifier in `folder`, and the true labels, in the examples' order."""
-        disable_progress_bar()
+        """(logits (N, classes) of the classifier in `folder`, true labels), in the order of the examples."""
+        disable_transformers_progress()
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = load_classifier(folder)
         round_weights(model, self.stored_weights)
@@ -202,13 +210,13 @@ class TextClassification(Staged):
         return predict(model, tokenizer, rows, 2 * self.trainer.batch_size), np.asarray(rows["labels"], dtype=np.int64)
 
     def decisions(self, folder: Path, texts: Texts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The true and the predicted classes of the test, as `decide` gives them."""
+        """(true classes, predicted classes) of the test data, in the form that `decide` returns."""
         logits, truth = self.predictions(folder, texts.test, texts)
         return truth, decide(logits, texts.multi_label)
 
 
 def measure(truth: NDArray[np.int64], found: NDArray[np.int64], texts: Texts) -> dict[str, Any]:
-    """The scores on the test data: overall, of each class, and of each group if there are groups."""
+    """The test metrics: overall, by class, and by group if there are groups."""
     metrics: dict[str, Any] = {name: round(value, 4) for name, value in scores(truth, found).items()}
     metrics |= {"texts": len(texts.test), "by class": by_class(truth, found, texts.labels)}
     if texts.group is not None:
@@ -218,13 +226,14 @@ def measure(truth: NDArray[np.int64], found: NDArray[np.int64], texts: Texts) ->
 
 
 def best_of(run: Run) -> Path:
+    """The folder of the run's best model. Raises RunError if the training has not ended."""
     folder = run.checkpoints / BEST
     if not (folder / "config.json").is_file():
-        raise RunError(f"{run.folder} has no trained model: `python -m train resume {run.folder}`")
+        raise RunError(f"{run.folder} has no trained model; run `python -m train resume {run.folder}` first")
     return folder
 
 
 def sample_of(texts: Texts) -> str:
-    """A held-out text of median length."""
+    """A test text of median length, truncated if it is long."""
     ordered = sorted((example.text for example in texts.test), key=len)
     return ordered[len(ordered) // 2][:SAMPLE_CHARACTERS]

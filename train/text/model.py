@@ -1,4 +1,4 @@
-"""The model of a text classifier: pretrained, from the hub or a folder, or a small one from scratch."""
+"""The model of a text classifier: pretrained, from the hub or a folder, or a small one to train from scratch."""
 
 from __future__ import annotations
 
@@ -27,30 +27,38 @@ Head = Literal["auto", "mean-pooling"]
 
 
 class Scratch(StrictModel):
-    """A ModernBERT with random weights and subwords learned from the training texts, for unusual data."""
+    """A ModernBERT with random weights, and subwords learned from the training texts, for unusual data."""
 
-    vocabulary: int = Field(default=4000, ge=300, description="subwords")
-    hidden: int = Field(default=128, ge=32, multiple_of=32, description="size of a token's state")
+    vocabulary: int = Field(default=4000, ge=300, description="number of subwords")
+    hidden: int = Field(default=128, ge=32, multiple_of=32, description="size of a token's hidden state")
     layers: int = Field(default=2, ge=1)
-    window: int | None = Field(default=None, ge=2, description="tokens that attention spans; by default the whole text")
+    window: int | None = Field(
+        default=None, ge=2, description="width of the attention window in tokens; by default the whole text"
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1)
     subword_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="merges of subwords left out at random in training: BPE-dropout"
+        default=0.0, ge=0, lt=1, description="share of subword merges skipped at random in training (BPE-dropout)"
     )
 
     @property
     def attention(self) -> dict[str, Any]:
+        """ModernBERT's configuration for `window`."""
         if self.window is None:
             return {"layer_types": ["full_attention"] * self.layers}
         return {"layer_types": ["sliding_attention"] * self.layers, "local_attention": self.window}
 
 
 def tokenizer_of(source: str | Scratch, revision: str, texts: Iterable[str], max_length: int) -> Any:
+    """The tokenizer of a pretrained model, or one learned from `texts` for a model from scratch.
+
+    source, revision: see `TextClassification.model`. max_length: in tokens. Raises ExperimentError if the tokenizer
+    cannot be loaded or cannot pad.
+    """
     if isinstance(source, Scratch):
         return as_pretrained(learn_subwords(texts, source.vocabulary), max_length)
     tokenizer = pretrained(AutoTokenizer, source, revision)
     if tokenizer.pad_token is None:
-        raise ExperimentError(f"model: the tokenizer of {source} has no padding token, which batches need")
+        raise ExperimentError(f"model: the tokenizer of {source} has no padding token, so texts cannot be batched")
     return tokenizer
 
 
@@ -63,7 +71,11 @@ def model_of(
     multi_label: bool,
     max_length: int,
 ) -> PreTrainedModel:
-    """A classifier whose head, or all of which, has random weights."""
+    """A classifier with random weights in its head, or in the whole model if it is to be trained from scratch.
+
+    labels: the classes, by their index. max_length: in tokens. The other arguments are settings of
+    `TextClassification`. Raises ExperimentError if the model cannot be loaded or cannot read max_length tokens.
+    """
     named: dict[str, Any] = {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
@@ -82,7 +94,7 @@ def model_of(
         raise ExperimentError(f"max_length: got {max_length}; {source} reads at most {longest} tokens")
     if head == "mean-pooling":
         return MeanPoolingClassifier.of(pretrained(AutoModel, source, revision), **named)
-    # The checkpoint's head may be for other classes.
+    # The checkpoint's own head may be for other classes.
     return pretrained(AutoModelForSequenceClassification, source, revision, ignore_mismatched_sizes=True, **named)
 
 
@@ -103,14 +115,17 @@ def scratch_config(scratch: Scratch, vocabulary: int, max_length: int) -> Modern
         cls_token_id=None,
         embedding_dropout=scratch.dropout,
         classifier_dropout=scratch.dropout,
-        # ModernBERT's default of 0.02 suits layers six times as wide; with it a narrow network learns slowly.
+        # ModernBERT's default of 0.02 is for layers six times as wide; a narrow network learns slowly with it.
         initializer_range=0.05,
         initializer_cutoff_factor=3.0,
     )
 
 
 def pretrained(auto: Any, source: str, revision: str, **options: Any) -> Any:
-    """Load by an Auto class, from safetensors and without code from the hub. Raises ExperimentError."""
+    """Load with an Auto class of transformers, only from safetensors and without code from the hub.
+
+    source: a repository on the hub, or a folder. Raises ExperimentError if it cannot be loaded.
+    """
     if auto not in (AutoTokenizer, AutoConfig):
         options["use_safetensors"] = True
     try:

@@ -1,4 +1,4 @@
-"""The answers of a trained classifier of texts."""
+"""Predictions of a trained text classifier."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
-import handlers.networks.mean_pooling  # noqa: F401 - makes the head known to the Auto classes
+import handlers.networks.mean_pooling  # noqa: F401 - registers the head with the Auto classes
 from train.core.progress import progress
 
 
 @torch.inference_mode()
 def predict(model: Any, tokenizer: Any, rows: Dataset, batch_size: int) -> NDArray[np.float32]:
-    """Logits (N, classes) in the rows' order; rows of similar length share a batch.
+    """Logits (N, classes), in the order of the rows. Rows of similar length share a batch.
 
-    Not by transformers' Trainer: after a distributed training it would wait for processes that have ended.
+    rows: with input_ids, and length in tokens. transformers' Trainer is not used, because after a distributed training
+    it would wait for processes that have ended.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
@@ -37,7 +38,7 @@ def predict(model: Any, tokenizer: Any, rows: Dataset, batch_size: int) -> NDArr
 
 
 def load_classifier(folder: Path) -> Any:
-    """The classifier in float32, whatever type its weights are stored in."""
+    """The classifier in `folder`, in float32, whatever the type of its stored weights."""
     return AutoModelForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
     )

@@ -1,4 +1,4 @@
-"""Reads files and folders of labelled texts without changing how texts and labels are written."""
+"""Reads files and folders of labelled texts, keeping texts and labels exactly as they are written."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from datasets.packaged_modules.json.json import Json
 from train.core.config import ExperimentError
 from train.core.table import DELIMITERS, read_table
 
-PROBLEM = "problem of the row"  # a column of our own, beside a table's
+PROBLEM = "problem of the row"  # column added to those of a table: why a row cannot be used, or ""
 JSON = (".json", ".jsonl")
 PARQUET = ".parquet"
 SUFFIXES = (*DELIMITERS, *JSON, PARQUET)
-WANTED = "wanted a list of objects, or an object in each line"
+WANTED = "wanted a list of objects, or one object per line"
 
 
 def load(path: Path, part: str, delimiter: str | None) -> Dataset | DatasetDict:
-    """The rows of a file or of a folder: one that `datasets` has saved, or one of files as the hub has them.
+    """The rows of a file, or of a folder that `datasets` has saved or that contains files as on the hub.
 
-    delimiter: as `read_table` takes it. Raises ExperimentError, which names the part.
+    part: for errors. delimiter: see `read_table`. Raises ExperimentError if the path does not exist or cannot be read.
     """
     try:
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
@@ -36,7 +36,7 @@ def load(path: Path, part: str, delimiter: str | None) -> Dataset | DatasetDict:
         if path.suffix.lower() not in SUFFIXES:
             raise ExperimentError(f"data.{part}: wanted one of {', '.join(SUFFIXES)}, or a folder; got {str(path)!r}")
         if not path.is_file():
-            raise ExperimentError(f"data.{part}: no file {str(path)!r}")
+            raise ExperimentError(f"data.{part}: there is no file {str(path)!r}")
         return read_file(path, delimiter)
     except UnicodeDecodeError:
         raise ExperimentError(f"data.{part}: {path} is not UTF-8") from None
@@ -46,7 +46,7 @@ def load(path: Path, part: str, delimiter: str | None) -> Dataset | DatasetDict:
 
 
 def read_folder(folder: Path, delimiter: str | None) -> Dataset | DatasetDict:
-    """The splits that `datasets` finds in a folder's files, or its README declares."""
+    """The splits that `datasets` finds among a folder's files, or that its README declares."""
     builder = load_dataset_builder(str(folder))
     if not isinstance(builder, (Csv, Json)):
         return load_dataset(str(folder))
@@ -58,22 +58,26 @@ def read_folder(folder: Path, delimiter: str | None) -> Dataset | DatasetDict:
 
 
 def read_file(path: Path, delimiter: str | None) -> Dataset:
+    """The rows of one file. Raises ValueError if it cannot be read."""
     match path.suffix.lower():
         case ".json" | ".jsonl":
             return from_json(path)
         case ".parquet":
             return load_dataset("parquet", data_files=str(path), split="train")
     table = read_table(path, delimiter)
-    wrong = [table.problem(row) for row in table.rows]
+    problems = [table.problem(row) for row in table.rows]
     columns = {
-        name: [None if wrong[number] else row[place] or None for number, row in enumerate(table.rows)]
+        name: [None if problems[number] else row[place] or None for number, row in enumerate(table.rows)]
         for name, place in table.named.items()
     }
-    return Dataset.from_dict({**columns, PROBLEM: wrong})
+    return Dataset.from_dict({**columns, PROBLEM: problems})
 
 
 def from_json(path: Path) -> Dataset:
-    """A list of objects, or one object per line. Numbers become text as they are written, so 1.0 is not 1."""
+    """The rows of a list of objects, or of one object per line. Numbers become text as written, so 1.0 is not 1.
+
+    Raises ValueError if the file is neither.
+    """
     text = path.read_text(encoding="utf-8-sig")
     if text.lstrip()[:1] == "[":
         records = parsed(text, "")
@@ -87,8 +91,9 @@ def from_json(path: Path) -> Dataset:
 
 
 def parsed(text: str, place: str) -> Any:
+    """A JSON text's value, with numbers as text. place: for errors, such as "line 3: ". Raises ValueError."""
     try:
-        # NaN, which pandas means as missing, is None.
+        # NaN becomes None, because pandas writes it for missing values.
         return json.loads(
             text, parse_int=str, parse_float=str, parse_constant=lambda name: None, object_pairs_hook=once
         )
@@ -97,7 +102,7 @@ def parsed(text: str, place: str) -> Any:
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are each there once; ValueError for another."""
+    """The object with these keys and values. Raises ValueError if a key occurs twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         doubled = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
@@ -106,8 +111,10 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def cells(values: Sequence[Any]) -> list[Any]:
-    """A column: texts, or where one record has a list, of several labels, a list of texts each; None where a record
-    lacks it, or has an object."""
+    """A column of texts, or of lists of texts if any value is a list, such as one of several labels.
+
+    None stands for values that are missing or are objects.
+    """
     lists = any(isinstance(value, list) for value in values)
     found: list[Any] = []
     for value in values:

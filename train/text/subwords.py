@@ -1,4 +1,4 @@
-"""A subword tokenizer learned from texts: byte-level byte-pair encoding (Sennrich et al. 2016), for any script."""
+"""A subword tokenizer learned from texts in any script: byte-level byte-pair encoding (Sennrich et al. 2016)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PADDING = "[PAD]"
 
 
 def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A tokenizer of the `vocabulary` most useful subwords of `texts`; it drops letter case and nothing else."""
+    """Learn a tokenizer with at most `vocabulary` subwords. It normalises text to NFKC and lower case."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -30,14 +30,15 @@ def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def as_pretrained(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
-    """The tokenizer as transformers loads and saves it; max_length in tokens."""
+    """The tokenizer in transformers' class. max_length: in tokens."""
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PADDING, model_max_length=max_length)
 
 
 @contextmanager
 def subword_dropout(tokenizer: Any, share: float) -> Iterator[None]:
-    """A context in which this share of merges is skipped at random whenever a text is split, so that a model sees
-    rarer splits of the same words (BPE-dropout, Provilkov et al. 2020)."""
+    """A context in which the tokenizer skips this share of merges at random, so that a model sees rarer splits of the
+    same words (BPE-dropout, Provilkov et al. 2020). tokenizer: from `as_pretrained`; any other if the share is 0.
+    """
     if not share:
         yield
         return

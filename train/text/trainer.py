@@ -1,4 +1,4 @@
-"""Hugging Face's Trainer for a run: its settings, the checkpoints it keeps, and how it is resumed."""
+"""Hugging Face's Trainer for a run: its settings, its checkpoints, and how it is resumed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ from train.core.run import Run, is_first_process
 from train.core.trainer import check_compiler
 from train.text.metrics import decide, scores
 
-STATE = "trainer_state.json"  # the file of a checkpoint that is written last
+STATE = "trainer_state.json"  # written last, so a checkpoint with this file is complete
 
 
 class OneDevice(TrainingArguments):
-    """Without torchrun, trains on one GPU: transformers' own class would wrap the model in DataParallel if several are
-    visible, which multiplies the batch size by their number and is slow."""
+    """Arguments for training on one GPU, if torchrun does not start one process per GPU.
+
+    If several GPUs are visible, TrainingArguments would wrap the model in DataParallel, which is slow and multiplies
+    the batch size by their number.
+    """
 
     @property
     def n_gpu(self) -> int:
@@ -42,30 +45,34 @@ class OneDevice(TrainingArguments):
 
 
 class TextTrainer(StrictModel):
-    """How a text model is trained, and which checkpoints are kept."""
+    """The length of a training, its optimizer, and its checkpoints."""
 
-    epochs: float = Field(default=3, gt=0, description="at most")
-    max_steps: int = Field(default=-1, ge=-1, description="of the optimizer, at most; -1 for no limit")
-    batch_size: int = Field(default=32, ge=1, description="texts, on each device")
-    accumulate: int = Field(default=1, ge=1, description="batches for each step of the optimizer")
-    learning_rate: float = Field(default=5e-5, gt=0, description="the highest")
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(default="linear", description="after warm-up")
-    warmup: float = Field(default=0.06, ge=0, lt=1, description="share of all steps in which the rate rises")
+    epochs: float = Field(default=3, gt=0, description="maximum number")
+    max_steps: int = Field(default=-1, ge=-1, description="maximum number of optimizer steps; -1 for no limit")
+    batch_size: int = Field(default=32, ge=1, description="number of texts per batch, on each device")
+    accumulate: int = Field(default=1, ge=1, description="number of batches per optimizer step")
+    learning_rate: float = Field(default=5e-5, gt=0, description="maximum")
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(
+        default="linear", description="of the learning rate after the warm-up"
+    )
+    warmup: float = Field(default=0.06, ge=0, lt=1, description="share of all steps in which the learning rate rises")
     weight_decay: float = Field(default=0.01, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    gradient_clip: float = Field(default=1.0, gt=0, description="norm of all gradients together, at most")
-    gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
-    precision: Precision | None = Field(default=None, description="by default bf16 where the device computes in it")
-    length_grouping: bool = Field(default=True, description="texts of like length share a batch: less padding")
+    gradient_clip: float = Field(default=1.0, gt=0, description="maximum norm of all gradients together")
+    gradient_checkpointing: bool = Field(
+        default=False, description="recompute activations: less memory, for a third more time"
+    )
+    precision: Precision | None = Field(default=None, description="by default bf16 if the device supports it natively")
+    length_grouping: bool = Field(default=True, description="batch texts of similar length, for less padding")
     validate_every: int = Field(
-        default=0, ge=0, description="steps between validations, each with a checkpoint; 0: epoch"
+        default=0, ge=0, description="steps between validations, each with a checkpoint; 0 for every epoch"
     )
     monitor: Literal["f1", "macro_f1", "accuracy", "precision", "recall", "loss"] = Field(
-        default="f1", description="on the validation data; it chooses the best checkpoint and stops early"
+        default="f1", description="metric on the validation data that selects the best checkpoint and stops early"
     )
-    patience: int = Field(default=0, ge=0, description="validations without improvement before it stops; 0 for never")
-    keep: int = Field(default=2, ge=1, description="checkpoints: the last ones, and the best beside them")
-    compile: bool = Field(default=False, description="the model's kernels, by torch.compile; needs g++ or clang++")
+    patience: int = Field(default=0, ge=0, description="validations without improvement before stopping; 0 for never")
+    keep: int = Field(default=2, ge=1, description="number of checkpoints to keep: the best and the last ones")
+    compile: bool = Field(default=False, description="compile the model with torch.compile; needs g++ or clang++")
     log_every: int = Field(default=20, ge=1, description="steps between points of the learning curves")
 
     def trainer(
@@ -78,14 +85,18 @@ class TextTrainer(StrictModel):
         train: Dataset,
         validation: Dataset,
     ) -> Trainer:
-        """train, validation: with input_ids, length and labels. Each batch is padded to its longest text."""
+        """The Trainer of a run, whose folder gets the checkpoints and learning curves.
+
+        name: of the experiment, for the progress bar. train, validation: with input_ids, length and labels; each batch
+        is padded to its longest text. Raises ExperimentError if `compile` is set and there is no compiler.
+        """
         if self.compile:
             check_compiler()
         precision = self.precision or native_precision()
-        when: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
+        intervals: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
         if self.validate_every:
-            when = {"eval_strategy": "steps", "save_strategy": "steps"}
-            when |= {"eval_steps": self.validate_every, "save_steps": self.validate_every}
+            intervals = {"eval_strategy": "steps", "save_strategy": "steps"}
+            intervals |= {"eval_steps": self.validate_every, "save_steps": self.validate_every}
         arguments = OneDevice(
             output_dir=str(run.checkpoints),
             num_train_epochs=self.epochs,
@@ -114,7 +125,7 @@ class TextTrainer(StrictModel):
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=torch.cuda.is_available(),
-            **when,
+            **intervals,
         )
         callbacks: list[Any] = [EarlyStoppingCallback(self.patience)] if self.patience else []
         if is_first_process():
@@ -129,20 +140,21 @@ class TextTrainer(StrictModel):
             eval_dataset=validation,
             data_collator=DataCollatorWithPadding(tokenizer),
             processing_class=tokenizer,
-            compute_metrics=measured,
+            compute_metrics=metrics_of,
             callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
 
 
-def measured(found: EvalPrediction) -> dict[str, float]:
+def metrics_of(found: EvalPrediction) -> dict[str, float]:
+    """The metrics on the validation data, as the Trainer logs them."""
     truth: Any = found.label_ids
     return scores(truth.astype(int), decide(found.predictions, multi_label=truth.ndim == 2))  # type: ignore[arg-type]
 
 
 def relocate(checkpoint: Path) -> None:
-    """Make a checkpoint name the best one in its own run's folder, in case that was moved or copied."""
+    """Correct the path of the best checkpoint in a checkpoint's state, in case the run's folder was moved or copied."""
     if not is_first_process():
         return
     path = checkpoint / STATE
@@ -154,6 +166,6 @@ def relocate(checkpoint: Path) -> None:
 
 
 def last_checkpoint(run: Run) -> Path | None:
-    """The newest complete checkpoint."""
+    """The newest complete checkpoint of the run; None if there is none."""
     found = [path.parent for path in run.checkpoints.glob(f"checkpoint-*/{STATE}")]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

@@ -119,8 +119,8 @@ def test_numbers_in_json_are_text_as_they_are_written(tmp_path: Path) -> None:
         ('{"text": "x", "label": NaN}', r"1 without label \(row 3\)"),
         ('{"text": "x", "label": {"name": "a"}}', r"1 without label \(row 3\)"),
         ('{"text": {"de": "x"}, "label": "a"}', r"1 without text \(row 3\)"),
-        ('{"text": ["x", "y"], "label": "a"}', r"1 with a list for a text \(row 3\)"),
-        ('{"text": "x", "label": ["a", "b"]}', r"1 with more than one label, or none \(row 3\)"),
+        ('{"text": ["x", "y"], "label": "a"}', r"1 with a list instead of text \(row 3\)"),
+        ('{"text": "x", "label": ["a", "b"]}', r"1 without exactly one label \(row 3\)"),
     ],
 )
 def test_what_is_not_a_text_in_json_is_named(line: str, message: str, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_what_is_not_a_text_in_json_is_named(line: str, message: str, tmp_path: 
 
 def test_bytes_are_not_taken_for_a_text(tmp_path: Path) -> None:
     Dataset.from_dict({"text": [b"x", b"y"], "label": ["a", "b"]}).to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(ExperimentError, match="2 with bytes for a text"):
+    with pytest.raises(ExperimentError, match="2 with bytes instead of text"):
         read(tmp_path / "rows.parquet")
 
 

@@ -36,7 +36,7 @@ def test_what_cannot_be_read(tmp_path: Path, options: dict[str, Any], message: s
         ("", r"no column 'text'"),
         ('"text";"label"\n"a";"b"\n', "wanted ',' between cells"),
         ('text,label\n"a \\"b\\"",c\n', "line 2: .*doubled quotes inside a quoted cell"),
-        ("text;label\na;b\n", r"one cell, 'text;label'; wanted ',' between cells"),
+        ("text;label\na;b\n", r"single cell, 'text;label'; wanted ',' between cells"),
         ("text,label\na,b,\nc,d,\n", r"two classes; got \[\]\n.*2 of 2 rows are left out: 2 with 3 cells"),
         ("text,label\na,b\0c\n", r"at least two classes"),
     ],

@@ -92,7 +92,7 @@ def test_bad_rows_of_a_table_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file;class\na.png;b\n", r"one cell, 'file;class'; wanted ',' between cells"),
+        ("file;class\na.png;b\n", r"single cell, 'file;class'; wanted ',' between cells"),
         ('file,class\n"a.png,b\nc.png,d\n', "line 3: unexpected end of data"),
         ("file,class,class\na.png,b,c\n", "'class' occurs twice"),
     ],
