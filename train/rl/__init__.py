@@ -1,1 +1,1 @@
-"""Policies trained by reinforcement learning."""
+"""Training of policies by reinforcement learning."""

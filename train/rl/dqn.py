@@ -1,4 +1,4 @@
-"""`system: dqn`: deep Q-learning (Mnih et al. 2015) with double estimation (van Hasselt et al. 2016), top to bottom."""
+"""`system: dqn`: deep Q-learning (Mnih et al. 2015) with double estimation (van Hasselt et al. 2016), in one file."""
 
 from __future__ import annotations
 
@@ -18,44 +18,49 @@ from train.core.config import ExperimentError
 from train.rl.environments import Environments, Episode, spaces_of
 from train.rl.experiment import Reinforcement
 from train.rl.replay_buffer import ReplayBuffer, Transitions
+from train.rl.settings import MAX_GRAD_NORM, NUM_ENVS, TOTAL_STEPS
 from train.rl.training_loop import crossed
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"huber": F.huber_loss, "mse": F.mse_loss}
 
 
 class DQN(Reinforcement):
-    """Discrete actions. Every schedule counts steps of the environment, all copies together, never of the optimizer."""
+    """DQN for discrete actions. All schedules count environment steps, of all copies together, not optimizer steps."""
 
     RENAMED: ClassVar[dict[str, str]] = {"environments": "num_envs", "max_gradient": "max_grad_norm"}
     outputs: ClassVar[Literal["logits", "values"]] = "values"
 
-    total_steps: int = Field(default=100_000, ge=1, description="of all copies of the environment together, at most")
-    num_envs: int = Field(default=1, ge=1, description="copies that are stepped together")
-    buffer: int = Field(default=50_000, ge=1, description="transitions that are remembered")
-    learning_starts: int = Field(default=1_000, ge=0, description="steps that only fill the buffer, acting at random")
+    total_steps: int = Field(default=100_000, ge=1, description=TOTAL_STEPS)
+    num_envs: int = Field(default=1, ge=1, description=NUM_ENVS)
+    buffer: int = Field(default=50_000, ge=1, description="capacity of the replay buffer in transitions")
+    learning_starts: int = Field(
+        default=1_000, ge=0, description="steps with random actions that fill the buffer before training starts"
+    )
     train_every: int = Field(default=256, ge=1, description="steps between trainings")
-    gradient_steps: int = Field(default=128, ge=1, description="mini-batches in each training")
-    target_every: int = Field(default=256, ge=1, description="steps between copies of the network to its target")
-    minibatch: int = Field(default=64, ge=1, description="transitions")
+    gradient_steps: int = Field(default=128, ge=1, description="number of mini-batches in each training")
+    target_every: int = Field(default=256, ge=1, description="steps between updates of the target network")
+    minibatch: int = Field(default=64, ge=1, description="size of a mini-batch in transitions")
     learning_rate: float = Field(default=2.3e-3, gt=0)
     loss: Literal["huber", "mse"] = "huber"
-    double: bool = Field(default=True, description="the online network chooses the action that the target values")
-    epsilon_start: float = Field(default=1.0, ge=0, le=1, description="share of random actions at first")
-    epsilon_end: float = Field(default=0.04, ge=0, le=1, description="and once exploration has ended")
-    exploration_steps: int = Field(default=8_000, ge=1, description="over which the share falls, linearly")
-    max_grad_norm: float = Field(default=10.0, gt=0, description="norm of all gradients together, at most")
-    hidden: int = Field(default=128, ge=1, description="units in each of the two layers")
+    double: bool = Field(
+        default=True, description="double DQN: the online network selects the action that the target network evaluates"
+    )
+    epsilon_start: float = Field(default=1.0, ge=0, le=1, description="share of random actions at the start")
+    epsilon_end: float = Field(default=0.04, ge=0, le=1, description="share of random actions after exploration_steps")
+    exploration_steps: int = Field(default=8_000, ge=1, description="steps in which the share falls linearly")
+    max_grad_norm: float = Field(default=10.0, gt=0, description=MAX_GRAD_NORM)
+    hidden: int = Field(default=128, ge=1, description="number of units in each of the two hidden layers")
 
     @model_validator(mode="after")
     def check_buffer(self) -> Self:
         if self.num_envs > self.buffer:
-            raise ValueError(f"buffer: got {self.buffer}, wanted at least one place for each of the environments")
+            raise ValueError(f"buffer: wanted at least num_envs, {self.num_envs}; got {self.buffer}")
         return self
 
     def network(self) -> QNetwork:
         observations, actions = spaces_of(self.environment)
         if not isinstance(actions, Discrete):
-            raise ExperimentError(f"environment {self.environment}: its actions are {actions}; DQN wants discrete ones")
+            raise ExperimentError(f"environment {self.environment}: wanted discrete actions for DQN; got {actions}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return QNetwork(prod(observations.shape), int(actions.n), self.hidden)
@@ -75,7 +80,7 @@ class DQN(Reinforcement):
 
 
 class DQNLearner:
-    """Acts for some steps, remembers the transitions, and learns from those in the buffer."""
+    """Acts in the environments, stores the transitions in a replay buffer, and trains the network on samples of it."""
 
     def __init__(self, settings: DQN) -> None:
         self.settings = settings
@@ -88,7 +93,10 @@ class DQNLearner:
         self.steps = 0
 
     def advance(self) -> tuple[dict[str, float], list[Episode]]:
-        """Steps until the next training is due, and that training once `learning_starts` is over."""
+        """Act until the next training is due, and train if `learning_starts` is over.
+
+        Returns the scalars to plot, and the episodes that have ended.
+        """
         settings = self.settings
         finished: list[Episode] = []
         while True:
@@ -104,7 +112,7 @@ class DQNLearner:
         return scalars, finished
 
     def step(self) -> list[Episode]:
-        """Take and remember one step in every copy; returns the episodes that ended with it."""
+        """Take one step in every copy and store the transitions. Returns the episodes that ended with it."""
         observations = self.environments.observations
         actions = self.explore(observations)
         step = self.environments.step(actions)
@@ -116,15 +124,15 @@ class DQNLearner:
 
     @torch.no_grad()
     def explore(self, observations: Tensor) -> Tensor:
-        """The action with the highest value, or with probability epsilon a random one."""
+        """Epsilon-greedy actions (copies,): random with probability epsilon, otherwise those with the highest value."""
         device = self.settings.device
         values = self.network(observations.to(device))
-        at_random = torch.rand(len(values), generator=self.generator, device=device)
-        anything = torch.randint(values.shape[1], (len(values),), generator=self.generator, device=device)
-        return torch.where(at_random < self.settings.epsilon(self.steps), anything, values.argmax(dim=1))
+        drawn = torch.rand(len(values), generator=self.generator, device=device)
+        random_actions = torch.randint(values.shape[1], (len(values),), generator=self.generator, device=device)
+        return torch.where(drawn < self.settings.epsilon(self.steps), random_actions, values.argmax(dim=1))
 
     def train(self) -> dict[str, float]:
-        """Learn from `gradient_steps` mini-batches of the buffer."""
+        """Train the network on `gradient_steps` mini-batches. Returns the means of the scalars to plot."""
         settings = self.settings
         scalars: list[Tensor] = []
         for _ in range(settings.gradient_steps):
@@ -144,11 +152,11 @@ class DQNLearner:
     def targets(self, batch: Transitions) -> Tensor:
         """The target value of each transition (B,): its reward plus the discounted value of the next observation.
 
-        Only a terminated episode has no next value. A truncated one has, of its own last observation.
+        This value is 0 if the episode terminated. If it was truncated, it is that of its own last observation.
         """
-        valued = self.target(batch.next_observations)
-        chooser = self.network(batch.next_observations) if self.settings.double else valued
-        next_values = valued.gather(1, chooser.argmax(dim=1, keepdim=True)).squeeze(1)
+        evaluated = self.target(batch.next_observations)
+        selecting = self.network(batch.next_observations) if self.settings.double else evaluated
+        next_values = evaluated.gather(1, selecting.argmax(dim=1, keepdim=True)).squeeze(1)
         return batch.rewards + self.settings.gamma * next_values * ~batch.terminated
 
     def state_dict(self) -> dict[str, Any]:

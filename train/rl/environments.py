@@ -1,4 +1,4 @@
-"""Copies of a Gymnasium environment that are stepped together and whose state can be saved and restored."""
+"""Copies of a Gymnasium environment that are stepped together, with a state that can be saved and restored."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class Episode(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The result of one step of every copy; tensors are (copies, …).
+    """The result of one step of every copy. Tensors are (copies, …).
 
-    next_observations: the observation after each action, including the last one of an episode. If the episode
-        continues, it is also the copy's next observation; otherwise the copy has begun another episode.
-    terminated: the task ended the episode. truncated: the episode was cut off, for example by a time limit, and could
-        have continued. finished: the episodes that ended with this step.
+    next_observations: the observation after each action, also after the last one of an episode. If the episode ended,
+        it differs from `Environments.observations`, which belongs to the new episode.
+    terminated: whether the task ended the episode.
+    truncated: whether the episode was cut off, for example by a time limit, but could have continued.
+    finished: the episodes that ended with this step.
     """
 
     next_observations: Tensor
@@ -42,13 +43,12 @@ class Step(NamedTuple):
 
 
 class Environments:
-    """`count` copies of an environment, each with its own episode.
+    """`count` copies of an environment, each in its own episode. observations: the current ones, (copies, …).
 
-    Every episode starts from its own seed, so that a copy's state is a function of that seed and the actions since:
-    `state_dict` holds these, and `load_state_dict` replays them. That needs neither access to the inside of an
-    environment nor pickle, but requires that the environment draws its randomness from `self.np_random`, as Gymnasium
-    demands; one that does not reach the same observation is refused. `step` raises ExperimentError for an observation
-    or a reward that is not finite.
+    Every episode has its own seed, so that a copy's state is a function of that seed and of the actions since:
+    `state_dict` contains these, and `load_state_dict` replays them. This needs neither access to the internals of an
+    environment nor pickle, but the environment must draw its randomness from `self.np_random`, as Gymnasium demands.
+    Raises ExperimentError if the environment cannot be made.
     """
 
     def __init__(self, name: str, count: int, seed: int) -> None:
@@ -61,12 +61,16 @@ class Environments:
         self.observations = as_tensor(self.vector.reset(seed=self.seeds())[0])
 
     def seeds(self) -> list[int | None]:
-        """The seed of each copy's current episode; two episodes of a run hardly ever share one of the 2**32."""
+        """The seed of each copy's current episode. With 2**32 seeds, two episodes of a run rarely have the same."""
         drawn = (np.random.SeedSequence((self.seed, copy, n)) for copy, n in enumerate(self.episodes))
         return [int(sequence.generate_state(1)[0]) for sequence in drawn]
 
     def step(self, actions: Tensor) -> Step:
-        """One step of every copy. actions: integers (copies,), or numbers (copies, size), clipped to the bounds."""
+        """Take one step in every copy, and begin a new episode in those whose episode ends.
+
+        actions: integers (copies,), or numbers (copies, size), which are clipped to the space's bounds. Raises
+        ExperimentError for an observation or a reward that is not finite.
+        """
         space = self.vector.single_action_space
         taken = actions.cpu().numpy()
         if isinstance(space, Box):
@@ -84,7 +88,7 @@ class Environments:
         )
         if not (step.next_observations.isfinite().all() and step.rewards.isfinite().all()):
             raise ExperimentError(
-                f"environment {self.name}: a step led to an observation or a reward that is not finite"
+                f"environment {self.name}: a step returned an observation or a reward that is not finite"
             )
         self.observations = step.next_observations
         done = terminated | truncated
@@ -106,7 +110,7 @@ class Environments:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore a state by replaying each copy's episode. Raises ExperimentError if the observation differs."""
+        """Restore a state by replaying each copy's episode. Raises ExperimentError if the last observation differs."""
         self.episodes = state["episodes"].tolist()
         self.actions = [list(history.numpy()) for history in state["actions"]]
         self.observations = state["observations"]
@@ -118,8 +122,8 @@ class Environments:
                 self.totals[copy] += float(reward)
             if not torch.equal(as_tensor(observation), self.observations[copy]):
                 raise ExperimentError(
-                    f"{self.name}: the same seed and actions led to another observation, so its runs cannot go on from "
-                    "a checkpoint; an environment must draw its randomness from self.np_random alone"
+                    f"environment {self.name}: the same seed and actions led to another observation, so a run cannot "
+                    "be resumed; the environment must draw all its randomness from self.np_random"
                 )
 
     def close(self) -> None:
@@ -127,29 +131,30 @@ class Environments:
 
 
 def as_tensor(observations: Any) -> Tensor:
+    """A copy of the observations, in float32."""
     return torch.from_numpy(np.array(observations, dtype=np.float32))
 
 
 def spaces_of(name: str) -> tuple[Box, Discrete | Box]:
-    """The observation and action spaces of an environment; ExperimentError for an unknown one, or for other kinds."""
+    """(observation space, action space). Raises ExperimentError for an unknown environment or unsupported spaces."""
     with clear_errors(name):
         env = gym.make(name)
     observations, actions = env.observation_space, env.action_space
     env.close()
     if not isinstance(observations, Box):
-        raise ExperimentError(f"environment {name}: its observations are {observations}; wanted a Box")
+        raise ExperimentError(f"environment {name}: wanted observations in a Box; got {observations}")
     if isinstance(actions, Discrete) and actions.start == 0:
         return observations, actions
     if isinstance(actions, Box) and len(actions.shape) == 1 and actions.is_bounded():
         return observations, actions
     raise ExperimentError(
-        f"environment {name}: its actions are {actions}; wanted Discrete from 0, or a flat bounded Box"
+        f"environment {name}: wanted Discrete actions from 0, or a bounded Box of one dimension; got {actions}"
     )
 
 
 @contextmanager
 def clear_errors(name: str) -> Iterator[None]:
-    """Report an error in an environment's name, `module:Name-v0` included, as an ExperimentError."""
+    """Turn errors about an environment's name, which can be `module:Name-v0`, into ExperimentError."""
     try:
         yield
     except (gym.error.Error, ModuleNotFoundError) as error:

@@ -1,4 +1,4 @@
-"""Playing whole episodes with a policy, to measure it."""
+"""Measures a policy by whole episodes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from train.rl.environments import as_tensor
 
 @torch.no_grad()
 def evaluate(act: Callable[[Tensor], Tensor], environment: str, episodes: int, seed: int) -> NDArray[np.float64]:
-    """The undiscounted return of each of `episodes` episodes, played side by side.
+    """The undiscounted return of each of `episodes` episodes, (episodes,), which are played in parallel.
 
-    act: observations (episodes, …) → actions. seed: of the first episode; the others follow it.
+    act: observations (episodes, …) → actions (episodes, …). seed: of the first episode; the others have the next ones.
     """
     envs = SyncVectorEnv([partial(gym.make, environment)] * episodes, autoreset_mode=AutoresetMode.NEXT_STEP)
     space = envs.single_action_space
@@ -38,6 +38,7 @@ def evaluate(act: Callable[[Tensor], Tensor], environment: str, episodes: int, s
 
 
 def summary(returns: NDArray[np.float64]) -> dict[str, float | int]:
+    """The metrics of a policy's test. returns: of its episodes."""
     return {
         "mean return": round(float(returns.mean()), 2),
         "standard deviation": round(float(returns.std()), 2),

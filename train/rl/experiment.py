@@ -27,17 +27,18 @@ from train.rl.evaluation import evaluate, summary
 from train.rl.settings import PolicySettings
 from train.rl.training_loop import BEST, Learner, PolicyTraining
 
-UNBOUNDED = 1e30
-# A policy is tested on other episodes than those that selected it.
+UNBOUNDED = 1e30  # larger bounds of a space count as infinite
+# Added to the experiment's seed, because a policy is tested on other episodes than those that selected it.
 TEST_SEED = 1_000_000
 
 
 class Reinforcement(PolicySettings):
-    """An algorithm adds its own fields and its `learner`."""
+    """An algorithm adds its own fields and its `learner`.
 
-    outputs: ClassVar[
-        Literal["logits", "values"]
-    ]  # of the network for discrete actions, as the policy handler reads it
+    outputs: the meaning of the network's first output for discrete actions, which the policy handler needs to know.
+    """
+
+    outputs: ClassVar[Literal["logits", "values"]]
 
     def learner(self) -> Learner:
         """The algorithm in its initial state."""
@@ -45,11 +46,11 @@ class Reinforcement(PolicySettings):
 
     def fit(self, run: Run) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ExperimentError("device: got cuda, but there is no GPU; wanted cpu")
+            raise ExperimentError("device: got cuda, but this machine has no GPU; wanted cpu")
         with one_thread():
             learner = self.learner()
             try:
-                PolicyTraining(self, run, learner).go_on()
+                PolicyTraining(self, run, learner).fit()
             finally:
                 learner.close()
 
@@ -109,10 +110,10 @@ class Reinforcement(PolicySettings):
             ).write(folder, weights, sample, sorted(run.plots.glob("*.png")))
 
     def best(self, run: Run) -> nn.Module:
-        """The run's best policy, on the CPU."""
+        """The run's best policy, on the CPU and in evaluation mode. Raises RunError if there is none yet."""
         path = run.checkpoints / BEST
         if not path.is_file():
-            raise RunError(f"{run.folder} has no policy yet: `python -m train resume {run.folder}`")
+            raise RunError(f"{run.folder} has no policy yet; run `python -m train resume {run.folder}` first")
         network = self.network()
         network.load_state_dict(load_file(path))
         round_weights(network, self.stored_weights)
@@ -121,7 +122,7 @@ class Reinforcement(PolicySettings):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread: for matrices of some hundred rows, a second one costs more than it gains."""
+    """A context in which torch uses one thread: for matrices of some hundred rows, a second one slows it down."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -131,6 +132,6 @@ def one_thread() -> Iterator[None]:
 
 
 def finite(bounds: NDArray[Any]) -> Any:
-    """Bounds for JSON, nested as the space's shape; None for unbounded values."""
+    """Bounds for JSON: lists nested as in the space's shape, with None for infinite bounds."""
     flat = [None if abs(value) > UNBOUNDED else float(value) for value in bounds.ravel()]
     return np.array(flat, dtype=object).reshape(bounds.shape).tolist()

@@ -11,13 +11,14 @@ import torch
 
 from train.rl.environments import Episode
 
-WINDOW = 100
+WINDOW = 100  # episodes of a moving average
 
 
 class LearningCurve:
-    """episodes: (environment step at its end, return) of each training episode, exploration included.
+    """The returns so far, by environment step.
 
-    evaluations: (environment step, mean return) of the policy without exploration.
+    episodes: (step at its end, return) of each training episode, with exploration. evaluations: (step, mean return) of
+    the policy without exploration.
     """
 
     def __init__(self) -> None:
@@ -25,11 +26,12 @@ class LearningCurve:
         self.evaluations: list[tuple[int, float]] = []
 
     def add(self, step: int, finished: list[Episode]) -> None:
+        """Add the training episodes that ended at a step."""
         self.episodes += [(step, episode.total) for episode in finished]
 
     @property
     def recent(self) -> float:
-        """The mean return of the last hundred episodes; 0 before the first."""
+        """The mean return of the last WINDOW training episodes; 0 before the first."""
         return float(np.mean([total for _, total in self.episodes[-WINDOW:]])) if self.episodes else 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -43,7 +45,7 @@ class LearningCurve:
         self.evaluations = [(int(step), mean) for step, mean in state["evaluations"].tolist()]
 
     def plot(self, path: Path, title: str, solved: float | None) -> None:
-        """Save the curve as an image. solved: a return that is marked by a line; None for none."""
+        """Save the curve as an image. solved: a return to mark with a line, or None."""
         figure, axes = plt.subplots(figsize=(7, 4))
         if self.episodes:
             steps, totals = np.array(self.episodes).T

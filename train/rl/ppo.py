@@ -1,4 +1,4 @@
-"""`system: ppo`: proximal policy optimisation (Schulman et al. 2017), read top to bottom."""
+"""`system: ppo`: proximal policy optimisation (Schulman et al. 2017), in one file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from handlers.networks.standardisation import Standardisation
 from train.rl.environments import Environments, Episode, spaces_of
 from train.rl.experiment import Reinforcement
 from train.rl.rollout import Minibatch, Rollout, minibatches
+from train.rl.settings import MAX_GRAD_NORM, NUM_ENVS, TOTAL_STEPS
 
 Policy = Categorical | Independent[Normal]
 
 
 class PPO(Reinforcement):
-    """Discrete or continuous actions, by the environment's action space.
+    """PPO for discrete or continuous actions, according to the environment's action space.
 
-    gae_lambda, clip_coef, vf_coef, ent_coef: λ, ε, c1 and c2 of the paper.
+    gae_lambda, clip_coef, vf_coef, ent_coef: λ, ε, c1 and c2 in the paper.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {
@@ -36,19 +37,27 @@ class PPO(Reinforcement):
     }
     outputs: ClassVar[Literal["logits", "values"]] = "logits"
 
-    total_steps: int = Field(default=400_000, ge=1, description="of all copies of the environment together, at most")
-    num_envs: int = Field(default=8, ge=1, description="copies that are stepped together")
-    num_steps: int = Field(default=64, ge=2, description="of each copy between two updates")
+    total_steps: int = Field(default=400_000, ge=1, description=TOTAL_STEPS)
+    num_envs: int = Field(default=8, ge=1, description=NUM_ENVS)
+    num_steps: int = Field(default=64, ge=2, description="steps of each copy in a rollout, between two updates")
     learning_rate: float = Field(default=1e-3, gt=0, description="at the start; it falls linearly to 0")
-    gae_lambda: float = Field(default=0.95, ge=0, le=1)
-    clip_coef: float = Field(default=0.2, gt=0, description="of the ratio between the new and the old policy, around 1")
-    epochs: int = Field(default=10, ge=1, description="passes over each rollout")
-    minibatch: int = Field(default=128, ge=2, description="steps, or a few more")
-    vf_coef: float = Field(default=0.5, ge=0)
-    ent_coef: float = Field(default=0.005, ge=0)
-    max_grad_norm: float = Field(default=0.5, gt=0, description="norm of all gradients together, at most")
-    hidden: int = Field(default=64, ge=1, description="units in each of the two layers of actor and critic")
-    standardise: bool = Field(default=False, description="observations, by statistics that travel with the weights")
+    gae_lambda: float = Field(
+        default=0.95, ge=0, le=1, description="λ of generalised advantage estimation: 0 for one step, 1 for all"
+    )
+    clip_coef: float = Field(
+        default=0.2, gt=0, description="maximum distance from 1 of the ratio between the new and the old policy"
+    )
+    epochs: int = Field(default=10, ge=1, description="number of passes over each rollout")
+    minibatch: int = Field(default=128, ge=2, description="minimum size of a mini-batch in steps")
+    vf_coef: float = Field(default=0.5, ge=0, description="weight of the value loss")
+    ent_coef: float = Field(default=0.005, ge=0, description="weight of the entropy bonus")
+    max_grad_norm: float = Field(default=0.5, gt=0, description=MAX_GRAD_NORM)
+    hidden: int = Field(
+        default=64, ge=1, description="number of units in each of the two hidden layers of actor and critic"
+    )
+    standardise: bool = Field(
+        default=False, description="standardise observations, with statistics that are stored with the weights"
+    )
 
     def network(self) -> Discrete | Continuous:
         observations, actions = spaces_of(self.environment)
@@ -68,7 +77,7 @@ class PPO(Reinforcement):
 
 
 class PPOLearner:
-    """Collects a rollout with the current policy, improves the policy on it, and discards it."""
+    """Collects a rollout with the current policy, trains the policy on it, and discards it."""
 
     def __init__(self, settings: PPO) -> None:
         self.settings = settings
@@ -79,26 +88,29 @@ class PPOLearner:
         self.steps = 0
 
     def advance(self) -> tuple[dict[str, float], list[Episode]]:
-        """One update of the policy from a new rollout."""
+        """Update the policy once, from a new rollout. Returns the scalars to plot, and the episodes that have ended."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * max(0.0, 1 - self.steps / self.settings.total_steps)
         rollout, finished = self.collect()
         scalars = self.improve(rollout)
         if isinstance(self.network.standardisation, Standardisation):
-            # Only now: an update between acting and learning would change the policy that the ratio refers to.
+            # Not before, because that would change the policy between acting and training, and with it the ratio.
             self.network.standardisation.update(rollout.observations.flatten(0, 1).flatten(1))
         self.steps += self.settings.num_steps * self.settings.num_envs
         return scalars, finished
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[Episode]]:
-        """Act for `num_steps` steps in every copy, with actions drawn from the policy."""
+        """Act for `num_steps` steps in every copy, with actions sampled from the policy.
+
+        Returns the rollout, and the episodes that have ended.
+        """
         rows: list[tuple[Tensor, ...]] = []
         finished: list[Episode] = []
         for _ in range(self.settings.num_steps):
             observations = self.environments.observations.to(self.settings.device)
             policy, values = self.policy(observations)
-            actions = draw(policy, self.generator)
+            actions = sample(policy, self.generator)
             step = self.environments.step(actions)
             row = (step.rewards, step.terminated, step.truncated, step.next_observations)
             rows.append(
@@ -108,13 +120,13 @@ class PPOLearner:
         observations, actions, log_probabilities, values, rewards, terminated, truncated, next_observations = (
             torch.stack(column) for column in zip(*rows, strict=True)
         )
-        # Next observations are valued by themselves: after an episode's end the copy's next one is another's.
+        # Evaluated separately, because at the end of an episode the next row's observation is from another episode.
         next_values = self.network(next_observations.flatten(0, 1))[-1].view_as(values)
         rollout = Rollout(observations, actions, log_probabilities, rewards, values, next_values, terminated, truncated)
         return rollout, finished
 
     def improve(self, rollout: Rollout) -> dict[str, float]:
-        """`epochs` passes over the rollout in shuffled mini-batches."""
+        """Train the policy in `epochs` passes over the rollout. Returns the means of the scalars to plot."""
         settings = self.settings
         advantages, targets = rollout.advantages(settings.gamma, settings.gae_lambda)
         scalars: list[Tensor] = []
@@ -133,7 +145,7 @@ class PPOLearner:
         return {f"ppo/{name}": value for name, value in {**means, **others}.items()}
 
     def loss(self, batch: Minibatch) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The clipped objective, the value's error and the entropy's bonus; and what is worth plotting of them."""
+        """(loss, scalars to plot): the clipped surrogate objective, the value loss and the entropy bonus."""
         settings = self.settings
         policy, values = self.policy(batch.observations)
         log_ratio = policy.log_prob(batch.actions) - batch.log_probabilities
@@ -143,13 +155,11 @@ class PPOLearner:
         value_loss = 0.5 * (values - batch.targets).square().mean()
         entropy = policy.entropy().mean()
         loss = policy_loss + settings.vf_coef * value_loss - settings.ent_coef * entropy
-        divergence = (
-            ratio - 1 - log_ratio
-        ).mean()  # of the old policy from the new: an estimate that is never negative
+        divergence = (ratio - 1 - log_ratio).mean()  # of the old policy from the new one; never negative
         return loss, (policy_loss, value_loss, entropy, divergence, (ratio != clipped).float().mean())
 
     def policy(self, observations: Tensor) -> tuple[Policy, Tensor]:
-        """The distribution over actions, and the values (B,)."""
+        """(distribution of the actions, values (B,)) for observations (B, …)."""
         if isinstance(self.network, Discrete):
             logits, values = self.network(observations)
             return Categorical(logits=logits, validate_args=False), values
@@ -175,8 +185,8 @@ class PPOLearner:
         self.environments.close()
 
 
-def draw(policy: Policy, generator: torch.Generator) -> Tensor:
-    """Actions from the policy; torch's own `sample` takes no generator."""
+def sample(policy: Policy, generator: torch.Generator) -> Tensor:
+    """Actions sampled from the policy. torch's own `sample` does not accept a generator."""
     if isinstance(policy, Categorical):
         return torch.multinomial(policy.probs, 1, generator=generator).squeeze(1)
     return torch.normal(policy.mean, policy.stddev, generator=generator)

@@ -1,4 +1,4 @@
-"""A replay buffer: the last transitions, to be drawn from at random."""
+"""A replay buffer: the latest transitions, from which mini-batches are sampled."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch import Tensor
 
 @dataclass
 class Transitions:
-    """next_observations: what an action led to, an episode's last one included; (B, …) as the observations.
+    """A batch of steps in an environment; every tensor is (B, …).
 
-    terminated: nothing comes after. truncated: the episode was cut there but would have gone on, so what followed has
-    a value; only the one that begins next is another's.
+    next_observations: the observation after each action, also after the last one of an episode.
+    terminated: whether the task ended the episode, so that nothing of value follows.
+    truncated: whether the episode was cut off, so that the next observation still has a value.
     """
 
     observations: Tensor
@@ -26,10 +27,12 @@ class Transitions:
 
 
 class ReplayBuffer:
-    """The last `capacity` transitions, in tensors made once on `device`; the oldest gives way to the newest."""
+    """The latest `capacity` transitions, in tensors that are allocated once on `device`. New ones replace the oldest.
+
+    shape: of one observation. position: where the next transition is stored. size: the number of transitions so far.
+    """
 
     def __init__(self, capacity: int, shape: tuple[int, ...], device: torch.device | str = "cpu") -> None:
-        """shape: of one observation, without the batch."""
         self.capacity = capacity
         self.device = torch.device(device)
         self.stored = Transitions(
@@ -47,10 +50,10 @@ class ReplayBuffer:
         return self.size
 
     def add(self, transitions: Transitions) -> None:
-        """Add transitions. Raises ValueError for more than it can hold."""
+        """Add transitions. Raises ValueError if there are more than `capacity`."""
         count = len(transitions.rewards)
         if count > self.capacity:
-            raise ValueError(f"{count} transitions at once; the buffer holds {self.capacity}")
+            raise ValueError(f"wanted at most {self.capacity} transitions, the buffer's capacity; got {count}")
         places = (self.position + torch.arange(count, device=self.device)) % self.capacity
         for name, column in vars(self.stored).items():
             column[places] = getattr(transitions, name).to(self.device, column.dtype)
@@ -58,26 +61,24 @@ class ReplayBuffer:
         self.size = min(self.size + count, self.capacity)
 
     def sample(self, count: int, generator: torch.Generator) -> Transitions:
-        """Draw `count` transitions uniformly, with replacement. Raises ValueError while it is empty.
+        """Sample `count` transitions uniformly, with replacement. Raises ValueError if the buffer is empty.
 
         generator: on the buffer's device.
         """
         if not self.size:
-            raise ValueError("nothing to draw from: the buffer is empty")
+            raise ValueError("the buffer is empty; add transitions before sampling")
         chosen = torch.randint(self.size, (count,), generator=generator, device=self.device)
         return Transitions(**{name: column[chosen] for name, column in vars(self.stored).items()})
 
     def state_dict(self) -> dict[str, Any]:
-        """Its transitions, and the index of the next one."""
+        """A copy of the transitions, and where the next one is stored."""
         columns = {name: column[: self.size].clone() for name, column in vars(self.stored).items()}
         return {"capacity": self.capacity, "position": self.position, "size": self.size, "columns": columns}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises ValueError for the state of a buffer of another capacity, whose order of transitions differs."""
+        """Restore a state. Raises ValueError if the state's capacity differs, because so does the order then."""
         if state["capacity"] != self.capacity:
-            raise ValueError(
-                f"the state is of a buffer for {state['capacity']} transitions; this is for {self.capacity}"
-            )
+            raise ValueError(f"wanted a state with capacity {self.capacity}, as this buffer's; got {state['capacity']}")
         self.position, self.size = state["position"], state["size"]
         for name, column in vars(self.stored).items():
             column[: self.size] = state["columns"][name].to(self.device)

@@ -1,4 +1,4 @@
-"""A rollout: some steps of several copies of an environment, with advantages and value targets."""
+"""A rollout: consecutive steps in several copies of an environment, with their advantages and value targets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import Tensor
 
 @dataclass
 class Rollout:
-    """Steps of all copies of an environment; every tensor is (steps, copies, …).
+    """Consecutive steps in all copies of an environment; every tensor is (steps, copies, …).
 
-    next_values: the critic's value of the observation each step led to, the last one of an episode included.
+    values: the critic's, of the observations. next_values: the critic's, of the observation after each action, also
+    after the last one of an episode. terminated, truncated: see `environments.Step`.
     """
 
     observations: Tensor
@@ -26,11 +27,11 @@ class Rollout:
     truncated: Tensor
 
     def advantages(self, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
-        """Generalised advantage estimates and value targets (Schulman et al. 2016).
+        """Generalised advantage estimates (Schulman et al. 2016) and value targets, each (steps, copies).
 
-        A terminated episode is worth nothing afterwards. A truncated one would have gone on, so the value of its last
-        observation counts, but no advantage flows back over the cut. The last step of a rollout, wherever in an
-        episode, counts the value of what it led to.
+        After a terminated episode the value is 0. A truncated episode could have continued, so the value of its last
+        observation counts, but the next episode's advantages do not. At the end of the rollout, the value of the next
+        observation counts.
         """
         deltas = self.rewards + gamma * self.next_values * ~self.terminated - self.values
         not_done = ~(self.terminated | self.truncated)
@@ -44,12 +45,11 @@ class Rollout:
 
 @dataclass
 class Minibatch:
-    """Part of a rollout, its steps shuffled. advantages: normalised over this part."""
+    """Steps of a rollout in random order; every tensor is (B, …). advantages: normalised over the mini-batch."""
 
     observations: Tensor
     actions: Tensor
     log_probabilities: Tensor
-    values: Tensor
     advantages: Tensor
     targets: Tensor
 
@@ -57,20 +57,18 @@ class Minibatch:
 def minibatches(
     rollout: Rollout, advantages: Tensor, targets: Tensor, size: int, generator: torch.Generator
 ) -> Iterator[Minibatch]:
-    """Every step of a rollout once, shuffled, in parts of at least `size` steps: the last ones are not smaller."""
-    flat = [
-        part.flatten(0, 1)
-        for part in (rollout.observations, rollout.actions, rollout.log_probabilities, rollout.values)
-    ]
+    """Yield every step of a rollout once, in random order, in mini-batches of `size` steps or slightly more.
+
+    advantages, targets: from `Rollout.advantages`.
+    """
+    flat = [part.flatten(0, 1) for part in (rollout.observations, rollout.actions, rollout.log_probabilities)]
     advantages, targets = advantages.flatten(), targets.flatten()
     order = torch.randperm(len(targets), generator=generator, device=targets.device)
     for chosen in order.tensor_split(max(1, len(order) // size)):
-        observations, actions, log_probabilities, values = (part[chosen] for part in flat)
-        yield Minibatch(
-            observations, actions, log_probabilities, values, normalised(advantages[chosen]), targets[chosen]
-        )
+        observations, actions, log_probabilities = (part[chosen] for part in flat)
+        yield Minibatch(observations, actions, log_probabilities, normalised(advantages[chosen]), targets[chosen])
 
 
 def normalised(advantages: Tensor) -> Tensor:
-    """With mean 0 and standard deviation 1, or all zero where they are all the same."""
+    """The advantages shifted and scaled to mean 0 and standard deviation 1; all 0 if they are all the same."""
     return (advantages - advantages.mean()) / (advantages.std() + 1e-8)

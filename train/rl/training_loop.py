@@ -1,4 +1,4 @@
-"""The training of a policy: updates, and between them evaluations, checkpoints and curves."""
+"""The training loop of a policy: updates, and between them evaluations, checkpoints and learning curves."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from train.rl.learning_curve import LearningCurve
 from train.rl.settings import PolicySettings
 
 BEST = "best.safetensors"
-# Added to the experiment's seed. A policy is confirmed on other episodes than those that selected it.
+# Added to the experiment's seed, because a policy is confirmed on other episodes than those that selected it.
 SELECTION_SEED, CONFIRMATION_SEED = 250_000, 500_000
 
 
 class Learner(Protocol):
-    """A running algorithm. Its state holds everything that the next update depends on: weights, optimizer, random
-    generators, environments and remembered transitions, as plain tensors and numbers that need no pickle."""
+    """A running algorithm. Its state contains everything that the next update depends on: weights, optimizer, random
+    generators, environments and stored transitions, as tensors and numbers that torch loads with weights_only.
+    """
 
     @property
     def network(self) -> nn.Module: ...
@@ -35,7 +36,7 @@ class Learner(Protocol):
         """Steps taken so far, by all copies of the environment together."""
 
     def advance(self) -> tuple[dict[str, float], list[Episode]]:
-        """Make one update; returns the scalars to plot, and the episodes that ended meanwhile."""
+        """Make one update. Returns the scalars to plot, and the episodes that have ended."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -57,7 +58,7 @@ class PolicyTraining:
         if run.last:
             self.load(torch.load(run.last, weights_only=True))
 
-    def go_on(self) -> None:
+    def fit(self) -> None:
         """Train to the end, then write `fit.json` and plot the learning curve."""
         settings, learner, curve = self.settings, self.learner, self.curve
         writer = SummaryWriter(self.run.folder / "tensorboard", purge_step=learner.steps + 1)
@@ -88,7 +89,9 @@ class PolicyTraining:
         self.run.record("fit", {**found, "solved": self.solved, **counts})
 
     def evaluate(self) -> None:
-        """Keep the policy if it is at least as good as the best so far, and confirm one that seems to be a solution."""
+        """Evaluate the policy, keep it if it is at least as good as the best so far, and find out whether it solves the
+        environment. If it seems to, that is confirmed with more episodes.
+        """
         settings = self.settings
         act = partial(settings.act, self.learner.network)
         chosen = evaluate(act, settings.environment, settings.selection_episodes, settings.seed + SELECTION_SEED)
@@ -119,11 +122,12 @@ class PolicyTraining:
         partial_file.replace(self.run.checkpoints / "last.ckpt")
 
     def load(self, state: dict[str, Any]) -> None:
+        """Restore what `save` wrote."""
         self.learner.load_state_dict(state["learner"])
         self.curve.load_state_dict(state["curve"])
         self.best, self.solved, self.seconds = state["best"], state["solved"], state["seconds"]
 
 
 def crossed(before: int, after: int, every: int) -> bool:
-    """Whether a multiple of `every` lies in (before, after]; several copies advance by several steps at once."""
+    """Whether a multiple of `every` is in (before, after], because several copies advance by several steps at once."""
     return after // every > before // every

@@ -160,9 +160,9 @@ def test_the_exported_program_gives_the_values(tmp_path: Path) -> None:
 
 
 def test_what_it_cannot_train_on_is_refused() -> None:
-    with pytest.raises(ExperimentError, match="DQN wants discrete ones"):
+    with pytest.raises(ExperimentError, match="wanted discrete actions for DQN"):
         settings(MATCH).learner()
-    with pytest.raises(ValidationError, match="got 3, wanted at least one place for each"):
+    with pytest.raises(ValidationError, match="buffer: wanted at least num_envs, 4; got 3"):
         settings(WALK, num_envs=4, buffer=3)
 
 

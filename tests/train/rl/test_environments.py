@@ -96,7 +96,7 @@ def test_actions_are_clipped_to_the_bounds_of_the_space() -> None:
         ("CartPole-v99", "CartPole-v99"),
         ("Nothing-v0", "Nothing"),
         ("no_such_module:Thing-v0", "no_such_module"),
-        ("Blackjack-v1", "wanted a Box"),
+        ("Blackjack-v1", "wanted observations in a Box"),
     ],
 )
 def test_environments_that_cannot_be_trained_on(name: str, said: str) -> None:

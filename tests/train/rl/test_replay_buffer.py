@@ -76,7 +76,7 @@ def test_wrong_use_is_refused() -> None:
     buffer = ReplayBuffer(3, (2,))
     with pytest.raises(ValueError, match="the buffer is empty"):
         buffer.sample(1, torch.Generator())
-    with pytest.raises(ValueError, match="4 transitions at once; the buffer holds 3"):
+    with pytest.raises(ValueError, match="wanted at most 3 transitions, the buffer's capacity; got 4"):
         buffer.add(transitions(0, 1, 2, 3))
-    with pytest.raises(ValueError, match="a buffer for 5 transitions; this is for 3"):
+    with pytest.raises(ValueError, match="wanted a state with capacity 3, as this buffer's; got 5"):
         buffer.load_state_dict(ReplayBuffer(5, (2,)).state_dict())
