@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from bounded_yaml import reader
 from bounded_yaml.reader import UnreadableYaml
 from train.core.config import ExperimentError, StoredType, StrictModel
@@ -33,18 +35,16 @@ SYSTEMS = {
 
 
 class Experiment(StrictModel):
-    """The fields that all systems share; a system adds its own and overrides `run`, or the stages of `Staged`.
+    """The fields that all systems share; a system adds its own and overrides `run`, or the stages of `Staged`."""
 
-    version: of the configuration format; other versions are refused.
-    stored_weights: float16 halves the artifact and its archive, and the metrics are measured with the rounded weights;
-        by default weights stay as they are.
-    """
-
-    name: str
+    name: str = Field(description="also the name of the artifact; by default the file's")
     system: str
-    version: Literal[1] = 1
+    version: Literal[1] = Field(default=1, description="of the configuration format; other versions are refused")
     seed: int = 0
-    stored_weights: StoredType = None
+    stored_weights: StoredType = Field(
+        default=None,
+        description="float16 halves the artifact and its archive; the metrics are those of the rounded weights",
+    )
 
     @property
     def digest(self) -> str:

@@ -76,31 +76,38 @@ class Texts:
 
 
 class TextData(StrictModel):
-    """A user's own texts.
+    """A user's own texts. The same seed gives the same splits, which keep all classes in proportion."""
 
-    train: a .csv, .tsv, .json, .jsonl or .parquet file, or a folder that `datasets` has saved or can load, with its
-        splits.
-    validation, test: files or folders of the same kinds. A missing part is split off the training data by its share,
-        with all classes in proportion; the same seed gives the same split.
-    delimiter: between the cells of a table; by default a tab in a .tsv file, otherwise a comma.
-    label_separator: between the labels in a cell, for a multi-label model; not needed if a cell is a list of labels.
-    group_column: column whose values must not be divided between splits, such as the author. The test metrics are also
-        reported for each group.
-    labels: the classes, by their index; by default all classes in the training data, sorted.
-    """
-
-    train: AbsolutePath
-    validation: AbsolutePath | None = None
-    test: AbsolutePath | None = None
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    train: AbsolutePath = Field(
+        description="a .csv, .tsv, .json, .jsonl or .parquet file, or a folder that `datasets` has saved or can load"
+    )
+    validation: AbsolutePath | None = Field(
+        default=None, description="a file or folder of the same kinds; by default a split of `train`, or drawn from it"
+    )
+    test: AbsolutePath | None = Field(default=None, description="as for validation")
+    delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="between the cells of a table; by default a tab in a .tsv file, otherwise a comma",
+    )
     text_column: str = "text"
     label_column: str = "label"
-    group_column: str | None = None
-    multi_label: bool = False
-    label_separator: str | None = Field(default=None, min_length=1)
-    labels: tuple[str, ...] | None = None
-    validation_share: float = Field(default=0.1, gt=0, lt=1)
-    test_share: float = Field(default=0.1, gt=0, lt=1)
+    group_column: str | None = Field(
+        default=None,
+        description="column of groups that must not be in two splits, such as authors; the test reports each group too",
+    )
+    multi_label: bool = Field(default=False, description="whether a text can have any number of labels")
+    label_separator: str | None = Field(
+        default=None,
+        min_length=1,
+        description="between the labels in a cell, for a multi-label model; not needed for lists of labels",
+    )
+    labels: tuple[str, ...] | None = Field(
+        default=None, description="the classes, by their index; by default all in the training data, sorted"
+    )
+    validation_share: float = Field(default=0.1, gt=0, lt=1, description="share of the training data to draw")
+    test_share: float = Field(default=0.1, gt=0, lt=1, description="share of the training data to draw")
 
     def read(self, seed: int) -> Texts:
         """Read, check and split the data. Raises ExperimentError if a file or column is missing, or a part is empty."""

@@ -49,21 +49,21 @@ else:
 
 
 class TextClassification(Staged):
-    """A text classifier.
+    """A text classifier, fine-tuned or trained from scratch."""
 
-    data: a file or folder, or a section with files, columns and shares.
-    model: a repository on the hub, a folder of `save_pretrained`, or a section with the size of a model to train from
-        scratch.
-    revision: branch, tag or commit of the repository.
-    head: auto for the model's own; mean-pooling for a small multilayer perceptron on the mean of the tokens' states.
-    max_length: in tokens; longer texts are truncated, in training and when served.
-    """
-
-    data: TextSource
-    model: str | Scratch = Scratch()
-    revision: str = "main"
-    head: Head = "auto"
-    max_length: int = Field(default=256, ge=8)
+    data: TextSource = Field(description="a file or folder, or a section with files, columns and shares")
+    model: str | Scratch = Field(
+        default=Scratch(),
+        description="a repository on the hub, a folder of `save_pretrained`, or the size of a model from scratch",
+    )
+    revision: str = Field(default="main", description="branch, tag or commit of the repository")
+    head: Head = Field(
+        default="auto",
+        description="auto: the model's own; mean-pooling: a small perceptron on the mean of the tokens' hidden states",
+    )
+    max_length: int = Field(
+        default=256, ge=8, description="maximum number of tokens; longer texts are truncated, in training and serving"
+    )
     trainer: TextTrainer = TextTrainer()
 
     @model_validator(mode="after")
