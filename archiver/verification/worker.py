@@ -20,7 +20,10 @@ TRACEBACK_CHARACTERS = 3000
 def run(job: dict[str, Any], report: dict[str, Any]) -> None:
     """Load the model and answer the job's batches. `report` is filled step by step, so that it is useful on failure.
 
-    stage: the current step, or "done". load_s: seconds to load the model. batches: by name, {"seconds", "answers"}.
+    job: {"name", "folder": of the unpacked archive, "handler": file in it, "batch_size", "batches": requests by name},
+        and "device": "cpu" to leave a GPU unused.
+    report: {"stage": the current step, or "done", "load_s": seconds to load the model, "batches": {"seconds",
+        "answers"} by name}; `main` adds "error", the end of a traceback.
     """
     report["stage"] = "importing TorchServe"
     import torch
