@@ -1,4 +1,4 @@
-"""DQN: its targets and schedules against the definition, a toy environment it must solve, and exact resumption."""
+"""DQN: targets and schedules compared with the definition, a toy environment to solve, and exact resumption."""
 
 from functools import partial
 from pathlib import Path

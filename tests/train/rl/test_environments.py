@@ -1,4 +1,4 @@
-"""Environments: what a step leads to at an episode's end, and a state that is come back to exactly."""
+"""Environments: steps at the end of an episode, and states that are restored exactly."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_a_step_equals_gymnasiums_own_environment() -> None:
     assert len({seed for row in seeds for seed in row}) == 3 + sum(len(step.finished) for step in steps)
 
 
-def test_a_saved_state_is_come_back_to(tmp_path: Path) -> None:
+def test_a_saved_state_is_restored(tmp_path: Path) -> None:
     environments = Environments(WALK, 3, seed=1)
     play(environments, 13, seed=0)
     torch.save(environments.state_dict(), tmp_path / "state.pt")
@@ -78,7 +78,7 @@ def test_an_environment_with_randomness_of_its_own_is_refused() -> None:
         environments.load_state_dict(environments.state_dict())
 
 
-def test_a_reward_that_is_no_number_ends_the_training() -> None:
+def test_a_reward_that_is_not_finite_ends_the_training() -> None:
     with pytest.raises(ExperimentError, match="a reward that is not finite"):
         play(Environments(f"{TOYS}:Broken-v0", 2, seed=0), 1, seed=0)
 

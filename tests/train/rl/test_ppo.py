@@ -1,4 +1,4 @@
-"""PPO: its objective against the paper's, toy environments it must solve, and a training that goes on exactly."""
+"""PPO: the objective compared with the paper's, toy environments to solve, and exact resumption."""
 
 from functools import partial
 from pathlib import Path
@@ -98,7 +98,7 @@ def test_it_solves_continuous_actions_from_observations_in_thousands() -> None:
 
 
 def solve(experiment: PPO) -> float:
-    """The mean return on episodes that no training or choice has seen."""
+    """The mean return on episodes that were used neither for training nor for selection."""
     learner = PPOLearner(experiment)
     while learner.steps < experiment.total_steps:
         learner.advance()

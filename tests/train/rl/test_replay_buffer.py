@@ -1,4 +1,4 @@
-"""The replay buffer: what it keeps when it is full, what it draws, and how it comes back."""
+"""The replay buffer: what it keeps when it is full, what it samples, and how it is restored."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def check(batch: Transitions) -> list[int]:
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 5])
-def test_the_oldest_gives_way_when_it_is_full(at_once: int) -> None:
+def test_new_transitions_replace_the_oldest(at_once: int) -> None:
     buffer = ReplayBuffer(7, (2,))
     generator = torch.Generator().manual_seed(0)
     for start in range(0, 30, at_once):
@@ -49,7 +49,7 @@ def test_every_transition_is_as_likely_as_any_other() -> None:
     assert chi_square < 24.3  # 99.9 % quantile with 7 degrees of freedom
 
 
-def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_state_is_restored(tmp_path: Path) -> None:
     buffer = ReplayBuffer(7, (2,))
     for n in range(12):
         buffer.add(transitions(n))
@@ -64,7 +64,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     assert check(one) == check(two)
 
 
-def test_a_saved_state_is_no_view_of_the_buffer() -> None:
+def test_a_saved_state_is_a_copy_of_the_buffer() -> None:
     buffer = ReplayBuffer(3, (2,))
     buffer.add(transitions(0, 1, 2))
     state = buffer.state_dict()
