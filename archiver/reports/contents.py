@@ -135,7 +135,8 @@ class Contents:
     def provenance(self) -> dict[str, Any]:
         """The model's origin: digests of experiment, artifact and spec, the date, versions and scores."""
         if not self.card:
-            recorded = {key: self.manifest[key] for key in ("createdOn", "archiverVersion") if key in self.manifest}
+            keys = [key for key in ("createdOn", "archiverVersion") if key in self.manifest]
+            recorded: dict[str, Any] = {key: self.manifest[key] for key in keys}
             return {"built with": "torch-model-archiver", **recorded}
         experiment, inputs = mapping(self.card.get("provenance")), mapping(self.card.get("inputs"))
         found = {"experiment": experiment.get("sha256"), "artifact": inputs.get("artifact"), "spec": inputs.get("spec")}
