@@ -60,9 +60,9 @@ def sign(
     """
     try:
         try:
-            private = PrivateKey.read(key, os.environ.get(PASSWORD))
+            private = PrivateKey.read(key)
         except PasswordRequired:
-            private = PrivateKey.read(key, prompt())
+            private = PrivateKey.read(key, os.environ.get(PASSWORD) or prompt())
         for archive in archives:
             with Mar(archive, required=[MANIFEST]):  # refuses files that are not archives
                 typer.echo(signature.sign(archive, private))

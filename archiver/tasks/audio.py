@@ -18,6 +18,7 @@ VOICE = {
     **dict.fromkeys(("min_speech_seconds", "min_silence_seconds", "pad_seconds"), "number: seconds"),
 }
 FEATURES = {"features": "where asked for: {hop_seconds, and for each its numbers by frame}"}
+ADDITIONS = {"silent": "true, where there is nothing to hear", **FEATURES}
 RECOGNITION = {
     "timestamps": "string: none, word or, of Whisper, segment",
     "language": "string: code or English name, or auto; of a model that knows several",
@@ -36,7 +37,7 @@ AUDIO: dict[str, Task] = {
         field="audio",
         accept=(JSON,),
         parameters={**TOP_K, **RECORDING},
-        answer={**CLASSES, "windows": [WINDOW], **FEATURES},
+        answer={**CLASSES, "windows": [WINDOW], **ADDITIONS},
         graph=True,
     ),
     "audio-embedding": Task(
@@ -47,7 +48,7 @@ AUDIO: dict[str, Task] = {
         field="audio",
         accept=(JSON,),
         parameters=RECORDING,
-        answer={"embedding": "numbers, of length 1 as a vector", **FEATURES},
+        answer={"embedding": "numbers, of length 1 as a vector", **ADDITIONS},
         classes=False,
     ),
     "voice-activity": Task(
@@ -58,7 +59,7 @@ AUDIO: dict[str, Task] = {
         field="audio",
         accept=(JSON,),
         parameters={**RECORDING, **VOICE},
-        answer={"segments": [TIMES], "speech_seconds": "number", "seconds": "number", **FEATURES},
+        answer={"segments": [TIMES], "speech_seconds": "number", "seconds": "number", **ADDITIONS},
         classes=False,
     ),
     "speech-recognition": Task(
@@ -76,7 +77,7 @@ AUDIO: dict[str, Task] = {
             "words": [TIMED_TEXT],
             "segments": [TIMED_TEXT],
             "truncated": "true, where the limit on tokens ended the text of a window",
-            **FEATURES,
+            **ADDITIONS,
         },
         classes=False,
     ),

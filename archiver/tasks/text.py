@@ -8,6 +8,7 @@ from archiver.tasks.task import APPLICABLE, CLASSES, JSON, STREAM, THRESHOLD, TO
 
 TEXTS = ("text/plain", JSON)
 TRUNCATION = {"truncated": "true, where the text was", "tokens": {"read": "integer", "sent": "integer"}}
+GENERATED = {"read": "integer", "written": "integer", "sent": "integer, where the text was truncated"}
 SPAN = {"text": "string", "start": "integer: character", "end": "integer: character", "score": "number"}
 GENERATION = {
     "max_new_tokens": "integer",
@@ -81,7 +82,7 @@ TEXT: dict[str, Task] = {
         field="text",
         accept=(JSON, "application/x-ndjson"),
         parameters=GENERATION,
-        answer={"text": "string", "finish_reason": FINISH_REASON, **TRUNCATION},
+        answer={"text": "string", "finish_reason": FINISH_REASON, **TRUNCATION, "tokens": GENERATED},
         classes=False,
     ),
 }
