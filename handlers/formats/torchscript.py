@@ -1,6 +1,8 @@
 """A `.pt` of torch.jit.save: torch's C++ reader builds tensors and its own language from it, and runs no Python.
 
-What that language can reach outside of its model are operators that read and write files: they are refused.
+What that language can reach outside of its model are operators that read and write files: they are refused. So is code
+that names operators in another way than torch prints it, such as `t = torch` or `getattr(ops, "aten")`, because it could
+call any of them unseen.
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from handlers.formats import zip_file
 from handlers.formats.errors import UnsafeFile
 
 MAX_CODE_BYTES = 64 << 20
-# As the code of a module is printed: `torch.save(…)`, `ops.image.read_file(…)`.
-FILES = re.compile(r"\btorch\.(from_file|save)\b|\bops\.aten\.(from_file|save)\b")
+FILES = {"from_file", "save"}
 NAMESPACES = {
     "aten",
     "prim",
@@ -26,8 +27,15 @@ NAMESPACES = {
     "mkldnn",
     "prepacked",
 }
-OPERATOR = re.compile(r"\bops\.(\w+)\.(\w+)")
-BACKEND = re.compile(r"__torch__\.torch\.classes\.__backends__")
+# The names from which operators are reached; `self.ops` and `__torch__.torchvision.ops` are others.
+ROOT = re.compile(r"(?<![\w.])(?:torch|ops)\b", re.ASCII)
+# As torch prints them: an operator's call, and the declaration of a module's attribute `ops`.
+CALL = re.compile(r"torch\.(\w+)\(|ops\.(\w+)\.(\w+)\(", re.ASCII)
+ATTRIBUTE = re.compile(r"^ +ops : ", re.ASCII | re.MULTILINE)
+STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+# Torch prints strings in double quotes alone, and no comments: with these, strings may end elsewhere than they seem to.
+UNPRINTED = re.compile(r"""['#\\]|\"\"\"""")
+BACKEND = "__backends__"
 
 
 def check(path: Path) -> None:
@@ -49,10 +57,18 @@ def check(path: Path) -> None:
 
 
 def check_code(code: str) -> None:
-    if reached := FILES.search(code):
-        raise UnsafeFile(f"its code calls {reached[0]}, which reads or writes files")
-    for namespace, name in OPERATOR.findall(code):
-        if namespace not in NAMESPACES:
-            raise UnsafeFile(f"its code calls ops.{namespace}.{name}, which is not one of torch's that only compute")
-    if BACKEND.search(code):
+    if BACKEND in code:
         raise UnsafeFile("its code is compiled for a backend of its own")
+    plain = STRING.sub('""', code)
+    plain = ATTRIBUTE.sub("", code if UNPRINTED.search(plain) else plain)
+    for root in ROOT.finditer(plain):
+        call = CALL.match(plain, root.start())
+        if call is None:
+            line = plain[root.start() :].partition("\n")[0][:80]
+            raise UnsafeFile(f"its code names operators unlike torch prints them: {line!r}")
+        torchs, namespace, name = call.groups()
+        called = f"torch.{torchs}" if torchs else f"ops.{namespace}.{name}"
+        if (torchs or name) in FILES and namespace in (None, "aten"):
+            raise UnsafeFile(f"its code calls {called}, which reads or writes files")
+        if namespace not in (None, *NAMESPACES):
+            raise UnsafeFile(f"its code calls {called}, which is not one of torch's that only compute")

@@ -10,12 +10,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torchvision.ops.misc import Conv2dNormActivation, FrozenBatchNorm2d
 
 from handlers.formats import huggingface, safetensors, torchscript
 from handlers.formats import onnx as onnx_format
 from handlers.formats.errors import UnsafeFile
 from tests.handlers.formats.conftest import Rewrite
-from tests.handlers.formats.scripted import Counts, Reads, Saves
+from tests.handlers.formats.scripted import Counts, Named, Reads, Saves
 
 Check = Callable[[Path], object]
 
@@ -24,6 +25,8 @@ def test_real_files_pass(script: Path, tensors: Path, graph: Path, folder: Path,
     torchscript.check(script)
     torch.jit.script(Counts()).save(tmp_path / "counts.pt")
     torchscript.check(tmp_path / "counts.pt")
+    torch.jit.script(Named()).save(tmp_path / "named.pt")
+    torchscript.check(tmp_path / "named.pt")
     assert safetensors.header(tensors) == {"a": (2, 3), "b": (4,), "none": (0,)}
     onnx_format.check(graph)
     huggingface.check(folder, "text-classification")
@@ -42,6 +45,37 @@ def test_torchscript_that_reaches_for_files(module: nn.Module, operator: str, tm
 def test_torchscript_with_operators_of_others(script: Path, rewrite: Rewrite, call: str) -> None:
     with pytest.raises(UnsafeFile, match="not one of torch's that only compute"):
         torchscript.check(rewrite(script, {"code/__torch__/x.py": call.encode()}))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "torch . save(a, b)",
+        "torch.\\\n save(a, b)",
+        "t = torch\n    t.save(a, b)",
+        "(torch).save(a, b)",
+        'getattr(torch, "save")(a, b)',
+        "o = ops\n    o.aten.save(a, b)",
+        "ops.aten .save(a, b)",
+        'getattr(getattr(ops, "aten"), "save")(a, b)',
+        "c = \"\"\" \"\n    \"\"\"\n    t = torch\n    d = \"\"\" \"\n    \"\"\"",
+        "c = '\"'; t = torch; d = '\"'",
+    ],
+)
+def test_torchscript_that_torch_did_not_print(script: Path, rewrite: Rewrite, statement: str) -> None:
+    """Torch compiles nearly all of these, and they write a file."""
+    code = f"def forward(a: Tensor, b: str) -> Tensor:\n    {statement}\n    return a\n"
+    with pytest.raises(UnsafeFile, match="its code names operators unlike torch prints them"):
+        torchscript.check(rewrite(script, {"code/__torch__/x.py": code.encode()}))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_the_parts_that_torchvision_shares_are_not_operators(tmp_path: Path, traced: bool) -> None:
+    """Their types are called torchvision.ops.…"""
+    network = nn.Sequential(Conv2dNormActivation(3, 4), FrozenBatchNorm2d(4)).eval()
+    module = torch.jit.trace(network, torch.zeros(1, 3, 8, 8)) if traced else torch.jit.script(network)
+    module.save(tmp_path / "x.pt")
+    torchscript.check(tmp_path / "x.pt")
 
 
 def test_a_plain_save_is_not_torchscript(tmp_path: Path) -> None:
