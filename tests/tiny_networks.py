@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small
 from torchvision.models.detection import KeypointRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
 
@@ -37,12 +38,14 @@ def keypoint_rcnn(classes: int, keypoints: int) -> KeypointRCNN:
     model = KeypointRCNN(
         backbone,
         num_classes=classes,
-        num_keypoints=keypoints,
         min_size=64,
         max_size=128,
         rpn_anchor_generator=AnchorGenerator(((16, 32),), ((0.5, 1.0, 2.0),)),
         box_roi_pool=MultiScaleRoIAlign(["0"], 7, 2),
         keypoint_roi_pool=MultiScaleRoIAlign(["0"], 14, 2),
+        keypoint_head=KeypointRCNNHeads(24, (16, 16)),
+        keypoint_predictor=KeypointRCNNPredictor(16, keypoints),
+        num_keypoints=None,
         box_score_thresh=0.0,
         box_detections_per_img=5,
         rpn_post_nms_top_n_test=1000,

@@ -15,6 +15,9 @@ from handlers.formats.huggingface import PROCESSOR
 LABELS = ("labels.txt", "labels.json", "classes.txt", "classes.json", "class_names.txt", "names.txt", "id2label.json")
 INTERPOLATIONS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+# In torchvision's Keypoint R-CNN, one for each keypoint; in its detectors of two stages, one for each class.
+KEYPOINTS = "roi_heads.keypoint_predictor.kps_score_lowres.bias"
+CLASSES = "roi_heads.box_predictor.cls_score.bias"
 # Keys of an image processor for steps that the project's transform does not support.
 UNKNOWN = ("rescale_offset", "do_flip_channel_order", "crop_pct", "do_pad")
 
@@ -61,6 +64,17 @@ def preprocessing_of(weights: Path, task: str) -> tuple[list[Setting], list[str]
         values = {"sample_rate": 16_000, "seconds": 1.0}
         return [Setting("preprocessing", values, "assumed: 16 kHz, windows of a second", certain=False)], []
     return [], [f"preprocessing, as docs/own-model.md has it for {task}"]
+
+
+def keypoints_of(count: int) -> Setting:
+    """The names of so many keypoints: COCO's if that has as many, otherwise placeholders."""
+    from torchvision.models import get_model_weights
+
+    names = list(next(iter(get_model_weights("keypointrcnn_resnet50_fpn"))).meta["keypoint_names"])
+    if len(names) == count:
+        return Setting("preprocessing", {"keypoints": names}, "assumed: COCO's", certain=False)
+    names = [f"keypoint {index}" for index in range(count)]
+    return Setting("preprocessing", {"keypoints": names}, "placeholders, the weights have no names", certain=False)
 
 
 def depth_transform(size: tuple[int, int] | None) -> Setting:

@@ -55,7 +55,8 @@ def new(
     architecture: Annotated[
         str | None,
         typer.Option(
-            help="Network of a state dict: a torchvision (resnet18) or timm model (timm/resnet18), or a dotted name."
+            help="Network of a state dict: a torchvision (resnet18) or timm model (timm/resnet18), or a dotted name; "
+            'arguments in parentheses: "mobilenet_v2(width_mult=0.5)".'
         ),
     ] = None,
     labels: Annotated[

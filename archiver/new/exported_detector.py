@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archiver.new.findings import Setting, refused
+from archiver.new.findings import Findings, Setting, refused
 
 Shape = tuple[int | str | None, ...]
 # Parts of output names by content; the first match counts.
@@ -82,6 +83,19 @@ def separate(outputs: Mapping[str, Shape], roles: dict[str, str], stretched: boo
         "no_object": "last",
         "names": names,
     }
+
+
+def with_background(found: Findings) -> Findings:
+    """With a layout that leaves no class out if the names begin with the background's."""
+    named = bool(found.labels) and found.labels[0].strip("_").lower() == "background"
+    settings = []
+    for setting in found.settings:
+        output = setting.value.get("output", {}) if isinstance(setting.value, dict) else {}
+        if named and output.get("no_object") == "first":
+            kept = {key: value for key, value in output.items() if key != "no_object"}
+            setting = replace(setting, value={**setting.value, "output": kept})
+        settings.append(setting)
+    return replace(found, settings=settings)
 
 
 def grid(path: Path, shape: Shape, names: int | None) -> tuple[int, dict[str, Any]]:

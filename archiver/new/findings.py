@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archiver.errors import Problem, SpecError
+from handlers.formats.huggingface import TOKENIZED
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Findings:
 def refused(path: Path, what: str) -> SpecError:
     """The error to raise about the weights."""
     return SpecError(str(path), [Problem("the weights", what)])
+
+
+def check_untokenized(path: Path, task: str | None) -> None:
+    """Raise SpecError for a task whose models need a tokenizer, which a file of weights does not have."""
+    if task in TOKENIZED:
+        raise refused(path, f"--task {task}: such a model needs its tokenizer; name its Hugging Face folder")
 
 
 def wanted_task(path: Path, given: str | None, possible: tuple[str, ...], why: str) -> str:

@@ -18,6 +18,7 @@ from archiver.new import (
     timm_folder,
     torch_program,
 )
+from archiver.new.exported_detector import with_background
 from archiver.new.findings import Findings, refused
 from handlers.formats.huggingface import CONFIG, INDEX
 
@@ -62,7 +63,7 @@ def read(path: Path, options: Options, workspace: Path) -> Findings:
             )
         missing = [thing for thing in found.missing if not thing.startswith("labels")]
         found = dataclasses.replace(found, labels=names, labels_from=options.labels.name, missing=missing)
-    return found
+    return with_background(found)
 
 
 def read_weights(path: Path, options: Options, workspace: Path) -> Findings:

@@ -10,10 +10,9 @@ from typing import Any
 
 from archiver.new import beside
 from archiver.new.exported_detector import output_of
-from archiver.new.findings import Findings, Setting, refused, wanted_task
+from archiver.new.findings import Findings, Setting, check_untokenized, refused, wanted_task
 from archiver.new.labels import placeholders
 from handlers.formats.errors import UnsafeFile
-from handlers.formats.huggingface import TEXTS
 from handlers.formats.onnx import TYPES, check_model, external_files
 from handlers.formats.onnx_session import inputs_of, refusal
 
@@ -23,6 +22,7 @@ IMAGES = (
     *("image-classification", "image-embedding", "object-detection"),
     *("semantic-segmentation", "depth-estimation"),
 )
+MORE_THAN_BOXES = ("instance-segmentation", "keypoint-detection")
 OTHERS = ("policy", "audio-classification", "audio-embedding", "voice-activity")
 Shape = tuple[int | str | None, ...]
 
@@ -141,9 +141,13 @@ def shape_of(value: Any) -> Shape:
 
 
 def task_of(path: Path, signature: Signature, given: str | None) -> str:
-    if given in TEXTS:
-        raise refused(path, f"--task {given}: a model of texts needs its tokenizer; bring a Hugging Face folder")
+    check_untokenized(path, given)
+    if given in MORE_THAN_BOXES:
+        said = "masks and keypoints are not read from ONNX files; name its state dict or TorchScript"
+        raise refused(path, f"--task {given}: {said}, or serve its boxes with --task object-detection")
     shape = next(iter(signature.inputs.values()))
+    if len(shape) == 3 and shape[0] == 3 and given not in OTHERS:
+        raise refused(path, "its input is one image, (3, height, width); export it with (1, 3, height, width)")
     if len(shape) != 4:
         return wanted_task(path, given, OTHERS, f"its input has {len(shape)} dimensions, so it takes no images")
     exported = signature.metadata.get("task", "")

@@ -12,13 +12,15 @@ from typing import Any
 from archiver.errors import SpecError
 from archiver.new import architectures, beside
 from archiver.new.architectures import Network, Shapes
-from archiver.new.findings import Findings, refused, wanted_task
+from archiver.new.findings import Findings, check_untokenized, refused, wanted_task
 from archiver.new.labels import placeholders
 from archiver.tasks import TASKS
 from handlers.formats import safetensors
 from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import TOKENIZED
 
 NAME = "weights.safetensors"
+POSSIBLE = tuple(task for task in TASKS if task not in TOKENIZED)
 # Checkpoint keys with the weights. Averaged weights come first, because they are the evaluated ones.
 INSIDE = ("model_ema", "state_dict_ema", "ema", "state_dict", "model_state_dict", "model", "module", "net", "network")
 # Prefixes of all names, from wrappers (DataParallel, torch.compile) and attributes of a LightningModule.
@@ -48,18 +50,18 @@ def read(path: Path, task: str | None, architecture: str | None, workspace: Path
         write(file, path, state, names)
     if left_out := sorted(shapes.keys() - set(names.values())):
         kind = f"{kind}, without {', '.join(left_out[:2])}" + ("…" if len(left_out) > 2 else "")
+    if network is None or not network.task:
+        check_untokenized(path, task)
     if network is None:
         said = "the weights do not identify their network, and match none of torchvision's"
-        possible = tuple(name for name in TASKS if name != "voice-activity")
-        chosen = wanted_task(path, task, possible, f"{said}, so --architecture")
-        missing = [
-            'architecture: {factory, arguments}, "timm.create_model" or a class in a file that `code` names',
-            "labels: the name of each class, as --labels FILE",
-        ]
+        chosen = wanted_task(path, task, POSSIBLE, f"{said}, so --architecture")
+        missing = ['architecture: {factory, arguments}, "timm.create_model" or a class in a file that `code` names']
+        if TASKS[chosen].classes:
+            missing += ["labels: the name of each class, as --labels FILE"]
         settings, further = beside.preprocessing_of(path, chosen)
         missing += further
         return Findings(kind, chosen, "safetensors", NAME, {NAME: file}, settings=settings, missing=missing)
-    chosen = network.task or wanted_task(path, task, tuple(TASKS), f"{network.factory} may be for any task")
+    chosen = network.task or wanted_task(path, task, POSSIBLE, f"{network.factory} may be for any task")
     if task not in (None, chosen):
         chosen = wanted_task(path, task, (chosen,), f"{network.factory} is for {chosen}")
     settings = [network.setting]
@@ -72,11 +74,13 @@ def read(path: Path, task: str | None, architecture: str | None, workspace: Path
     missing = []
     if not labels and network.classes:
         labels, source = placeholders(network.classes), "CHECK: placeholders, the weights have no names"
-    elif not labels and network.classes is None:
+    elif not labels and network.classes is None and TASKS[chosen].classes:
         missing = ["labels: the name of each class, as --labels FILE"]
     if not network.task:
         root = network.factory.partition(".")[0]
-        missing += [f"code: [{root}.py], if {network.factory} is yours, and its arguments"]
+        missing += [
+            f"code: [{root}.py], if {network.factory} is yours" + ", and its arguments" * (not network.arguments)
+        ]
     return Findings(kind, chosen, "safetensors", NAME, {NAME: file}, labels, source, network.classes, settings, missing)
 
 

@@ -1,8 +1,8 @@
 """A `.pt` of torch.jit.save: torch's C++ reader builds tensors and its own language from it, and runs no Python.
 
 What that language can reach outside of its model are operators that read and write files: they are refused. So is code
-that names operators in another way than torch prints it, such as `t = torch` or `getattr(ops, "aten")`, because it could
-call any of them unseen.
+that names operators unlike torch prints them, such as `t = torch` or `getattr(ops, "aten")`: it could call any of them
+unseen.
 """
 
 from __future__ import annotations

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 # Of DataParallel and DistributedDataParallel, and of torch.compile: in front of every name of a wrapped network.
 WRAPPERS = ("module.", "_orig_mod.")
 NAMED = 3  # of the names that an error lists
+# Batches that a batch norm has seen, which matters in training alone: frozen ones, and torch before 0.4.1, have none.
+COUNTER = ".num_batches_tracked"
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a state dict that is the network's own, or that of the network wrapped by DataParallel or torch.compile.
 
-    Of weights that share memory one name is enough, as safetensors.torch.save_model leaves it. ValueError, with the
-    first names that differ, for any other.
+    Of weights that share memory one name is enough, as safetensors.torch.save_model leaves it, and batch norms need no
+    counters of batches. ValueError, with the first names that differ, for any other.
 
     A module may ask which version of itself wrote its state, which torch keeps beside a state dict and safetensors
     cannot: it is the network's own.
@@ -26,6 +28,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     state: Any = network.state_dict()
     versions, own = state._metadata, dict(state)
     found = with_shared(unwrapped(load_file(path), own), own)
+    found = {**{name: value for name, value in own.items() if name.endswith(COUNTER)}, **found}
     check_fit(found, own)
     state.clear()
     state.update(found)

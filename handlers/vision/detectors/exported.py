@@ -25,6 +25,9 @@ class ExportedDetector:
         values = dict(preprocessing)
         self.layout = OutputLayout.from_dict(values.pop("output"))
         self.letterbox = Letterbox.from_dict(values)
+        if self.layout.no_object == "first" and labels and labels[0].strip("_").lower() == "background":
+            said = "output.no_object: first says that the background has no label"
+            raise ValueError(f"{said}, and the first label is {labels[0]!r}; remove one of them")
         self.network, self.labels = network, labels
         if isinstance(network, OnnxModel) and network.size not in (None, self.letterbox.size):
             raise ValueError(f"preprocessing.size: got {list(self.letterbox.size)}; the file takes {network.size}")

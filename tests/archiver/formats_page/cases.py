@@ -1,5 +1,5 @@
 """All rows of the table, in its order."""
 
-from tests.archiver.formats_page import files, images, sound_and_text
+from tests.archiver.formats_page import detectors, files, images, sound_and_text
 
-CASES = [*images.CASES, *files.CASES, *sound_and_text.CASES]
+CASES = [*images.CASES, *files.CASES, *detectors.CASES, *sound_and_text.CASES]

@@ -81,6 +81,10 @@ WRAPPED: dict[str, tuple[str, Callable[[State], Any]]] = {
     "of both": ("weights.pth", prefixed("module._orig_mod.")),
     "safetensors of both": ("weights.safetensors", prefixed("module._orig_mod.")),
     "of Lightning with a loss": ("last.ckpt", of_lightning),
+    "without counters of batches": (
+        "weights.pth",
+        lambda state: {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")},
+    ),
     "of torchvision's references": ("model_9.pth", lambda state: {"model": state, "epoch": 9, "args": None}),
 }
 
