@@ -82,6 +82,18 @@ class OnnxModel(nn.Module):
         return found
 
 
+class FirstOutput(nn.Module):
+    """The first output of an ONNX file, as a network of torch with one output returns it."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first: Tensor = self.model(inputs)[0]
+        return first
+
+
 def levels(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Whole numbers from 0 to 255, of which a resize may have made others; ValueError for normalised images."""
     if array.size and not -1 < array.min() <= array.max() < 256:

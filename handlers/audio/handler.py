@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from handlers.acceleration.equivalence import Outputs, mismatch
+from handlers.acceleration.onnx_model import FirstOutput, OnnxModel
 from handlers.audio.decoding import decode_audio
 from handlers.audio.features.extraction import FEATURES, Extraction
 from handlers.audio.front_end.front_end import check_steps, prepare
@@ -38,6 +39,8 @@ class AudioHandler(Handler[Item, Output]):
 
     def load(self) -> None:
         super().load()
+        if isinstance(self.model, OnnxModel):
+            self.model = FirstOutput(self.model)
         self.sample_rate = int(self.artifact.preprocessing["sample_rate"])
         self.front_end = check_steps(self.artifact.preprocessing.get("front_end", ()))
         self.max_seconds = float(self.limits["max_seconds"])
