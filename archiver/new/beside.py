@@ -63,7 +63,9 @@ def preprocessing_of(weights: Path, task: str) -> tuple[list[Setting], list[str]
     if task.startswith("audio-"):
         values = {"sample_rate": 16_000, "seconds": 1.0}
         return [Setting("preprocessing", values, "assumed: 16 kHz, windows of a second", certain=False)], []
-    return [], [f"preprocessing, as docs/own-model.md has it for {task}"]
+    if task == "voice-activity":
+        return [], ["preprocessing: {sample_rate: Hz, frame: samples for each probability}"]
+    return [], ["preprocessing: {observation: {shape, low, high}, action: {kind, …}}, as docs/policies.md has it"]
 
 
 def keypoints_of(count: int) -> Setting:

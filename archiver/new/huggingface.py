@@ -52,6 +52,9 @@ HEADS = {
     "VisionModelWithProjection": ("image-embedding",),
     "Model": ("zero-shot-image-classification", "image-embedding", "text-embedding", "audio-embedding"),
 }
+# Families whose classes end like those above: with a text beside each image, and with answers of no task.
+PROMPTED = ("GroundingDino", "MMGroundingDino", "OwlViT", "Owlv2", "OmDetTurbo", "OneFormer")
+OTHERS = ("Sam", "Encodec", "DecisionTransformer", "VisionEncoderDecoder", "SpeechEncoderDecoder")
 LABELLED = {
     *("image-classification", "object-detection", "semantic-segmentation"),
     *("text-classification", "token-classification", "audio-classification"),
@@ -107,7 +110,9 @@ def values(path: Path, name: str) -> dict[str, Any]:
 def task_of(path: Path, config: dict[str, Any], given: str | None) -> str:
     architectures = config.get("architectures") or []
     name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
-    possible = next((tasks for head, tasks in HEADS.items() if name.endswith(head)), ())
+    if name.startswith(PROMPTED):
+        raise refused(path, f"{CONFIG}: its architecture {name} needs a text with each image, which no task here has")
+    possible = () if name.startswith(OTHERS) else next((HEADS[head] for head in HEADS if name.endswith(head)), ())
     if len(possible) > 1:
         possible = tuple(task for task in possible if task in of_inputs(path, config))
     if not possible:

@@ -12,6 +12,7 @@ from archiver.new import beside
 from archiver.new.exported_detector import output_of
 from archiver.new.findings import Findings, Setting, check_untokenized, refused, wanted_task
 from archiver.new.labels import placeholders
+from archiver.tasks import TASKS
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.onnx import TYPES, check_model, external_files
 from handlers.formats.onnx_session import inputs_of, refusal
@@ -61,8 +62,13 @@ def read(path: Path, task: str | None) -> Findings:
     files = {"weights.onnx": path, **{name: path.parent / name for name in external}}
     kind = "an ONNX file"
     if task in OTHERS:
-        said = f"preprocessing, as docs/own-model.md has it for {task}"
-        return Findings(kind, task, "onnx", "weights.onnx", files, missing=[said])
+        last = next(iter(signature.outputs.values()))[-1]
+        classes = last if TASKS[task].classes and isinstance(last, int) else None
+        settings, missing = beside.preprocessing_of(path, task)
+        labels, source = beside.labels_of(path, classes) if TASKS[task].classes else ([], "")
+        if not labels and classes:
+            labels, source = placeholders(classes), "CHECK: placeholders, the file has no names"
+        return Findings(kind, task, "onnx", "weights.onnx", files, labels, source, classes, settings, missing)
     if task in ("image-embedding", "depth-estimation"):
         depth = task == "depth-estimation"
         setting = beside.depth_transform(signature.size) if depth else beside.transform_of(path, signature.size)

@@ -55,7 +55,7 @@ def read(path: Path, weights_format: str, task: str | None) -> Findings:
         return read_detector(path, found, scripted(path) if weights_format == "torchscript" else Detector())
     settings, missing = beside.preprocessing_of(path, task)
     labels, source = beside.labels_of(path, None) if TASKS[task].classes else ([], "")
-    if TASKS[task].classes and task != "policy" and not labels:
+    if TASKS[task].classes and not labels:
         missing = ["labels: the name of each class, as --labels FILE", *missing]
     return replace(found, labels=labels, labels_from=source, settings=settings, missing=missing)
 

@@ -18,8 +18,20 @@ from transformers import (
     pipeline,
 )
 
-from tests import tiny_audio, tiny_speech, tiny_texts
-from tests.archiver.formats_page.case import SAMPLES, WAV, Answer, Case, Made, Request, best, embedding, ranked, unit
+from tests import tiny_audio, tiny_networks, tiny_speech, tiny_texts
+from tests.archiver.formats_page.case import (
+    SAMPLES,
+    WAV,
+    Answer,
+    Case,
+    Made,
+    Request,
+    best,
+    embedding,
+    ranked,
+    top,
+    unit,
+)
 from tests.tiny_texts import LINES
 
 QUESTION = "Where was she born?"
@@ -67,13 +79,16 @@ def mean_of_tokens(path: Path) -> str:
     return unit(states.mean(1).numpy())
 
 
-def topics(folder: Path) -> Path:
-    tokenizer = tiny_texts.word_pieces()
-    torch.manual_seed(0)
-    names = tiny_texts.named(tiny_texts.TOPICS)
-    BertForSequenceClassification(tiny_texts.bert(len(tokenizer), **names)).save_pretrained(folder.with_name("weights"))
-    tokenizer.save_pretrained(folder.with_name("weights"))
-    return folder
+def classes(labels: list[str], problem: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        tokenizer, weights = tiny_texts.word_pieces(), folder.with_name("weights")
+        torch.manual_seed(0)
+        configuration = tiny_texts.bert(len(tokenizer), problem_type=problem, **tiny_texts.named(labels))
+        BertForSequenceClassification(configuration).save_pretrained(weights)
+        tokenizer.save_pretrained(weights)
+        return folder
+
+    return write
 
 
 def entity(label: str, text: str, score: float) -> str:
@@ -111,6 +126,40 @@ def row(model: str, task: str, make: Made, read: Callable[[Answer], str], reques
     return Case(f"Hugging Face folder, {model}", task, "FOLDER", "transformers", make, read, request)
 
 
+def classifier(model: str, write: Callable[[Path], Path], read: Callable[[Answer], str]) -> Case:
+    task = "text-classification"
+    return row(model, task, found(write, "weights", by_pipeline(task, LINES[0], ranked)), read, as_text(LINES[0]))
+
+
+def waveforms(save: Callable[[torch.nn.Module, Path], None], name: str) -> Made:
+    """A network of windows of a second, with the recording in the middle."""
+
+    def make(root: Path) -> Callable[[], str]:
+        torch.manual_seed(0)
+        network = tiny_networks.Waveform(len(WORDS)).eval()
+        with torch.no_grad():
+            network.head.weight.mul_(10)
+        save(network, root / name)
+        (root / "labels.txt").write_text("\n".join(WORDS) + "\n")
+        window = torch.zeros(1, 16_000)
+        start = (window.shape[1] - len(SAMPLES)) // 2
+        window[0, start : start + len(SAMPLES)] = torch.from_numpy(SAMPLES)
+        return lambda: top(WORDS, network(window).softmax(1)[0])
+
+    return make
+
+
+def to_script(network: torch.nn.Module, path: Path) -> None:
+    torch.jit.script(network).save(path)  # type: ignore[no-untyped-call]
+
+
+def to_onnx(network: torch.nn.Module, path: Path) -> None:
+    names: dict[str, Any] = {"input_names": ["waveforms"], "output_names": ["logits"], "dynamo": False}
+    sizes = {"waveforms": {0: "batch"}, "logits": {0: "batch"}}
+    torch.onnx.export(network, (torch.zeros(1, 16_000),), path, opset_version=17, dynamic_axes=sizes, **names)
+
+
+WORDS = ["up", "down", "left"]
 SPOKEN, CLASSIFY, TOKENS = "automatic-speech-recognition", "audio-classification", "token-classification"
 HEARD = by_pipeline(SPOKEN, SAMPLES, said)
 # Of the tiny model's 64 positions; by itself the pipeline would ask for 256.
@@ -121,16 +170,30 @@ CASES = [
     row(
         "wav2vec2", CLASSIFY, found(tiny_audio.commands, "wav2vec2", by_pipeline(CLASSIFY, SAMPLES, ranked)), best, WAV
     ),
+    Case(
+        "TorchScript",
+        CLASSIFY,
+        f"weights.pt --task {CLASSIFY}",
+        "torch",
+        waveforms(to_script, "weights.pt"),
+        best,
+        WAV,
+    ),
+    Case(
+        "ONNX, a classifier",
+        CLASSIFY,
+        f"weights.onnx --task {CLASSIFY}",
+        "torch",
+        waveforms(to_onnx, "weights.onnx"),
+        best,
+        WAV,
+    ),
     row("wav2vec2", "audio-embedding", found(tiny_audio.sound, "wav2vec2", mean_over_time), embedding, WAV),
     row("wav2vec2 with CTC", "speech-recognition", found(tiny_speech.letters, "ctc", HEARD), said, WAV),
     row("Whisper", "speech-recognition", found(tiny_speech.english, "whisper", WRITTEN_DOWN), said, WAV),
-    row(
-        "BERT",
-        "text-classification",
-        found(topics, "weights", by_pipeline("text-classification", LINES[0], ranked)),
-        best,
-        as_text(LINES[0]),
-    ),
+    classifier("BERT", classes(tiny_texts.TOPICS, "single_label_classification"), best),
+    classifier("BERT of several labels", classes(tiny_texts.TOPICS, "multi_label_classification"), best),
+    classifier("BERT, a regression", classes(["stars"], "regression"), lambda answer: ranked(answer["predictions"])),
     row("BERT", "text-embedding", found(tiny_texts.embedding, "weights", mean_of_tokens), embedding, as_text(LINES[0])),
     row(
         "BERT",

@@ -177,5 +177,5 @@ def test_a_task_without_classes_wants_no_names(tmp_path: Path) -> None:
     missing = read(tmp_path / "own.pth", Options(task="voice-activity"), tmp_path).missing
     assert [thing.partition(":")[0] for thing in missing] == [
         "architecture",
-        "preprocessing, as docs/own-model.md has it for voice-activity",
+        "preprocessing",
     ]

@@ -206,3 +206,23 @@ def test_weights_that_are_refused_leave_nothing_behind(folder: Path, tmp_path: P
     assert result.exit_code == 2
     assert "has no tokenizer; add it" in result.stderr
     assert command(tmp_path / "whole", tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("Owlv2ForObjectDetection", "its architecture Owlv2ForObjectDetection needs a text with each image"),
+        ("OneFormerForUniversalSegmentation", "OneFormerForUniversalSegmentation needs a text with each image"),
+        ("VisionEncoderDecoderModel", "its architecture VisionEncoderDecoderModel is not served; wanted"),
+        ("VitPoseForPoseEstimation", "its architecture VitPoseForPoseEstimation is not served; wanted"),
+    ],
+)
+def test_architectures_that_no_task_serves(architecture: str, message: str, tmp_path: Path) -> None:
+    """Though the names of the first three end like those of others, and their folders have image processors."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "ViTImageProcessor"}))
+    save_file({"weight": torch.zeros(1)}, folder / "model.safetensors")
+    with pytest.raises(SpecError, match=message):
+        new(folder, tmp_path / "refused")

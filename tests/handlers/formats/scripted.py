@@ -41,7 +41,7 @@ class Named(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.numel() == 0:
-            raise ValueError("it's \"torch\" or ops # of torch.save")
+            raise ValueError('it\'s "torch" or ops # of torch.save')
         for part in self.ops:
             x = part(x)
         return x

@@ -58,7 +58,7 @@ def test_torchscript_with_operators_of_others(script: Path, rewrite: Rewrite, ca
         "o = ops\n    o.aten.save(a, b)",
         "ops.aten .save(a, b)",
         'getattr(getattr(ops, "aten"), "save")(a, b)',
-        "c = \"\"\" \"\n    \"\"\"\n    t = torch\n    d = \"\"\" \"\n    \"\"\"",
+        'c = """ "\n    """\n    t = torch\n    d = """ "\n    """',
         "c = '\"'; t = torch; d = '\"'",
     ],
 )
