@@ -22,7 +22,7 @@ from archiver.reading import read_json, read_text
 from archiver.spec import Architecture, Spec
 from archiver.spec import read as read_spec
 from archiver.tasks import TASKS, task_of
-from archiver.tasks.consistency import problems_beyond_limits, problems_of_explain
+from archiver.tasks.consistency import problems_beyond_limits, problems_of_explain, problems_of_preprocessing
 from handlers.formats.architecture import check as check_architecture
 from handlers.formats.errors import UnsafeFile
 
@@ -96,6 +96,8 @@ def resolve(path: Path, artifacts: Path) -> Package:
             problems.append(Problem(key, f"contains a value that JSON does not support: {error}"))
     labels = read_labels(values.get("labels"), path, artifact, problems)
     preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
+    if artifact and task and values.get("handler") is None:
+        problems += problems_of_preprocessing(preprocessing, task, task_of(task).needs)
     code = collect_code(values.get("code"), path, problems)
     architecture = (spec.architecture if spec else None) or (artifact.description.architecture if artifact else None)
     if architecture:

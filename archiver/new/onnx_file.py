@@ -25,6 +25,11 @@ IMAGES = (
 )
 MORE_THAN_BOXES = ("instance-segmentation", "keypoint-detection")
 OTHERS = ("policy", "audio-classification", "audio-embedding", "voice-activity")
+# The dimensions of the first output, and what they are.
+OUTPUTS = {
+    "semantic-segmentation": ((4,), "(N, classes, height, width)"),
+    "depth-estimation": ((3, 4), "(N, height, width)"),
+}
 Shape = tuple[int | str | None, ...]
 
 
@@ -163,9 +168,12 @@ def task_of(path: Path, signature: Signature, given: str | None) -> str:
         )
     if "Ultralytics" in signature.metadata.get("description", "") and exported:
         raise refused(path, f"is an export for {exported}; wanted {' or '.join(ULTRALYTICS)}")
+    ranks = [len(output) for output in signature.outputs.values()]
+    if given in OUTPUTS and ranks[0] not in OUTPUTS[given][0]:
+        first = list(next(iter(signature.outputs.values())))
+        raise refused(path, f"its output is {first}; {given} wants {OUTPUTS[given][1]}")
     if given is not None:
         return wanted_task(path, given, IMAGES, "its input is an image")
-    ranks = [len(output) for output in signature.outputs.values()]
     first = next(iter(signature.outputs.values()))
     if ranks == [4] and first[1] != 1:
         return "semantic-segmentation"

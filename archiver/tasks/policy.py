@@ -29,5 +29,6 @@ POLICY: dict[str, Task] = {
         answer=ACTION,
         graph=True,
         classes=False,
+        needs=("observation", "action"),
     ),
 }

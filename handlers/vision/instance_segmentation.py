@@ -9,8 +9,8 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from handlers.loader import LoadError
 from handlers.vision.batching import pixels_of, size_of
+from handlers.vision.detectors.contract import check_format
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
 from handlers.vision.output.drawing import draw_masks
 from handlers.vision.output.rle import encode_mask
@@ -35,8 +35,7 @@ class InstanceSegmentation(ObjectDetection):
             vars(self.resizing)["postprocess"] = with_boxes_only
 
     def own_detector(self) -> None:
-        if self.artifact.format in ("huggingface", "onnx"):
-            raise LoadError(f"{self.artifact.task}: wanted torchvision's contract; got {self.artifact.format}")
+        check_format(self.artifact)
 
     def reduced(self, name: str, values: Tensor) -> Tensor:
         """Masks of the whole image become bool where they are: a GPU's would take four times as long to copy."""

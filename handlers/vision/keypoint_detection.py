@@ -10,6 +10,7 @@ from torch import Tensor
 from handlers.errors import InternalError
 from handlers.loader import LoadError
 from handlers.vision.batching import pixels_of
+from handlers.vision.detectors.contract import check_format
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
 from handlers.vision.output.drawing import draw_keypoints
 
@@ -29,6 +30,9 @@ class KeypointDetection(ObjectDetection):
         self.skeleton = [(int(i), int(j)) for i, j in self.artifact.preprocessing.get("skeleton", ())]
         if not all(0 <= index < len(self.names) for pair in self.skeleton for index in pair):
             raise LoadError(f"skeleton: wanted indices of the {len(self.names)} keypoints")
+
+    def own_detector(self) -> None:
+        check_format(self.artifact)
 
     def points(self, output: dict[str, Tensor]) -> Tensor:
         """(N, K, 3): x and y in the image's pixels, and the score. Raises InternalError and LoadError."""

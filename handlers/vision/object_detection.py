@@ -25,6 +25,7 @@ from handlers.protocol.payload import Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 from handlers.ranking import check_count
 from handlers.vision.batching import ImageBatcher, ImageData, from_device, pixels_of, size_of
+from handlers.vision.detectors.contract import check_program
 from handlers.vision.detectors.difference import by_decoding, difference
 from handlers.vision.detectors.exported import ExportedDetector
 from handlers.vision.detectors.normalisation import normalise_in_place
@@ -89,17 +90,16 @@ class ObjectDetection(ImageHandler[DetectionInput, dict[str, Tensor]]):
     def own_detector(self) -> TransformersDetector | ExportedDetector | None:
         """Of a model that does not follow torchvision's contract."""
         if self.artifact.format == "huggingface":
-            network = load_model(self.artifact, self.device)
-            return TransformersDetector(network, self.artifact.weights, self.max_pixels)
+            return TransformersDetector(load_model(self.artifact, self.device), self.artifact.weights, self.max_pixels)
         if "output" in self.artifact.preprocessing:
-            network = load_model(self.artifact, self.device)
-            return ExportedDetector(network, self.artifact.preprocessing, self.labels)
-        if self.artifact.format == "onnx":
+            return ExportedDetector(load_model(self.artifact, self.device), self.artifact.preprocessing, self.labels)
+        if self.artifact.format in ("onnx", "torch-export"):
             raise LoadError("preprocessing.output: missing: how the file's outputs say boxes, scores and classes")
         return None
 
     def load_torchvision(self) -> None:
         self.model = channels_last(load_model(self.artifact, self.device))
+        check_program(self.model)
         known = classes(self.model)
         if known is not None:
             check_count(known, self.labels)

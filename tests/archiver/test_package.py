@@ -231,7 +231,8 @@ def test_the_artifact_that_training_writes_is_read(tmp_path: Path) -> None:
 
     (tmp_path / "x.json").write_text("[0.0]")
     torch.export.save(torch.export.export(torch.nn.Linear(1, 1), (torch.zeros(2, 1),)), tmp_path / "x.pt2")
-    folder = Artifact(name="written", task="policy", format="torch-export").write(
+    preprocessing = {"observation": {"shape": [1]}, "action": {"kind": "discrete", "count": 1}}
+    folder = Artifact(name="written", task="policy", format="torch-export", preprocessing=preprocessing).write(
         tmp_path / "artifacts" / "written", tmp_path / "x.pt2", tmp_path / "x.json"
     )
     (tmp_path / "written.yaml").write_text("")

@@ -16,12 +16,10 @@ from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.ops.misc import FrozenBatchNorm2d
 from torchvision.transforms.functional import pil_to_tensor
 
-from tests import tiny_networks
 from tests.archiver.formats_page.case import EVERY_BOX, IMAGE, Answer, Case, Made, box, corners
 from tests.archiver.formats_page.files import named
-from tests.tiny_artifacts import scaled_state
+from tests.scripted_detectors import OBJECTS, PEOPLE, keypoints, masks, scripts
 
-OBJECTS, PEOPLE = ["background", "cat", "dog", "bird"], ["background", "person"]
 FOUR = [f"keypoint {index}" for index in range(4)]
 PIXELS = IMAGE.width * IMAGE.height
 INSTANCES, KEYPOINTS = "instance-segmentation", "keypoint-detection"
@@ -86,16 +84,10 @@ def of_torchvision(build: Callable[..., Network], spread: float, background: flo
     return make
 
 
-def tiny(build: Callable[..., Network], *arguments: int) -> Network:
-    network = build(*arguments).eval()
-    scaled_state(network)
-    return network
-
-
-def scripted(build: Callable[..., Network], *arguments: int) -> Made:
+def scripted(name: str, build: Callable[[], Network]) -> Made:
     def make(root: Path) -> Callable[[], str]:
-        network = tiny(build, *arguments)
-        torch.jit.script(network).save(root / "weights.pt")
+        network = build()
+        (root / "weights.pt").write_bytes(scripts()[name])
         named(root, labels_of(network))
         return lambda: best_of(network)
 
@@ -103,7 +95,7 @@ def scripted(build: Callable[..., Network], *arguments: int) -> Made:
 
 
 def graph(root: Path) -> Callable[[], str]:
-    path, network = root / "weights.onnx", tiny(tiny_networks.mask_rcnn, len(OBJECTS))
+    path, network = root / "weights.onnx", masks()
     names = ["boxes", "labels", "scores", "masks"]
     to_onnx(network, path, names)
     named(root, OBJECTS)
@@ -139,7 +131,7 @@ CASES = [
     pickled(
         MASKS, INSTANCES, "maskrcnn_resnet50_fpn", of_torchvision(maskrcnn_resnet50_fpn, 3, 12, num_classes=4), mask
     ),
-    script(MASKS, INSTANCES, scripted(tiny_networks.mask_rcnn, len(OBJECTS)), mask),
+    script(MASKS, INSTANCES, scripted("masks", masks), mask),
     Case(f"ONNX, {MASKS}", "object-detection", "weights.onnx", "onnxruntime", graph, box, EVERY_BOX),
     pickled(
         POINTS,
@@ -148,5 +140,5 @@ CASES = [
         of_torchvision(published_keypoints, 6, 8.5, num_classes=2, num_keypoints=4),
         point,
     ),
-    script(POINTS, KEYPOINTS, scripted(tiny_networks.keypoint_rcnn, len(PEOPLE), len(FOUR)), point),
+    script(POINTS, KEYPOINTS, scripted("keypoints", keypoints), point),
 ]

@@ -14,10 +14,11 @@ from torchvision.transforms.functional import pil_to_tensor
 from archiver.errors import SpecError
 from archiver.new.kinds import Options, read
 from archiver.package import resolve
-from tests import tiny_networks
+from handlers.loader import LoadError
+from tests import scripted_detectors, tiny_networks
 from tests.inputs import IMAGES, encoded
 from tests.new_models import new, served
-from tests.tiny_exports import Grid, to_onnx
+from tests.tiny_exports import NAMES, Grid, to_onnx
 
 PERSON = ["person"]
 IMAGE = IMAGES[0].resize((64, 64))
@@ -34,9 +35,8 @@ class Images(nn.Module):
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("scripts")
-    torch.manual_seed(0)
-    torch.jit.script(tiny_networks.mask_rcnn(4).eval()).save(root / "masks.pt")
-    torch.jit.script(tiny_networks.keypoint_rcnn(2, 17).eval()).save(root / "people.pt")
+    for name, content in scripted_detectors.scripts().items():
+        (root / f"{name}.pt").write_bytes(content)
     torch.jit.script(Images()).save(root / "own.pt")
     torch.jit.trace(Grid(), torch.zeros(1, 3, 64, 64)).save(root / "batch.pt")
     torch.export.save(torch.export.export(Grid(), (torch.zeros(1, 3, 64, 64),)), root / "batch.pt2")
@@ -44,11 +44,11 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_torchscript_names_what_torchvisions_parts_tell(scripts: Path, tmp_path: Path) -> None:
-    spec = new(scripts / "people.pt", tmp_path / "people", Options(task="keypoint-detection"))
+    spec = new(scripts / "keypoints.pt", tmp_path / "people", Options(task="keypoint-detection"))
     found = yaml.safe_load(spec.read_text())
-    assert found["preprocessing"]["keypoints"][:2] == ["nose", "left_eye"]
+    assert found["preprocessing"]["keypoints"] == [f"keypoint {index}" for index in range(4)]
     assert resolve(spec, spec.parent).labels == ["class 0", "class 1"]
-    boxes = new(scripts / "people.pt", tmp_path / "boxes", Options(task="object-detection"))
+    boxes = new(scripts / "keypoints.pt", tmp_path / "boxes", Options(task="object-detection"))
     assert "preprocessing" not in yaml.safe_load(boxes.read_text())
 
 
@@ -59,7 +59,7 @@ MASKS, POINTS, BOXES = "instance-segmentation", "keypoint-detection", "object-de
     ("name", "task", "message"),
     [
         ("masks.pt", POINTS, r"holds no roi_heads\.keypoint_predictor"),
-        ("people.pt", MASKS, r"holds no roi_heads\.mask_predictor"),
+        ("keypoints.pt", MASKS, r"holds no roi_heads\.mask_predictor"),
         ("batch.pt", MASKS, r"TorchScript that takes a batch of images, and instance-segmentation wants .* a list"),
         ("batch.pt2", POINTS, r"torch\.export that takes a batch of images, .*name its state dict"),
     ],
@@ -85,6 +85,17 @@ def test_what_a_program_does_not_tell_is_to_be_filled_in(
     missing = read(scripts / name, Options(task=task), tmp_path).missing
     assert missing[0] == "labels: the name of each class, as --labels FILE"
     assert missing[1].startswith(wanted)
+
+
+def test_a_build_names_what_was_not_filled_in(scripts: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "names.txt"
+    labels.write_text("\n".join(NAMES))
+    with pytest.raises(SpecError, match=r"preprocessing\.keypoints: missing; docs/own-model\.md lists what keypoint-"):
+        served(scripts / "own.pt", tmp_path / "own", Options(task=POINTS, labels=labels))
+    with pytest.raises(LoadError, match=r"preprocessing\.output: missing: how the file's outputs say boxes"):
+        served(scripts / "batch.pt2", tmp_path / "program", Options(task=BOXES, labels=labels))
+    with pytest.raises(LoadError, match=r"preprocessing\.output: missing: the program takes Tensor"):
+        served(scripts / "batch.pt", tmp_path / "script", Options(task=BOXES, labels=labels))
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +151,14 @@ def test_what_is_not_read_from_a_graph(people: Path, tmp_path: Path) -> None:
     alone = export(tiny_networks.keypoint_rcnn(2, 4), tmp_path / "alone.onnx", [torch.zeros(3, 64, 64)])
     with pytest.raises(SpecError, match=r"its input is one image, .*; export it with \(1, 3, height, width\)"):
         new(alone, tmp_path / "alone")
+
+
+@pytest.mark.parametrize("task", ["semantic-segmentation", "depth-estimation"])
+def test_outputs_of_another_task(task: str, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
+    path = to_onnx(network, tmp_path / "classes.onnx", 8, ["logits"])
+    with pytest.raises(SpecError, match=rf"its output is \['batch', 3\]; {task} wants \(N, .*height, width\)"):
+        new(path, tmp_path / "refused", Options(task=task))
 
 
 def state_dict(path: Path) -> None:
