@@ -105,7 +105,7 @@ def fitting(name: str, shapes: Shapes, given: Mapping[str, Any]) -> Network | No
                 arguments["num_classes"] = classes
                 if name in FROZEN and not has_counters(shapes):
                     assumed = (
-                        f"assumed: trained from torchvision's weights of all of it; if from its backbone's: {factory}"
+                        f"assumed: trained from its published weights; from its backbone's alone: {factory}, no model"
                     )
                     factory, arguments = ZERO_EPSILON, {"model": name, **arguments}
                 preprocessing = torchvision_preset(name, task, arguments.get("num_keypoints"))

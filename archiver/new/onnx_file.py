@@ -170,8 +170,8 @@ def task_of(path: Path, signature: Signature, given: str | None) -> str:
         raise refused(path, f"is an export for {exported}; wanted {' or '.join(ULTRALYTICS)}")
     ranks = [len(output) for output in signature.outputs.values()]
     if given in OUTPUTS and ranks[0] not in OUTPUTS[given][0]:
-        first = list(next(iter(signature.outputs.values())))
-        raise refused(path, f"its output is {first}; {given} wants {OUTPUTS[given][1]}")
+        found = list(next(iter(signature.outputs.values())))
+        raise refused(path, f"its output is {found}; {given} wants {OUTPUTS[given][1]}")
     if given is not None:
         return wanted_task(path, given, IMAGES, "its input is an image")
     first = next(iter(signature.outputs.values()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -18,6 +20,7 @@ def check_format(artifact: Artifact) -> None:
 def check_program(model: nn.Module) -> None:
     """LoadError for TorchScript that takes a batch of images, as traced detectors do."""
     if isinstance(model, torch.jit.ScriptModule):
-        first = model.forward.schema.arguments[1].type.annotation_str
+        method: Any = model.forward
+        first = method.schema.arguments[1].type.annotation_str
         if first != "List[Tensor]":
             raise LoadError(f"preprocessing.output: missing: the program takes {first}, so its outputs need a layout")

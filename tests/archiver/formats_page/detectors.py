@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import onnxruntime
 import torch
@@ -23,7 +23,7 @@ from tests.scripted_detectors import OBJECTS, PEOPLE, keypoints, masks, scripts
 FOUR = [f"keypoint {index}" for index in range(4)]
 PIXELS = IMAGE.width * IMAGE.height
 INSTANCES, KEYPOINTS = "instance-segmentation", "keypoint-detection"
-Network = MaskRCNN | KeypointRCNN
+Network: TypeAlias = MaskRCNN | KeypointRCNN
 
 
 def mask(answer: Answer) -> str:

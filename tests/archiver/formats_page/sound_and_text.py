@@ -150,7 +150,7 @@ def waveforms(save: Callable[[torch.nn.Module, Path], None], name: str) -> Made:
 
 
 def to_script(network: torch.nn.Module, path: Path) -> None:
-    torch.jit.script(network).save(path)  # type: ignore[no-untyped-call]
+    torch.jit.script(network).save(path)
 
 
 def to_onnx(network: torch.nn.Module, path: Path) -> None:
