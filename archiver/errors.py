@@ -14,6 +14,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from handlers.formats.zip_file import printable
+
 MAX_VALUE_LENGTH = 80
 MAX_LINE_LENGTH = 200
 
@@ -33,10 +35,10 @@ class ArchiverError(Exception):
     """The message is a block for people: the checked file, then one line per problem."""
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
-        self.subject = subject
+        self.subject = printable(subject)
         self.problems = list(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        super().__init__("\n".join([f"{subject}: {count}", *(f"  {problem}" for problem in self.problems)]))
+        super().__init__("\n".join([f"{self.subject}: {count}", *(f"  {problem}" for problem in self.problems)]))
 
 
 class SpecError(ArchiverError):
@@ -55,11 +57,12 @@ def one_line(error: ArchiverError) -> str:
 
 def message(error: Exception) -> str:
     """An error of this package, of the system or of `trust` in one line for people, with the file it is about."""
+    said = str(error)
     if isinstance(error, ArchiverError):
-        return f"{error.subject}: {one_line(error)}"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+        said = f"{error.subject}: {one_line(error)}"
+    elif isinstance(error, OSError) and error.filename:
+        said = f"{error.filename}: {error.strerror}"
+    return printable(said)
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:

@@ -10,6 +10,7 @@ import typer
 
 from archiver.errors import VerificationError, message
 from archiver.mar import MANIFEST, Mar
+from handlers.formats.zip_file import printable
 from trust import signature
 from trust.errors import PasswordRequired, SignatureError
 from trust.keys import SHOWN, PrivateKey, trusted
@@ -88,7 +89,7 @@ def verify_signature(
     for archive in archives:
         try:
             signer = signature.verify(archive, keys)
-            typer.echo(f"{archive.name}  signed with the key {signer.fingerprint[:SHOWN]}")
+            typer.echo(f"{printable(archive.name)}  signed with the key {signer.fingerprint[:SHOWN]}")
         except (SignatureError, OSError) as error:
             failed = True
             report(error)

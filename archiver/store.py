@@ -14,6 +14,8 @@ from archiver.inspection import read
 from archiver.mar import CARD, MANIFEST, Mar
 from handlers.formats.zip_file import check_file, reason
 
+MAX_NAME = 200  # characters of a model's name, handler or version
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -42,8 +44,9 @@ def entry(path: Path) -> Entry:
     size, digest = 0, ""
     try:
         check_file(path)
-        size, digest = path.stat().st_size, sha256(path)
+        size = path.stat().st_size
         with Mar(path, required=[MANIFEST]) as mar:
+            digest = sha256(path)
             return of_card(mar, size, digest) if CARD in mar.names else of_manifest(mar, size, digest)
     except OSError as error:
         return Entry(path, size, digest, problem=f"cannot be read: {reason(error)}")
@@ -67,10 +70,9 @@ def of_manifest(mar: Mar, size: int, digest: str) -> Entry:
     if not isinstance(model, dict) or not {"modelName", "handler"} <= model.keys():
         raise VerificationError(str(mar.path), [Problem(MANIFEST, "wanted model.modelName and model.handler")])
     name, handler, version = (model.get(key, "") for key in ("modelName", "handler", "modelVersion"))
-    if not all(isinstance(value, str) for value in (name, handler, version)):
-        raise VerificationError(
-            str(mar.path), [Problem(MANIFEST, "wanted texts for the model's name, handler, version")]
-        )
+    if not all(isinstance(value, str) and len(value) <= MAX_NAME for value in (name, handler, version)):
+        wanted = f"wanted texts of up to {MAX_NAME} characters for the model's name, handler, version"
+        raise VerificationError(str(mar.path), [Problem(MANIFEST, wanted)])
     built_with = f"torch-model-archiver {manifest.get('archiverVersion', '')}"
     return Entry(mar.path, size, digest, name, version, f"handler {handler}", built_with=built_with)
 

@@ -10,7 +10,7 @@ RequestError
 ├── Quarantined        422  it has ended two workers of this model, and is not tried again
 ├── InternalError      500  the model failed on this item; the cause is in the server's log
 ├── NotOffered         501  a request for something this model does not do
-├── Unavailable        503  not tried, because the requests beside it took the time of the batch
+├── Unavailable        503  not answered, because the requests of its batch took its time
 ├── DeadlineExceeded   504  its caller's deadline had passed before its turn came
 └── OutOfMemory        507  this item alone does not fit into the device's memory
 """

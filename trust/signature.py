@@ -29,6 +29,9 @@ def path_of(file: Path) -> Path:
 
 
 def sha256(file: Path) -> str:
+    """Raises SignatureError for what is not a file: a pipe would never end, and neither would a device."""
+    if not file.is_file():
+        raise SignatureError(f"{file.name} is not a file")
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SHORTEST = 1.0  # seconds; nothing is tried in less
+LOOK = 0.5  # seconds between two looks
+SLACK = 0.1  # of the time for a request, and a second: a text that is generated ends itself when it is over
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Batch:
         several = max(worker.request_s, (worker.response_s - worker.takes) / 3)
         return cls(number, now, worker.request_s, several)
 
-    def retry(self, now: float, worker: Worker, suspects: Sequence[int], sent: Sequence[int]) -> bool:
+    def retry(self, now: float, worker: Worker, requests: int, suspects: Sequence[int], sent: Sequence[int]) -> bool:
         """Plan how a successor treats it; False where there is no time for that.
 
         suspects: requests that the worker was working on, each alone. sent: those whose answers have begun.
@@ -55,15 +57,19 @@ class Batch:
         left = worker.response_s - (now - self.since) - worker.takes
         if left < 0:
             return False
+        # What one request may take, so that where it ends the successor too, another can answer the others.
+        spare = (left - worker.takes - 2 * SHORTEST - 2 * LOOK) / (1 + SLACK)
         alone = len(suspects) == 1
         for index in suspects if alone else ():
             self.ended[index] = self.ended.get(index, 0) + 1
-            if self.ended[index] > 1:
+            if self.ended[index] > 1 or (requests > 1 and spare < SHORTEST):
                 self.plan["verdicts"].setdefault(index, "died")
         for index in sent:
             self.plan["verdicts"].setdefault(index, "sent")
         self.plan["one_by_one"] |= not alone
         self.budget, self.several = min(worker.request_s, left / 2), left / 3
+        if requests > 1 and spare >= SHORTEST:
+            self.budget = min(self.budget, spare)
         if self.budget < SHORTEST:
             self.plan["others"] = "left"
         return True

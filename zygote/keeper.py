@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 
 from zygote import death_record
 from zygote.archive_manifest import served
-from zygote.batch import Batch, Worker
+from zygote.batch import LOOK, SLACK, Batch, Worker
 from zygote.client import Job, Unreachable
 from zygote.death import MOST_NAMED, Death, Verdict, end_of
 from zygote.shared_file import FOLDER
@@ -33,8 +33,6 @@ SEVERAL = -1
 PLAN = "ZYGOTE_PLAN"
 SUCCESSOR = os.path.join(os.path.dirname(__file__), "successor.py")  # noqa: PTH118, PTH120 - pathlib takes longer
 
-LOOK = 0.5  # seconds between two looks
-SLACK = 0.1  # of the time for a request, and a second: a text that is generated ends itself when it is over
 BUSY = 0.5  # of that time on a processor: the request is to blame, and not the worker's being stopped or locked
 LONGEST_LOAD = 600.0  # seconds for a successor that has no batch to answer
 MOST, WITHIN = 10, 60.0  # replacements in so many seconds, after which TorchServe is left to it, with its pauses
@@ -209,7 +207,7 @@ class Keeper:
             return False
         if words.phase != WORKING:
             return True
-        return self.batch.retry(now, worker, suspects, self.progress.sent(words.requests))
+        return self.batch.retry(now, worker, words.requests, suspects, self.progress.sent(words.requests))
 
     def suspects(self, words: Words) -> list[int]:
         """The requests that the worker was working on, each alone, when it ended or for which it was ended."""

@@ -22,6 +22,7 @@ from archiver.package import resolve
 from archiver.store import entry
 from archiver.tasks import TASKS
 from handlers.formats.sample import SAMPLE_TYPES
+from handlers.formats.zip_file import printable
 
 PROJECT = Path(__file__).parents[2]
 DEMO = PROJECT / "artifacts" / "demo"
@@ -96,7 +97,7 @@ def new(
         typer.echo(f"new: {error}", err=True)
         raise typer.Exit(2) from None
     except OSError as error:
-        typer.echo(f"new: {error.strerror or error}: {error.filename or ''}", err=True)
+        typer.echo(f"new: {printable(f'{error.strerror or error}: {error.filename or str()}')}", err=True)
         raise typer.Exit(2) from None
     report(name, found, places)
 

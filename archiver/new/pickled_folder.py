@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archiver.new.findings import refused
-from archiver.new.state_dict import unpickled
+from archiver.new.torch_save import unpickled
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import INDEX, SUFFIX, WEIGHTS, json_of
 from handlers.formats.sharding import check_shards, shards_of

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from archiver.new import architectures, beside
 from archiver.new.architectures import Network, Shapes
 from archiver.new.findings import Findings, check_untokenized, refused, wanted_task
 from archiver.new.labels import placeholders
+from archiver.new.torch_save import unpickled
 from archiver.tasks import TASKS
 from handlers.formats import safetensors
 from handlers.formats.errors import UnsafeFile
@@ -21,19 +19,8 @@ from handlers.formats.huggingface import TOKENIZED
 
 NAME = "weights.safetensors"
 POSSIBLE = tuple(task for task in TASKS if task not in TOKENIZED)
-# Checkpoint keys with the weights. Averaged weights come first, because they are the evaluated ones.
-INSIDE = ("model_ema", "state_dict_ema", "ema", "state_dict", "model_state_dict", "model", "module", "net", "network")
 # Prefixes of all names, from wrappers (DataParallel, torch.compile) and attributes of a LightningModule.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
-GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
-# In torch's message, between sentences about an argument that nobody here can give.
-REASON = re.compile(r"WeightsUnpickler error: ([^\n]{1,200})")
-# Loads a pickle and saves its tensors alone, in the dictionaries they are in.
-CONVERT = (
-    'import torch; keep = lambda v: v if torch.is_tensor(v) else keep(v.state_dict()) if hasattr(v, "state_dict") else '
-    "{{k: w for k in v if (w := keep(v[k])) is not None}} or None if isinstance(v, dict) else None; "
-    'torch.save(keep(torch.load({source}, map_location="cpu", weights_only=False)), {target})'
-)
 
 
 def read(path: Path, task: str | None, architecture: str | None, workspace: Path) -> Findings:
@@ -127,58 +114,7 @@ def write(file: Path, path: Path, state: dict[str, Any] | None, names: Mapping[s
     save_file({new: found[old].detach().clone().contiguous() for new, old in names.items()}, file)
 
 
-def unpickled(path: Path) -> tuple[dict[str, Any], str]:
-    """(state dict, kind of file) of a torch.save file. Raises SpecError if it contains anything else."""
-    import torch
-
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises UnpicklingError for what it refuses to load, and arbitrary errors for a broken file.
-        raise refused(path, refusal(path, str(error))) from error
-    where, state = tensors_of(loaded)
-    if not state:
-        raise refused(path, "holds no state dict: wanted names and tensors, alone or under state_dict or model")
-    return state, "a pickled state dict, read with weights_only" + (f", its {where}" if where else "")
-
-
-def tensors_of(loaded: Any) -> tuple[str, dict[str, Any]]:
-    """(key, state dict) of a checkpoint; the key is "" if the file is itself a state dict."""
-    import torch
-
-    if not isinstance(loaded, Mapping):
-        return "", {}
-    for key in INSIDE:
-        inner = loaded.get(key)
-        if isinstance(inner, Mapping):
-            _, found = tensors_of(inner)
-            if found:
-                return key, found
-    state = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-    whole = bool(state) and all(isinstance(name, str) for name in state) and len(state) == len(loaded)
-    return "", state if whole else {}
-
-
 def without_prefix(names: list[str]) -> list[str]:
     while prefix := next((each for each in PREFIXES if all(name.startswith(each) for name in names)), None):
         names = [name.removeprefix(prefix) for name in names]
     return names
-
-
-def refusal(path: Path, said: str) -> str:
-    """Why weights_only does not read the file, with a command that converts a trusted file."""
-    found = GLOBAL.search(said)
-    if found is None:
-        reason = REASON.search(said)
-        return f"cannot be read by torch.load(weights_only=True): {reason[1] if reason else 'it is broken or cut off'}"
-    name = found[1]
-    if name.startswith("ultralytics."):
-        convert = f"yolo export model={shlex.quote(str(path))} format=onnx"
-    else:
-        target = path.with_name(f"{path.stem}-state.pth")
-        code = CONVERT.format(source=json.dumps(str(path)), target=json.dumps(str(target)))
-        convert = f"python -c {shlex.quote(code)}"
-    return (
-        f"is a pickle that makes objects of {name}, which would run its code; it is not loaded. If you trust it, "
-        f"convert it: {convert}"
-    )

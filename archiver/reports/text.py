@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.text import Text
@@ -13,12 +13,15 @@ from rich.tree import Tree
 from archiver.reports.contents import OF_SPEC, Contents, Member, Signature
 from archiver.reports.difference import Difference
 from archiver.reports.tensors import Change, Kind
+from handlers.formats.zip_file import printable
 from trust.keys import SHOWN
 
 # What is shown at most; --json prints everything.
 MAX_VALUE = 100  # characters of a value
 MAX_LISTED = 6  # items of a list
 MAX_KEYS = 16  # keys of a mapping
+MAX_LINE = 2000  # characters of a line
+MAX_LINES = 1000  # lines of one kind of difference
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # The keys of a model card that are already shown under "spec" and "provenance".
 ELSEWHERE = {*OF_SPEC, "backend", "provenance", "inputs", "metrics", "versions", "sha256"}
@@ -26,7 +29,7 @@ ELSEWHERE = {*OF_SPEC, "backend", "provenance", "inputs", "metrics", "versions",
 
 def plain(text: str) -> Text:
     """Text from an archive, shown literally: without markup, and without characters that control the terminal."""
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))
+    return Text(printable(text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}…"))
 
 
 def tree(contents: Contents) -> Tree:
@@ -110,22 +113,34 @@ def lines(difference: Difference) -> Iterator[str]:
         yield f"the same files{packed}"
         return
     yield "files"
-    yield from (f"  + {described(member)}" for member in difference.added)
-    yield from (f"  - {described(member)}" for member in difference.removed)
-    yield from (f"  ~ {a.name}  {sizes(a, b)}" for a, b in difference.changed)
+    yield from limited(f"  + {described(member)}" for member in difference.added)
+    yield from limited(f"  - {described(member)}" for member in difference.removed)
+    yield from limited(f"  ~ {a.name}  {sizes(a, b)}" for a, b in difference.changed)
     for name, each in difference.fields.items():
         yield name
-        yield from (f"  + {path}: {short(value)}" for path, value in each.added.items())
-        yield from (f"  - {path}: {short(value)}" for path, value in each.removed.items())
-        yield from (f"  ~ {path}: {brief(a)} → {brief(b)}" for path, (a, b) in each.changed.items())
+        yield from limited(f"  + {path}: {short(value)}" for path, value in each.added.items())
+        yield from limited(f"  - {path}: {short(value)}" for path, value in each.removed.items())
+        yield from limited(f"  ~ {path}: {brief(a)} → {brief(b)}" for path, (a, b) in each.changed.items())
     found = difference.tensors
     if found is None:
         return
     yield f"tensors ({found.unchanged} unchanged)"
-    yield from (f"  + {name}  {kind(each)}" for name, each in found.added.items())
-    yield from (f"  - {name}  {kind(each)}" for name, each in found.removed.items())
-    yield from (f"  ~ {name}  {kind(a)} → {kind(b)}" for name, (a, b) in found.reshaped.items())
-    yield from (f"  ~ {name}  {changed(change)}" for name, change in found.changed.items())
+    yield from limited(f"  + {name}  {kind(each)}" for name, each in found.added.items())
+    yield from limited(f"  - {name}  {kind(each)}" for name, each in found.removed.items())
+    yield from limited(f"  ~ {name}  {kind(a)} → {kind(b)}" for name, (a, b) in found.reshaped.items())
+    yield from limited(f"  ~ {name}  {changed(change)}" for name, change in found.changed.items())
+
+
+def limited(found: Iterable[str]) -> Iterator[str]:
+    """The first MAX_LINES lines, and a line with the number of the others."""
+    rest = 0
+    for number, line in enumerate(found):
+        if number < MAX_LINES:
+            yield line
+        else:
+            rest += 1
+    if rest:
+        yield f"  … {rest} more; --json prints all"
 
 
 def changed(change: Change) -> str:

@@ -9,10 +9,13 @@ from typing import Any, NoReturn
 from handlers.formats.errors import UnsafeFile
 
 MAX_DEPTH = 64
+MAX_VALUES = 8_000_000  # which take a few hundred MB; tokenizers of large vocabularies have a quarter of them
 
 
 def loads(content: bytes, name: str, max_depth: int = MAX_DEPTH) -> Any:
     """The value of a JSON text in UTF-8; UnsafeFile if it is not JSON, is nested too deeply or holds NaN."""
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise UnsafeFile(f"{name} holds more than {MAX_VALUES} values")
     try:
         value = json.loads(content.decode("utf-8"), parse_constant=refuse)
     except RecursionError:

@@ -6,10 +6,11 @@ import lzma
 import os
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from handlers.formats.errors import UnsafeFile
@@ -21,6 +22,8 @@ MAX_EXPANSION = 20
 SMALL = 16 << 20
 MAX_NAME, MAX_DEPTH = 1024, 32  # characters of a member's name, and folders above it
 MAX_PROBLEMS, MAX_SHOWN = 10, 100  # that are reported, and characters of a name in a report
+# zipfile inflates others without a limit, and Java, which unpacks archives, knows no others.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # By a broken or foreign zip, zipfile raises any of these.
 ERRORS = (
     OSError,
@@ -50,6 +53,11 @@ def opened(path: Path) -> zipfile.ZipFile:
     if len(found.infolist()) > MAX_MEMBERS:
         found.close()
         raise UnsafeFile(f"holds {len(found.infolist())} files; wanted {MAX_MEMBERS} at most")
+    if other := next((entry for entry in found.infolist() if entry.compress_type not in METHODS), None):
+        found.close()
+        raise UnsafeFile(
+            f"{shown(other.filename)} is compressed by method {other.compress_type}; wanted deflate or none"
+        )
     return found
 
 
@@ -59,6 +67,8 @@ def check_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
         raise OSError(f"it is {kind}, not a file")
+    if not path.stat().st_size:  # as of the kernel's own files, which may never end
+        raise OSError("it is empty")
 
 
 def check_directory(file: IO[bytes]) -> None:
@@ -88,9 +98,10 @@ def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
     """
     entries = found.infolist()
     wrong = [(entry.filename, "leads out of the archive's folder") for entry in entries if is_unsafe(entry.filename)]
-    wrong += [(entry.filename, what) for entry in entries if (what := wrong_name(entry.filename))]
+    wrong += [(entry.filename, what) for entry in entries if (what := wrong_name(entry.orig_filename))]
     wrong += [(entry.filename, "is a link") for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
-    repeated = Counter(entry.filename for entry in entries)
+    # Some file systems take names that look the same for one.
+    repeated = Counter(unicodedata.normalize("NFKC", entry.filename) for entry in entries)
     wrong += [(name, "is there twice") for name, count in sorted(repeated.items()) if count > 1]
     wrong += [(name, "overlaps another file of it") for name in overlapping(entries)]
     packed = sum(entry.compress_size for entry in entries)
@@ -127,13 +138,18 @@ def wrong_name(name: str) -> str:
 def shown(name: str) -> str:
     """A name without what would move a terminal's cursor, and cut."""
     cut = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
-    return "".join(character if character.isprintable() else "\ufffd" for character in cut)
+    return printable(cut)
+
+
+def printable(text: str) -> str:
+    """One line without what would move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def is_unsafe(name: str) -> bool:
-    """Absolute, on a drive, or with a step upwards: unpacked, it would land outside its folder."""
-    parts = PurePosixPath(name).parts
-    return not parts or name.startswith("/") or "\\" in name or ":" in parts[0] or ".." in parts
+    """Absolute, on a drive, or with a step: unpacked, it would land outside its folder, or in place of another."""
+    parts = name.removesuffix("/").split("/")
+    return "\\" in name or ":" in parts[0] or not {"", ".", ".."}.isdisjoint(parts)
 
 
 def read(found: zipfile.ZipFile, name: str, limit: int) -> bytes:

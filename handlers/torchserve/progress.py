@@ -35,9 +35,9 @@ BUFFER = 1 << 20
 
 VERDICTS: Mapping[str, RequestError] = {
     "slow": TooSlow("the work on this request takes longer than the model's time for one"),
-    "died": InternalError("the worker's process ended while it worked on this input, twice"),
+    "died": InternalError("the worker's process ended while it worked on this input, which is not tried again"),
     "sent": InternalError("the worker was replaced while it sent this answer; ask again"),
-    "left": Unavailable("the requests beside this one took the time of the batch; try again"),
+    "left": Unavailable("the requests of this batch took its time before this one was answered; try again"),
 }
 
 

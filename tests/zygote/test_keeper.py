@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from handlers.torchserve import progress, quarantine
-from tests.zygote.conftest import GOOD, RESPONSE_S, judged, trouble
+from tests.zygote.conftest import GOOD, REQUEST_S, RESPONSE_S, judged, trouble
 from tests.zygote.front_end import FrontEnd
 from zygote import keeper, shared_progress
 from zygote.process import Zygote
@@ -177,16 +177,44 @@ def test_a_worker_that_dies_again_and_again_is_left_to_torchserve(front_end: Fro
     assert [death["verdict"] for death in front_end.deaths] == ["signal"] * (keeper.MOST + 1)
 
 
-def test_where_there_is_no_time_for_another_worker(zygote: Zygote, mar: Path, tmp_path: Path) -> None:
-    """As of a model that takes long to load: the process ends, and TorchServe fails the batch."""
-    configuration = tmp_path / "model" / "model-config.yaml"
-    with zipfile.ZipFile(mar) as file, zipfile.ZipFile(tmp_path / "short.mar", "w") as short:
+def with_times(mar: Path, path: Path, request_s: float, response_s: int) -> Path:
+    with zipfile.ZipFile(mar) as file, zipfile.ZipFile(path, "w") as changed:
         for name in file.namelist():
             values = file.read(name)
-            if name == configuration.name:
-                values = values.replace(f"responseTimeout: {RESPONSE_S}".encode(), b"responseTimeout: 2")
-            short.writestr(name, values)
-    with FrontEnd(zygote, tmp_path / "short.mar", tmp_path) as worker:
+            if name == "model-config.yaml":
+                values = values.replace(f"request_s: {REQUEST_S}".encode(), f"request_s: {request_s}".encode())
+                values = values.replace(
+                    f"responseTimeout: {RESPONSE_S}".encode(), f"responseTimeout: {response_s}".encode()
+                )
+            changed.writestr(name, values)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "type"),
+    [
+        (111, 503, "Unavailable"),  # a prediction in C
+        (115, 500, "InternalError"),  # one that waits for something
+        (102, 500, "InternalError"),  # decoding that does
+    ],
+)
+def test_neighbours_are_answered_within_the_times_that_are_usual(
+    zygote: Zygote, mar: Path, tmp_path: Path, alone: list[Any], what: int, status: int, type: str
+) -> None:
+    """By default a request may take a third of what a batch may."""
+    with FrontEnd(zygote, with_times(mar, tmp_path / "usual.mar", 5, 15), tmp_path) as worker:
+        started = time.monotonic()
+        answers = worker.ask({"data": trouble(what)}, *({"data": row} for row in GOOD))
+        assert time.monotonic() - started < 15
+        assert (answers[0][0], answers[0][1]["type"]) == (status, type)
+        judged(alone, answers, range(1, 4))
+        assert worker.ask({"data": GOOD[0]})[0][0] == 200
+        assert {death["lost"] for death in worker.deaths} == {0}
+
+
+def test_where_there_is_no_time_for_another_worker(zygote: Zygote, mar: Path, tmp_path: Path) -> None:
+    """As of a model that takes long to load: the process ends, and TorchServe fails the batch."""
+    with FrontEnd(zygote, with_times(mar, tmp_path / "short.mar", REQUEST_S, 2), tmp_path) as worker:
         with pytest.raises(ConnectionError):
             worker.ask({"data": trouble(101)})
         assert worker.process.wait(10) == keeper.LEFT

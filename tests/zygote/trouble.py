@@ -75,6 +75,8 @@ class Trouble(Policy):
         asked = {int(item.values[0][1]) for item in items}
         if asked & {111, 113}:
             spin()
+        if 115 in asked:
+            time.sleep(600)
         if 112 in asked:
             os.kill(os.getpid(), signal.SIGKILL)
         self.asked = asked

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from pydantic import Field
 
+from train.core import checkpoint
 from train.core.config import ExperimentError, StrictModel
 from train.core.precision import Precision, native_precision
 from train.core.run import Run
@@ -102,6 +103,8 @@ class TrainerSettings(StrictModel):
             logger=self.loggers(run),
             callbacks=[RichProgressBar(), LearningRateMonitor(), best, last, *stopping, *(callbacks or [])],
         )
+        if run.last:
+            checkpoint.check(run.last)
         lightning.fit(module, data, ckpt_path=run.last, weights_only=True)
         if lightning.interrupted:
             raise KeyboardInterrupt

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.torch_export import without_samples
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.run import Run, RunError
@@ -61,7 +63,11 @@ class Reinforcement(PolicySettings):
         print(f"{self.name}: mean return {found['mean return']:g} over {found['episodes']} episodes")
 
     def evaluate(self, folder: Path) -> dict[str, Any]:
-        program = torch.export.load(folder / "weights.pt2").module()
+        weights = folder / "weights.pt2"
+        try:
+            program = torch.export.load(without_samples(weights)).module()
+        except UnsafeFile as error:
+            raise ExperimentError(f"{weights} {error}") from None
         network = self.network()
         network.load_state_dict(state_of(program))
         return summary(self.returns(network.eval()))

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
+from train.core import checkpoint
 from train.core.progress import progress
 from train.core.run import Run
 from train.rl.environments import Episode
@@ -56,7 +57,7 @@ class PolicyTraining:
         self.seconds = 0.0
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         if run.last:
-            self.load(torch.load(run.last, weights_only=True))
+            self.load(checkpoint.load(run.last))
 
     def fit(self) -> None:
         """Train to the end, then write `fit.json` and plot the learning curve."""

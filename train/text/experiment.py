@@ -30,7 +30,7 @@ from train.text.metrics import COLUMNS, by_class, by_group, decide, reference, s
 from train.text.model import Head, Scratch, model_of, tokenizer_of
 from train.text.prediction import load_classifier, predict
 from train.text.subwords import subword_dropout
-from train.text.trainer import TextTrainer, last_checkpoint, relocate
+from train.text.trainer import TextTrainer, check_checkpoint, last_checkpoint, relocate
 
 BEST = "best"  # the folder of the best model, among the checkpoints
 SAMPLE_CHARACTERS = 400  # at most
@@ -80,6 +80,8 @@ class TextClassification(Staged):
         for note in texts.notes:
             print(note)
         last = last_checkpoint(run)
+        if last is not None:
+            check_checkpoint(last)
         if last is None:
             found = (example.text for example in texts.train)
             tokenizer = tokenizer_of(self.model, self.revision, found, self.max_length)

@@ -20,8 +20,10 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer_pt_utils import safe_globals
 from transformers.utils.logging import disable_progress_bar
 
+from train.core.checkpoint import check as check_file
 from train.core.config import StrictModel
 from train.core.precision import Precision, native_precision
 from train.core.progress import StepProgress
@@ -30,6 +32,8 @@ from train.core.trainer import check_compiler
 from train.text.metrics import decide, scores
 
 STATE = "trainer_state.json"  # written last, so a checkpoint with this file is complete
+# The files that the Trainer reads with `weights_only`. It also writes training_args.bin, a pickle that it never reads.
+UNPICKLED = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "pytorch_model*.bin")
 
 
 class OneDevice(TrainingArguments):
@@ -163,6 +167,14 @@ def relocate(checkpoint: Path) -> None:
     if best and Path(best).parent != checkpoint.parent:
         state["best_model_checkpoint"] = str(checkpoint.parent / Path(best).name)
         path.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+
+def check_checkpoint(checkpoint: Path) -> None:
+    """Raise RunError if a file of the checkpoint would run code when the Trainer reads it."""
+    with safe_globals():  # NumPy's, for the state of its random numbers
+        for pattern in UNPICKLED:
+            for path in sorted(checkpoint.glob(pattern)):
+                check_file(path)
 
 
 def last_checkpoint(run: Run) -> Path | None:

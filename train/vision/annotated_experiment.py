@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningDataModule, seed_everything
 
+from train.core import checkpoint
 from train.core.experiment import Staged
 from train.core.generated_data import GeneratedData
 from train.core.optimization import Optimization
@@ -44,7 +44,7 @@ class AnnotatedExperiment(Staged):
 
     def load_best(self, run: Run, module: FineTunedModule) -> None:
         """Load the best checkpoint, with its weights as stored, and switch to evaluation mode."""
-        module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
+        module.load_state_dict(checkpoint.load(run.best)["state_dict"])
         round_weights(module.network, self.stored_weights)
         module.eval()
 

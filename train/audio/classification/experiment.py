@@ -21,6 +21,7 @@ from train.audio.augmentation.recipe import Augmentation
 from train.audio.classification.data import AudioData, AudioSettings, Recordings, place
 from train.audio.classification.evaluation import Evaluation, evaluate
 from train.audio.classification.module import AudioClassifier
+from train.core import checkpoint
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError, StrictModel
 from train.core.experiment import Staged
@@ -182,7 +183,7 @@ class AudioClassification(Staged):
         """The run's files, and the network of its best checkpoint, in evaluation mode."""
         listed = self.files().prepare(run, self.seed, self.model.sample_rate)
         module = self.module(listed)
-        module.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"])
+        module.load_state_dict(checkpoint.load(run.best)["state_dict"])
         network = module.network
         round_weights(network, self.stored_weights)
         return listed, network.eval()

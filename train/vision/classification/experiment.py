@@ -16,6 +16,7 @@ from torch import Tensor
 
 from handlers.networks.layers import embedding_layer
 from handlers.vision.transform import ImageTransform
+from train.core import checkpoint
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.experiment import Staged
@@ -195,6 +196,7 @@ class ImageClassification(Staged):
 
     def restore(self, run: Run) -> tuple[ImageClassifier, ImageData]:
         """The best checkpoint and the run's data. Raises RunError if there is no checkpoint yet."""
+        checkpoint.check(run.best)
         module = ImageClassifier.load_from_checkpoint(run.best, map_location="cpu", weights_only=True)
         round_weights(module.network, self.stored_weights)
         listed, _ = self.data.prepare(run, self.seed, module.transform)
