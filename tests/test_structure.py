@@ -240,3 +240,6 @@ def test_nothing_unpickles() -> None:
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                     arguments = {(k.arg, ast.unparse(k.value)) for k in node.keywords}
                     assert ("weights_only", "True") in arguments, f"{path}:{node.lineno}: wanted weights_only=True"
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.export.load":
+                    source = ast.unparse(node.args[0])
+                    assert source.startswith("without_samples("), f"{path}:{node.lineno}: wanted without_samples(…)"

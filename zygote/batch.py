@@ -68,8 +68,8 @@ class Batch:
             self.plan["verdicts"].setdefault(index, "sent")
         self.plan["one_by_one"] |= not alone
         self.budget, self.several = min(worker.request_s, left / 2), left / 3
-        if requests > 1 and spare >= SHORTEST:
-            self.budget = min(self.budget, spare)
+        if requests > 1 and (spare >= SHORTEST or not alone):
+            self.budget = min(self.budget, max(spare, SHORTEST))
         if self.budget < SHORTEST:
             self.plan["others"] = "left"
         return True

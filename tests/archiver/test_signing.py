@@ -1,5 +1,6 @@
 """`keygen`, `sign` and `verify-signature`, as a user calls them."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -69,6 +70,15 @@ def test_a_password(archive: Path, tmp_path: Path) -> None:
         assert wrong.stderr.endswith("the password is wrong\n")
         assert "guess" not in wrong.output
     assert call("verify-signature", archive, "--key", tmp_path / "team.pub").exit_code == 0
+
+
+def test_a_pipe_with_a_signature_is_not_waited_for(archive: Path, tmp_path: Path) -> None:
+    call("keygen", tmp_path / "team")
+    call("sign", archive, "--key", tmp_path / "team.pem")
+    os.mkfifo(tmp_path / "pipe.mar")
+    (tmp_path / "pipe.mar.sig").write_bytes(archive.with_name(f"{archive.name}.sig").read_bytes())
+    done = call("verify-signature", tmp_path / "pipe.mar", "--key", tmp_path / "team.pub")
+    assert (done.exit_code, done.stderr) == (1, "archiver: pipe.mar is not a file\n")
 
 
 def test_what_is_not_an_archive_is_not_signed(tmp_path: Path) -> None:

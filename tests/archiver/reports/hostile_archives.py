@@ -109,7 +109,36 @@ def huge_directory(path: Path) -> Path:
     return path
 
 
+def lzma(path: Path) -> Path:
+    """A card that zipfile would inflate at once, however small it is said to be."""
+    return archive(path, ("card.json", bytes(256 << 20)), compression=zipfile.ZIP_LZMA)
+
+
+def twins(path: Path) -> Path:
+    return archive(path, ("caf\u00e9.py", b"1"), ("cafe\u0301.py", b"2"))
+
+
+def steps(path: Path) -> Path:
+    """Unpacked, the second is in place of the first."""
+    return archive(path, ("MAR-INF/./MANIFEST.json", b"{}"), ("MAR-INF//MANIFEST.json", b"{}"))
+
+
+def null(path: Path) -> Path:
+    archive(path, ("a-b.py", b""))
+    path.write_bytes(path.read_bytes().replace(b"a-b.py", b"a\0b.py"))
+    return path
+
+
+def long_name(path: Path) -> Path:
+    """Of the model, 15 MB."""
+    manifest = MANIFEST.replace('"modelName": "x"', f'"modelName": "{"x" * (15 << 20)}"')
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("MAR-INF/MANIFEST.json", manifest)
+    return path
+
+
 HOSTILE: list[Callable[[Path], Path]] = [
     *(bomb, claimed, links, repeated, control, deep, long, upwards, many, encrypted),
     *(understated, shared, huge_directory),
+    *(lzma, twins, steps, null),
 ]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from archiver.__main__ import app
 from archiver.store import entry
-from tests.archiver.reports.hostile_archives import HOSTILE, archive
+from tests.archiver.reports.hostile_archives import HOSTILE, archive, long_name
 
 RUNNER = CliRunner()
 # Of one report on one archive.
@@ -38,3 +38,32 @@ def test_reports_stay_bounded_and_clean(make: Callable[[Path], Path], report: st
     assert all(character.isprintable() or character in "\n\t" for character in said)
     assert "hostile" in said
     assert entry(hostile).problem
+
+
+@pytest.mark.parametrize("report", ["inspect", "sbom"])
+def test_a_model_with_a_long_name(report: str, tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, [report, str(long_name(tmp_path / "hostile.mar"))])
+    assert done.exit_code == 1
+    assert "wanted texts of up to 200 characters" in done.stderr
+    assert len(done.stderr) < 500
+
+
+def test_a_path_with_line_breaks_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "two\nlines\x1b[2J.mar"
+    path.write_bytes(b"x")
+    for report in ("inspect", "sbom", "verify", "sign"):
+        options = ["--key", str(tmp_path / "none.pem")] if report == "sign" else []
+        done = RUNNER.invoke(app, [report, str(path), *options])
+        assert done.exit_code == 1
+        assert "\x1b" not in done.stderr
+        assert "two\nlines" not in done.stderr
+
+
+def test_a_difference_of_many_keys_is_cut(tmp_path: Path) -> None:
+    keys = b"{" + b",".join(b'"%d": 1' % number for number in range(5000)) + b"}"
+    before = archive(tmp_path / "a.mar", ("x.json", b"{}"))
+    after = archive(tmp_path / "b.mar", ("x.json", keys))
+    done = RUNNER.invoke(app, ["diff", str(before), str(after)])
+    assert done.exit_code == 1
+    assert "… 4000 more; --json has all" in done.stdout
+    assert len(done.stdout.splitlines()) < 1010
