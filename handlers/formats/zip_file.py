@@ -45,6 +45,8 @@ def opened(path: Path) -> zipfile.ZipFile:
     """The zip at `path`; UnsafeFile where there is none, or one with more members than anybody needs."""
     try:
         check_file(path)
+        if not path.stat().st_size:  # as of the kernel's own files, which may never end
+            raise OSError("it is empty")
         with path.open("rb") as file:
             check_directory(file)
         found = zipfile.ZipFile(path)
@@ -67,8 +69,6 @@ def check_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
         raise OSError(f"it is {kind}, not a file")
-    if not path.stat().st_size:  # as of the kernel's own files, which may never end
-        raise OSError("it is empty")
 
 
 def check_directory(file: IO[bytes]) -> None:
