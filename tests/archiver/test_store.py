@@ -127,7 +127,7 @@ def test_an_archive_that_may_not_be_read(project: SampleProject, monkeypatch: py
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "open", refuse)
-    assert entry(path).problem == "cannot be read: Permission denied"
+    assert entry(path).problem == "the file: cannot be read as a zip: Permission denied"
 
 
 def test_a_bomb_is_not_unpacked(project: SampleProject, tmp_path: Path) -> None:
