@@ -164,8 +164,7 @@ def receive(client: socket.socket) -> dict[str, Any]:
             body += piece
         client.settimeout(None)
         request = json.loads(body)
-        wanted = ("arguments", "folder", "environment", "preload")
-        return {**{name: request[name] for name in wanted}, "files": files}
+        return {name: request[name] for name in ("arguments", "folder", "environment", "preload")} | {"files": files}
     except Exception:
         for fd in files:
             os.close(fd)

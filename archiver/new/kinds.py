@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.errors import Problem, SpecError
-from archiver.new import (
-    adapter,
-    content,
-    huggingface,
-    labels,
-    onnx_file,
-    other_folder,
-    state_dict,
-    timm_folder,
-    torch_program,
-)
+from archiver.new import content, labels, onnx_file, state_dict, torch_program
 from archiver.new.exported_detector import with_background
 from archiver.new.findings import Findings, refused
+from archiver.new.folders import adapter, huggingface, other, timm_model
 from handlers.formats.huggingface import CONFIG, INDEX
 
 # Hints for files of unsupported formats that their names tell better than their content.
@@ -101,8 +92,8 @@ def is_part(path: Path) -> bool:
 
 
 def read_folder(path: Path, options: Options, workspace: Path) -> Findings:
-    other_folder.check(path)
+    other.check(path)
     config = huggingface.values(path, CONFIG)
-    if timm_folder.is_one(config):
-        return timm_folder.read(path, config, options.task)
+    if timm_model.is_one(config):
+        return timm_model.read(path, config, options.task)
     return huggingface.read(path, options.task, workspace)

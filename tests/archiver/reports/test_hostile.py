@@ -65,5 +65,5 @@ def test_a_difference_of_many_keys_is_cut(tmp_path: Path) -> None:
     after = archive(tmp_path / "b.mar", ("x.json", keys))
     done = RUNNER.invoke(app, ["diff", str(before), str(after)])
     assert done.exit_code == 1
-    assert "… 4000 more; --json has all" in done.stdout
+    assert "… 4000 more; --json prints all" in done.stdout
     assert len(done.stdout.splitlines()) < 1010

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from archiver.new import pickled_folder, tokenizer
 from archiver.new.findings import Findings, Setting, refused, wanted_task
+from archiver.new.folders import pickled, tokenizer
 from handlers.formats import json_file
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import (
@@ -66,8 +66,8 @@ def read(path: Path, task: str | None, workspace: Path) -> Findings:
     """Read the folder. workspace: for files that are changed before they are packed."""
     config = values(path, CONFIG)
     task = task_of(path, config, task)
-    pickled = pickled_folder.is_one(path)
-    weights = pickled_folder.converted(path, workspace) if pickled else weights_in(path)
+    is_pickled = pickled.is_one(path)
+    weights = pickled.converted(path, workspace) if is_pickled else weights_in(path)
     if task in TOKENIZED:
         tokenizer.check(path)
     mode = pooling_mode(values(path, POOLING)) if (path / POOLING).is_file() else "mean"
@@ -75,7 +75,7 @@ def read(path: Path, task: str | None, workspace: Path) -> Findings:
         raise refused(path, f"its {POOLING} pools by {mode}; wanted mean")
     labels = labels_of(config) if task in LABELLED else []
     return Findings(
-        kind="a Hugging Face folder" + (" of pickled state dicts, read with weights_only" if pickled else ""),
+        kind="a Hugging Face folder" + (" of pickled state dicts, read with weights_only" if is_pickled else ""),
         task=task,
         format="huggingface",
         weights="weights",

@@ -1,0 +1,1 @@
+"""Reads folders of weights, or says what is missing in them."""
