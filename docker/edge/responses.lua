@@ -1,6 +1,7 @@
 -- Gives each of TorchServe's errors the status it should have: 4xx where the caller is at fault, 503 for a full queue. Over
 -- gRPC, TorchServe ends every prediction with OK, an error of the model included: the error's JSON is the prediction. It
--- becomes a status, and goes along as "bundle-error". RETRY_AFTER, in seconds, is added by deploy/edge/filters.py.
+-- becomes a status, and goes along as "bundle-error". RETRY_AFTER, in seconds, and WEB_FORM are added by
+-- deploy/edge/filters.py.
 
 -- HTTP codes to gRPC's, as grpc-gateway has them the other way round.
 local STATUS = {
@@ -121,8 +122,6 @@ local function over_grpc(response)
 end
 
 local FORM = "the form cannot be read; wanted parts with a name, and no transfer encoding or charset that Java does not know"
-local WEB_FORM = "the body came as a web form, curl's default, and cannot be read as one; name its type, as in "
-  .. "-H 'Content-Type: image/jpeg'"
 
 -- The server's own faults, which are said as they are.
 local MEANT = { InternalServerException = true, ServiceUnavailableException = true }
