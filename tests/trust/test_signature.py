@@ -199,7 +199,7 @@ def test_an_unsigned_file(file: Path, signer: Signer) -> None:
 
 def test_keys_are_private_and_never_written_over(signer: Signer, tmp_path: Path) -> None:
     assert stat.S_IMODE(signer.private.stat().st_mode) == 0o600
-    with pytest.raises(SignatureError, match="is there already"):
+    with pytest.raises(SignatureError, match="already exists"):
         PrivateKey.generate().write(signer.private, tmp_path / "new.pub")
     signer.private.chmod(0o640)
     with pytest.raises(SignatureError, match="others can read this private key"):

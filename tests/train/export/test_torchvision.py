@@ -60,5 +60,5 @@ def test_a_first_start_needs_no_training_library() -> None:
 def test_a_file_that_is_not_what_its_name_says(tmp_path: Path) -> None:
     path = tmp_path / "model-0123abcd.pth"
     path.write_bytes(b"other")
-    with pytest.raises(ValueError, match="its name says 0123abcd"):
+    with pytest.raises(ValueError, match="wanted a SHA-256 of 0123abcd…, as in its name"):
         check_hash(path)

@@ -141,7 +141,7 @@ def test_a_table_with_several_labels(tmp_path: Path) -> None:
     again, _ = FileList.read(tmp_path / "written")
     assert again == listed
     table.write_text("file,tags,more\na,x,y\n")
-    with pytest.raises(ExperimentError, match="one column has all labels"):
+    with pytest.raises(ExperimentError, match="wanted one column with all labels"):
         list_table(tmp_path, table, separator="|")
 
 
