@@ -120,7 +120,7 @@ class Admission:
             partial.unlink(missing_ok=True)
 
     def look(self, tell: Callable[[str], None], settled: bool = True) -> None:
-        """Admit new archives of the source, and remove from the store those that are no longer there.
+        """Admit new archives of the source, and remove from the store those that the source no longer has.
 
         tell: called with a line for each archive that is admitted, refused or withdrawn. settled: whether
         to wait until files are unchanged between two checks, because somebody may still be copying them.

@@ -123,7 +123,7 @@ def has_counters(shapes: Shapes) -> bool:
 
 
 def comparable(own: Shapes | None, shapes: Shapes) -> dict[str, tuple[int, ...]]:
-    """A network's own shapes, without counters if the weights have none; empty if there is no such network."""
+    """A network's shapes, without counters if the weights have none; empty if the network could not be built."""
     counted = has_counters(shapes)
     return {name: shape for name, shape in (own or {}).items() if counted or not name.endswith(COUNTER)}
 
@@ -153,7 +153,7 @@ def shapes_of(builder: Any, arguments: Mapping[str, Any]) -> dict[str, tuple[int
     try:
         with torch.device("meta"):
             return {name: tuple(value.shape) for name, value in builder(**arguments).state_dict().items()}
-    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+    except (TypeError, ValueError, RuntimeError):
         return None
 
 

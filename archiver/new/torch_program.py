@@ -89,7 +89,7 @@ def read_detector(path: Path, found: Findings, detector: Detector) -> Findings:
 
 
 def scripted(path: Path) -> Detector:
-    """What TorchScript tells of itself. Raises SpecError if it cannot be loaded."""
+    """Read what a TorchScript file says about its input and weights. Raises SpecError if it cannot be loaded."""
     import torch
     import torchvision  # noqa: F401 - its operators
 

@@ -47,7 +47,7 @@ def bench(
     seconds: Annotated[float, typer.Option(help="Of each measurement of the server; half of it for a limit.")] = 2.0,
     minutes: Annotated[float, typer.Option(help="No setting is begun after them.")] = 8.0,
     store: Annotated[
-        Path, typer.Option(help="Archives to compare on CPU and GPU; none if there is no such folder.")
+        Path, typer.Option(help="Folder of archives to compare on CPU and GPU; skipped if it does not exist.")
     ] = PROJECT / "model_store",
     probing: Annotated[
         bool, typer.Option("--probe/--no-probe", help="First describe machine, decoders and archives; 2 minutes.")

@@ -23,7 +23,7 @@ def turn(message: Any, place: str) -> dict[str, str]:
         raise MalformedInput(f"{place}: got {shown(message)}, wanted an object with role and content")
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
-        raise InvalidInput(f"{place}.role: got {shown(role)}, wanted {', '.join(ROLES)}; there are no tools here")
+        raise InvalidInput(f"{place}.role: got {shown(role)}, wanted {', '.join(ROLES)}; tools are not supported")
     # Empty ones are what clients send back of an answer: refusal, audio, tool_calls, annotations.
     others = [key for key, value in message.items() if key not in KEYS and value not in (None, [], {})]
     if others:
