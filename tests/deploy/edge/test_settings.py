@@ -1,6 +1,7 @@
 """Settings that change while the edge runs: keys, certificate, who may manage."""
 
 import json
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
 
 
 @pytest.mark.e2e
-def test_keys_and_certificate_change_under_load(edge: Edge) -> None:
+def test_keys_and_certificate_change_under_load(edge: Edge, tmp_path: Path) -> None:
     """A new key and a revoked one count within seconds, and no call with a key that stays fails."""
     address = f"https://{HOST}:{edge.ports.edge}/predictions/model"
     codes: Counter[int] = Counter()
@@ -40,7 +41,10 @@ def test_keys_and_certificate_change_under_load(edge: Edge) -> None:
         with edge.connection(key) as session:
             return session.post(address, data=b"x", timeout=20).status_code
 
+    first = shutil.copyfile(edge.settings / certificate.CERTIFICATE, tmp_path / "first.crt")
     sessions = [edge.connection(KEYS["default"]) for _ in range(3)]
+    for session in sessions:
+        session.verify = str(first)  # which a new connection would not pass: each keeps the one that it has
     threads = [threading.Thread(target=load, args=(session,)) for session in sessions]
     for thread in threads:
         thread.start()

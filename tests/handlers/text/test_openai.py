@@ -149,7 +149,7 @@ ASKED = {"messages": TURNS, "max_tokens": 2}
 @pytest.mark.parametrize(("path", "fields", "code", "param", "message"), [
     (CHAT, {"messages": []}, 400, "messages", "at least one message"),
     (CHAT, {"messages": [{"role": "user"}]}, 422, "messages[0].content", "wanted a text"),
-    (CHAT, {"messages": [{"role": "tool", "content": "x"}]}, 422, "messages[0].role", "no tools"),
+    (CHAT, {"messages": [{"role": "tool", "content": "x"}]}, 422, "messages[0].role", "tools are not supported"),
     (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, 422,
      "messages[0].content[0].type", "reads text alone"),
     (CHAT, {"messages": [{"role": "user", "content": " "}]}, 422, None, "is empty"),
