@@ -157,13 +157,12 @@ def mono(samples: Samples) -> Samples:
     """(samples, channels) → (samples,): the mean, or silence where it is but the rest of channels that cancel out."""
     channels = samples.shape[1]
     mean: Samples = samples[:, 0] if channels == 1 else samples.mean(axis=1)
-    # A sum is finite only if all its terms are, so one pass finds what is not.
-    power = np.vdot(samples, samples)
-    if not np.isfinite(power):
+    peak = max(mean.max(), -mean.min()) if mean.size else np.float32(0.0)  # not finite if any sample is not
+    if not np.isfinite(peak):
         raise InvalidInput("the recording holds samples that are not finite")
-    if mean.size and max(mean.max(), -mean.min()) > MAX_PEAK:
-        raise InvalidInput(f"the recording's samples reach {np.abs(mean).max():.6g}; wanted -1 to 1")
-    if channels > 1 and np.vdot(mean, mean) * channels < CANCELLED**2 * power:
+    if peak > MAX_PEAK:
+        raise InvalidInput(f"the recording's samples reach {peak:.6g}; wanted -1 to 1")
+    if channels > 1 and np.vdot(mean, mean) * channels < CANCELLED**2 * np.vdot(samples, samples):
         return np.zeros_like(mean)
     return mean
 

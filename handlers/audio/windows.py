@@ -65,8 +65,10 @@ class Windowing:
             cut = F.pad(waveform, (missing // 2, missing - missing // 2))[None]
         else:
             cut = F.pad(waveform, (0, max(0, self.shortest - samples)))[None]
-        energy = cut.square().mean(dim=1).numpy() + MIN_ENERGY
-        weights = energy / energy.sum() if self.average == "energy" else np.full(len(cut), 1 / len(cut), np.float32)
+        weights = np.full(len(cut), 1 / len(cut), np.float32)
+        if self.average == "energy" and len(cut) > 1:
+            energy = cut.square().mean(dim=1).numpy() + MIN_ENERGY
+            weights = energy / energy.sum()
         starts = [index * self.hop for index in range(len(cut))]
         seconds = [(s / self.sample_rate, min(s + self.window, samples) / self.sample_rate) for s in starts]
         return Windows(cut, weights, seconds)

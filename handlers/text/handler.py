@@ -57,6 +57,7 @@ class TextHandler(Handler[Item, Output]):
             raise ValueError(f"the tokenizer has {len(self.tokenizer)} tokens; the model knows {known}")
         # A fast tokenizer keeps its truncation as a state, and threads decode.
         self.lock = Lock()
+        self.core = core_of(self.tokenizer)
         self.max_length = int(self.artifact.preprocessing["max_length"])
         positions = max_tokens(self.config)
         if positions is not None:
@@ -87,3 +88,40 @@ class TextHandler(Handler[Item, Output]):
             if total > self.max_length:
                 encoded = self.tokenizer(text, truncation=True, max_length=self.max_length, **options)
         return encoded, total
+
+    def cut_ids(self, text: str) -> tuple[list[int], int]:
+        """The ids of a text's tokens, cut to the model's length, and the number of tokens of all of it."""
+        ids = self.ids(text)
+        if len(ids) <= self.max_length:
+            return ids, len(ids)
+        encoded, total = self.tokens(text)
+        return list(encoded["input_ids"]), total
+
+    def ids(self, text: str, special: bool = True) -> list[int]:
+        """Of all tokens of a text. special: with those that the tokenizer puts around it."""
+        with self.lock:
+            if self.core is None:
+                return list(self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+            if self.core.truncation is not None:
+                self.core.no_truncation()
+            ids: list[int] = self.core.encode(text, add_special_tokens=special).ids
+        return ids
+
+
+def core_of(tokenizer: Any) -> Any:
+    """The Rust tokenizer inside one of transformers, if that only hands a text on to it; else None.
+
+    Of a short text the call costs as much as its tokens: 50 µs instead of 23.
+    """
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+    kind = type(tokenizer)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        return None
+    own = {"__call__": PreTrainedTokenizerBase, "_encode_plus": PreTrainedTokenizerFast}
+    if any(getattr(kind, name) is not getattr(base, name) for name, base in own.items()):
+        return None
+    core = tokenizer.backend_tokenizer
+    core.no_padding()
+    core.encode_special_tokens = tokenizer.split_special_tokens
+    return core

@@ -53,8 +53,8 @@ class TextClassification(TextEncoder[TextClassificationInput, NDArray[np.float32
         text = self.read(payload.data)
         top_k = payload.integer("top_k", min(self.top_k, len(self.labels)), 1, len(self.labels))
         threshold = payload.number("threshold", self.threshold, 0, 1) if self.multi_label else self.threshold
-        encoded, total = self.tokens(text)
-        return TextClassificationInput(ids=encoded["input_ids"], total=total, top_k=top_k, threshold=threshold)
+        ids, total = self.cut_ids(text)
+        return TextClassificationInput(ids=ids, total=total, top_k=top_k, threshold=threshold)
 
     def run(self, items: Sequence[TextClassificationInput], tokens: Tensor) -> Sequence[NDArray[np.float32]]:
         """Probabilities (classes,) for each text, or the scores of a regression."""

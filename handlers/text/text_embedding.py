@@ -27,8 +27,8 @@ class TextEmbedding(TextEncoder[TextInput, NDArray[np.float32]]):
     openai = (EMBEDDINGS,)
 
     def decode(self, payload: Payload) -> TextInput:
-        encoded, total = self.tokens(self.read(payload.data))
-        return TextInput(ids=encoded["input_ids"], total=total)
+        ids, total = self.cut_ids(self.read(payload.data))
+        return TextInput(ids=ids, total=total)
 
     def judge(self, found: Outputs, wanted: Outputs) -> str:
         return by_norm(found, wanted)

@@ -91,11 +91,7 @@ class TextGeneration(TextHandler[GenerationInput, GenerationState]):
         return turns
 
     def prompt(self, sent: str | list[dict[str, str]]) -> list[int]:
-        with self.lock:
-            if isinstance(sent, str):
-                return list(self.tokenizer(sent, verbose=False)["input_ids"])
-            written = self.template.render(sent)
-            return list(self.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"])
+        return self.ids(sent) if isinstance(sent, str) else self.ids(self.template.render(sent), special=False)
 
     def room(self, read: int, asked: int, fixed: bool) -> int:
         """Tokens that may be written behind a prompt of so many; TooLarge where the model has no room for them.

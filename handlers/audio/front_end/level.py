@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 # Below a 24-bit step there is nothing to make louder.
@@ -16,7 +18,8 @@ def normalise_peak(waveforms: Tensor, peak: float = 1.0) -> Tensor:
     return waveforms * (peak / largest.clamp_min(SILENCE)).where(largest > SILENCE, largest.new_ones(()))
 
 
-def is_silent(waveforms: Tensor) -> Tensor:
-    """(…, samples) → (…): whether there is nothing to hear, whatever constant the samples lie at."""
-    # A tenth of the time that aminmax takes along a dimension.
-    return waveforms.amax(dim=-1) - waveforms.amin(dim=-1) < INAUDIBLE
+def is_silent(waveforms: Tensor) -> NDArray[np.bool_]:
+    """(…, samples), on the CPU → (…): whether there is nothing to hear, whatever constant the samples lie at."""
+    samples = waveforms.numpy()  # whose functions take half as long as torch's for a short recording
+    silent: NDArray[np.bool_] = samples.max(axis=-1) - samples.min(axis=-1) < INAUDIBLE
+    return silent

@@ -1,0 +1,58 @@
+"""The ids of a text's tokens, which a tokenizer's Rust core gives without transformers around it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from handlers.text.handler import core_of
+from tests.handlers.worker import Worker
+
+TEXTS = [
+    "a short text",
+    "a longer one, " * 200,
+    "after the longer one",
+    "[CLS] [SEP] <s> </s> <pad> [UNK] [MASK] written by a sender",
+    "Ünïcode: \N{SNOWMAN} \N{GRINNING FACE}\u200d\u00a0\r\n\t end",
+]
+
+
+class Louder(PreTrainedTokenizerFast):
+    def __call__(self, text: str, **options: object) -> object:  # type: ignore[override]
+        return super().__call__(text.upper(), **options)
+
+
+@pytest.mark.parametrize("name", ["tiny-text", "tiny-topics", "tiny-embedding", "tiny-writer"])
+def test_they_are_those_of_transformers(load: Callable[[str], Worker], name: str) -> None:
+    handler = load(name).handler
+    assert (handler.core is None) == (name == "tiny-text")  # its tokenizer is Python's
+    fresh = AutoTokenizer.from_pretrained(handler.artifact.weights, local_files_only=True)
+    for text in TEXTS:
+        wanted = fresh(text)["input_ids"]
+        assert handler.ids(text) == wanted
+        assert handler.ids(text, special=False) == fresh(text, add_special_tokens=False)["input_ids"]
+        short = fresh(text, truncation=True, max_length=handler.max_length)["input_ids"]
+        assert handler.cut_ids(text) == (short, len(wanted))
+
+
+def test_what_the_folder_says_of_truncation_and_padding_does_not_count(
+    load: Callable[[str], Worker], tmp_path: Path
+) -> None:
+    """As in the folders that sentence-transformers writes."""
+    handler = load("tiny-embedding").handler
+    saved = AutoTokenizer.from_pretrained(handler.artifact.weights, local_files_only=True)
+    saved.backend_tokenizer.enable_truncation(5)
+    saved.backend_tokenizer.enable_padding(length=50)
+    saved.save_pretrained(tmp_path)
+    core = core_of(AutoTokenizer.from_pretrained(tmp_path, local_files_only=True))
+    assert core.truncation is not None
+    core.no_truncation()  # as for each text
+    for text in TEXTS:
+        assert core.encode(text).ids == handler.ids(text)
+
+
+def test_a_tokenizer_with_a_call_of_its_own_is_called(load: Callable[[str], Worker]) -> None:
+    inner = load("tiny-topics").handler.tokenizer.backend_tokenizer
+    assert core_of(PreTrainedTokenizerFast(tokenizer_object=inner)) is not None
+    assert core_of(Louder(tokenizer_object=inner)) is None
