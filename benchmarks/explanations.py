@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import tempfile
-import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 import typer
 import yaml
 
+from archiver.mar import Mar
 from handlers.formats.sample import SAMPLE_TYPES
 from handlers.protocol.payload import Parameters, Payload
 from handlers.protocol.request import parse
@@ -35,8 +35,8 @@ class Bench:
     """The handler of an archive for predictions, or for its explanations, and its sample."""
 
     def __init__(self, archive: Path, folder: Path, explains: bool) -> None:
-        with zipfile.ZipFile(archive) as file:
-            file.extractall(folder)
+        with Mar(archive) as mar:
+            mar.extract(folder)
         configuration = yaml.safe_load((folder / "model-config.yaml").read_text(encoding="utf-8"))
         settings = configuration["handler"]
         settings["threads"] = 1

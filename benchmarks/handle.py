@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import zipfile
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 import yaml
 
+from archiver.mar import Mar
 from handlers.formats.sample import SAMPLE_TYPES
 from handlers.protocol.request import parse
 
@@ -26,8 +26,8 @@ from handlers.protocol.request import parse
 def load(archive: Path, folder: Path, size: int, gpu: int | None = None) -> Any:
     """The archive's handler, its model loaded for batches of `size`: with one thread on the CPU, or on a GPU with as
     many as it says."""
-    with zipfile.ZipFile(archive) as file:
-        file.extractall(folder)
+    with Mar(archive) as mar:
+        mar.extract(folder)
     configuration = yaml.safe_load((folder / "model-config.yaml").read_text(encoding="utf-8"))
     if gpu is None:
         configuration["handler"]["threads"] = 1

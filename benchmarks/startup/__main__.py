@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +24,7 @@ import typer
 from rich.console import Console
 
 from archiver.archive import BATCH_SIZE
+from archiver.mar import Mar
 from benchmarks.models import PROJECT
 from benchmarks.startup.costs import Costs, Plain, Start
 from benchmarks.startup.tables import report
@@ -34,6 +34,8 @@ from deploy.models import DEMO
 from deploy.serving_plan import Machine
 from deploy.tuning.bench import Bench
 from deploy.worker_environment import ALLOCATOR
+from handlers.artifact import Artifact
+from handlers.formats.weights import check
 
 POLL = 0.02  # seconds
 LIMIT = 300.0  # seconds until a worker must be ready
@@ -45,8 +47,10 @@ def measured(archive: Path, rounds: int) -> Costs:
         Bench(archive, [1], 1.0) as bench,
     ):
         folder = Path(temporary)
-        with zipfile.ZipFile(archive) as file:
-            file.extractall(folder)
+        with Mar(archive) as mar:
+            mar.extract(folder)
+        artifact = Artifact.read(folder / "artifact")
+        check(artifact.format, artifact.weights, artifact.task)  # the plain program loads them as they are
         candidate = replace(as_it_is(archive, Machine.detect()), workers=1)
         candidate.write(archive, bench.store / "candidate.mar", 0)
         size = BATCH_SIZE  # of an archive that is registered without one
