@@ -1,4 +1,4 @@
-"""A batch and the worker that has it, and how another worker treats what is left of it."""
+"""A batch, the worker that computes it, and how another worker treats what is left of it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SHORTEST = 1.0  # seconds; nothing is tried in less
+SHORTEST = 1.0  # seconds; with less time nothing is tried
 LOOK = 0.5  # seconds between two looks
-SLACK = 0.1  # of the time for a request, and a second: a text that is generated ends itself when it is over
+SLACK = 0.1  # of a request's time, on top of it: text generation stops by itself when its time is over
 
 
 @dataclass
 class Worker:
-    """One that has loaded its model. times in seconds; load: what TorchServe told the first one; memory: in bytes."""
+    """A worker that has loaded its model. Times in seconds; load: what TorchServe told the first one; memory: bytes."""
 
     pid: int
     request_s: float
@@ -24,16 +24,16 @@ class Worker:
 
     @property
     def takes(self) -> float:
-        """Seconds until a successor has loaded the model, with a reserve."""
+        """Seconds until a successor has loaded the model, with some reserve."""
         return 1.5 * self.load_s + 1
 
 
 @dataclass
 class Batch:
-    """The batch in hand. since: when it was first seen.
+    """The current batch. since: when it was first seen.
 
     budget: seconds for one request; several: for a call with several, which leaves time to try them one by one.
-    ended: how many workers have, by the request they worked on alone. plan: for a successor, as
+    ended: how many workers ended on each request while they worked on it alone. plan: for a successor, as
     handlers/torchserve/progress.py takes it.
     """
 
@@ -50,14 +50,14 @@ class Batch:
         return cls(number, now, worker.request_s, several)
 
     def retry(self, now: float, worker: Worker, requests: int, suspects: Sequence[int], sent: Sequence[int]) -> bool:
-        """Plan how a successor treats it; False where there is no time for that.
+        """Plan how a successor treats the batch; False if there is no time for that.
 
-        suspects: requests that the worker was working on, each alone. sent: those whose answers have begun.
+        suspects: requests that the worker was working on one at a time. sent: those whose answers have begun.
         """
         left = worker.response_s - (now - self.since) - worker.takes
         if left < 0:
             return False
-        # What one request may take, so that where it ends the successor too, another can answer the others.
+        # What one request may take so that, if it ends the successor too, yet another can answer the others.
         spare = (left - worker.takes - 2 * SHORTEST - 2 * LOOK) / (1 + SLACK)
         alone = len(suspects) == 1
         for index in suspects if alone else ():
@@ -75,9 +75,9 @@ class Batch:
         return True
 
     def blame(self, index: int, goes_on: bool) -> int:
-        """How many workers a request has ended, where its answer is an error because of that.
+        """How many workers a request has ended, if that is why its answer is an error.
 
-        0 where it is tried again, or was given less than its time. goes_on: whether the batch does, by `plan`.
+        0 if it is tried again, or was given less than its full time. goes_on: whether the batch continues by `plan`.
         """
         verdict = self.plan["verdicts"].get(index)
         if goes_on:

@@ -1,4 +1,4 @@
-"""Why a worker has ended, and what that cost: one line in its model's log, which programs can read as well."""
+"""Why a worker ended and what that cost: one line in its model's log, which programs can read too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from zygote.shared_progress import Held
 
 MARK = "worker death: "  # before the JSON of a Death
-MOST_NAMED = 32  # requests of a batch that no single one of is to blame
+MOST_NAMED = 32  # requests that are named if none can be singled out
 
 
 class Verdict(StrEnum):
@@ -25,10 +25,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Death:
-    """model, version: "" where the archive does not say. worker: process id; 0 before it had loaded. detail: in words.
+    """model, version: "" if the archive does not say. worker: process id, 0 before it had loaded. detail: in words.
 
-    requests: those that it was working on; all of its batch, MOST_NAMED at most, where that is not known. lost: how
-    many of its batch get no answer of the model's, because no other worker takes over.
+    requests: those that it was working on; if unknown, all of its batch, at most MOST_NAMED. lost: how many of its
+    batch get no answer from the model, because no other worker takes over.
     """
 
     verdict: Verdict
@@ -47,14 +47,15 @@ class Death:
 
 
 def end_of(status: int, killed_for_memory: bool) -> tuple[Verdict, str]:
-    """Of a process that ended by itself or by a signal of others', its verdict and detail.
+    """Verdict and detail for a process that ended by itself or by somebody else's signal.
 
-    status: as subprocess has it, negative for a signal. killed_for_memory: whether the kernel has done so to a process.
+    status: as subprocess reports it, negative for a signal. killed_for_memory: whether the kernel has killed a process
+    to free memory.
     """
     if status >= 0:
         return Verdict.EXCEPTION, f"exit status {status}"
     known = -status in set(signal.Signals)
     name = signal.Signals(-status).name if known else f"signal {-status}"
     if -status == signal.SIGKILL and killed_for_memory:
-        return Verdict.OUT_OF_MEMORY, f"{name}, by the kernel as it seems"
+        return Verdict.OUT_OF_MEMORY, f"{name}, apparently by the kernel"
     return Verdict.SIGNAL, name

@@ -1,10 +1,10 @@
-"""Stays beside a worker of TorchServe's, in the place of its process, and replaces it, unseen by TorchServe.
+"""The process that TorchServe starts as its worker: it keeps the real one, and replaces it unnoticed.
 
 A worker that has died, or was ended because it takes too long over one request or holds too much memory, leaves its
-connection to TorchServe and its batch here. What it was sending is sent to its end, and another worker (successor.py)
-takes over both: the request that was to blame is answered with an error, the others of the batch are computed. Where
-that cannot be in time, or the worker is not of our handlers, everything ends, and TorchServe does what it does without
-a keeper: it fails the batch and starts another worker.
+connection to TorchServe and its batch here. Whatever it was sending is sent to the end, and another worker
+(successor.py) takes over both: the request to blame is answered with an error, the others of the batch are computed.
+If there is no time for that, or the worker does not run one of our handlers, everything ends, and TorchServe does what
+it would do without a keeper: it fails the batch and starts another worker.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ SEVERAL = -1
 PLAN = "ZYGOTE_PLAN"
 SUCCESSOR = os.path.join(os.path.dirname(__file__), "successor.py")  # noqa: PTH118, PTH120 - pathlib takes longer
 
-BUSY = 0.5  # of that time on a processor: the request is to blame, and not the worker's being stopped or locked
+BUSY = 0.5  # share of that time spent computing: the request is to blame, rather than a worker stopped or locked
 LONGEST_LOAD = 600.0  # seconds for a successor that has no batch to answer
-MOST, WITHIN = 10, 60.0  # replacements in so many seconds, after which TorchServe is left to it, with its pauses
-KEPT, SPARE = 1.5, 256 << 20  # memory that may stay in an idle worker: so many times what it loaded, and bytes more
-IDLE, RARELY = 10.0, 600.0  # seconds without a batch before, and between two such replacements
-MISSING, ASKING = 10.0, 0.1  # seconds until the supervisor has started another warm process; between two looks
-COLLECTED = 1.0  # seconds beyond the batch's delay after which TorchServe is collecting nothing, as good as always
-LEFT = 1  # exit status; of a process that was killed, 137, TorchServe says that a request was too large
+MOST, WITHIN = 10, 60.0  # replacements in so many seconds; beyond that TorchServe restarts workers, with its pauses
+KEPT, SPARE = 1.5, 256 << 20  # memory an idle worker may hold: so many times what it loaded, plus so many bytes
+IDLE, RARELY = 10.0, 600.0  # seconds without a batch before such a replacement, and between two of them
+MISSING, ASKING = 10.0, 0.1  # seconds the supervisor may take to start another warm process; between two attempts
+COLLECTED = 1.0  # seconds beyond the batch's delay after which TorchServe is almost certainly collecting nothing
+LEFT = 1  # exit status; for 137, that of a killed process, TorchServe says that a request was too large
 
 Unit = tuple[int, int, int]  # batch, index of the request or SEVERAL, work or call
 
 
 class Keeper:
-    """Of the worker that `arguments` start, as `Job` takes them. Raises Unreachable where it cannot be started."""
+    """Keeps the worker that `arguments` start, in the form that `Job` takes. Raises Unreachable if it cannot start."""
 
     def __init__(self, address: str, arguments: Sequence[str], folder: str, environment: Mapping[str, str]) -> None:
         self.address, self.arguments, self.folder, self.environment = address, arguments, folder, dict(environment)
@@ -58,7 +58,7 @@ class Keeper:
         self.model = ""  # as it was registered
         self.batch = Batch(0, 0.0, 0.0, 0.0)
         self.units: dict[Unit, tuple[float, float]] = {}  # since when, and the worker's processor time then
-        self.guilty: Unit | None = None  # for which the worker was ended
+        self.guilty: Unit | None = None  # the reason why the worker was ended
         self.verdict: tuple[Verdict, str] | None = None  # with which it was
         self.replaced: list[float] = []
         self.idle = self.looked = self.started = time.monotonic()
@@ -88,7 +88,7 @@ class Keeper:
                 return LEFT
 
     def hear(self) -> Worker | None:
-        """A worker that waits for its first message has loaded its model, and hands over its connection."""
+        """The worker, once it has loaded its model and handed over its connection."""
         try:
             said, files, _, _ = socket.recv_fds(self.control, 1 << 16, 1)
         except BlockingIOError:
@@ -105,11 +105,11 @@ class Keeper:
         return self.worker
 
     def look(self) -> int | None:
-        """The exit status of a worker that it has ended."""
+        """Look at the worker; its exit status if it had to be ended."""
         now = time.monotonic()
         late = now - self.looked - LOOK
         self.looked = now
-        if late > LOOK:  # this process stood still, and so did the others perhaps
+        if late > LOOK:  # this process was suspended, and perhaps the others too
             self.units = {unit: (since + late, used) for unit, (since, used) in self.units.items()}
         worker = self.hear()
         if worker is None:
@@ -149,14 +149,14 @@ class Keeper:
         return None
 
     def look_at_memory(self, worker: Worker, now: float) -> int | None:
-        """End a worker that is idle and holds far more memory than it began with."""
+        """End a worker that is idle and holds far more memory than after loading; its exit status if so."""
         if now - self.idle < IDLE or now - self.recycled < RARELY:
             return None
         held = resident(worker.pid)
         if held < KEPT * worker.memory + SPARE:
             return None
         os.kill(worker.pid, signal.SIGSTOP)
-        if self.progress.read().filled:  # a request has come meanwhile
+        if self.progress.read().filled:  # a request has arrived in the meantime
             os.kill(worker.pid, signal.SIGCONT)
             return None
         self.verdict = Verdict.KEPT_MEMORY, f"idle with {held >> 20} MiB, {worker.memory >> 20} after loading its model"
@@ -164,7 +164,7 @@ class Keeper:
         return self.job.end()
 
     def replace(self, status: int) -> bool:
-        """Report the death of a worker, and start a successor; whether there is one."""
+        """Report the death of a worker and start a successor; returns whether there is one."""
         now, words, worker = time.monotonic(), self.settle(), self.worker
         verdict, detail = self.verdict or end_of(status, memory_kills() > self.kills)
         suspects = self.suspects(words)
@@ -190,7 +190,7 @@ class Keeper:
         return taken_over
 
     def settle(self) -> Words:
-        """Send the rest of what the worker was sending; how far the batch is then, which that may have answered."""
+        """Send the rest of what the worker was sending; returns how far the batch is, which that may have answered."""
         words, frame = self.progress.read(), self.outgoing.read()
         if self.connection is not None and not self.outgoing.complete(self.connection):
             self.connection = None  # TorchServe has gone
@@ -199,7 +199,7 @@ class Keeper:
         return self.progress.read()
 
     def plan(self, now: float, words: Words, worker: Worker, suspects: Sequence[int]) -> bool:
-        """Decide how a successor treats the batch; False where there is no time for that, or for another worker."""
+        """Decide how a successor treats the batch; False if there is no time left, or no successor may be started."""
         self.replaced = [at for at in self.replaced if now - at < WITHIN]
         if words.batch != self.batch.number or words.phase == WAITING:
             self.batch = Batch.start(words.batch, now, worker)
@@ -210,12 +210,12 @@ class Keeper:
         return self.batch.retry(now, worker, words.requests, suspects, self.progress.sent(words.requests))
 
     def suspects(self, words: Words) -> list[int]:
-        """The requests that the worker was working on, each alone, when it ended or for which it was ended."""
+        """The requests that the worker was working on one at a time when it ended, or that it was ended for."""
         at = [index for index, _ in self.progress.under_way(words.requests)]
         return [index for index in at if not self.guilty or self.guilty[1] in (index, SEVERAL)]
 
     def succeed(self, now: float, words: Words, worker: Worker) -> bool:
-        """Start a successor, which goes on with the batch by `plan`."""
+        """Start a successor, which continues the batch as planned; returns whether it could be started."""
         if self.connection is None:
             return False
         self.replaced.append(now)
@@ -238,8 +238,8 @@ class Keeper:
     def leave(self, idle: bool) -> None:
         """Close TorchServe's connection.
 
-        At that moment it forgets the requests that it is collecting for an idle worker, and their callers wait for
-        ever. So it is let write them first, and fails them as it does a dead worker's.
+        At that moment TorchServe forgets the requests that it is collecting for an idle worker, and their callers would
+        wait forever. So it gets time to write them first; then it fails them as it does a dead worker's.
         """
         if self.connection is None:
             return

@@ -2,12 +2,12 @@
 
 Started by process.py as `python server.py LISTENER LIFELINE MODULE…`: a listening socket, the reading end of a pipe
 and what to import. It runs until the pipe's other end is closed, which the system does for a process that is killed.
-It is one file of the standard library alone, so that a child, which becomes the script, finds nothing of ours loaded.
+It is one file and uses only the standard library, so that a child finds none of our modules loaded.
 
-A child is what a fresh interpreter would be, but for what is read only when a process or a library starts. That is the
-server's: OMP_NUM_THREADS, MALLOC_*, HF_HUB_OFFLINE, HF_HOME, and Python's own flags, hash seed and output buffering.
+A child is what a fresh interpreter would be, except for what is read only when a process or a library starts. There
+the server's values hold: OMP_NUM_THREADS, MALLOC_*, HF_HUB_OFFLINE, HF_HOME, Python's flags, hash seed and buffering.
 No module that is imported here may start threads or initialise CUDA: neither survives a fork. (The threads that
-OpenBLAS starts with numpy do: it ends them before a fork and starts them again when they are wanted.)
+OpenBLAS starts with numpy do: it ends them before a fork and restarts them when needed.)
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ CREDENTIALS = struct.Struct("iII")  # pid, uid, gid of SO_PEERCRED
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")
 STARTED = b"+"
-MAX_FILES = 8  # that a script is given
-STANDARD = 3  # of them become its standard files; where the others are, it finds in its environment, in JSON
+MAX_FILES = 8  # passed to a script
+STANDARD = 3  # of them become its standard files; the numbers of the others are in its environment, as JSON
 FILES = "ZYGOTE_FILES"
-PATIENCE = 5.0  # seconds in which a client must have sent its request
+PATIENCE = 5.0  # seconds that a client has to send its request
 
 
 class Server:
@@ -50,14 +50,14 @@ class Server:
         self.poll = select.poll()
         for fd in (lifeline, self.woken, listener.fileno()):
             self.poll.register(fd, select.POLLIN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for whoever started us, who closes the lifeline
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for our parent, which closes the lifeline
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
 
     def serve(self) -> dict[str, Any]:
-        """Fork for each client. Returns in the children alone, with what to run."""
+        """Fork for each client. Returns only in the children, with what to run."""
         while True:
-            # One event at a time: what follows from it may close a file that another event is about.
+            # One event at a time: handling it may close a file that another event is about.
             fd, _ = self.poll.poll()[0]
             if fd == self.lifeline:
                 self.end()
@@ -75,7 +75,7 @@ class Server:
     def accept(self) -> dict[str, Any] | None:
         """The next client's request in the child that is to run it; None in the server.
 
-        A client whose connection is closed before it was told that its script started helps itself.
+        A client whose connection is closed before it hears that its script has started runs it itself.
         """
         client, _ = self.listener.accept()
         try:
@@ -101,7 +101,7 @@ class Server:
         return None
 
     def leave(self, client: socket.socket) -> None:
-        """In a child: die with the server, keep nothing of it, and tell the client that its script starts."""
+        """In a child: end with the server, keep nothing of it, and tell the client that its script starts."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self.pid:  # it died before that
             os._exit(1)
@@ -120,7 +120,7 @@ class Server:
             os._exit(1)
 
     def reap(self) -> None:
-        """Tell the clients whose script has ended its status: negative for a signal."""
+        """Tell each client whose script has ended the exit status: negative for a signal."""
         statuses = {}
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
@@ -139,7 +139,7 @@ class Server:
         for pid, _ in self.clients.values():
             os.waitpid(pid, 0)
         address = self.listener.getsockname()
-        with contextlib.suppress(OSError):  # whoever started us may have been quicker
+        with contextlib.suppress(OSError):  # our parent may have been quicker
             os.unlink(address)  # noqa: PTH108
             os.rmdir(os.path.dirname(address))  # noqa: PTH106, PTH120
         os._exit(0)
@@ -172,7 +172,7 @@ def receive(client: socket.socket) -> dict[str, Any]:
 
 
 def load(name: str) -> None:
-    """Import a module, or run a file for what it imports; without one that fails, its users take longer to start."""
+    """Import a module, or run a file for what it imports. If that fails, whoever needs it merely starts more slowly."""
     if name in LOADED:
         return
     LOADED.add(name)
@@ -181,21 +181,21 @@ def load(name: str) -> None:
             runpy.run_path(name)
         else:
             importlib.import_module(name)
-    except Exception:  # noqa: BLE001 - a library may raise anything, and its user's own import reports it
+    except Exception:  # noqa: BLE001 - a library may raise anything, and the script's own import reports it
         print(f"zygote: {name} cannot be imported ahead", file=sys.stderr)
         traceback.print_exc()
     gc.collect()
-    gc.freeze()  # the collector would write to what the children share
+    gc.freeze()  # the collector would write to memory that the children share
 
 
 def become(request: dict[str, Any]) -> None:
-    """Take on a request's files, folder, environment and arguments, as a fresh interpreter would have them."""
+    """Take on a request's files, folder, environment and arguments, as a fresh interpreter would."""
     standard, more = request["files"][:STANDARD], request["files"][STANDARD:]
     for number, fd in enumerate(standard):
         os.dup2(fd, number)
         os.close(fd)
     os.chdir(request["folder"])
-    # Before any call of CUDA, so CUDA_VISIBLE_DEVICES holds as well.
+    # Before any call to CUDA, so CUDA_VISIBLE_DEVICES holds too.
     os.environ.clear()
     os.environ.update(request["environment"])
     if more:
@@ -210,8 +210,8 @@ def become(request: dict[str, Any]) -> None:
     sys.path[:] = dict.fromkeys([*ahead, *sys.path])
     ctypes.CDLL(None).prctl(PR_SET_NAME, os.path.basename(script).encode())  # noqa: PTH119 - for ps
     if "tempfile" in sys.modules:
-        vars(sys.modules["tempfile"])["tempdir"] = None  # it is of the server's environment
-    # Python's own generator has a new seed after a fork. torch's for CUDA are made later.
+        vars(sys.modules["tempfile"])["tempdir"] = None  # it came from the server's environment
+    # Python's own generator gets a new seed after a fork; torch's generators for CUDA are created later.
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
     if "torch" in sys.modules:
@@ -219,7 +219,7 @@ def become(request: dict[str, Any]) -> None:
 
 
 def run(script: str) -> None:
-    """The script as `__main__`; what it raises ends the process as it would a fresh one."""
+    """Run the script as `__main__`; an exception ends the process as it would end a fresh one."""
     main = ModuleType("__main__")
     vars(main).update(__file__=script, __builtins__=sys.modules["builtins"])
     sys.modules["__main__"] = main

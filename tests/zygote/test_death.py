@@ -12,7 +12,7 @@ from zygote.shared_progress import Held
 @pytest.mark.parametrize(
     ("status", "killed_for_memory", "verdict", "detail"),
     [
-        (-signal.SIGKILL, True, Verdict.OUT_OF_MEMORY, "SIGKILL, by the kernel as it seems"),
+        (-signal.SIGKILL, True, Verdict.OUT_OF_MEMORY, "SIGKILL, apparently by the kernel"),
         (-signal.SIGKILL, False, Verdict.SIGNAL, "SIGKILL"),
         (-signal.SIGSEGV, True, Verdict.SIGNAL, "SIGSEGV"),
         (-signal.SIGRTMIN - 2, False, Verdict.SIGNAL, f"signal {signal.SIGRTMIN + 2}"),
