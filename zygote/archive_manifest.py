@@ -6,7 +6,7 @@ import json
 
 
 def served(folder: str) -> tuple[str, str]:
-    """The model's name and version; "" for each where the manifest has none, or cannot be read."""
+    """The model's name and version; "" for both if the manifest lacks them or cannot be read."""
     try:
         with open(f"{folder}/MAR-INF/MANIFEST.json", encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes longer
             model = json.load(file)["model"]

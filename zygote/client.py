@@ -12,9 +12,10 @@ STATUS = struct.Struct("!i")
 KILLED = -9
 # The warm process may still be importing.
 PATIENCE = 60.0  # seconds
-# Of the environment of a program that stands in for an interpreter: where the warm process takes jobs, and the latter.
+# In the environment of a program that stands in for an interpreter: where the warm process takes jobs, and the
+# interpreter.
 SOCKET, INTERPRETER = "ZYGOTE_SOCKET", "ZYGOTE_PYTHON"
-# A JSON object of variables that the script is to have otherwise than its starter; null is for those it is not to have.
+# A JSON object of the variables that differ between the script and its starter; null removes one.
 VARIABLES = "ZYGOTE_VARIABLES"
 
 
@@ -23,7 +24,7 @@ class Unreachable(Exception):
 
 
 class Job:
-    """A script that runs, with these standard `files`, and more where server.py says. preload: what is imported first.
+    """A running script. files: its standard files, then more as server.py describes. preload: what is imported first.
 
     The script ends with this process at the latest. Raises Unreachable.
     """
@@ -59,7 +60,7 @@ class Job:
             raise Unreachable("the warm process did not start it")
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status once it has ended, negative for a signal; TimeoutError after so many seconds."""
+        """The exit status once the script has ended, negative for a signal; TimeoutError after `timeout` seconds."""
         self.connection.settimeout(timeout)
         try:
             status = self.connection.recv(STATUS.size)
@@ -69,7 +70,7 @@ class Job:
         return int(STATUS.unpack(status)[0]) if len(status) == STATUS.size else KILLED
 
     def end(self) -> int:
-        """End the script if it still runs, and return when it has ended; its exit status, if it has not been told."""
+        """End the script if it still runs and wait for that; returns its exit status unless `wait` has returned it."""
         with self.connection:
             try:
                 self.connection.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""The deaths of a server's workers: how many there have been, and the last of them."""
+"""The deaths of a server's workers: how many there were, and the latest ones."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ KEPT = 20
 
 
 def report(folder: str, death: Death) -> None:
-    """To TorchServe's log of the model, and to the folder, "" for none."""
+    """Report a death in TorchServe's log of the model and in the folder; "" for no folder."""
     print(death, file=sys.stderr, flush=True)
     if folder:
         tried(lambda: add(folder, death))
 
 
 def blame(folder: str, death: Death, deaths: int) -> None:
-    """Note that the one request of a death has ended so many workers that it is answered with an error."""
+    """Record that the only request of a death is answered with an error, because it has ended so many workers."""
     if folder and deaths:
         [held] = death.requests
         entry = quarantine.Entry(
@@ -33,7 +33,7 @@ def blame(folder: str, death: Death, deaths: int) -> None:
 
 
 def tried(change: Callable[[], None]) -> None:
-    """A record that cannot be written costs no request an answer."""
+    """Make a change; if a record cannot be written, that must not cost a request its answer."""
     try:
         change()
     except OSError as error:
@@ -41,7 +41,7 @@ def tried(change: Callable[[], None]) -> None:
 
 
 def add(folder: str, death: Death) -> None:
-    """Raises OSError where it cannot be written."""
+    """Raises OSError if the record cannot be written."""
     key = {"model": death.model, "version": death.version, "verdict": str(death.verdict)}
     with shared_file.changed(os.path.join(folder, NAME)) as values:  # noqa: PTH118 - pathlib takes longer
         counts: list[dict[str, Any]] = values.setdefault("counts", [])
@@ -59,5 +59,5 @@ def counts(folder: str) -> dict[tuple[str, str, str], int]:
 
 
 def last(folder: str) -> list[dict[str, Any]]:
-    """The last KEPT, the newest at the end: a Death each, and `at`, in seconds since 1970."""
+    """The last KEPT deaths, the newest last: the fields of Death, and `at`, in seconds since 1970."""
     return list(shared_file.read(os.path.join(folder, NAME)).get("last", ()))  # noqa: PTH118

@@ -1,16 +1,16 @@
 """The libraries that a worker imports, by its archive's task: what the warm process imports before it forks.
 
-Each line is a module, or a file that imports one in a way of its own. onnxruntime is missing: importing it starts a
-thread, which would not be there after a fork, and takes 0.06 s.
+Each entry is a module, or a file that imports one in a special way. onnxruntime is not among them: importing it takes
+only 0.06 s and starts a thread, which would be missing after a fork.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# As workers import torchvision. An archive has its own copy of this file, which finds its work done.
+# The way workers import torchvision. An archive has its own copy of this file, which then has nothing left to do.
 LEAN_TORCHVISION = str(Path(__file__).parent.parent / "handlers" / "vision" / "lean_torchvision.py")
-# Every worker: TorchServe's, and the handlers' base class.
+# For every worker: what TorchServe and the handlers' base class import.
 EVERY = (
     "torch",
     "numpy",
@@ -25,7 +25,7 @@ EVERY = (
 IMAGES = ("PIL.Image", LEAN_TORCHVISION)
 SOUND = ("soundfile", "torchaudio.transforms")
 TEXTS = ("transformers", "transformers.models.auto.tokenization_auto")
-# Of every worker where requests are traced. Their threads start with the worker's own exporter.
+# For every worker if requests are traced. Their threads start with the worker's own exporter.
 TRACING = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "requests")
 OF_TASKS = {
     "image-classification": IMAGES,
@@ -52,6 +52,6 @@ IN_ORDER = (*EVERY, *IMAGES, "pycocotools.mask", *SOUND, *TEXTS)
 
 
 def libraries(*tasks: str) -> tuple[str, ...]:
-    """Of workers of these tasks; of one that is not known, what every worker imports."""
+    """The modules that workers of these tasks import; for an unknown task, those of every worker."""
     wanted = {*EVERY, *(name for task in tasks for name in OF_TASKS.get(task, ()))}
     return tuple(name for name in IN_ORDER if name in wanted)

@@ -1,4 +1,4 @@
-"""The warm process as its starter sees it."""
+"""The warm process, as seen by the process that starts it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO, Any
 from zygote.client import INTERPRETER, SOCKET
 
 SERVER = Path(__file__).with_name("server.py")
-# Stands in for an interpreter, in the environment of `Zygote.stand_in`.
+# Stands in for an interpreter, given the environment `Zygote.stand_in`.
 PYTHON = Path(__file__).with_name("python")
 BACKLOG = 1024  # clients that wait while it imports
 
@@ -22,11 +22,11 @@ BACKLOG = 1024  # clients that wait while it imports
 class Zygote:
     """Starts importing `modules`; clients may connect at once, and wait.
 
-    folder: for its socket alone; it is removed with it. environment: what it and its libraries read as they start; a
-    script that it runs has its own. flags: of the interpreter. log: where it writes what fails.
+    folder: for its socket alone, and removed with it. environment: what it and its libraries read when they start; a
+    script that it runs has its own. flags: of the interpreter. log: where it reports what fails.
 
-    It lives as long as a process that holds `lifeline` open; that is this one, until `release`. until: the id of a
-    process with which it ends instead. One that was killed may be followed by another in the same folder.
+    It lives as long as a process holds `lifeline` open: this one, until `release`. until: the id of a process with
+    which it ends instead. One that was killed may be followed by another in the same folder.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Zygote:
         folder.chmod(0o700)  # whoever can connect can run anything
         self.folder = folder
         self.address = str(folder / "socket")
-        # The scripts' own PYTHONPATH comes to their sys.path.
+        # PYTHONPATH is the scripts' own, and is added to their sys.path.
         environment = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
         read, self.lifeline = os.pipe() if until is None else (os.pidfd_open(until), -1)
         try:
@@ -82,7 +82,7 @@ class Zygote:
 
     def stop(self) -> None:
         """End it and what it runs."""
-        self.process.terminate()  # whatever it is importing; what it runs is killed by the system
+        self.process.terminate()  # even while it imports; the system kills what it runs
         self.release()
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Inputs that have ended several workers of a model, each time as the only one that was worked on.
+"""Inputs that have ended several workers of a model, each time as the only input being worked on.
 
-Keepers write the list, workers refuse what is on it (handlers/torchserve/quarantine.py, which a test compares), and
+Keepers write the list, workers refuse what is on it (handlers/torchserve/quarantine.py; a test compares the two), and
 `./bundle deploy quarantine` shows and clears it.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 from zygote import shared_file
 
 NAME = "quarantine.json"
-DEATHS = 2  # from which an input is refused
+DEATHS = 2  # after so many an input is refused
 LASTS = 24 * 3600.0  # seconds after the last of them
-KEPT = 64  # inputs of a version, the newest; each has cost its sender's key at least one worker
+KEPT = 64  # inputs of a version, the newest; each has ended at least one worker
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Entry:
 
 
 def entries(folder: str) -> list[Entry]:
-    """Those that count, the newest at the end; also of inputs that have ended one worker and are not refused yet."""
+    """The entries in force, the newest last, including inputs that have ended one worker and are not refused yet."""
     return parsed(shared_file.read(path(folder)))
 
 
 def add(folder: str, entry: Entry) -> None:
-    """Raises OSError where it cannot be written. until: is set here."""
+    """Add an entry, whose `until` is set here. Raises OSError if the list cannot be written."""
     with shared_file.changed(path(folder)) as values:
         now = parsed(values)
         deaths = entry.deaths + sum(each.deaths for each in now if each.same(entry))
@@ -62,7 +62,7 @@ def add(folder: str, entry: Entry) -> None:
 
 
 def clear(folder: str, wanted: Callable[[Entry], bool]) -> list[Entry]:
-    """Take the wanted ones off the list; returns them. Raises OSError where it cannot be written."""
+    """Take the wanted entries off the list and return them. Raises OSError if it cannot be written."""
     with shared_file.changed(path(folder)) as values:
         now = parsed(values)
         values["inputs"] = [asdict(each) for each in now if not wanted(each)]

@@ -1,4 +1,4 @@
-"""JSON files of the run folder that the keepers of all workers change."""
+"""JSON files in the run folder that are changed by the keepers of all workers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Of the environment of TorchServe and all below it: the folder of these files. Nothing is recorded without it.
+# In the environment of TorchServe and all its processes: the folder of these files. Without it nothing is recorded.
 FOLDER = "ZYGOTE_RECORDS"
 PATIENCE, POLL = 1.0, 0.02  # seconds
 
 
 def read(path: str) -> dict[str, Any]:
-    """All of a file; {} where it is missing."""
+    """The content of a file; {} if it is missing."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes longer
             values: dict[str, Any] = json.load(file)
@@ -27,10 +27,10 @@ def read(path: str) -> dict[str, Any]:
 
 @contextmanager
 def changed(path: str) -> Iterator[dict[str, Any]]:
-    """The content of a file, to be changed in place; it is written where the block ends, as a whole or not at all.
+    """The content of a file, to be changed in place; the end of the block writes it, as a whole or not at all.
 
-    Raises OSError: the folder is missing, the disk is full, or another process holds the lock for PATIENCE seconds, as
-    one does that a signal has stopped.
+    Raises OSError if the folder is missing, the disk is full, or another process, perhaps one stopped by a signal, has
+    held the lock for PATIENCE seconds.
     """
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
     try:

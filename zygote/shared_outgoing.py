@@ -1,4 +1,4 @@
-"""The frame that a worker was sending TorchServe when it ended, and the rest of it.
+"""The frame that a worker was sending to TorchServe when it ended, and how its rest is sent.
 
 The worker's side, which explains the words, is handlers/torchserve/outgoing.py; a test compares the layouts.
 """
@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 HEADER, MESSAGES, MESSAGE_SIZE = 4096, 64, 64
 WORDS = Struct("=5q")
-SENT = Struct("=I")  # the last of a message's words, but for four bytes of padding
+SENT = Struct("=I")  # the last of a message's words, before four bytes of padding
 SENT_AT = 56
 
 
 class Frame(NamedTuple):
-    """length: in bytes; 0 where there is none. answers: the batch that it ends, or 0. sent: bytes on their way."""
+    """length: in bytes; 0 if there is none. answers: the batch that it completes, or 0. sent: bytes already sent."""
 
     length: int
     answers: int
@@ -39,7 +39,7 @@ class SharedOutgoing:
         return Frame(length, answers, before[message] + sent)
 
     def complete(self, connection: socket.socket) -> bool:
-        """Send what is left of the frame, so that another may follow; False where TorchServe has gone."""
+        """Send what is left of the frame, so that another may follow; False if TorchServe has gone."""
         length, _, sent = self.read()
         if sent < length:
             try:

@@ -17,8 +17,8 @@ WAITING, WORKING, ANSWERING = range(3)
 SENT = 0x80
 INTEGER = Struct("!i")
 END = -1
-# Entries of a gRPC call that do not belong to the input: over REST they are headers, or the choice of a method. Some
-# differ between two calls that are otherwise the same.
+# Entries of a gRPC call that are not part of the input: over REST they are headers, or the choice of a method. Some
+# differ between two otherwise identical calls.
 BESIDE = frozenset(
     (
         *("content-type", "content-encoding", "accept", "inference-header-content-length", "stream"),
@@ -36,9 +36,9 @@ class Words(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A request that a worker holds. id: TorchServe's. sha256: of its body, or of its parts in the order of names.
+    """A request that a worker holds. id: TorchServe's. sha256: of its body, or of its parts ordered by name.
 
-    bytes: how many these are. The worker computes both as well: handlers/torchserve/quarantine.py.
+    bytes: how many that are. The worker computes both too: handlers/torchserve/quarantine.py.
     """
 
     id: str
@@ -58,30 +58,30 @@ class SharedProgress:
         return Words(*WORDS.unpack_from(self.memory))
 
     def under_way(self, requests: int) -> list[tuple[int, int]]:
-        """The requests on which there is work under way alone, and which."""
+        """(index, work) of each request that is being worked on by itself."""
         found = enumerate(self.memory[SLOTS : SLOTS + requests])
         return [(index, slot & ~SENT) for index, slot in found if slot & ~SENT]
 
     def sent(self, requests: int) -> list[int]:
-        """The requests of whose answers pieces are on their way."""
+        """The requests whose answers have been sent in part."""
         return [index for index, slot in enumerate(self.memory[SLOTS : SLOTS + requests]) if slot & SENT]
 
     def go_back(self, words: Words) -> None:
-        """To the beginning of the batch, for another worker."""
+        """Go back to the beginning of the batch, for another worker."""
         for index, _ in self.under_way(words.requests):
             self.memory[SLOTS + index] &= SENT
         WORDS.pack_into(self.memory, 0, WAITING, words.batch, words.requests, words.filled, 0)
 
     def empty(self, words: Words) -> None:
-        """The batch has been answered, and another is waited for."""
+        """Record that the batch has been answered and the next is awaited."""
         self.memory[SLOTS : SLOTS + words.requests] = bytes(words.requests)
         WORDS.pack_into(self.memory, 0, WAITING, words.batch, 0, 0, 0)
 
     def held(self, indices: Sequence[int]) -> list[Held]:
-        """The requests at these places of the batch, which must be there as a whole."""
+        """The requests at these places of the batch, which must have been received completely."""
         if not indices:
             return []
-        from hashlib import sha256  # here, because few keepers come to this
+        from hashlib import sha256  # imported here because few keepers need it
 
         found = []
         with mmap.mmap(self.file, 0, prot=mmap.PROT_READ) as file, memoryview(file) as view, view[HEADER:] as message:
@@ -99,7 +99,7 @@ class SharedProgress:
 def read_batch(message: memoryview) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
     """Each request's id, and its parts: name, where the value begins and where it ends.
 
-    message: one that was received as a whole, in the form that handlers/torchserve/frame_reader.py describes.
+    message: received completely, in the form that handlers/torchserve/frame_reader.py describes.
     """
     position = 1
 

@@ -1,7 +1,7 @@
-"""Takes the place of an interpreter: `python -I -S stand_in.py SCRIPT ARGUMENT…`, of the standard library alone.
+"""Takes the place of an interpreter: `python -I -S stand_in.py SCRIPT ARGUMENT…`; standard library only.
 
-Runs the script as a fork of the warm process. Where that is not to be had, or the arguments are no plain script, it
-becomes an interpreter. A worker of TorchServe's gets a keeper.
+It runs the script as a fork of the warm process. If there is none, or the arguments do not name a plain script, it
+becomes an interpreter. A TorchServe worker gets a keeper.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Takes the place of a worker that has ended, on its connection to TorchServe, and goes on with its batch.
+"""Takes over from a worker that has ended: uses its connection to TorchServe and continues its batch.
 
 Run by keeper.py as a fork of the warm process, with the arguments of TorchServe's own worker.
 """

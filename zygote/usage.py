@@ -8,7 +8,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def processor_time(pid: int) -> float:
-    """Seconds that the threads of a process had a processor, or waited for one that others had; 0 if it has ended."""
+    """Seconds in which the threads of a process ran, or were ready and waited for a processor; 0 if it has ended."""
     total = 0
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
@@ -21,7 +21,7 @@ def processor_time(pid: int) -> float:
 
 
 def resident(pid: int) -> int:
-    """Bytes of a process in memory, less those of files and of memory that it shares; 0 of one that has ended."""
+    """Bytes of a process in memory, without files and shared memory; 0 if it has ended."""
     try:
         with open(f"/proc/{pid}/statm", encoding="utf-8") as file:  # noqa: PTH123
             fields = file.read().split()
@@ -31,7 +31,7 @@ def resident(pid: int) -> int:
 
 
 def memory_kills() -> int:
-    """How many processes the kernel has killed for want of memory: of the machine, and of this container."""
+    """How many processes the kernel has killed to free memory, on the machine and in this container."""
     return sum(oom_kills(path) for path in ("/proc/vmstat", "/sys/fs/cgroup/memory.events"))
 
 
