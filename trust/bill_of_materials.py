@@ -26,8 +26,8 @@ def write(
 ) -> str:
     """The bill of a subject and its parts.
 
-    needs: by bom-ref, the bom-refs of what each part needs; the subject needs all that no other part does. serial: of
-    a bill that is the same every time it is made, which then has no time either. model_card: of the subject.
+    needs: by bom-ref, the bom-refs of what each part needs; the subject needs whatever no part does. serial: makes the
+    bill the same every time, so it has no timestamp either. model_card: of the subject.
     """
     bom = Bom(components=parts, serial_number=serial)
     bom.metadata.component = subject

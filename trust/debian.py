@@ -15,7 +15,7 @@ FORMAT = "\\t".join(f"${{{field}}}" for field in FIELDS) + "\\n"
 
 
 def packages() -> Iterator[Component]:
-    """Those that are installed; none where there is no dpkg. Security trackers go by the source that each names."""
+    """The installed packages; none without dpkg. Each names its source package, which security trackers go by."""
     program = shutil.which("dpkg-query")
     if program is None:
         return

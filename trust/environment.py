@@ -27,7 +27,7 @@ CLASSIFIER = "License :: "
 
 
 def bill() -> str:
-    """Of the environment that runs this, as CycloneDX's JSON."""
+    """The bill of the environment that runs this, as CycloneDX's JSON."""
     found = {str(canonicalize_name(each.name)): each for each in distributions() if each.name}
     hashes = locked(LOCKS)
     parts = {name: component(name, each, hashes.get((name, each.version), {})) for name, each in found.items()}
@@ -48,7 +48,7 @@ def bill() -> str:
 def component(name: str, found: Distribution, hashes: Mapping[str, str]) -> Component:
     """hashes: those that a lock permits, each with the lock's file name.
 
-    A lock has one for each file that the version was published in; which of them was installed, nobody has recorded.
+    A lock has one for each file of the published version; which of them was installed is not recorded anywhere.
     """
     return bill_of_materials.package(
         name,
@@ -63,7 +63,7 @@ def component(name: str, found: Distribution, hashes: Mapping[str, str]) -> Comp
 
 
 def licences(found: Distribution) -> Iterator[License]:
-    """As the distribution declares them: an SPDX expression, else its classifiers, else a name."""
+    """The licences that a distribution declares: an SPDX expression, else its classifiers, else a name."""
     make, metadata = LicenseFactory(), found.metadata
     expression, name = ("".join(metadata.get_all(key) or []).strip() for key in ("License-Expression", "License"))
     if expression:

@@ -22,7 +22,7 @@ PARTIAL = "only libraries whose versions the jar records are listed; its build r
 
 
 def parts(distribution: Distribution) -> Iterator[Component]:
-    """Of a Python distribution's files: JDKs, jars and the libraries inside them."""
+    """The JDKs and jars among a Python distribution's files, and the libraries inside them."""
     for file in distribution.files or []:
         path = Path(str(distribution.locate_file(file)))
         if file.name == "release" and "java" in file.parent.name and path.is_file():
@@ -35,7 +35,7 @@ def parts(distribution: Distribution) -> Iterator[Component]:
 
 
 def runtime(release: Path) -> Iterator[Component]:
-    """Of a JDK's file `release`."""
+    """The JDK that a file `release` describes."""
     found = dict(RELEASE.findall(release.read_text(encoding="utf-8")))
     version = found.get("JAVA_RUNTIME_VERSION") or found.get("JAVA_VERSION")
     if version:

@@ -38,13 +38,13 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A signer who is trusted."""
+    """The key of a trusted signer."""
 
     key: ec.EllipticCurvePublicKey
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the key in PEM, in hexadecimal: what a signature names its key by."""
+        """SHA-256 of the key in PEM, in hexadecimal; a signature names its key by it."""
         return hashlib.sha256(self.pem).hexdigest()
 
     @property
@@ -62,21 +62,21 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A signer's own."""
+    """A signer's own key."""
 
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
     def generate(cls) -> Self:
-        """On the curve P-256."""
+        """A new key on the curve P-256."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     @classmethod
     def read(cls, path: Path, password: str | None = None) -> Self:
-        """Raises PasswordRequired or another SignatureError; the file must not be readable by others."""
+        """Read a key from a file that others cannot read. Raises PasswordRequired or another SignatureError."""
         content = read(path)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise SignatureError(f"{path}: others can read this private key; `chmod 600 {path}` makes it its owner's")
+            raise SignatureError(f"{path}: others can read this private key; run `chmod 600 {path}`")
         try:
             key = load_pem_private_key(content, password.encode() if password else None)
         except TypeError:
@@ -96,7 +96,7 @@ class PrivateKey:
         return PublicKey(self.key.public_key())
 
     def write(self, private: Path, public: Path, password: str | None = None) -> None:
-        """Both halves, the private one with mode 0600. A file that is there already is a SignatureError."""
+        """Write both halves, the private one with mode 0600. Raises SignatureError if a file exists already."""
         encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
         content = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
         for path, mode, text in ((private, 0o600, content), (public, 0o644, self.public.pem)):
@@ -116,21 +116,21 @@ def trusted(path: Path) -> list[PublicKey]:
     found = []
     for block in BLOCK.finditer(read(path)):
         if b"PRIVATE" in block[1]:
-            raise SignatureError(f"{path} holds a private key; wanted the public halves alone")
+            raise SignatureError(f"{path} holds a private key; wanted only public ones")
         try:
             key = load_pem_public_key(block[0])
         except (ValueError, UnsupportedAlgorithm):
-            raise SignatureError(f"{path}: wanted public keys in PEM; one of its blocks is another thing") from None
+            raise SignatureError(f"{path}: wanted public keys in PEM; one of its blocks is something else") from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
             raise SignatureError(f"{path}: wanted keys on the curve P-256, P-384 or P-521")
         found.append(PublicKey(key))
     if not found:
-        raise SignatureError(f"{path}: no public key in PEM is in it; `archiver keygen` writes one")
+        raise SignatureError(f"{path} has no public key in PEM; `archiver keygen` writes one")
     return found
 
 
 def read(path: Path) -> bytes:
-    """A small file's content."""
+    """The content of a small file. Raises SignatureError."""
     try:
         if not path.is_file():
             raise SignatureError(f"{path}: no such file")

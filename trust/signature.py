@@ -1,7 +1,7 @@
-"""Signatures of files with keys of one's own, in the OpenSSF's format for models: DSSE in a Sigstore bundle.
+"""Signatures of files with the user's own keys, in the OpenSSF's format for models: DSSE in a Sigstore bundle.
 
-The `model-signing` library reads and writes the same files. It is not used here because it draws in the clients of
-Sigstore's online services, which no archive's start should wait for; tests let each verify what the other signed.
+The `model-signing` library reads and writes the same files. It is not used here because it brings in the clients of
+Sigstore's online services, which no server's start should wait for; in tests each verifies what the other signed.
 
 https://docs.sigstore.dev/about/bundle, https://github.com/secure-systems-lab/dsse
 """
@@ -56,12 +56,12 @@ def sign(file: Path, key: PrivateKey) -> Path:
 
 
 def authenticated(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding of a payload, which is signed in its place."""
+    """DSSE's pre-authentication encoding of a payload, which is what is signed."""
     return f"DSSEv1 {len(PAYLOAD)} {PAYLOAD} {len(payload)} ".encode() + payload
 
 
 def verify(file: Path, keys: Sequence[PublicKey]) -> PublicKey:
-    """Whose signature stands beside a file. Raises SignatureError where none of `keys` signed the file as it is.
+    """The key that signed a file. Raises SignatureError if none of `keys` signed it as it is now.
 
     For a file that others may write while it is read, see `check`.
     """
@@ -69,7 +69,7 @@ def verify(file: Path, keys: Sequence[PublicKey]) -> PublicKey:
 
 
 def read_signature(file: Path) -> bytes:
-    """The signature beside a file, not checked yet. Raises SignatureError where there is none."""
+    """The signature beside a file, not checked yet. Raises SignatureError if there is none."""
     path = path_of(file)
     if not path.is_file():
         raise SignatureError(f"{file.name} is not signed: {path.name} is missing")
@@ -84,7 +84,7 @@ def check(name: str, signature: bytes, digest: str, keys: Sequence[PublicKey]) -
     try:
         envelope, hint = opened(signature)
     except SignatureError as error:
-        raise SignatureError(f"{name}: its signature is not one of the OpenSSF's format for models: {error}") from None
+        raise SignatureError(f"{name}: its signature is not in the OpenSSF's format for models: {error}") from None
     signer = next((key for key in keys if hint in (None, key.fingerprint) and envelope.is_by(key)), None)
     if signer is None and hint is not None and hint not in {key.fingerprint for key in keys}:
         known = ", ".join(key.fingerprint[:SHOWN] for key in keys)
@@ -101,7 +101,7 @@ def check(name: str, signature: bytes, digest: str, keys: Sequence[PublicKey]) -
 
 
 def signer_named(signature: bytes) -> str | None:
-    """The fingerprint that a signature gives for its key, unchecked; None where it gives none."""
+    """The fingerprint that a signature gives for its key, unchecked; None if it gives none."""
     return opened(signature)[1]
 
 

@@ -1,4 +1,4 @@
-"""The in-toto statement that is signed, with the OpenSSF's manifest of a model, here of one file.
+"""The in-toto statement that is signed: the OpenSSF's manifest of a model, here of a single file.
 
 https://github.com/ossf/model-signing-spec
 """
@@ -40,7 +40,7 @@ def root(digests: list[str]) -> str:
 def digest_in(statement: bytes) -> str:
     """The SHA-256 of the one file that a statement is about. Raises SignatureError.
 
-    The file's name at that time is not compared: an archive may be called otherwise in another store.
+    The file's name is not compared: an archive may have another name in another store.
     """
     try:
         values = json.loads(statement)

@@ -146,7 +146,7 @@ def test_what_is_not_a_signature_of_this_file(change: Change, message: str, file
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"mediaType": {}}'])
 def test_a_file_that_is_not_a_signature(content: bytes, file: Path, signer: Signer) -> None:
     signature.path_of(file).write_bytes(content)
-    with pytest.raises(SignatureError, match="not one of the OpenSSF's format"):
+    with pytest.raises(SignatureError, match="not in the OpenSSF's format"):
         signature.verify(file, trusted(signer.public))
 
 
@@ -227,7 +227,7 @@ def test_key_files_that_cannot_be_used(tmp_path: Path, signer: Signer) -> None:
     for content, message in (
         (b"", "no public key in PEM"),
         (signer.private.read_bytes(), "holds a private key"),
-        (b"-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n", "another thing"),
+        (b"-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n", "something else"),
         ((tmp_path / "secp256k1.pub").read_bytes(), "on the curve P-256, P-384 or P-521"),
         (b" " * (1 << 20) + b" ", "more than"),
     ):
