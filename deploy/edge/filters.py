@@ -22,6 +22,7 @@ from deploy.tracing.settings import Tracing
 TYPE = f"{TYPES}/envoy.extensions.filters"
 SCRIPTS = PROJECT / "docker" / "edge"
 CLIENT_HEADER = "x-client"
+FORM = "the form cannot be read; wanted parts with a name, and no transfer encoding or charset that Java does not know"
 WEB_FORM = (
     "the body came as a web form, curl's default, and cannot be read as one; name its type, as in "
     "-H 'Content-Type: image/jpeg'"
@@ -53,7 +54,7 @@ def filters(folder: Path, upstream: Upstream, tracing: Tracing | None = None) ->
         registration.filter_of(upstream.host, upstream.status),
         # By as much as a header of requests.lua says.
         named("fault", "http.fault.v3.HTTPFault", delay={"header_delay": {}, "percentage": EVERY}),
-        lua("responses", RETRY_AFTER=RETRY_AFTER, WEB_FORM=WEB_FORM),
+        lua("responses", RETRY_AFTER=RETRY_AFTER, FORM=FORM, WEB_FORM=WEB_FORM),
         # Without x-envoy-original-path, in which TorchServe would find the "/token" that the route has hidden from it.
         named("router", "http.router.v3.Router", suppress_envoy_headers=True),
     ]

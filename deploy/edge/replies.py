@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.edge.filters import CLIENT_HEADER, WEB_FORM
+from deploy.edge.filters import CLIENT_HEADER, FORM, WEB_FORM
 from deploy.edge.limits import MAX_HEADERS, MAX_MANAGEMENT, MAX_REQUEST, RETRY_AFTER
 from deploy.surface.openai.paths import MAX_JSON
 
@@ -33,25 +33,28 @@ FLAGS = {
     "UO": "the servers have as many requests of this size as they can hold; try again",
     "UH": "no server is ready: none of their models answers",
 }
-# TorchServe repeats a form that it cannot read in its answer and then resets the connection, which cuts off long ones.
-CUT_OFF = {
-    "and_filter": {
-        "filters": [
-            {"response_flag_filter": {"flags": ["UPE", "UC", "UR"]}},
-            {
-                "metadata_filter": {
-                    "matcher": {"filter": "edge", "path": [{"key": "web_form"}], "value": {"bool_match": True}},
-                    "match_if_key_not_found": False,
-                }
-            },
-        ]
-    }
-}
 HEADERS = {
     401: {"www-authenticate": "Bearer"},
     429: {"retry-after": RETRY_AFTER},
     503: {"retry-after": RETRY_AFTER},
 }
+
+
+def cut_off(form: str, *flags: str) -> dict[str, Any]:
+    """A filter for forms whose answer has no end, as one of these flags of Envoy's says.
+
+    TorchServe repeats a form that it cannot read in its answer and then resets the connection, which cuts off long
+    answers. form: the key by which requests.lua notes that the body is one.
+    """
+    matcher = {"filter": "edge", "path": [{"key": form}], "value": {"bool_match": True}}
+    return {
+        "and_filter": {
+            "filters": [
+                {"response_flag_filter": {"flags": list(flags)}},
+                {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}},
+            ]
+        }
+    }
 
 
 def local_replies() -> dict[str, Any]:
@@ -71,7 +74,9 @@ def local_replies() -> dict[str, Any]:
         return {"filter": filter, "body_format_override": body(type, message), "headers_to_add": headers}
 
     mappers = [
-        {**mapper(CUT_OFF, 415, "UnsupportedMedia", WEB_FORM), "status_code": 415},
+        {**mapper(cut_off("web_form", "UPE", "UC", "UR"), 415, "UnsupportedMedia", WEB_FORM), "status_code": 415},
+        # Of a server that was killed the flags are others, and these forms may be right.
+        {**mapper(cut_off("form", "UPE"), 400, "MalformedInput", FORM), "status_code": 400},
         *(
             mapper({"response_flag_filter": {"flags": [flag]}}, 503, "Unavailable", said)
             for flag, said in FLAGS.items()

@@ -62,7 +62,6 @@ class Relay:
                 refuse(call, 411, "LengthRequired", "wanted the header Content-Length, a number of bytes")
             elif int(length) > MAX_REQUEST:
                 refuse(call, 413, "TooLarge", f"the body has {length} bytes; the limit is {MAX_REQUEST}")
-                discard(call, int(length))
             elif not self.places.acquire(blocking=False):
                 refuse(call, 503, "Unavailable", f"{AT_ONCE} calls are being answered; try again")
             else:
@@ -116,16 +115,6 @@ def write(call: BaseHTTPRequestHandler, answer: HTTPResponse) -> None:
     begin(call, answer.status, {name: answer.headers[name] for name in RETURNED if name in answer.headers})
     while chunk := answer.read1(CHUNK):
         call.wfile.write(chunk)
-
-
-def discard(call: BaseHTTPRequestHandler, length: int) -> None:
-    """Of a body that is refused, what a caller sends before it looks: a closed connection would hide the answer."""
-    left = min(length, 2 * MAX_REQUEST)
-    try:
-        while left > 0 and (read := len(call.rfile.read1(min(left, CHUNK)))):
-            left -= read
-    except TimeoutError:
-        return
 
 
 def begin(call: BaseHTTPRequestHandler, code: int, headers: Mapping[str, str]) -> None:

@@ -6,13 +6,18 @@ Prometheus, /v2 for callers, /page/ for people.
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from deploy.admission import Admission
+from deploy.edge.limits import MAX_REQUEST
 from deploy.edge.registration import ADMISSION, MAX_CALL, archive_of
 from deploy.errors import DeployError
 from deploy.hardware import Hardware
@@ -22,16 +27,31 @@ from deploy.surface.http import reply_to
 from deploy.surface.inference_service import InferenceServer
 from deploy.surface.models import Models
 from deploy.surface.openai.calls import Calls
-from deploy.surface.relay import Relay, refuse
+from deploy.surface.relay import CHUNK, Relay, refuse
 from deploy.surface.same_site import is_loopback, wrong_host
 
 KNOWN = b"there are /page/, /readyz, /livez, /available, /admitted, /metrics, /openapi.json, /v1/models and /v2\n"
 PATIENCE = 30.0  # seconds for the next bytes of a request, or for a caller to take some
+LINGER = 10.0  # seconds for a caller to send what it has begun, once it is answered
 NO_HEADERS: Mapping[str, str] = {}
 
 
 class SurfaceServer(ThreadingHTTPServer):
     request_queue_size = 128  # a connection beyond Python's 5 that come at once would wait a second for its next try
+
+    def shutdown_request(self, request: Any) -> None:
+        """Read what is left of a request whose body nobody wanted, and close the connection.
+
+        Closed with unread bytes it would be reset, and the caller, an edge as well, might lose the answer.
+        """
+        left, end = 2 * MAX_REQUEST, time.monotonic() + LINGER
+        with suppress(OSError):  # the caller has gone, or does not close its side
+            request.shutdown(socket.SHUT_WR)
+            while left > 0 and (remaining := end - time.monotonic()) > 0:
+                request.settimeout(remaining)
+                read = len(request.recv(CHUNK))
+                left = left - read if read else 0
+        self.close_request(request)
 
 
 class StatusServer:

@@ -350,8 +350,11 @@ local function over_rest(request, headers)
   if model == nil then return end
   -- TorchServe drops what stands behind a question mark.
   if #query > 1 then headers:replace(PARAMETERS, query:sub(2)) end
-  if (headers:get("content-type") or ""):lower():sub(1, #WEB_FORM) == WEB_FORM then
+  local sent = (headers:get("content-type") or ""):lower()
+  if sent:sub(1, #WEB_FORM) == WEB_FORM then
     request:streamInfo():dynamicMetadata():set("edge", "web_form", true)
+  elseif sent:sub(1, 10) == "multipart/" then
+    request:streamInfo():dynamicMetadata():set("edge", "form", true)
   end
   mend_form(request, headers)
   headers = request:headers()

@@ -1,6 +1,6 @@
 -- Gives each of TorchServe's errors the status it should have: 4xx where the caller is at fault, 503 for a full queue. Over
 -- gRPC, TorchServe ends every prediction with OK, an error of the model included: the error's JSON is the prediction. It
--- becomes a status, and goes along as "bundle-error". RETRY_AFTER, in seconds, and WEB_FORM are added by
+-- becomes a status, and goes along as "bundle-error". RETRY_AFTER, in seconds, FORM and WEB_FORM are added by
 -- deploy/edge/filters.py.
 
 -- HTTP codes to gRPC's, as grpc-gateway has them the other way round.
@@ -120,8 +120,6 @@ local function over_grpc(response)
   trailers:add("bundle-error", encoded(text))
   if code == "503" then trailers:replace("retry-after", RETRY_AFTER) end
 end
-
-local FORM = "the form cannot be read; wanted parts with a name, and no transfer encoding or charset that Java does not know"
 
 -- The server's own faults, which are said as they are.
 local MEANT = { InternalServerException = true, ServiceUnavailableException = true }

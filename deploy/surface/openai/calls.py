@@ -16,7 +16,7 @@ from deploy.edge.limits import MAX_REQUEST
 from deploy.surface.openai.errors import form, rewritten
 from deploy.surface.openai.named import in_form, in_json, is_name
 from deploy.surface.openai.paths import CALLS, JSON, MAX_JSON
-from deploy.surface.relay import AT_ONCE, CHUNK, RETURNED, SECONDS, begin, discard, headers_of
+from deploy.surface.relay import AT_ONCE, CHUNK, RETURNED, SECONDS, begin, headers_of
 from deploy.surface.same_site import other_site
 
 PREFIX = "/v1/"
@@ -46,7 +46,6 @@ class Calls:
             refuse(call, 411, "LengthRequired", "wanted the header Content-Length")
         elif int(length) > limit:
             refuse(call, 413, "TooLarge", f"the body has {length} bytes; the limit is {limit}")
-            discard(call, int(length))
         elif not self.places.acquire(blocking=False):
             refuse(call, 503, "Unavailable", f"{AT_ONCE} calls are being answered; try again")
         else:

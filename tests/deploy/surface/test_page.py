@@ -1,11 +1,13 @@
 """The page's files, and calls that it makes of a server on loopback."""
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -148,6 +150,19 @@ def test_bodies_are_bounded(base: str, torchserve: TorchServe) -> None:
     for length in ("-1", "9" * 30, "x"):
         assert status_of(base, "POST", "/predictions/m", b"", **{"Content-Length": length}) == 411
     assert len(torchserve.calls) == before
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/v1/models", "/nosuch", "/page/"])
+def test_a_body_that_nobody_wants_does_not_cost_the_answer(base: str, path: str) -> None:
+    """As an edge passes on a GET with a body: closed with bytes unread, a connection is reset."""
+    target = urlsplit(base)
+    head = f"GET {path} HTTP/1.1\r\nHost: {target.netloc}\r\nContent-Length: {4 << 20}\r\n\r\n"
+    for _ in range(10):
+        with socket.create_connection((target.hostname or "", target.port or 0), timeout=10) as connection:
+            connection.sendall(head.encode() + bytes(4 << 20))
+            answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        assert answer.startswith(b"HTTP/1.0 ")
+        assert len(answer.partition(b"\r\n\r\n")[2]) > 0
 
 
 def test_calls_are_counted(base: str, torchserve: TorchServe) -> None:
