@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from handlers.formats.zip_file import printable
 from train.core.config import ExperimentError
 from train.core.experiment import Experiment, Staged, load, names
 from train.core.run import Run, RunError, is_first_process
@@ -43,6 +44,7 @@ RunName = Annotated[str | None, typer.Option("--run", help="The run's name; by d
 
 ARTIFACTS = Path("artifacts")
 RUNS = Path("runs")
+MAX_LINE, MAX_LINES = 1_000, 60  # of an error
 
 
 @app.command()
@@ -151,14 +153,21 @@ def staged(configuration: Experiment) -> Staged:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Report an experiment's errors as one message and exit status 2; Ctrl-C as 130."""
+    """Report an experiment's and the system's errors as one message and exit status 2; Ctrl-C as 130."""
     try:
         yield
-    except (ExperimentError, RunError, ValidationError) as error:
-        typer.echo(f"train: {error}", err=True)
+    except (ExperimentError, RunError, ValidationError, OSError) as error:
+        typer.echo(f"train: {for_terminal(str(error))}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def for_terminal(message: str) -> str:
+    """A message of bounded length, without what would move the terminal's cursor: it can quote the user's data."""
+    lines = [printable(line)[:MAX_LINE] for line in message.split("\n")]
+    more = [f"… and {len(lines) - MAX_LINES} more lines"] if len(lines) > MAX_LINES else []
+    return "\n".join(lines[:MAX_LINES] + more)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class ExperimentError(Exception):
 class StrictModel(BaseModel):
     """Part of a configuration: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # No setting means anything if it is infinite or not a number.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     # Names in version 0.1 → current names; "section.name" was in a section. The next release drops the old names.
     RENAMED: ClassVar[dict[str, str]] = {}
 

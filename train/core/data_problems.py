@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from train.core.data_file import shown
+
 NAMED = 5
+MAX_KINDS = 50
+OTHERS = "other problems"
 
 
 class DataProblems:
     """Problems by kind, such as "image: no such file".
 
-    counts: number of problems of each kind. first: names of the first NAMED of them. len() is the total number.
+    counts: number of problems of each kind, and of OTHERS beyond MAX_KINDS of them, because a kind can contain a value
+    of the data. first: names of the first NAMED of them. len() is the total number.
     """
 
     def __init__(self) -> None:
@@ -18,10 +23,13 @@ class DataProblems:
         self.first: dict[str, list[str]] = {}
 
     def add(self, kind: str, name: str) -> None:
+        kind = shown(kind)
+        if kind not in self.counts and len(self.counts) >= MAX_KINDS:
+            kind = OTHERS
         self.counts[kind] = self.counts.get(kind, 0) + 1
         named = self.first.setdefault(kind, [])
         if len(named) < NAMED:
-            named.append(name)
+            named.append(shown(name))
 
     def __len__(self) -> int:
         return sum(self.counts.values())

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bounded_yaml import reader
 from bounded_yaml.reader import UnreadableYaml
@@ -17,6 +17,7 @@ from train.core.run import Run
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
+MAX_NAME = 100  # characters of an experiment's name
 # system → its configuration class, imported only when needed, because each imports large libraries.
 SYSTEMS = {
     "pretrained": "train.export.torchvision:Pretrained",
@@ -37,14 +38,22 @@ SYSTEMS = {
 class Experiment(StrictModel):
     """The fields that all systems share; a system adds its own and overrides `run`, or the stages of `Staged`."""
 
-    name: str = Field(description="also the name of the artifact; by default the file's")
+    name: str = Field(description="also the name of the artifact and its folder; by default the file's")
     system: str
     version: Literal[1] = Field(default=1, description="of the configuration format; other versions are refused")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=1 << 32)
     stored_weights: StoredType = Field(
         default=None,
         description="float16 halves the artifact and its archive; the metrics are those of the rounded weights",
     )
+
+    @field_validator("name")
+    @classmethod
+    def names_a_folder(cls, name: str) -> str:
+        """Refuses a name that would lead out of the folders of runs and artifacts."""
+        if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name) > MAX_NAME:
+            raise ValueError(f"wanted up to {MAX_NAME} printable characters without a slash")
+        return name
 
     @property
     def digest(self) -> str:

@@ -7,16 +7,21 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 from numpy.random import Generator
 
 from train.core.config import ExperimentError
+from train.core.data_file import MAX_TABLE_BYTES, read_bytes, shown
 
 SPLITS = ("train", "validation", "test")
-SHOWN = 10  # files that were left out, in an error
+SHOWN = 10  # problems, and files that were left out, in an error
+MAX_CLASSES = 32_768  # of a task; ImageNet-21k fits
+MAX_LABEL = 1_000  # characters
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,17 @@ class FileList:
     def indices(self, example: Example) -> list[int]:
         """The index of the example's class in each task; in a multi-label list, 1 or 0 for each class."""
         if self.multi_label:
-            [classes] = self.tasks.values()
-            return [int(name in example.labels) for name in classes]
-        pairs = zip(self.tasks.values(), example.labels, strict=True)
-        return [classes.index(label) for classes, label in pairs]
+            [index] = self.indexed
+            found = [0] * len(index)
+            for label in example.labels:
+                found[index[label]] = 1
+            return found
+        return [index[label] for index, label in zip(self.indexed, example.labels, strict=True)]
+
+    @cached_property
+    def indexed(self) -> list[dict[str, int]]:
+        """class → index, for each task."""
+        return [{name: number for number, name in enumerate(classes)} for classes in self.tasks.values()]
 
     def counts(self, split: str) -> dict[str, dict[str, int]]:
         """Number of files by task and class."""
@@ -72,10 +84,11 @@ class FileList:
             [(task, classes)] = self.tasks.items()
             counted = Counter(label for example in examples for label in example.labels)
             return {task: {name: counted[name] for name in classes}}
-        return {
-            task: {name: Counter(example.labels[number] for example in examples)[name] for name in classes}
-            for number, (task, classes) in enumerate(self.tasks.items())
-        }
+        found = {}
+        for number, (task, classes) in enumerate(self.tasks.items()):
+            counted = Counter(example.labels[number] for example in examples)
+            found[task] = {name: counted[name] for name in classes}
+        return found
 
     def without(self, bad: dict[str, str]) -> FileList:
         """The list without these files. bad: file → the reason."""
@@ -146,10 +159,17 @@ class FileList:
             problems += [f"{task}: no training files of class {name!r}" for name, count in counts.items() if not count]
             if len(counts) < 2:
                 problems.append(f"{task}: wanted at least two classes; got {', '.join(counts) or 'none'}")
+            if len(counts) > MAX_CLASSES:
+                problems.append(f"{task}: {len(counts)} classes; wanted {MAX_CLASSES} at most")
         if problems:
-            listed = "\n  ".join(problems)
-            left_out = "".join(f"\n  left out: {file}: {why}" for file, why in list(self.bad.items())[:SHOWN])
-            raise ExperimentError(f"data: {len(self.examples)} usable files\n  {listed}{left_out}")
+            listed = "\n  ".join(problems[:SHOWN])
+            more = f"\n  … and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+            raise ExperimentError(f"data: {len(self.examples)} usable files\n  {listed}{more}{self.left_out}")
+
+    @property
+    def left_out(self) -> str:
+        """The part of an error message that lists the first files that were left out; empty if none were."""
+        return "".join(f"\n  left out: {shown(file)}: {why}" for file, why in list(self.bad.items())[:SHOWN])
 
     def write(self, folder: Path, **statistics: Any) -> None:
         """Write files.csv, unreadable.csv and, last, data.json with the classes, their counts and `statistics`.
@@ -174,19 +194,36 @@ class FileList:
 
     @classmethod
     def read(cls, folder: Path) -> tuple[FileList, dict[str, Any]]:
-        """Read what `write` wrote: the list, and the values in data.json."""
-        found = json.loads((folder / "data.json").read_text(encoding="utf-8"))
-        separator = found.get("separator", "")  # missing in runs of earlier versions
-        examples = [
-            Example(file, labels_in(labels, separator), split, group)
-            for split, file, group, *labels in rows_of(folder / "files.csv")
-        ]
-        bad: dict[str, str] = dict(rows_of(folder / "unreadable.csv"))
-        return cls(found["tasks"], examples, bad, separator), found
+        """Read what `write` wrote: the list, and the values in data.json. Raises ExperimentError if that is damaged."""
+        try:
+            found = json.loads(read_bytes(folder / "data.json", MAX_TABLE_BYTES))
+            separator = found.get("separator", "")  # missing in runs of earlier versions
+            examples = [
+                Example(file, labels_in(labels, separator), split, group)
+                for split, file, group, *labels in rows_of(folder / "files.csv")
+            ]
+            bad: dict[str, str] = dict(rows_of(folder / "unreadable.csv"))
+            listed = cls(found["tasks"], examples, bad, separator)
+            for example in examples:
+                listed.indices(example)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, csv.Error) as error:
+            raise ExperimentError(
+                f"{folder} is damaged: {type(error).__name__}: {error}; train again in a new run"
+            ) from None
+        return listed, found
 
     def cells(self, example: Example) -> tuple[str, ...]:
         """The example's labels for a table, one cell per task."""
         return (self.separator.join(example.labels),) if self.multi_label else example.labels
+
+
+def label_problem(label: str) -> str:
+    """Why a text is not a class's name; "" if it is. The name appears in files, in answers and on terminals."""
+    if len(label) > MAX_LABEL:
+        return f"has {len(label)} characters; wanted {MAX_LABEL} at most"
+    # Control characters, halves of surrogate pairs and ends of lines, but not the joiners of scripts and emoji.
+    wrong = next((each for each in label if category(each) in ("Cc", "Cs", "Zl", "Zp")), None)
+    return "" if wrong is None else f"contains the control character {wrong!a}"
 
 
 def labels_in(cells: Sequence[str], separator: str) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from train.core.config import ExperimentError
-from train.core.file_list import Example, FileList, labels_in
-from train.core.table import read_table
+from train.core.data_file import files_below, inside, problem, read_bytes, shown
+from train.core.file_list import Example, FileList, label_problem, labels_in
+from train.core.table import NULL_CELL, read_table
 
 # Common names of the splits.
 ALIASES = {
@@ -25,37 +26,45 @@ TASK, SPLIT = "class", "split"
 
 
 class FileReader:
-    """Reads files by their path relative to `root`."""
+    """Reads files by their path relative to `root`, and none outside of it. Raises OSError."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def __call__(self, file: str) -> bytes:
-        return (self.root / file).read_bytes()
+        return read_bytes(inside(self.root, file))
 
 
 def list_folders(root: Path, suffixes: Collection[str]) -> FileList:
     """List `root`/<class>/…, or `root`/<split>/<class>/… with folders named train, val and test; see ALIASES.
 
-    Classes are sorted by name. Files with other suffixes are left out and reported; hidden files are ignored. Raises
-    ExperimentError if no files are found.
+    Classes are sorted by name. Other files, and those with other suffixes, are left out and reported; hidden ones are
+    ignored. Raises ExperimentError if no files are found.
     """
-    splits = {folder.name: ALIASES[folder.name.lower()] for folder in folders(root) if folder.name.lower() in ALIASES}
     examples: list[Example] = []
     bad: dict[str, str] = {}
-    for parent, split in [(root / name, split) for name, split in splits.items()] if splits else [(root, "")]:
-        for folder in folders(parent):
-            found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not hidden(path, root)]
-            for path in found:
+    parents = folders(root, root, bad)
+    splits = [(folder, ALIASES[folder.name.lower()]) for folder in parents if folder.name.lower() in ALIASES]
+    for parent, split in splits or [(root, "")]:
+        for folder in folders(parent, root, bad) if splits else parents:
+            if why := label_problem(folder.name):
+                bad[shown(folder.relative_to(root))] = f"the folder's name {why}"
+                continue
+            for path in files_below(folder, root, bad.__setitem__):
                 file = path.relative_to(root).as_posix()
-                if path.suffix.lower() in suffixes:
-                    examples.append(Example(file, (folder.name,), split))
-                else:
+                if path.suffix.lower() not in suffixes:
                     bad[file] = f"suffix {path.suffix!r}; wanted one of {', '.join(sorted(suffixes))}"
+                elif why := problem(root, file):
+                    bad[file] = why
+                else:
+                    examples.append(Example(file, (folder.name,), split))
     classes = sorted({example.labels[0] for example in examples})
     if not classes:
         wanted = f"{root}/<class>/<file> or {root}/train/<class>/<file>"
-        raise ExperimentError(f"data.folder: no {', '.join(sorted(suffixes))} files in {root}; wanted {wanted}")
+        left_out = FileList({TASK: []}, [], bad).left_out
+        raise ExperimentError(
+            f"data.folder: no {', '.join(sorted(suffixes))} files in {root}; wanted {wanted}{left_out}"
+        )
     return FileList({TASK: classes}, examples, bad)
 
 
@@ -74,16 +83,16 @@ def list_table(
     group: column whose values must not be divided between splits, such as a speaker.
     separator: between the labels in a cell, if a file may have any number of them; there is only one task then.
 
-    A row is left out and reported if its file does not exist, it lacks a label, or its split is unknown. Raises
-    ExperimentError for a table without these columns.
+    A row is left out and reported if its file does not exist in `root`, it lacks a label, or its split is unknown.
+    Raises ExperimentError for a table without these columns.
     """
-    if not table.is_file():
-        raise ExperimentError(f"data.labels: {table} does not exist")
     try:
         found = read_table(table)
+    except FileNotFoundError:
+        raise ExperimentError(f"data.labels: {table} does not exist") from None
     except UnicodeDecodeError as error:
         raise ExperimentError(f"data.labels: {table} is not UTF-8: {error}") from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ExperimentError(f"data.labels: {table} cannot be read: {error}") from None
     columns = {SPLIT if name.lower() == SPLIT else name: place for name, place in found.named.items()}
     chosen = list(tasks) if tasks else [name for name in columns if name not in ("file", SPLIT, group)]
@@ -100,18 +109,21 @@ def list_table(
     bad: dict[str, str] = {}
     seen: set[str] = set()
     for number, cells in enumerate(found.rows, start=2):
-        if problem := found.problem(cells):
-            bad[f"line {number}"] = f"{problem}; text with a comma needs quotes"
+        if why := found.problem(cells):
+            bad[f"line {number}"] = why if why == NULL_CELL else f"{why}; text with a comma needs quotes"
             continue
         row = {name: cells[place] for name, place in columns.items()}
         file = posixpath.normpath(row["file"]) if row["file"] else ""
         labels = labels_in([row[task].strip() for task in chosen], separator)
         split = row.get(SPLIT, "").strip().lower()
         empty = [] if separator else [task for task, label in zip(chosen, labels, strict=True) if not label]
-        if not is_file(root / file):
-            bad[file or f"line {number}"] = f"line {number}: there is no such file"
+        odd = [why for label in labels if (why := label_problem(label))]
+        if why := problem(root, file) if file else "there is no such file":
+            bad[shown(file) or f"line {number}"] = f"line {number}: {why}"
         elif empty:
             bad[file] = f"line {number}: no label for {', '.join(empty)}"
+        elif odd:
+            bad[file] = f"line {number}: a label {odd[0]}"
         elif split and split not in ALIASES:
             bad[file] = f"line {number}: split {split!r}; wanted train, validation or test"
         elif file in seen:
@@ -127,26 +139,23 @@ def list_table(
     return FileList(names, examples, bad, separator)
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; also False for a path that the system rejects as too long."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def natural(label: str) -> tuple[int, int, str]:
+def natural(label: str) -> tuple[int, int, str, str]:
     """Sort key: numbers by their value, then names in alphabetical order."""
-    return (0, int(label), label) if label.isdecimal() else (1, 0, label)
+    if not (label.isascii() and label.isdecimal()):
+        return 1, 0, "", label
+    digits = label.lstrip("0")
+    return 0, len(digits), digits, label
 
 
-def folders(parent: Path) -> list[Path]:
-    """The folders in `parent`, sorted, without hidden ones. Raises ExperimentError if `parent` does not exist."""
+def folders(parent: Path, root: Path, bad: dict[str, str]) -> list[Path]:
+    """The folders in `parent`, sorted, without hidden ones. Raises ExperimentError if `parent` does not exist.
+
+    bad: gets the links to folders, which would add the files of other classes or of other folders.
+    """
     if not parent.is_dir():
         raise ExperimentError(f"data.folder: there is no folder {parent}")
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def hidden(path: Path, root: Path) -> bool:
-    """Whether a name in the path below `root` starts with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+    found = sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    linked = [path for path in found if path.is_symlink()]
+    for path in linked:
+        bad[shown(path.relative_to(root))] = "is a link to a folder, which is not followed"
+    return [path for path in found if path not in linked]

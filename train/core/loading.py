@@ -6,6 +6,8 @@ import os
 
 from lightning.pytorch import LightningDataModule
 
+MAX_LOADERS = 256  # processes
+
 
 def cores() -> int:
     """The cores that this process may use, which can be fewer than the machine has."""

@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from train.core.data_file import inside, json_object, shown
+
 CONFIGURATION = "configuration.yaml"
 
 
@@ -98,10 +100,13 @@ class Run:
     @property
     def best(self) -> Path:
         """The best checkpoint. Raises RunError if `fit` has not ended, or ended without a validation."""
-        name = self.recorded("fit")["best"]
+        name = self.recorded("fit").get("best")
         if not name:
             raise NothingValidated(self.folder)
-        return self.folder / name
+        try:
+            return inside(self.folder, str(name))
+        except OSError as error:
+            raise RunError(f"{self.folder / 'fit.json'} names {shown(name)!r}, which {error}") from None
 
     def record(self, stage: str, found: dict[str, Any]) -> None:
         """Write `<stage>.json`; does nothing in all processes but the first."""
@@ -115,8 +120,10 @@ class Run:
         if not path.is_file():
             command = "resume" if stage == "fit" else stage
             raise RunError(f"{self.folder} has no {path.name}; run `python -m train {command} {self.folder}` first")
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        try:
+            return json_object(path)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from None
 
 
 def is_first_process() -> bool:

@@ -21,21 +21,23 @@ from train.core.config import ExperimentError, StrictModel
 from train.core.precision import Precision, native_precision
 from train.core.run import Run
 
+MAX_PROCESSES = 64  # on one machine
 LIGHTNINGS_PRECISION: dict[Precision, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "32": "32-true"}
 
 
 class TrainerSettings(StrictModel):
     """The length of a training, its devices, and its checkpoints."""
 
-    epochs: int = Field(default=10, ge=1, description="maximum number")
+    epochs: int = Field(default=10, ge=1, le=1 << 20, description="maximum number")
     max_steps: int = Field(default=-1, ge=-1, description="maximum number of optimizer steps; -1 for no limit")
-    accelerator: str = Field(default="auto", description="auto, cpu or gpu")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: int = Field(
         default=1,
         ge=-1,
+        le=MAX_PROCESSES,
         description="number of processes on this machine, one per device; -1 for all GPUs; torchrun's overrides it",
     )
-    nodes: int = Field(default=1, ge=1, description="number of machines; torchrun's overrides it")
+    nodes: int = Field(default=1, ge=1, le=4_096, description="number of machines; torchrun's overrides it")
     precision: Precision | None = Field(default=None, description="by default bf16 if the device supports it natively")
     gradient_clip: float | None = Field(default=1.0, gt=0, description="maximum norm of all gradients together")
     accumulate: int = Field(default=1, ge=1, description="number of batches per optimizer step")
@@ -124,6 +126,10 @@ class TrainerSettings(StrictModel):
 
     def check(self) -> None:
         """Raise ExperimentError if this machine lacks something that the settings need. Called before reading data."""
+        if self.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+            raise ExperimentError(
+                f"trainer.accelerator: got {self.accelerator}, but this machine has no GPU; wanted cpu"
+            )
         if self.processes()[0] == -1 and not on_gpu(self.accelerator):
             raise ExperimentError("trainer.devices: -1 means one per GPU, but this machine has none; give a number")
         if self.wandb and find_spec("wandb") is None:

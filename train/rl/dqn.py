@@ -30,16 +30,16 @@ class DQN(Reinforcement):
     RENAMED: ClassVar[dict[str, str]] = {"environments": "num_envs", "max_gradient": "max_grad_norm"}
     outputs: ClassVar[Literal["logits", "values"]] = "values"
 
-    total_steps: int = Field(default=100_000, ge=1, description=TOTAL_STEPS)
-    num_envs: int = Field(default=1, ge=1, description=NUM_ENVS)
-    buffer: int = Field(default=50_000, ge=1, description="capacity of the replay buffer in transitions")
+    total_steps: int = Field(default=100_000, ge=1, le=1 << 40, description=TOTAL_STEPS)
+    num_envs: int = Field(default=1, ge=1, le=4_096, description=NUM_ENVS)
+    buffer: int = Field(default=50_000, ge=1, le=10_000_000, description="capacity of the replay buffer in transitions")
     learning_starts: int = Field(
         default=1_000, ge=0, description="steps with random actions that fill the buffer before training starts"
     )
     train_every: int = Field(default=256, ge=1, description="steps between trainings")
     gradient_steps: int = Field(default=128, ge=1, description="number of mini-batches in each training")
     target_every: int = Field(default=256, ge=1, description="steps between updates of the target network")
-    minibatch: int = Field(default=64, ge=1, description="size of a mini-batch in transitions")
+    minibatch: int = Field(default=64, ge=1, le=1 << 20, description="size of a mini-batch in transitions")
     learning_rate: float = Field(default=2.3e-3, gt=0)
     loss: Literal["huber", "mse"] = "huber"
     double: bool = Field(
@@ -49,7 +49,7 @@ class DQN(Reinforcement):
     epsilon_end: float = Field(default=0.04, ge=0, le=1, description="share of random actions after exploration_steps")
     exploration_steps: int = Field(default=8_000, ge=1, description="steps in which the share falls linearly")
     max_grad_norm: float = Field(default=10.0, gt=0, description=MAX_GRAD_NORM)
-    hidden: int = Field(default=128, ge=1, description="number of units in each of the two hidden layers")
+    hidden: int = Field(default=128, ge=1, le=16_384, description="number of units in each of the two hidden layers")
 
     @model_validator(mode="after")
     def check_buffer(self) -> Self:

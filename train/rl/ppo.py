@@ -37,9 +37,11 @@ class PPO(Reinforcement):
     }
     outputs: ClassVar[Literal["logits", "values"]] = "logits"
 
-    total_steps: int = Field(default=400_000, ge=1, description=TOTAL_STEPS)
-    num_envs: int = Field(default=8, ge=1, description=NUM_ENVS)
-    num_steps: int = Field(default=64, ge=2, description="steps of each copy in a rollout, between two updates")
+    total_steps: int = Field(default=400_000, ge=1, le=1 << 40, description=TOTAL_STEPS)
+    num_envs: int = Field(default=8, ge=1, le=4_096, description=NUM_ENVS)
+    num_steps: int = Field(
+        default=64, ge=2, le=1 << 20, description="steps of each copy in a rollout, between two updates"
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="at the start; it falls linearly to 0")
     gae_lambda: float = Field(
         default=0.95, ge=0, le=1, description="λ of generalised advantage estimation: 0 for one step, 1 for all"
@@ -47,13 +49,13 @@ class PPO(Reinforcement):
     clip_coef: float = Field(
         default=0.2, gt=0, description="maximum distance from 1 of the ratio between the new and the old policy"
     )
-    epochs: int = Field(default=10, ge=1, description="number of passes over each rollout")
-    minibatch: int = Field(default=128, ge=2, description="minimum size of a mini-batch in steps")
+    epochs: int = Field(default=10, ge=1, le=10_000, description="number of passes over each rollout")
+    minibatch: int = Field(default=128, ge=2, le=1 << 20, description="minimum size of a mini-batch in steps")
     vf_coef: float = Field(default=0.5, ge=0, description="weight of the value loss")
     ent_coef: float = Field(default=0.005, ge=0, description="weight of the entropy bonus")
     max_grad_norm: float = Field(default=0.5, gt=0, description=MAX_GRAD_NORM)
     hidden: int = Field(
-        default=64, ge=1, description="number of units in each of the two hidden layers of actor and critic"
+        default=64, ge=1, le=16_384, description="number of units in each of the two hidden layers of actor and critic"
     )
     standardise: bool = Field(
         default=False, description="standardise observations, with statistics that are stored with the weights"

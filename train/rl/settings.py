@@ -31,12 +31,17 @@ class PolicySettings(Staged):
         description="also required to end: mean return of the last 100 training episodes, which include exploration",
     )
     evaluation_episodes: int = Field(
-        default=100, ge=1, description="number of episodes in the test, and to confirm that the environment is solved"
+        default=100,
+        ge=1,
+        le=1 << 20,
+        description="number of episodes in the test, and to confirm that the environment is solved",
     )
     evaluate_every: int = Field(
         default=10_240, ge=1, description="steps between evaluations, which keep the best policy"
     )
-    selection_episodes: int = Field(default=20, ge=1, description="number of episodes in each of these evaluations")
+    selection_episodes: int = Field(
+        default=20, ge=1, le=1 << 20, description="number of episodes in each of these evaluations"
+    )
     checkpoint_every: int = Field(
         default=20_480, ge=1, description="steps between checkpoints, from which an interrupted training continues"
     )

@@ -12,8 +12,11 @@ from pydantic import Field
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.data_problems import MAX_KINDS
+from train.core.file_list import MAX_CLASSES, label_problem
 from train.text.sources import PROBLEM, load
 
+MAX_CHARACTERS = 1_000_000  # of a text; no model has that many tokens, and a tokenizer takes 40 bytes for each
 SHOWN = 5  # row numbers shown for each problem
 KINDS = {list: "a list", dict: "an object", bytes: "bytes"}  # that a Parquet file's column may contain instead of text
 
@@ -113,12 +116,15 @@ class TextData(StrictModel):
         """Read, check and split the data. Raises ExperimentError if a file or column is missing, or a part is empty."""
         sources = self.sources()
         rows = {name: self.rows(name, source) for name, source in sources.items()}
-        known = list(self.labels or sorted({label for row in rows["train"] for label in row.labels or ()}))
+        found_labels = {label for row in rows["train"] for label in row.labels or ()}
+        known = list(self.labels or sorted(label for label in found_labels if not label_problem(label)))
         parts = {name: self.check(found, set(known)) for name, found in rows.items()}
         notes = [part.note(f"{name} data") for name, part in parts.items() if part.left_out]
         why = "".join(f"\n  {note}" for note in notes)
         if len(known) < 2:
             raise ExperimentError(f"data.{self.label_column}: wanted at least two classes; got {known}{why}")
+        if len(known) > MAX_CLASSES:
+            raise ExperimentError(f"data.{self.label_column}: {len(known)} classes; wanted {MAX_CLASSES} at most{why}")
         left_out: Counter[str] = Counter()
         for part in parts.values():
             left_out.update({what: len(numbers) for what, numbers in part.left_out.items()})
@@ -201,12 +207,15 @@ class TextData(StrictModel):
                 part.left_out["without text"].append(number)
             elif row.labels is None:
                 part.left_out["without label"].append(number)
+            elif odd := [why for label in row.labels if (why := label_problem(label))]:
+                part.left_out[f"with a label that {odd[0]}"].append(number)
             elif unknown := [label for label in row.labels if label not in known]:
-                part.left_out[f"with the unknown label {unknown[0]!r}"].append(number)
+                kind = f"with the unknown label {unknown[0][:80]!r}"
+                part.left_out[kind if len(part.left_out) < MAX_KINDS else "with other unknown labels"].append(number)
             elif len(row.labels) != 1 and not self.multi_label:
                 part.left_out["without exactly one label"].append(number)
             else:
-                part.examples.append(Example(str(row.text), tuple(row.labels), row.group))
+                part.examples.append(Example(str(row.text)[:MAX_CHARACTERS], tuple(row.labels), row.group))
         return part
 
 

@@ -62,7 +62,10 @@ class TextClassification(Staged):
         description="auto: the model's own; mean-pooling: a small perceptron on the mean of the tokens' hidden states",
     )
     max_length: int = Field(
-        default=256, ge=8, description="maximum number of tokens; longer texts are truncated, in training and serving"
+        default=256,
+        ge=8,
+        le=1 << 17,
+        description="maximum number of tokens; longer texts are truncated, in training and serving",
     )
     trainer: TextTrainer = TextTrainer()
 

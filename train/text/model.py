@@ -29,9 +29,9 @@ Head = Literal["auto", "mean-pooling"]
 class Scratch(StrictModel):
     """A ModernBERT with random weights, and subwords learned from the training texts, for unusual data."""
 
-    vocabulary: int = Field(default=4000, ge=300, description="number of subwords")
-    hidden: int = Field(default=128, ge=32, multiple_of=32, description="size of a token's hidden state")
-    layers: int = Field(default=2, ge=1)
+    vocabulary: int = Field(default=4000, ge=300, le=1 << 20, description="number of subwords")
+    hidden: int = Field(default=128, ge=32, le=16_384, multiple_of=32, description="size of a token's hidden state")
+    layers: int = Field(default=2, ge=1, le=256)
     window: int | None = Field(
         default=None, ge=2, description="width of the attention window in tokens; by default the whole text"
     )

@@ -53,7 +53,7 @@ class TextTrainer(StrictModel):
 
     epochs: float = Field(default=3, gt=0, description="maximum number")
     max_steps: int = Field(default=-1, ge=-1, description="maximum number of optimizer steps; -1 for no limit")
-    batch_size: int = Field(default=32, ge=1, description="number of texts per batch, on each device")
+    batch_size: int = Field(default=32, ge=1, le=1 << 16, description="number of texts per batch, on each device")
     accumulate: int = Field(default=1, ge=1, description="number of batches per optimizer step")
     learning_rate: float = Field(default=5e-5, gt=0, description="maximum")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(

@@ -15,13 +15,19 @@ from pycocotools import mask as coco_mask
 from rich.progress import track
 
 from train.core.config import ExperimentError
+from train.core.data_file import inside, read_bytes, reason
 from train.core.data_problems import DataProblems
+from train.core.file_list import label_problem
 from train.core.loading import cores
 from train.vision.coco_masks import InvalidMask, Rle, is_finite, read_mask
 from train.vision.images import upright_size
 
 BACKGROUND = "__background__"
 SIDES = ("height", "width")
+# Of the JSON; COCO's own file of 118,287 images has half as many of each.
+MAX_JSON_BYTES, MAX_VALUES, MAX_CONTAINERS = 1 << 30, 100_000_000, 20_000_000
+MAX_ASPECT = 100  # a detector's input would be less than a pixel wide
+MAX_CLASSES = 2_048  # the output of a detector has a number for each, at thousands of places in the image
 
 Box = tuple[float, float, float, float]
 
@@ -84,7 +90,7 @@ def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: lis
     images = read_images(values["images"], folder, decode, problems)
     listed = {entry.get("id") for entry in values["images"] if isinstance(entry, dict) and is_id(entry.get("id"))}
     objects: dict[Any, list[Annotation]] = {image_id: [] for image_id in images}
-    for number, entry in enumerate(track(values["annotations"], f"{annotations.name}: annotations", transient=True)):
+    for number, entry in enumerate(track(values["annotations"], "annotations", transient=True)):
         name = f"annotation {entry['id']}" if isinstance(entry, dict) and "id" in entry else f"annotations[{number}]"
         try:
             image_id, label = references(entry, images, listed, by_category)
@@ -125,10 +131,15 @@ def references(
 
 def read_json(path: Path) -> dict[str, list[Any]]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_bytes(path, MAX_JSON_BYTES)
+        if content.count(b",") > MAX_VALUES or content.count(b"[") + content.count(b"{") > MAX_CONTAINERS:
+            raise ValueError(f"it holds more than {MAX_VALUES} values, or {MAX_CONTAINERS} lists and objects")
+        values = json.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ExperimentError(f"{path} does not exist; wanted annotations in COCO's JSON format") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be read: {reason(error)}") from None
+    except ValueError as error:
         raise ExperimentError(f"{path} cannot be read as JSON: {error}") from None
     except RecursionError:
         raise ExperimentError(f"{path} cannot be read as JSON: nested too deeply") from None
@@ -151,13 +162,17 @@ def read_categories(
             or not isinstance(entry.get("id"), int)
             or not isinstance(entry.get("name"), str)
         ):
-            raise ExperimentError(f"{path}: wanted a category as {{id: integer, name: text}}; got {entry!r}")
+            raise ExperimentError(f"{path}: wanted a category as {{id: integer, name: text}}; got {str(entry)[:80]!r}")
+        if why := label_problem(entry["name"]):
+            raise ExperimentError(f"{path}: the name of the category with id {str(entry['id'])[:20]} {why}")
         if entry["id"] in by_id:
             raise ExperimentError(f"{path}: category id {entry['id']} occurs twice")
         by_id[entry["id"]] = entry["name"]
     names = list(dict.fromkeys(by_id[key] for key in sorted(by_id)))
     if len(names) < len(by_id):
         problems.add("category: duplicate name; both ids become one class", path.name)
+    if len(names) > MAX_CLASSES:
+        raise ExperimentError(f"{path} has {len(names)} categories; wanted {MAX_CLASSES} at most")
     if labels is None:
         labels = [BACKGROUND, *names]
     known = {name: index for index, name in enumerate(labels) if index}
@@ -203,15 +218,23 @@ def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataPr
             problems.add("image: duplicate id", entry["file_name"])
         else:
             listed[entry["id"]] = entry
-    paths = [folder / entry["file_name"] for entry in listed.values()]
+    paths: dict[Any, Path] = {}
+    for image_id, entry in listed.items():
+        try:
+            paths[image_id] = inside(folder, entry["file_name"])
+        except OSError as error:
+            problems.add(f"image: {reason(error)}", entry["file_name"])
     images = {}
-    for (image_id, entry), path, size in zip(listed.items(), paths, upright_sizes(paths, decode), strict=True):
+    for (image_id, path), size in zip(paths.items(), upright_sizes([*paths.values()], decode), strict=True):
+        entry = listed[image_id]
         if isinstance(size, str):
             problems.add(f"image: {size}", entry["file_name"])
         elif any(entry.get(name) not in (None, pixels) for name, pixels in zip(SIDES, size, strict=True)):
             # Boxes in another coordinate system than the server's would teach the model wrong positions.
             told = f"{entry.get('width')} × {entry.get('height')} in the JSON, {size[1]} × {size[0]} upright"
             problems.add("image: size differs from the annotated one", f"{entry['file_name']}: {told}")
+        elif max(size) > MAX_ASPECT * min(size):
+            problems.add(f"image: more than {MAX_ASPECT} times as long as wide", entry["file_name"])
         else:
             images[image_id] = AnnotatedImage(path, *size)
     return images
@@ -240,7 +263,12 @@ def read_annotation(entry: dict[str, Any], label: int, image: AnnotatedImage, ma
     box = (max(x, 0.0), max(y, 0.0), min(x + width, float(image.width)), min(y + height, float(image.height)))
     if box[0] >= box[2] or box[1] >= box[3]:
         raise Wrong("its box lies outside the image")
+    left, top, right, bottom = np.array(box, np.float32).tolist()  # as training reads it
+    if left >= right or top >= bottom:
+        raise Wrong("its box is too small")
+    if entry.get("iscrowd") not in (None, 0, 1):
+        raise Wrong("iscrowd is neither 0 nor 1")
     area = entry.get("area")
     if area is None or not is_finite(area) or area <= 0:
         area = coco_mask.area(rle) if rle is not None else (box[2] - box[0]) * (box[3] - box[1])
-    return Annotation(label, box, float(area), bool(entry.get("iscrowd", 0)), rle)
+    return Annotation(label, box, float(area), bool(entry.get("iscrowd")), rle)

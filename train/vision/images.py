@@ -18,6 +18,7 @@ from handlers.vision.decoding import BROKEN, MEDIA_TYPES, decode_image, decode_p
 from handlers.vision.formats.colours import to_rgb
 from handlers.vision.formats.header import Header, upright
 from handlers.vision.formats.jpeg import SIGNATURE as JPEG
+from train.core.data_file import read_bytes, reason
 from train.core.progress import progress
 
 SUFFIXES = {
@@ -102,7 +103,7 @@ def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
     decode: decode all pixels, which detects truncated files; otherwise read only the header.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         if data.startswith(PPM_STARTS):
             height, width = read_ppm(data).shape[1:]
             return height, width
@@ -114,7 +115,7 @@ def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
     except FileNotFoundError:
         return "no such file"
     except OSError as error:
-        return error.strerror or str(error)
+        return reason(error)
     except (Unreadable, RequestError) as error:
         return f"broken: {str(error)[:80]}"
 
@@ -122,19 +123,19 @@ def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
 def unreadable(files: Sequence[str], read: Read, threads: int) -> dict[str, str]:
     """Check every file, with a progress bar. Return the reason by unreadable file."""
 
-    def reason(file: str) -> str | None:
+    def problem(file: str) -> str | None:
         try:
             check(read(file))
         except Unreadable as error:
             return str(error)
         except OSError as error:
-            return error.strerror or str(error)
+            return reason(error)
         return None
 
     bad: dict[str, str] = {}
     with ThreadPoolExecutor(threads) as pool, progress() as bar:
         task = bar.add_task("checking images", total=len(files), info=f"{len(files)} images")
-        for file, found in zip(files, pool.map(reason, files), strict=True):
+        for file, found in zip(files, pool.map(problem, files), strict=True):
             if found is not None:
                 bad[file] = found
                 bar.update(task, info=f"{len(bad)} unreadable of {len(files)}")

@@ -1,5 +1,6 @@
 """Tables as spreadsheets, pandas and people write them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,32 @@ def test_a_file_by_two_names_is_listed_twice(root: Path) -> None:
     assert found.bad == {"line 3": "a.png is listed twice", "line 4": "a.png is listed twice"}
 
 
-@pytest.mark.parametrize("file", ["", "x" * 5_000, "a\0b.png", "folder"])
-def test_what_is_not_a_file(file: str, root: Path) -> None:
-    (root / "folder").mkdir()
-    (root / "table.csv").write_text(f"file,class\n{file},x\na.png,x\n")
-    found = list_table(root, root / "table.csv")
-    assert found.bad == {file or "line 2": "line 2: there is no such file"}
+@pytest.mark.parametrize(
+    ("file", "name", "reason"),
+    [
+        ("", "line 2", "line 2: there is no such file"),
+        ("gone.png", "gone.png", "line 2: there is no such file"),
+        ("x" * 5_000, "x" * 200 + "…", "line 2: File name too long"),
+        ("a\0b.png", "line 2", "with a null character"),
+        ("folder", "folder", "line 2: it is a folder, not a file"),
+        ("pipe", "pipe", "line 2: it is a pipe, not a file"),
+        ("zero", "zero", "line 2: leads out of the data's folder; copy the file into it"),
+        ("loop", "loop", "line 2: Too many levels of symbolic links"),
+        ("../outside.png", "../outside.png", "line 2: leads out of the data's folder; copy the file into it"),
+        ("folder/../../outside.png", "../outside.png", "line 2: leads out of the data's folder; copy the file into it"),
+        ("/etc/hostname", "/etc/hostname", "line 2: leads out of the data's folder; copy the file into it"),
+        ("https://x.org/a.png", "https:/x.org/a.png", "line 2: there is no such file"),
+    ],
+)
+def test_what_is_not_a_file_of_the_folder(file: str, name: str, reason: str, root: Path) -> None:
+    data = root / "data"
+    (data / "folder").mkdir(parents=True)
+    (root / "outside.png").touch()
+    (data / "a.png").touch()
+    os.mkfifo(data / "pipe")
+    (data / "zero").symlink_to("/dev/zero")
+    (data / "loop").symlink_to("loop")
+    (data / "table.csv").write_text(f"file,class\n{file},x\na.png,x\n")
+    found = list_table(data, data / "table.csv")
+    assert found.bad == {name: reason}
+    assert [example.file for example in found.examples] == ["a.png"]

@@ -22,7 +22,7 @@ from train.audio.augmentation.recipe import Recipe
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
 from train.core.file_list import Example, FileList
 from train.core.labelled_files import FileReader, list_folders, list_table, table_path
-from train.core.loading import cores, loaders
+from train.core.loading import MAX_LOADERS, cores, loaders
 from train.core.progress import progress
 from train.core.run import Run, is_first_process
 
@@ -52,7 +52,9 @@ class AudioSettings(StrictModel):
         default=0.15, ge=0, lt=1, description="the same for the test; 0 tests on the validation recordings"
     )
     check: bool = Field(default=True, description="decode every file before the first epoch")
-    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
+    workers: int | None = Field(
+        default=None, ge=0, le=MAX_LOADERS, description="loader processes; depends on the cores by default"
+    )
 
     @field_validator("labels")
     @classmethod

@@ -49,8 +49,8 @@ class Network(StrictModel):
     """A network of convolutions over time on log-mel features (Choi et al. 2019)."""
 
     sample_rate: int = Field(default=16_000, ge=4_000, le=48_000, description="Hz; recordings are resampled to it")
-    mels: int = Field(default=40, ge=8, description="number of mel bands")
-    width: int = Field(default=64, ge=8, description="channels of the first layer")
+    mels: int = Field(default=40, ge=8, le=512, description="number of mel bands")
+    width: int = Field(default=64, ge=8, le=4_096, description="channels of the first layer")
 
     def arguments(self, classes: int) -> dict[str, int]:
         return {"classes": classes, **self.model_dump()}
@@ -74,7 +74,7 @@ class AudioClassification(Staged):
     augmentation: Augmentation = Augmentation()
     learning: Learning = Learning()
     trainer: TrainerSettings = TrainerSettings(epochs=30)
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: int = Field(default=64, ge=2, le=1 << 16)
 
     def fit(self, run: Run) -> None:
         self.trainer.check()

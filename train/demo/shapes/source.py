@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from train.core.generated_data import GeneratedData
+from train.core.loading import MAX_LOADERS
 from train.demo.shapes.coco_files import write_coco
 
 
@@ -19,7 +20,9 @@ class Shapes(GeneratedData):
     validation: int = Field(default=40, ge=1, description="number of images that select the best checkpoint")
     test: int = Field(default=120, ge=1, description="number of test images")
     seed: int = 0
-    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
+    workers: int | None = Field(
+        default=None, ge=0, le=MAX_LOADERS, description="loader processes; depends on the cores by default"
+    )
 
     def files(self, training: bool = True) -> dict[str, Any]:
         test = self.coco("test")

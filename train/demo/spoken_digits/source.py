@@ -10,6 +10,7 @@ from pydantic import Field
 
 from train.core.file_list import write_table
 from train.core.generated_data import GeneratedData
+from train.core.loading import MAX_LOADERS
 from train.demo.spoken_digits.words import record, speakers
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -27,7 +28,9 @@ class SpokenDigits(GeneratedData):
     takes: int = Field(default=4, ge=1)
     held_out_takes: int = Field(default=3, ge=1, description="recordings of each word per test voice")
     seed: int = 0
-    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
+    workers: int | None = Field(
+        default=None, ge=0, le=MAX_LOADERS, description="loader processes; depends on the cores by default"
+    )
 
     def files(self, training: bool = True) -> dict[str, Any]:
         return {

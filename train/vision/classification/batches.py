@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from rich import print as say
+from rich.markup import escape
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import ExperimentError
+from train.core.data_file import shown
 from train.core.file_list import Example, FileList
 from train.core.loading import loaders
 from train.vision.classification.data import DataSettings
@@ -78,7 +80,7 @@ class Images(Dataset[Item]):
             try:
                 image = read_image(self.read(self.files[position]), self.side)
             except (Unreadable, OSError) as error:
-                say(f"[red]skipped[/red] {self.files[position]}: {error}")
+                say(f"[red]skipped[/red] {escape(shown(self.files[position]))}: {escape(shown(error))}")
                 lost += 1
                 continue
             return Item(self.transform(image), self.labels[position], position, lost)

@@ -14,9 +14,10 @@ from rich import print as say
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.data_file import shown
 from train.core.file_list import Example, FileList
 from train.core.labelled_files import FileReader, list_folders, list_table, table_path
-from train.core.loading import cores
+from train.core.loading import MAX_LOADERS, cores
 from train.core.run import Run, is_first_process
 from train.vision.classification.hf_datasets import DatasetReader, is_dataset, list_dataset
 from train.vision.images import SUFFIXES, Read, Unreadable, read_image, unreadable
@@ -49,7 +50,10 @@ class DataSettings(StrictModel):
     )
     check: bool = Field(default=True, description="check every file before the first epoch")
     workers: int | None = Field(
-        default=None, ge=0, description="loader processes per training process; depends on the cores by default"
+        default=None,
+        ge=0,
+        le=MAX_LOADERS,
+        description="loader processes per training process; depends on the cores by default",
     )
 
     def reader(self) -> Read:
@@ -97,7 +101,7 @@ def report(listed: FileList) -> None:
     if listed.bad:
         say(f"skipped {len(listed.bad)} of {len(listed.bad) + len(listed.examples)} files:")
         for file, reason in list(listed.bad.items())[:10]:
-            print(f"  {file}: {reason}")
+            print(f"  {shown(file)}: {shown(reason)}")
         if len(listed.bad) > 10:
             print(f"  … and {len(listed.bad) - 10} more, see data/unreadable.csv in the run's folder")
 

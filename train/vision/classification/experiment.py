@@ -63,7 +63,7 @@ class ImageClassification(Staged):
     model: str = "mobilenet_v3_large"
     weights: str | None = "DEFAULT"
     arguments: dict[str, Any] = Field(default_factory=dict)
-    image_size: int | None = Field(default=None, ge=16)
+    image_size: int | None = Field(default=None, ge=16, le=4_096)
     frozen: Frozen = "nothing"
     augmentation: Augmentation = Augmentation()
     mixing: Mixing = Mixing()
@@ -72,7 +72,7 @@ class ImageClassification(Staged):
     task_weights: dict[str, float] = Field(default_factory=dict)
     monitor: Literal["val/accuracy", "val/f1", "val/loss"] = "val/accuracy"
     trainer: TrainerSettings = TrainerSettings()
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=1 << 16)
     compile: bool = False
     format: Literal["safetensors", "torch-export"] = "safetensors"
 

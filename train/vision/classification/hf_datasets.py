@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from train.core.config import ExperimentError
+from train.core.data_file import check_saved, inside, read_bytes, shown
 from train.core.file_list import Example, FileList
 from train.core.labelled_files import ALIASES, natural
 
@@ -21,7 +22,12 @@ class DatasetReader:
     def __init__(self, folder: Path) -> None:
         from datasets import Dataset, Image, load_from_disk
 
-        loaded = load_from_disk(str(folder))
+        try:
+            check_saved(folder)
+            loaded = load_from_disk(str(folder))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ExperimentError(f"data.folder: {folder} cannot be read: {shown(error)}") from None
+        self.folder = folder
         self.parts: dict[str, Any] = {"all": loaded} if isinstance(loaded, Dataset) else dict(loaded)
         features = next(iter(self.parts.values())).features
         columns = [name for name, feature in features.items() if isinstance(feature, Image)]
@@ -39,7 +45,7 @@ class DatasetReader:
         stored = self.images[name][int(row)][self.column]
         if stored is None:
             raise OSError("the row has no image")
-        data: bytes = stored["bytes"] or Path(stored["path"]).read_bytes()
+        data: bytes = stored["bytes"] or read_bytes(inside(self.folder, stored["path"]))
         return data
 
 

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.loading import loaders
+from train.core.data_file import read_bytes
+from train.core.loading import MAX_LOADERS, loaders
 from train.core.splitting import hold_out
 from train.vision import coco
 from train.vision.annotated_split import AnnotatedSplit
@@ -50,7 +51,9 @@ class CocoSettings(CocoSource):
     on_problem: Literal["skip", "fail"] = Field(
         default="skip", description="whether a bad image or annotation is skipped or an error"
     )
-    workers: int | None = Field(default=None, ge=0, description="loader processes; depends on the cores by default")
+    workers: int | None = Field(
+        default=None, ge=0, le=MAX_LOADERS, description="loader processes; depends on the cores by default"
+    )
 
     def split(self, masks: bool, seed: int) -> Split:
         """Read and check all files; the same seed gives the same split. Raises ExperimentError depending on
@@ -129,7 +132,7 @@ class CocoImages(Dataset[Item]):
     def read(self, index: int) -> tuple[tv_tensors.Image, Target]:
         """An unchanged image, with boxes and masks as tv_tensors."""
         annotated = self.images[index]
-        image = tv_tensors.Image(read_image(annotated.path.read_bytes()))
+        image = tv_tensors.Image(read_image(read_bytes(annotated.path)))
         chosen = [a for a in annotated.annotations if self.crowds or not a.crowd]
         size = (annotated.height, annotated.width)
         boxes = torch.tensor([a.box for a in chosen], dtype=torch.float32).reshape(-1, 4)
@@ -159,7 +162,8 @@ class CocoData(LightningDataModule):
         self.workers = workers
 
     def train_dataloader(self) -> DataLoader[Item]:
-        return self.loader(self.training, shuffle=True)
+        # A last batch of one image would give batch norms over pooled features a single value per channel.
+        return self.loader(self.training, shuffle=True, drop_last=len(self.training) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Item]:
         return self.loader(self.validation)
@@ -167,14 +171,14 @@ class CocoData(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         return self.loader(self.test)
 
-    def loader(self, images: CocoImages, shuffle: bool = False) -> DataLoader[Item]:
+    def loader(self, images: CocoImages, **options: Any) -> DataLoader[Item]:
         workers = loaders(self, self.workers)
         return DataLoader(
             images,
             self.batch_size,
-            shuffle=shuffle,
             num_workers=workers,
             persistent_workers=workers > 0,
             collate_fn=list,
             pin_memory=torch.cuda.is_available(),
+            **options,
         )

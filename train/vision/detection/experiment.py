@@ -56,7 +56,7 @@ class ObjectDetection(AnnotatedExperiment):
     data: DetectionData
     model: BoxModel = BoxModel()
     augmentation: DetectionAugmentation = DetectionAugmentation()
-    batch_size: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=4, ge=1, le=1 << 16)
     answer_threshold: float = Field(default=0.5, ge=0, le=1)
 
     def fit(self, run: Run) -> None:

@@ -16,7 +16,8 @@ from torchvision import tv_tensors
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.loading import loaders
+from train.core.data_file import read_bytes
+from train.core.loading import MAX_LOADERS, loaders
 from train.core.splitting import hold_out
 from train.vision.annotated_split import AnnotatedSplit
 from train.vision.images import read_image
@@ -62,7 +63,9 @@ class LabelSettings(LabelSource):
     )
     decode: bool = Field(default=True, description="read every image whole before training, to find broken ones")
     on_problem: Literal["skip", "fail"] = Field(default="skip", description="what a bad image or annotation does")
-    workers: int | None = Field(default=None, ge=0, description="processes that prepare batches; by default by cores")
+    workers: int | None = Field(
+        default=None, ge=0, le=MAX_LOADERS, description="processes that prepare batches; by default by cores"
+    )
 
     @model_validator(mode="after")
     def names_of_numbers(self) -> Self:
@@ -134,7 +137,7 @@ class TrainingImages(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         labelled = self.images[index]
         image, mask = self.augment(
-            tv_tensors.Image(read_image(labelled.path.read_bytes())),
+            tv_tensors.Image(read_image(read_bytes(labelled.path))),
             tv_tensors.Mask(torch.from_numpy(labelled.label_map())),
         )
         return self.transform.normalise(image.as_subclass(Tensor)), mask.as_subclass(Tensor).long()
@@ -151,7 +154,7 @@ class MeasuredImages(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         labelled = self.images[index]
-        return read_image(labelled.path.read_bytes()), torch.from_numpy(labelled.label_map()).long()
+        return read_image(read_bytes(labelled.path)), torch.from_numpy(labelled.label_map()).long()
 
 
 class LabelMapData(LightningDataModule):

@@ -19,6 +19,7 @@ from torchvision.io import write_jpeg
 from handlers.networks.weights import load_weights
 from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
+from train.core.data_file import read_bytes
 from train.core.generated_data import GeneratedData, by_source
 from train.core.optimization import Optimization
 from train.core.run import Run
@@ -62,7 +63,7 @@ class SemanticSegmentation(AnnotatedExperiment):
     augmentation: SegmentationAugmentation = SegmentationAugmentation()
     learning: Learning = Learning()
     image_size: tuple[int, int] = (512, 512)
-    batch_size: int = Field(default=8, ge=2)
+    batch_size: int = Field(default=8, ge=2, le=1 << 16)
     dice_weight: float = Field(default=0.0, ge=0)
 
     @property
@@ -114,7 +115,7 @@ class SemanticSegmentation(AnnotatedExperiment):
         weights = {name: value for name, value in network.state_dict().items() if not name.startswith(AUXILIARY)}
         with TemporaryDirectory() as temporary:
             sample = Path(temporary, "sample.jpg")
-            write_jpeg(read_image(split.test[0].path.read_bytes()), str(sample), quality=92)
+            write_jpeg(read_image(read_bytes(split.test[0].path)), str(sample), quality=92)
             Artifact(
                 name=self.name,
                 experiment=self,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rich.progress import track
 
+from handlers.errors import RequestError
+from handlers.vision.formats import png
 from train.core.config import ExperimentError
+from train.core.data_file import files_below, inside, read_bytes, reason
 from train.core.data_problems import DataProblems
 from train.core.loading import cores
 from train.vision import coco
@@ -34,7 +38,7 @@ class LabelledImage:
 
     def label_map(self) -> LabelMap:
         """The label index of each pixel (height, width); 255 for ignored pixels."""
-        return paint(self.truth) if isinstance(self.truth, AnnotatedImage) else read_label_map(self.truth)
+        return paint(self.truth) if isinstance(self.truth, AnnotatedImage) else read_label_map(read_bytes(self.truth))
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,16 @@ def paint(image: AnnotatedImage) -> LabelMap:
     return canvas_HW
 
 
-def read_label_map(path: Path) -> LabelMap:
-    """Read a PNG with one number per pixel, greyscale or with a palette. Raises ValueError for a colour image."""
-    with Image.open(path) as image:
+def map_size(data: bytes) -> tuple[int, int]:
+    """(height, width) of a PNG, from its header. Raises RequestError for any other file."""
+    header = png.read(data)
+    return header.height, header.width
+
+
+def read_label_map(data: bytes) -> LabelMap:
+    """Decode a PNG with one number per pixel, greyscale or with a palette. Raises ValueError for a colour image."""
+    # Pillow would choose the reader by the content, and that of PostScript runs a program.
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         if image.mode not in ("L", "P", "I", "I;16", "1"):
             raise ValueError("is a colour image; wanted one number per pixel")
         values_HW = np.asarray(image)
@@ -82,16 +93,19 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
         if not folder.is_dir():
             raise ExperimentError(f"{folder} is not a folder; wanted one folder of images and one of label maps")
     problems = DataProblems()
-    paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = [
+        path
+        for path in files_below(images, images, lambda name, why: problems.add(f"image: {why}", name))
+        if path.suffix.lower() in SUFFIXES
+    ]
     pairs = [(path, (maps / path.relative_to(images)).with_suffix(".png")) for path in paths]
-    for alone in sorted(set(maps.rglob("*.png")) - {map_path for _, map_path in pairs}):
+    found = files_below(maps, maps, lambda name, why: problems.add(f"map: {why}", name))
+    for alone in sorted({path for path in found if path.suffix == ".png"} - {map_path for _, map_path in pairs}):
         problems.add("map: no image of the same name", alone.name)
     paired = []
     with ThreadPoolExecutor(cores()) as pool:
-        wrongs = pool.map(lambda pair: check(pair[0], pair[1], decode, len(labels)), pairs)
-        for (path, map_path), wrong in zip(
-            pairs, track(wrongs, maps.name, total=len(pairs), transient=True), strict=True
-        ):
+        wrongs = pool.map(lambda pair: check(images, maps, pair, decode, len(labels)), pairs)
+        for (path, map_path), wrong in zip(pairs, track(wrongs, "maps", total=len(pairs), transient=True), strict=True):
             if wrong:
                 problems.add(wrong, path.name)
             else:
@@ -99,22 +113,31 @@ def from_maps(maps: Path, images: Path, decode: bool, labels: list[str]) -> Labe
     return LabelledFiles(labels, paired, problems)
 
 
-def check(path: Path, map_path: Path, decode: bool, labels: int) -> str:
-    """The problem with an image or its map; empty if there is none."""
-    size = upright_size(path, decode)
+def check(images: Path, maps: Path, pair: tuple[Path, Path], decode: bool, labels: int) -> str:
+    """The problem with an image in `images` or its map in `maps`; empty if there is none."""
+    try:
+        size = upright_size(inside(images, pair[0]), decode)
+    except OSError as error:
+        size = reason(error)
     if isinstance(size, str):
         return f"image: {size}"
     try:
-        map_HW = read_label_map(map_path)
+        data = read_bytes(inside(maps, pair[1]))
     except FileNotFoundError:
         return "image: no map of the same name"
-    except UnidentifiedImageError:
-        return "map: not an image"
+    except OSError as error:
+        return f"map: {reason(error)}"
+    if not data.startswith(png.SIGNATURE):
+        return "map: not a PNG"
+    try:
+        if map_size(data) != size:  # before it is decoded
+            return "map: size differs from its image"
+        map_HW = read_label_map(data)
     except ValueError as error:
         return f"map: {error}"
-    except (OSError, SyntaxError):
+    except (OSError, SyntaxError, RequestError):
         return "map: broken"
-    if map_HW.shape != size:
-        return "map: size differs from its image"
+    if (map_HW == IGNORE).all():
+        return "map: contains only 255, so that there is nothing to learn"
     unknown = np.unique(map_HW[(map_HW >= labels) & (map_HW != IGNORE)])
     return f"map: contains {unknown[0]}; wanted 0 to {labels - 1}" if len(unknown) else ""

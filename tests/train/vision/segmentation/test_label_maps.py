@@ -46,7 +46,7 @@ def test_bad_maps_are_named_and_counted(maps: dict[str, Path], tmp_path: Path) -
     shutil.copytree(maps["maps"], labels)
     stems = sorted(path.stem for path in labels.glob("*.png"))
     (labels / f"{stems[0]}.png").unlink()
-    values = np.array(read_label_map(labels / f"{stems[1]}.png"))
+    values = np.array(read_label_map((labels / f"{stems[1]}.png").read_bytes()))
     values[0, 0] = 77
     Image.fromarray(values).save(labels / f"{stems[1]}.png")
     Image.fromarray(values[:-1]).save(labels / f"{stems[2]}.png")
