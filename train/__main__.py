@@ -157,10 +157,17 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except (ExperimentError, RunError, ValidationError, OSError) as error:
-        typer.echo(f"train: {for_terminal(str(error))}", err=True)
+        typer.echo(f"train: {for_terminal(told(error))}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def told(error: Exception) -> str:
+    """The message of an error, also of one that torch brings from a loader process below that process's traceback."""
+    message = str(error)
+    _, found, own = message.rpartition(f"{type(error).__name__}: ")
+    return own.strip() if found and message.startswith("Caught ") else message
 
 
 def for_terminal(message: str) -> str:

@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from rich import print as say
+
 from train.core.config import ExperimentError
 from train.core.data_file import files_below, inside, problem, read_bytes, shown
 from train.core.file_list import Example, FileList, label_problem, labels_in
@@ -159,3 +161,13 @@ def folders(parent: Path, root: Path, bad: dict[str, str]) -> list[Path]:
     for path in linked:
         bad[shown(path.relative_to(root))] = "is a link to a folder, which is not followed"
     return [path for path in found if path not in linked]
+
+
+def report(listed: FileList) -> None:
+    """Print the first ten skipped files; the run's unreadable.csv lists all."""
+    if listed.bad:
+        say(f"skipped {len(listed.bad)} of {len(listed.bad) + len(listed.examples)} files:")
+        for file, reason in list(listed.bad.items())[:10]:
+            print(f"  {shown(file)}: {shown(reason)}")
+        if len(listed.bad) > 10:
+            print(f"  … and {len(listed.bad) - 10} more, see data/unreadable.csv in the run's folder")

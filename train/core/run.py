@@ -95,7 +95,7 @@ class Run:
     def last(self) -> Path | None:
         """The checkpoint from which a training continues; None before the first one."""
         path = self.checkpoints / "last.ckpt"
-        return path if path.is_file() else None
+        return path if os.path.lexists(path) else None  # what is not a file is refused, not overwritten
 
     @property
     def best(self) -> Path:

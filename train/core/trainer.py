@@ -106,7 +106,7 @@ class TrainerSettings(StrictModel):
             callbacks=[RichProgressBar(), LearningRateMonitor(), best, last, *stopping, *(callbacks or [])],
         )
         if run.last:
-            checkpoint.check(run.last)
+            checkpoint.check_module(run.last, module)
         lightning.fit(module, data, ckpt_path=run.last, weights_only=True)
         if lightning.interrupted:
             raise KeyboardInterrupt

@@ -157,5 +157,5 @@ def clear_errors(name: str) -> Iterator[None]:
     """Turn errors about an environment's name, which can be `module:Name-v0`, into ExperimentError."""
     try:
         yield
-    except (gym.error.Error, ModuleNotFoundError) as error:
+    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
         raise ExperimentError(f"environment {name!r}: {error}") from None

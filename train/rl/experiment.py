@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.torch_export import without_samples
+from train.core import checkpoint
 from train.core.artifact import Artifact
 from train.core.config import ExperimentError
 from train.core.run import Run, RunError
@@ -121,7 +123,12 @@ class Reinforcement(PolicySettings):
         if not path.is_file():
             raise RunError(f"{run.folder} has no policy yet; run `python -m train resume {run.folder}` first")
         network = self.network()
-        network.load_state_dict(load_file(path))
+        try:
+            weights = load_file(path)
+        except SafetensorError as error:
+            raise RunError(f"{path} cannot be read: {error}") from None
+        with checkpoint.of_this_model(path):
+            network.load_state_dict(weights)
         round_weights(network, self.stored_weights)
         return network.eval()
 

@@ -57,7 +57,9 @@ class PolicyTraining:
         self.seconds = 0.0
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         if run.last:
-            self.load(checkpoint.load(run.last))
+            state = checkpoint.load(run.last)
+            with checkpoint.of_this_model(run.last):
+                self.load(state)
 
     def fit(self) -> None:
         """Train to the end, then write `fit.json` and plot the learning curve."""

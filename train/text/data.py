@@ -16,7 +16,6 @@ from train.core.data_problems import MAX_KINDS
 from train.core.file_list import MAX_CLASSES, label_problem
 from train.text.sources import PROBLEM, load
 
-MAX_CHARACTERS = 1_000_000  # of a text; no model has that many tokens, and a tokenizer takes 40 bytes for each
 SHOWN = 5  # row numbers shown for each problem
 KINDS = {list: "a list", dict: "an object", bytes: "bytes"}  # that a Parquet file's column may contain instead of text
 
@@ -116,9 +115,10 @@ class TextData(StrictModel):
         """Read, check and split the data. Raises ExperimentError if a file or column is missing, or a part is empty."""
         sources = self.sources()
         rows = {name: self.rows(name, source) for name, source in sources.items()}
-        found_labels = {label for row in rows["train"] for label in row.labels or ()}
-        known = list(self.labels or sorted(label for label in found_labels if not label_problem(label)))
-        parts = {name: self.check(found, set(known)) for name, found in rows.items()}
+        train_part = self.check(rows["train"], set(self.labels) if self.labels else None)
+        # Of usable rows only: a class without a text cannot be learnt.
+        known = list(self.labels or sorted({label for each in train_part.examples for label in each.labels}))
+        parts = {name: train_part if name == "train" else self.check(found, set(known)) for name, found in rows.items()}
         notes = [part.note(f"{name} data") for name, part in parts.items() if part.left_out]
         why = "".join(f"\n  {note}" for note in notes)
         if len(known) < 2:
@@ -195,8 +195,8 @@ class TextData(StrictModel):
             return None if any(index < 0 for index in values) else [names[index] for index in values]
         return [str(each).strip() for each in values]
 
-    def check(self, rows: Sequence[Row], known: set[str]) -> Part:
-        """Separate usable rows from others. known: the classes."""
+    def check(self, rows: Sequence[Row], known: set[str] | None) -> Part:
+        """Separate usable rows from others. known: the classes; None if any label is one."""
         part = Part()
         for number, row in enumerate(rows, start=1):
             if row.problem:
@@ -209,13 +209,13 @@ class TextData(StrictModel):
                 part.left_out["without label"].append(number)
             elif odd := [why for label in row.labels if (why := label_problem(label))]:
                 part.left_out[f"with a label that {odd[0]}"].append(number)
-            elif unknown := [label for label in row.labels if label not in known]:
+            elif unknown := [label for label in row.labels if known is not None and label not in known]:
                 kind = f"with the unknown label {unknown[0][:80]!r}"
                 part.left_out[kind if len(part.left_out) < MAX_KINDS else "with other unknown labels"].append(number)
             elif len(row.labels) != 1 and not self.multi_label:
                 part.left_out["without exactly one label"].append(number)
             else:
-                part.examples.append(Example(str(row.text)[:MAX_CHARACTERS], tuple(row.labels), row.group))
+                part.examples.append(Example(str(row.text), tuple(row.labels), row.group))
         return part
 
 

@@ -44,7 +44,9 @@ class AnnotatedExperiment(Staged):
 
     def load_best(self, run: Run, module: FineTunedModule) -> None:
         """Load the best checkpoint, with its weights as stored, and switch to evaluation mode."""
-        module.load_state_dict(checkpoint.load(run.best)["state_dict"])
+        found = checkpoint.load(run.best)
+        with checkpoint.of_this_model(run.best):
+            module.load_state_dict(found["state_dict"])
         round_weights(module.network, self.stored_weights)
         module.eval()
 

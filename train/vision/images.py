@@ -18,6 +18,7 @@ from handlers.vision.decoding import BROKEN, MEDIA_TYPES, decode_image, decode_p
 from handlers.vision.formats.colours import to_rgb
 from handlers.vision.formats.header import Header, upright
 from handlers.vision.formats.jpeg import SIGNATURE as JPEG
+from train.core.config import ExperimentError
 from train.core.data_file import read_bytes, reason
 from train.core.progress import progress
 
@@ -65,6 +66,14 @@ def read_image(data: bytes, side: int | None = None) -> Tensor:
         return decode_pixels(header, data)
     except RequestError as error:
         raise Unreadable(str(error)) from None
+
+
+def read_file(path: Path) -> Tensor:
+    """Read a training image of detection or segmentation. Raises ExperimentError if that is not possible."""
+    try:
+        return read_image(read_bytes(path))
+    except (Unreadable, OSError) as error:
+        raise ExperimentError(f"{path} cannot be read: {error}; with data.decode it would have been left out") from None
 
 
 def read_smaller(data: bytes, header: Header, side: int) -> Tensor:

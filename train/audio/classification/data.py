@@ -20,8 +20,9 @@ from handlers.errors import RequestError
 from handlers.protocol.payload import Payload
 from train.audio.augmentation.recipe import Recipe
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
+from train.core.data_file import reason
 from train.core.file_list import Example, FileList
-from train.core.labelled_files import FileReader, list_folders, list_table, table_path
+from train.core.labelled_files import FileReader, list_folders, list_table, report, table_path
 from train.core.loading import MAX_LOADERS, cores, loaders
 from train.core.progress import progress
 from train.core.run import Run, is_first_process
@@ -80,6 +81,7 @@ class AudioSettings(StrictModel):
         listed = self.listed()
         if self.check:
             listed = listed.without(unreadable(listed.examples, FileReader(self.folder), sample_rate))
+        report(listed)
         return listed.divided(self.validation_share, self.test_share, seed)
 
     def prepare(self, run: Run, seed: int, sample_rate: int) -> FileList:
@@ -104,19 +106,19 @@ def read_recording(data: bytes, sample_rate: int) -> Tensor:
 def unreadable(examples: Sequence[Example], read: FileReader, sample_rate: int) -> dict[str, str]:
     """Decode every file, with a progress bar. Return the reason by unreadable file."""
 
-    def reason(example: Example) -> str | None:
+    def problem(example: Example) -> str | None:
         try:
             read_recording(read(example.file), sample_rate)
         except RequestError as error:
             return str(error)
         except OSError as error:
-            return error.strerror or str(error)
+            return reason(error)
         return None
 
     bad: dict[str, str] = {}
     with ThreadPoolExecutor(cores()) as pool, progress() as bar:
         task = bar.add_task("checking recordings", total=len(examples), info="")
-        for example, found in zip(examples, pool.map(reason, examples), strict=True):
+        for example, found in zip(examples, pool.map(problem, examples), strict=True):
             if found is not None:
                 bad[example.file] = found
                 bar.update(task, info=f"{len(bad)} unreadable of {len(examples)}")
@@ -137,7 +139,11 @@ class Recordings(Dataset[Item]):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> Item:
-        return read_recording(self.read(self.examples[index].file), self.sample_rate), self.labels[index]
+        file = self.examples[index].file
+        try:
+            return read_recording(self.read(file), self.sample_rate), self.labels[index]
+        except (RequestError, OSError) as error:
+            raise ExperimentError(f"data: {file}: {error}; with data.check it would have been left out") from None
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,9 @@ class AudioClassification(Staged):
         """The run's files, and the network of its best checkpoint, in evaluation mode."""
         listed = self.files().prepare(run, self.seed, self.model.sample_rate)
         module = self.module(listed)
-        module.load_state_dict(checkpoint.load(run.best)["state_dict"])
+        found = checkpoint.load(run.best)
+        with checkpoint.of_this_model(run.best):
+            module.load_state_dict(found["state_dict"])
         network = module.network
         round_weights(network, self.stored_weights)
         return listed, network.eval()

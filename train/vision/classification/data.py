@@ -10,13 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pydantic import Field, ValidationInfo, field_validator
-from rich import print as say
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.data_file import shown
 from train.core.file_list import Example, FileList
-from train.core.labelled_files import FileReader, list_folders, list_table, table_path
+from train.core.labelled_files import FileReader, list_folders, list_table, report, table_path
 from train.core.loading import MAX_LOADERS, cores
 from train.core.run import Run, is_first_process
 from train.vision.classification.hf_datasets import DatasetReader, is_dataset, list_dataset
@@ -94,16 +92,6 @@ class DataSettings(StrictModel):
         while not (folder / "data.json").is_file():
             time.sleep(WAIT_S)  # torchrun ends this process if the first one fails
         return FileList.read(folder)
-
-
-def report(listed: FileList) -> None:
-    """Print the first ten skipped files; the run's unreadable.csv lists all."""
-    if listed.bad:
-        say(f"skipped {len(listed.bad)} of {len(listed.bad) + len(listed.examples)} files:")
-        for file, reason in list(listed.bad.items())[:10]:
-            print(f"  {shown(file)}: {shown(reason)}")
-        if len(listed.bad) > 10:
-            print(f"  … and {len(listed.bad) - 10} more, see data/unreadable.csv in the run's folder")
 
 
 def colours(

@@ -16,6 +16,7 @@ from torchmetrics.classification import MulticlassF1Score
 from handlers.networks.normalised import normalised
 from handlers.vision.transform import ImageTransform
 from handlers.vision.views import Views
+from train.core.config import ExperimentError
 from train.core.progress import progress
 from train.vision.classification.multi_label import MultiLabelEvaluation, binary_cross_entropy
 from train.vision.classification.scores import scores
@@ -130,7 +131,7 @@ class Answers(NamedTuple):
 
 @torch.inference_mode()
 def answers(network: nn.Module, transform: ImageTransform | Views, loader: DataLoader[Any], name: str) -> Answers:
-    """The network's outputs for all of `loader`. Raises ValueError if none of its images could be read."""
+    """The network's outputs for all of `loader`. Raises ExperimentError if none of its images could be read."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = normalised(network, transform).to(device).eval()
     found: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -144,6 +145,6 @@ def answers(network: nn.Module, transform: ImageTransform | Views, loader: DataL
                 logits = model(batch.images.to(device))[0]
                 found.append((logits.float().cpu(), batch.labels, batch.positions))
     if not found:
-        raise ValueError(f"none of the {lost} images for {name} could be read")
+        raise ExperimentError(f"data: none of the {lost} images for {name} could be read")
     logits, labels, positions = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Answers(logits, labels, positions, lost)

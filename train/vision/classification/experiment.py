@@ -32,7 +32,7 @@ from train.vision.classification.class_weights import balanced
 from train.vision.classification.data import DataSettings
 from train.vision.classification.evaluation import Evaluation, evaluate, evaluate_multi_label
 from train.vision.classification.mixing import Mixing
-from train.vision.classification.models import Frozen
+from train.vision.classification.models import Arguments, Frozen
 from train.vision.classification.module import ImageClassifier, Learning
 from train.vision.classification.multi_label import MultiLabelEvaluation
 from train.vision.classification.result_plots import write_plots
@@ -52,8 +52,7 @@ class ImageClassification(Staged):
     training data.
     data.separator: makes the model multi-label, with one sigmoid per class.
     task_weights: weights of the tasks' losses in the total loss; 1 by default.
-    arguments: for the model's builder, such as {dropout: 0.3}.
-    batch_size: images per device and step.
+    arguments: for the model's builder, such as {dropout: 0.3}. batch_size: images per device and step.
     compile: use torch.compile, which needs g++ or clang++ and takes a minute or more at the start.
     """
 
@@ -62,7 +61,7 @@ class ImageClassification(Staged):
     data: DataSettings
     model: str = "mobilenet_v3_large"
     weights: str | None = "DEFAULT"
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: Arguments = Field(default_factory=dict)
     image_size: int | None = Field(default=None, ge=16, le=4_096)
     frozen: Frozen = "nothing"
     augmentation: Augmentation = Augmentation()
@@ -132,8 +131,7 @@ class ImageClassification(Staged):
     def export(self, run: Run, folder: Path) -> None:
         metrics, fitted = run.recorded("test"), run.recorded("fit")
         module, data = self.restore(run)
-        network = module.network.eval()
-        tasks = data.listed.tasks
+        network, tasks = module.network.eval(), data.listed.tasks
         preprocessing = module.transform.to_dict()
         if len(tasks) > 1:
             preprocessing["tasks"] = tasks
@@ -197,7 +195,8 @@ class ImageClassification(Staged):
     def restore(self, run: Run) -> tuple[ImageClassifier, ImageData]:
         """The best checkpoint and the run's data. Raises RunError if there is no checkpoint yet."""
         checkpoint.check(run.best)
-        module = ImageClassifier.load_from_checkpoint(run.best, map_location="cpu", weights_only=True)
+        with checkpoint.of_this_model(run.best):
+            module = ImageClassifier.load_from_checkpoint(run.best, map_location="cpu", weights_only=True)
         round_weights(module.network, self.stored_weights)
         listed, _ = self.data.prepare(run, self.seed, module.transform)
         return module, ImageData(

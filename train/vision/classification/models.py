@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
+from pydantic import AfterValidator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import WeightsEnum, get_model_weights
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
-from handlers.networks.classifier import names
+from handlers.networks.classifier import classifier, names
 from handlers.networks.layers import head, is_of_timm
 from train.core.config import ExperimentError
 from train.core.published_weights import state_dict
 
 Frozen = Literal["nothing", "statistics", "backbone"]
+
+
+# Arguments of the builders that the experiment has other keys for, or that load another file's weights.
+RESERVED = {"cache_dir", "checkpoint_path", "model_name", "num_classes", "weights"}
+
+
+def without_reserved(arguments: dict[str, Any]) -> dict[str, Any]:
+    """A validator of a builder's arguments."""
+    if found := [name for name in arguments if name in RESERVED or name.startswith("pretrained")]:
+        raise ValueError(f"{found[0]} cannot be set here")
+    return arguments
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(without_reserved)]
+
+
+def network_of(model: str, classes: int, arguments: dict[str, Any]) -> nn.Module:
+    """See `classifier`. Raises ExperimentError for arguments that the model's builder does not have."""
+    try:
+        return classifier(model, classes, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ExperimentError(f"arguments: {model}: {error}") from None
 
 
 def find_weights(model: str, weights: str | None) -> WeightsEnum | None:

@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
-from handlers.networks.classifier import classifier
 from handlers.vision.transform import ImageTransform
 from train.core.optimization import ClassifierOptimization
 from train.vision.classification.batches import Batch
 from train.vision.classification.mixing import Mixing
-from train.vision.classification.models import Frozen, freeze, keep_statistics, parameter_groups
+from train.vision.classification.models import Frozen, freeze, keep_statistics, network_of, parameter_groups
 from train.vision.classification.multi_label import binary_cross_entropy, multi_label_scores
 from train.vision.classification.scores import scores
 
@@ -65,7 +64,7 @@ class ImageClassifier(LightningModule):
         self.tasks = tasks
         self.sizes = [len(classes) for classes in tasks.values()]
         self.transform = ImageTransform.from_dict(transform)
-        self.network = classifier(model, sum(self.sizes), **(arguments or {}))
+        self.network = network_of(model, sum(self.sizes), arguments or {})
         self.frozen = frozen
         self.learning = Learning.model_validate(learning or {})
         self.mixing = Mixing.model_validate(mixing or {})

@@ -16,13 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.data_file import read_bytes
 from train.core.loading import MAX_LOADERS, loaders
 from train.core.splitting import hold_out
 from train.vision import coco
 from train.vision.annotated_split import AnnotatedSplit
 from train.vision.coco import AnnotatedImage, CocoFile
-from train.vision.images import read_image
+from train.vision.images import read_file
 
 Target = dict[str, Any]
 Item = tuple[Tensor, dict[str, Tensor]]
@@ -132,7 +131,7 @@ class CocoImages(Dataset[Item]):
     def read(self, index: int) -> tuple[tv_tensors.Image, Target]:
         """An unchanged image, with boxes and masks as tv_tensors."""
         annotated = self.images[index]
-        image = tv_tensors.Image(read_image(read_bytes(annotated.path)))
+        image = tv_tensors.Image(read_file(annotated.path))
         chosen = [a for a in annotated.annotations if self.crowds or not a.crowd]
         size = (annotated.height, annotated.width)
         boxes = torch.tensor([a.box for a in chosen], dtype=torch.float32).reshape(-1, 4)

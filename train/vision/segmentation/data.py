@@ -16,11 +16,10 @@ from torchvision import tv_tensors
 
 from handlers.vision.transform import ImageTransform
 from train.core.config import AbsolutePath, ExperimentError, StrictModel
-from train.core.data_file import read_bytes
 from train.core.loading import MAX_LOADERS, loaders
 from train.core.splitting import hold_out
 from train.vision.annotated_split import AnnotatedSplit
-from train.vision.images import read_image
+from train.vision.images import read_file
 from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledImage, from_coco, from_maps
 
 Item = tuple[Tensor, Tensor]
@@ -137,7 +136,7 @@ class TrainingImages(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         labelled = self.images[index]
         image, mask = self.augment(
-            tv_tensors.Image(read_image(read_bytes(labelled.path))),
+            tv_tensors.Image(read_file(labelled.path)),
             tv_tensors.Mask(torch.from_numpy(labelled.label_map())),
         )
         return self.transform.normalise(image.as_subclass(Tensor)), mask.as_subclass(Tensor).long()
@@ -154,7 +153,7 @@ class MeasuredImages(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         labelled = self.images[index]
-        return read_image(read_bytes(labelled.path)), torch.from_numpy(labelled.label_map()).long()
+        return read_file(labelled.path), torch.from_numpy(labelled.label_map()).long()
 
 
 class LabelMapData(LightningDataModule):

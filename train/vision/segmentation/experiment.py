@@ -19,7 +19,6 @@ from torchvision.io import write_jpeg
 from handlers.networks.weights import load_weights
 from handlers.vision.transform import ImageTransform
 from train.core.artifact import Artifact
-from train.core.data_file import read_bytes
 from train.core.generated_data import GeneratedData, by_source
 from train.core.optimization import Optimization
 from train.core.run import Run
@@ -27,7 +26,7 @@ from train.plots.augmentations import write_grid as write_samples
 from train.plots.confusion import plot_confusion
 from train.plots.predictions import chosen, draw_label_map, write_pairs
 from train.vision.annotated_experiment import AnnotatedExperiment
-from train.vision.images import read_image
+from train.vision.images import read_file
 from train.vision.segmentation.augmentation import SegmentationAugmentation
 from train.vision.segmentation.data import LabelMapData, LabelSettings, LabelSplit, MeasuredImages
 from train.vision.segmentation.models import AUXILIARY, SegmenterSettings
@@ -115,7 +114,7 @@ class SemanticSegmentation(AnnotatedExperiment):
         weights = {name: value for name, value in network.state_dict().items() if not name.startswith(AUXILIARY)}
         with TemporaryDirectory() as temporary:
             sample = Path(temporary, "sample.jpg")
-            write_jpeg(read_image(read_bytes(split.test[0].path)), str(sample), quality=92)
+            write_jpeg(read_file(split.test[0].path), str(sample), quality=92)
             Artifact(
                 name=self.name,
                 experiment=self,

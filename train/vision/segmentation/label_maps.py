@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from handlers.errors import RequestError
-from handlers.vision.formats import png
+from handlers.vision.formats.png import SIGNATURE
 from train.core.config import ExperimentError
 from train.core.data_file import files_below, inside, read_bytes, reason
 from train.core.data_problems import DataProblems
@@ -56,18 +55,18 @@ def paint(image: AnnotatedImage) -> LabelMap:
     return canvas_HW
 
 
-def map_size(data: bytes) -> tuple[int, int]:
-    """(height, width) of a PNG, from its header. Raises RequestError for any other file."""
-    header = png.read(data)
-    return header.height, header.width
+def read_label_map(data: bytes, size: tuple[int, int] | None = None) -> LabelMap:
+    """Decode a PNG with one number per pixel, greyscale or with a palette.
 
-
-def read_label_map(data: bytes) -> LabelMap:
-    """Decode a PNG with one number per pixel, greyscale or with a palette. Raises ValueError for a colour image."""
+    size: (height, width) of its image, if it is to be compared. Raises ValueError for a colour image, and for another
+    size before anything is decoded.
+    """
     # Pillow would choose the reader by the content, and that of PostScript runs a program.
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         if image.mode not in ("L", "P", "I", "I;16", "1"):
             raise ValueError("is a colour image; wanted one number per pixel")
+        if size and (image.height, image.width) != size:
+            raise ValueError("size differs from its image")
         values_HW = np.asarray(image)
     if values_HW.max(initial=0) > IGNORE:
         raise ValueError(f"contains {values_HW.max()}; wanted numbers up to 255")
@@ -127,15 +126,15 @@ def check(images: Path, maps: Path, pair: tuple[Path, Path], decode: bool, label
         return "image: no map of the same name"
     except OSError as error:
         return f"map: {reason(error)}"
-    if not data.startswith(png.SIGNATURE):
+    if not data.startswith(SIGNATURE):
         return "map: not a PNG"
     try:
-        if map_size(data) != size:  # before it is decoded
-            return "map: size differs from its image"
-        map_HW = read_label_map(data)
+        map_HW = read_label_map(data, size)
     except ValueError as error:
         return f"map: {error}"
-    except (OSError, SyntaxError, RequestError):
+    except Image.DecompressionBombError:  # many more pixels than an image may have
+        return "map: size differs from its image"
+    except (OSError, SyntaxError):
         return "map: broken"
     if (map_HW == IGNORE).all():
         return "map: contains only 255, so that there is nothing to learn"
