@@ -219,6 +219,8 @@ class FileList:
 
 def label_problem(label: str) -> str:
     """Why a text is not a class's name; "" if it is. The name appears in files, in answers and on terminals."""
+    if not label.strip():
+        return "is empty"
     if len(label) > MAX_LABEL:
         return f"has {len(label)} characters; wanted {MAX_LABEL} at most"
     # Control characters, halves of surrogate pairs and ends of lines, but not the joiners of scripts and emoji.

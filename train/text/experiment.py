@@ -71,11 +71,6 @@ class TextClassification(Staged):
     )
     trainer: TextTrainer = TextTrainer()
 
-    @property
-    def characters(self) -> int:
-        """The number of characters of a text that its first `max_length` tokens can come from."""
-        return CHARACTERS_PER_TOKEN * self.max_length
-
     @model_validator(mode="after")
     def consistent(self) -> Self:
         if isinstance(self.data, TextData) and self.data.multi_label and self.trainer.label_smoothing:
@@ -93,7 +88,7 @@ class TextClassification(Staged):
         if last is not None:
             check_checkpoint(last)
         if last is None:
-            found = (example.text[: self.characters] for example in texts.train)
+            found = (example.text[: CHARACTERS_PER_TOKEN * self.max_length] for example in texts.train)
             tokenizer = tokenizer_of(self.model, self.revision, found, self.max_length)
         else:
             tokenizer = AutoTokenizer.from_pretrained(last, local_files_only=True, trust_remote_code=False)
@@ -198,7 +193,7 @@ class TextClassification(Staged):
         index = {label: number for number, label in enumerate(texts.labels)}
 
         def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            cut = [text[: self.characters] for text in batch["text"]]
+            cut = [text[: CHARACTERS_PER_TOKEN * self.max_length] for text in batch["text"]]
             encoded = tokenizer(cut, truncation=True, max_length=self.max_length, return_attention_mask=False)
             return {"input_ids": encoded["input_ids"], "length": [len(ids) for ids in encoded["input_ids"]]}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,19 +14,18 @@ from pycocotools import mask as coco_mask
 from rich.progress import track
 
 from train.core.config import ExperimentError
-from train.core.data_file import inside, read_bytes, reason
+from train.core.data_file import inside, reason
 from train.core.data_problems import DataProblems
-from train.core.file_list import label_problem
 from train.core.loading import cores
+from train.vision.coco_categories import read_categories, without_groups
+from train.vision.coco_json import is_id, read_json
 from train.vision.coco_masks import InvalidMask, Rle, is_finite, read_mask
 from train.vision.images import upright_size
 
-BACKGROUND = "__background__"
 SIDES = ("height", "width")
-# Of the JSON; COCO's own file of 118,287 images has half as many of each.
-MAX_JSON_BYTES, MAX_VALUES, MAX_CONTAINERS = 1 << 30, 100_000_000, 20_000_000
-MAX_ASPECT = 100  # a detector's input would be less than a pixel wide
-MAX_CLASSES = 2_048  # the output of a detector has a number for each, at thousands of places in the image
+# A detector's input would be less than a pixel wide.
+MIN_SIDE, MAX_ASPECT = 8, 100
+MAX_OBJECTS = 2_000  # of an image; each is compared with a quarter of a million boxes
 
 Box = tuple[float, float, float, float]
 
@@ -98,19 +96,17 @@ def read(annotations: Path, folder: Path, masks: bool, decode: bool, labels: lis
             objects[image_id].append(read_annotation(entry, label, images[image_id], masks))
         except Wrong as wrong:
             problems.add(f"annotation: {wrong}", name)
-    complete = [
-        AnnotatedImage(image.path, image.height, image.width, tuple(objects[image_id]))
-        for image_id, image in images.items()
-    ]
+    complete = []
+    for image_id, image in images.items():
+        if len(objects[image_id]) > MAX_OBJECTS:
+            problems.add(f"image: more than {MAX_OBJECTS} objects", image.path.name)
+        else:
+            complete.append(AnnotatedImage(image.path, image.height, image.width, tuple(objects[image_id])))
     return CocoFile(found, complete, problems)
 
 
 class Wrong(Exception):
     """A problem with one annotation; problems are counted by their message."""
-
-
-def is_id(value: Any) -> bool:
-    return isinstance(value, int | str)
 
 
 def references(
@@ -127,85 +123,6 @@ def references(
     if label is None:
         raise Wrong("its category is not one of the training file")
     return entry["image_id"], label
-
-
-def read_json(path: Path) -> dict[str, list[Any]]:
-    try:
-        content = read_bytes(path, MAX_JSON_BYTES)
-        if content.count(b",") > MAX_VALUES or content.count(b"[") + content.count(b"{") > MAX_CONTAINERS:
-            raise ValueError(f"it holds more than {MAX_VALUES} values, or {MAX_CONTAINERS} lists and objects")
-        values = json.loads(content.decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise ExperimentError(f"{path} does not exist; wanted annotations in COCO's JSON format") from None
-    except OSError as error:
-        raise ExperimentError(f"{path} cannot be read: {reason(error)}") from None
-    except ValueError as error:
-        raise ExperimentError(f"{path} cannot be read as JSON: {error}") from None
-    except RecursionError:
-        raise ExperimentError(f"{path} cannot be read as JSON: nested too deeply") from None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(values, dict) or not isinstance(values.get(key), list):
-            raise ExperimentError(f"{path}: wanted a list under {key!r}, as in COCO's JSON")
-    if not values["categories"]:
-        raise ExperimentError(f"{path}: categories is empty; wanted one for each class")
-    return values
-
-
-def read_categories(
-    entries: list[Any], labels: list[str] | None, path: Path, problems: DataProblems
-) -> tuple[list[str], dict[Any, int | None]]:
-    """The labels, and the label index by category id; None for a category that is not in the training file."""
-    by_id: dict[Any, str] = {}
-    for entry in entries:
-        if (
-            not isinstance(entry, dict)
-            or not isinstance(entry.get("id"), int)
-            or not isinstance(entry.get("name"), str)
-        ):
-            raise ExperimentError(f"{path}: wanted a category as {{id: integer, name: text}}; got {str(entry)[:80]!r}")
-        if why := label_problem(entry["name"]):
-            raise ExperimentError(f"{path}: the name of the category with id {str(entry['id'])[:20]} {why}")
-        if entry["id"] in by_id:
-            raise ExperimentError(f"{path}: category id {entry['id']} occurs twice")
-        by_id[entry["id"]] = entry["name"]
-    names = list(dict.fromkeys(by_id[key] for key in sorted(by_id)))
-    if len(names) < len(by_id):
-        problems.add("category: duplicate name; both ids become one class", path.name)
-    if len(names) > MAX_CLASSES:
-        raise ExperimentError(f"{path} has {len(names)} categories; wanted {MAX_CLASSES} at most")
-    if labels is None:
-        labels = [BACKGROUND, *names]
-    known = {name: index for index, name in enumerate(labels) if index}
-    if not known.keys() & set(names):
-        raise ExperimentError(
-            f"{path} has the categories {', '.join(names)}; wanted those of the training file: {', '.join(known)}"
-        )
-    return labels, {key: known.get(name) for key, name in by_id.items()}
-
-
-def without_groups(entries: list[Any], objects: list[Any], problems: DataProblems) -> list[Any]:
-    """The categories except those that only name a group: they have no objects and are the `supercategory` of others.
-    Roboflow's exports begin with one, which would become a class without objects.
-    """
-    used = {
-        entry.get("category_id") for entry in objects if isinstance(entry, dict) and is_id(entry.get("category_id"))
-    }
-    parents = {entry["supercategory"] for entry in entries if isinstance(entry, dict) and is_named_group(entry)}
-    kept = []
-    for entry in entries:
-        named = isinstance(entry, dict) and is_id(entry.get("id")) and isinstance(entry.get("name"), str)
-        if named and entry["id"] not in used and entry["name"] in parents:
-            problems.add("category: only groups others; skipped", entry["name"])
-        else:
-            kept.append(entry)
-            if named and entry["id"] not in used:
-                problems.add("category: no objects", entry["name"])
-    return kept
-
-
-def is_named_group(entry: dict[str, Any]) -> bool:
-    """Whether a category names another one as its group; in COCO's own file some name themselves."""
-    return isinstance(entry.get("supercategory"), str) and entry["supercategory"] != entry.get("name")
 
 
 def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataProblems) -> dict[Any, AnnotatedImage]:
@@ -233,8 +150,10 @@ def read_images(entries: list[Any], folder: Path, decode: bool, problems: DataPr
             # Boxes in another coordinate system than the server's would teach the model wrong positions.
             told = f"{entry.get('width')} × {entry.get('height')} in the JSON, {size[1]} × {size[0]} upright"
             problems.add("image: size differs from the annotated one", f"{entry['file_name']}: {told}")
-        elif max(size) > MAX_ASPECT * min(size):
-            problems.add(f"image: more than {MAX_ASPECT} times as long as wide", entry["file_name"])
+        elif min(size) < MIN_SIDE or max(size) > MAX_ASPECT * min(size):
+            problems.add(
+                f"image: below {MIN_SIDE} pixels, or more than {MAX_ASPECT} times as long as wide", entry["file_name"]
+            )
         else:
             images[image_id] = AnnotatedImage(path, *size)
     return images

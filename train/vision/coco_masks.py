@@ -11,6 +11,7 @@ from typing import Any
 from pycocotools import mask as coco_mask
 
 Rle = dict[str, Any]
+MAX_BITS = 60  # of a run's length
 MAX_NUMBER = 1e12  # more than the pixels of any image
 
 
@@ -73,6 +74,8 @@ def decompress(text: str) -> list[int]:
         group = ord(character) - 48
         if not 0 <= group < 64:
             raise InvalidMask("run lengths are not COCO's compressed text")
+        if shift > MAX_BITS:
+            raise InvalidMask("run lengths do not fill the image")
         number |= (group & 31) << shift
         shift += 5
         if not group & 32:

@@ -121,8 +121,6 @@ def upright_size(path: Path, decode: bool) -> tuple[int, int] | str:
         if decode:
             check(data)
         return open_image(data, MAX_PIXELS).size
-    except FileNotFoundError:
-        return "no such file"
     except OSError as error:
         return reason(error)
     except (Unreadable, RequestError) as error:

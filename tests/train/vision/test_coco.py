@@ -12,7 +12,8 @@ from pycocotools.coco import COCO
 from tests.tiny_coco import tiny_coco
 from train.core.config import ExperimentError
 from train.demo.shapes.shapes import SHAPES
-from train.vision.coco import BACKGROUND, read
+from train.vision.coco import read
+from train.vision.coco_categories import BACKGROUND
 from train.vision.detection.data import CocoImages, CocoSettings
 
 
@@ -98,7 +99,7 @@ def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
         "image: duplicate id",
         "image: size differs from the annotated one",
         "image: not an image",
-        "image: no such file",
+        "image: there is no such file",
         "annotation: its box has no area",
         "annotation: its box lies outside the image",
         "annotation: category_id 8 is not in the file",

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from train.core.config import ExperimentError
-from train.vision import coco
+from train.vision import coco_json
 from train.vision.coco import read
 
 Values = dict[str, Any]
@@ -47,6 +47,11 @@ def problems(root: Path, values: Values, masks: bool = False) -> dict[str, int]:
             "annotation: polygon is not a list of x, y of three or more corners",
         ),
         ({"segmentation": {"size": [64, 64], "counts": [10**12]}}, "annotation: run lengths do not fill the image"),
+        # Minutes of arithmetic with one number of five million bits.
+        (
+            {"segmentation": {"size": [64, 64], "counts": "o" * 10**6}},
+            "annotation: run lengths do not fill the image",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_annotation(change: Values, problem: str, values: Values, tmp_path: Path) -> None:
@@ -72,13 +77,15 @@ def test_an_area_that_is_none_is_measured(area: float, values: Values, tmp_path:
         ("zero.png", "image: leads out of the data's folder; copy the file into it"),
         ("pipe.png", "image: it is a pipe, not a file"),
         ("sparse.png", "image: it has 1099511627776 bytes; wanted 536870912 at most"),
-        ("strip.png", "image: more than 100 times as long as wide"),
+        ("strip.png", "image: below 8 pixels, or more than 100 times as long as wide"),
+        ("dot.png", "image: below 8 pixels, or more than 100 times as long as wide"),
     ],
 )
 def test_images_that_are_not_opened(name: str, problem: str, values: Values, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "outside.png")
-    Image.fromarray(np.zeros((1, 200, 3), np.uint8)).save(folder / "strip.png")
+    Image.fromarray(np.zeros((10, 2_000, 3), np.uint8)).save(folder / "strip.png")
+    Image.fromarray(np.zeros((1, 1, 3), np.uint8)).save(folder / "dot.png")
     (folder / "zero.png").symlink_to("/dev/zero")
     os.mkfifo(folder / "pipe.png")
     with (folder / "sparse.png").open("wb") as file:
@@ -104,6 +111,11 @@ def test_categories_that_no_model_can_have(categories: Any, said: str, values: V
     assert len(str(caught.value)) < 500
 
 
+def test_an_image_with_too_many_objects(values: Values, tmp_path: Path) -> None:
+    values["annotations"] *= 2_001
+    assert problems(tmp_path, values) == {"image: more than 2000 objects": 1}
+
+
 def test_a_file_that_never_ends_or_is_too_large(
     values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +132,6 @@ def test_a_file_that_never_ends_or_is_too_large(
         file.truncate(1 << 40)
     with pytest.raises(ExperimentError, match=r"b\.json cannot be read: it has 1099511627776 bytes"):
         read(path, tmp_path / "images", masks=False, decode=True)
-    monkeypatch.setattr(coco, "MAX_CONTAINERS", 1_000)
+    monkeypatch.setattr(coco_json, "MAX_CONTAINERS", 1_000)
     with pytest.raises(ExperimentError, match="it holds more than"):
         problems(tmp_path, {**values, "info": [[]] * 1_000})

@@ -16,6 +16,7 @@ from torchvision.io import write_jpeg
 
 from handlers.networks.weights import load_weights
 from train.core.artifact import Artifact, Task
+from train.core.config import ExperimentError
 from train.core.generated_data import GeneratedData, by_source
 from train.core.run import Run
 from train.plots.augmentations import write_grid as write_samples
@@ -62,6 +63,11 @@ class ObjectDetection(AnnotatedExperiment):
     def fit(self, run: Run) -> None:
         self.begin()
         split = self.split()
+        if self.model.architecture.startswith("ssdlite") and min(self.batch_size, len(split.training)) < 2:
+            raise ExperimentError(
+                f"batch_size: got {self.batch_size}, and {len(split.training)} training images; "
+                f"wanted 2 or more of each for the batch norms of {self.model.architecture}"
+            )
         self.record_data(run, split)
         network = self.model.network(len(split.labels))
         published = self.model.initialise(network)

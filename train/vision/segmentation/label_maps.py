@@ -19,6 +19,7 @@ from train.core.data_problems import DataProblems
 from train.core.loading import cores
 from train.vision import coco
 from train.vision.coco import AnnotatedImage
+from train.vision.coco_categories import BACKGROUND as COCO_BACKGROUND
 from train.vision.images import SUFFIXES, upright_size
 
 # Marks pixels without a class, which training and evaluation ignore.
@@ -75,7 +76,7 @@ def read_label_map(data: bytes, size: tuple[int, int] | None = None) -> LabelMap
 
 def from_coco(annotations: Path, folder: Path, decode: bool, labels: list[str] | None) -> LabelledFiles:
     """labels: of the training file. Raises ExperimentError if the file cannot be read at all."""
-    known = [coco.BACKGROUND, *labels[1:]] if labels else None
+    known = [COCO_BACKGROUND, *labels[1:]] if labels else None
     file = coco.read(annotations, folder, masks=True, decode=decode, labels=known)
     if len(file.labels) > IGNORE:
         raise ExperimentError(f"{annotations} has {len(file.labels) - 1} categories; a label map can have up to 254")
