@@ -123,7 +123,7 @@ def files_below(folder: Path, root: Path, report: Report) -> list[Path]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 todo.append(path)
-            elif entry.is_dir():
+            elif path.is_dir():  # unlike that of `entry`, also for links in a circle
                 report(shown(path.relative_to(root)), "is a link to a folder, which is not followed")
             elif not encodable(entry.name):
                 report(shown(path.relative_to(root)), "its name is not UTF-8; rename it")

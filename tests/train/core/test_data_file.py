@@ -65,6 +65,7 @@ def test_a_folder_of_classes_with_odd_entries(data: Path) -> None:
     (data / "a" / "out.png").symlink_to("../../outside.png")
     (data / "a" / "dangling.png").symlink_to("gone.png")
     (data / "a" / "up").symlink_to("..")
+    (data / "a" / "circle.png").symlink_to("circle.png")
     (data / "loop").symlink_to(".")
     (data / "red\x1b[31m").mkdir()
     os.mkfifo(data / "a" / "pipe.png")
@@ -75,6 +76,7 @@ def test_a_folder_of_classes_with_odd_entries(data: Path) -> None:
         "loop": "is a link to a folder, which is not followed",
         "a/up": "is a link to a folder, which is not followed",
         "a/\ufffd.png": "its name is not UTF-8; rename it",
+        "a/circle.png": "Too many levels of symbolic links",
         "a/dangling.png": "there is no such file",
         "a/out.png": f"{OUT}; copy the file into it",
         "a/pipe.png": "it is a pipe, not a file",
