@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from handlers.artifact import Artifact
+from handlers.formats import pretrained
 from handlers.formats.weights import check
 
 # By task, the classes of transformers that build the network of a folder: the first that knows its architecture does.
@@ -134,22 +135,31 @@ def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
 
     import handlers.networks.mean_pooling  # noqa: F401 - makes our own architecture known to the Auto classes
     from handlers.formats.huggingface import TEXTS
+    from handlers.formats.model_size import bounded
 
     if artifact.task not in AUTO_CLASSES:
         raise LoadError(f"the huggingface format is for {', '.join(AUTO_CLASSES)}; not for {artifact.task}")
-    config = transformers.AutoConfig.from_pretrained(artifact.weights, local_files_only=True, trust_remote_code=False)
+    config = pretrained.read(transformers.AutoConfig, artifact.weights, "configuration")
     classes = [getattr(transformers, name) for name in AUTO_CLASSES[artifact.task]]
     auto = next((found for found in classes if type(config) in found._model_mapping), classes[0])
     keeps = device.type != "cpu" and artifact.task in (*TEXTS, "speech-recognition")
     model: nn.Module
-    model, report = auto.from_pretrained(
-        artifact.weights,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype="auto" if keeps else torch.float32,
-        output_loading_info=True,
-    )
+    with bounded(artifact.weights):
+        model, report = auto.from_pretrained(
+            artifact.weights,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="auto" if keeps else torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, in words
+        )
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, ours, theirs = mismatched[0]
+        raise LoadError(
+            f"{artifact.weights.name}: {name} has the shape {list(ours)}; by config.json it has {list(theirs)}, and "
+            f"{len(mismatched) - 1} more differ; wanted the config.json of these weights"
+        )
     if missing := sorted(report["missing_keys"]):
         # transformers would fill them with random numbers, as for a training, and only warn.
         raise LoadError(

@@ -99,8 +99,8 @@ def describe(value: Any) -> str:
 
 
 def reported(error: Exception) -> str:
-    """One sentence for a LoadError, a class that each archive has a copy of; a traceback for any other error."""
-    if type(error).__name__ == "LoadError":
+    """One sentence for a LoadError or an UnsafeFile, of which each archive has a copy; else a traceback."""
+    if type(error).__name__ in ("LoadError", "UnsafeFile"):
         return str(error)
     return "\n" + "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
 

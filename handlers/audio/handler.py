@@ -18,6 +18,7 @@ from handlers.audio.front_end.level import is_silent
 from handlers.base import Handler
 from handlers.drift.statistics import of_recording
 from handlers.errors import InvalidInput, TooLarge
+from handlers.formats import pretrained
 from handlers.networks.featured import Classify, Featured
 from handlers.protocol.payload import InputType, Payload
 
@@ -50,9 +51,7 @@ class AudioHandler(Handler[Item, Output]):
         if self.artifact.format == "huggingface":
             from transformers import AutoFeatureExtractor
 
-            self.extractor = AutoFeatureExtractor.from_pretrained(
-                self.artifact.weights, local_files_only=True, trust_remote_code=False
-            )
+            self.extractor = pretrained.read(AutoFeatureExtractor, self.artifact.weights, "feature extractor")
 
         self.forward: Callable[[Tensor], Any] = self.model
         if isinstance(self.model, Featured):

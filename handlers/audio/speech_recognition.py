@@ -12,6 +12,7 @@ from handlers.audio.handler import MIN_SECONDS, AudioHandler
 from handlers.audio.recognition.recogniser import Recogniser, Transcript
 from handlers.audio.recognition.window import Window, cut
 from handlers.errors import InternalError
+from handlers.formats import pretrained
 from handlers.protocol.openai.call import TRANSCRIPTIONS
 from handlers.protocol.payload import Payload, Request
 from handlers.protocol.response import JSON, Response, to_json
@@ -48,7 +49,7 @@ class SpeechRecognition(AudioHandler[SpeechRecognitionInput, Transcript]):
             raise ValueError("speech recognition is for Hugging Face folders")
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.artifact.weights, local_files_only=True, trust_remote_code=False)
+        tokenizer = pretrained.read(AutoTokenizer, self.artifact.weights, "tokenizer")
         self.recogniser = self.make_recogniser(tokenizer)
         if self.recogniser.stride * 2 >= self.recogniser.length:
             raise ValueError("stride_seconds: wanted less than half of the window, since both its ends have as much")

@@ -6,16 +6,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from handlers.formats import json_file, safetensors, zip_file
+from handlers.formats import configuration, json_file, safetensors, zip_file
+from handlers.formats.configuration import CODE_KEYS
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.sharding import NUMBERED, check_shards, shards_of
 
 MAX_JSON_BYTES = 128 << 20  # a tokenizer.json of a large vocabulary has 30 MB
 MAX_CONFIG_BYTES = 8 << 20
+MAX_TEMPLATE_BYTES = 256 << 10  # of a chat template, whose compilation takes a minute a megabyte
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".h5", ".msgpack"}
 CODE = {".py", ".pyc", ".so", ".dll", ".dylib", ".pyd"}
-# Names that transformers imports from the folder or from a hub.
-CODE_KEYS = ("auto_map", "custom_pipelines", "trust_remote_code")
 # Weights as safetensors and what a tokenizer or a processor needs; no pickles, no code.
 FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
 # Of those, the files that can name a class.
@@ -57,7 +57,9 @@ def check(folder: Path, task: str) -> None:
         if path.suffix.lower() in PICKLES:
             raise UnsafeFile(f"{name} is a pickle, which runs code when it is loaded; use safetensors")
         if path.suffix == ".json" and path.name not in VOCABULARIES:
-            check_json(path, name)
+            configuration.check(json_of(path, name), name)
+        if path.suffix == ".jinja":
+            check_template(path, name)
     names = {path.name for path in files if path.parent == folder}
     if ADAPTER in names or (CONFIG not in names and "adapter_model.safetensors" in names):
         raise UnsafeFile(
@@ -74,10 +76,16 @@ def check(folder: Path, task: str) -> None:
         check_recogniser(json_of(folder / CONFIG, CONFIG))
 
 
-def check_json(path: Path, name: str) -> None:
-    for key, value in json_file.walk(json_of(path, name)):
-        if key in CODE_KEYS and value:
-            raise UnsafeFile(f"{name} names code of its own ({key}), which is not loaded; remove that key")
+def check_template(path: Path, name: str) -> None:
+    """UnsafeFile where a chat template is too large or no text; whether it can be compiled, transformers says."""
+    try:
+        if (size := path.stat().st_size) > MAX_TEMPLATE_BYTES:
+            raise UnsafeFile(f"{name} has {size} bytes; wanted {MAX_TEMPLATE_BYTES} at most")
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnsafeFile(f"{name} is not UTF-8: {error.reason}") from None
+    except OSError as error:
+        raise UnsafeFile(f"{name} cannot be read: {zip_file.reason(error)}") from None
 
 
 def json_of(path: Path, name: str) -> Any:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handlers.formats import pretrained
 from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import PROCESSOR
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,20 +25,18 @@ TOLERANCE = 0.02
 DEPTH_MODELS = {"dpt": "relative", "depth_anything": "relative", "glpn": "metric"}
 UNSIZED = 384  # from this side on ConvNeXt's images are not cropped
 MAX_SIDE = 4096  # of an image as a model sees it
+MAX_SHOWN = 80
 
 
 def processor_of(source: Path) -> Any:
-    """The folder's image processor. Raises UnsafeFile where it has none that can be read."""
+    """The folder's image processor. Raises UnsafeFile where it has none that can be read, or one of absurd sizes."""
     from transformers import AutoImageProcessor
 
-    try:
-        processor = AutoImageProcessor.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise UnsafeFile(f"has no image processor: {str(error).splitlines()[0]}") from None
-    for key in ("size", "crop_size"):
+    processor = pretrained.read(AutoImageProcessor, source, "image processor")
+    for key in ("size", "crop_size", "pad_size"):
         for name, side in dict(getattr(processor, key, None) or {}).items():
-            if side is not None and not 0 < side <= MAX_SIDE:
-                raise UnsafeFile(f"{key}.{name}: got {side}; wanted 1 to {MAX_SIDE}")
+            if side is not None and not (isinstance(side, (int, float)) and 0 < side <= MAX_SIDE):
+                raise UnsafeFile(f"{PROCESSOR}: {key}.{name}: got {repr(side)[:MAX_SHOWN]}; wanted 1 to {MAX_SIDE}")
     return processor
 
 
@@ -70,7 +70,7 @@ def depth_preprocessing(source: Path) -> dict[str, Any]:
 
     from handlers.vision.depth_transform import DepthTransform
 
-    configuration = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+    configuration = pretrained.read(AutoConfig, source, "configuration")
     if configuration.model_type not in DEPTH_MODELS:
         raise UnsafeFile(f"model_type: got {configuration.model_type}, wanted one of {', '.join(DEPTH_MODELS)}")
     processor = processor_of(source)

@@ -12,7 +12,44 @@ from typing import Any
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 MODES = ("center", "squash")
 # timm's own where a configuration says nothing.
+MAX_SIDE = 4096  # of an image as a model sees it
+MAX_SHOWN = 80
 MEAN, STD, CROP, SIZE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875, (3, 224, 224)
+
+
+def problem(config: Mapping[str, Any]) -> str:
+    """The first of the keys that are read here whose value is not of the kind that timm writes; "" for none."""
+    for key, wanted in KINDS.items():
+        value = config.get(key)
+        if value and not wanted(value):
+            return f"{key}: got {str(value)[:MAX_SHOWN]}"
+    return ""
+
+
+def is_size(value: Any) -> bool:
+    return are_numbers(value) and all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in value)
+
+
+def are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(each, (int, float)) for each in value)
+
+
+def is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0.1 <= value <= 10
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+KINDS = {
+    "input_size": is_size,
+    "mean": are_numbers,
+    "std": are_numbers,
+    "crop_pct": is_share,
+    "crop_mode": is_text,
+    "interpolation": is_text,
+}
 
 
 def size_of(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -12,6 +12,8 @@ import orjson
 from handlers.base import Handler
 from handlers.drift.statistics import of_text
 from handlers.errors import InvalidInput, TooLarge, shown
+from handlers.formats import pretrained
+from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import check_tokens, vocabulary
 from handlers.networks.positions import max_tokens
 from handlers.protocol.payload import InputType, Payload
@@ -47,14 +49,12 @@ class TextHandler(Handler[Item, Output]):
     def load(self) -> None:
         from transformers import AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(
-            self.artifact.weights, local_files_only=True, trust_remote_code=False
-        )
+        self.tokenizer = pretrained.read(AutoTokenizer, self.artifact.weights, "tokenizer")
         check_tokens(self.tokenizer)
         self.config: dict[str, Any] = orjson.loads((self.artifact.weights / "config.json").read_bytes())
         known = vocabulary(self.config)
         if known is not None and len(self.tokenizer) > known:
-            raise ValueError(f"the tokenizer has {len(self.tokenizer)} tokens; the model knows {known}")
+            raise UnsafeFile(f"the tokenizer has {len(self.tokenizer)} tokens; the model knows {known} (config.json)")
         # A fast tokenizer keeps its truncation as a state, and threads decode.
         self.lock = Lock()
         self.core = core_of(self.tokenizer)
@@ -62,6 +62,8 @@ class TextHandler(Handler[Item, Output]):
         positions = max_tokens(self.config)
         if positions is not None:
             self.max_length = min(self.max_length, positions)
+        if self.max_length < 1:
+            raise UnsafeFile(f"config.json: the model has positions for {positions} tokens; wanted 1 or more")
         self.max_characters = int(self.limits["max_characters"])
 
     def read(self, value: Any, name: str = "the text") -> str:
@@ -98,13 +100,18 @@ class TextHandler(Handler[Item, Output]):
         return list(encoded["input_ids"]), total
 
     def ids(self, text: str, special: bool = True) -> list[int]:
-        """Of all tokens of a text. special: with those that the tokenizer puts around it."""
+        """Of all tokens of a text; InvalidInput where it has none. special: with those that the tokenizer puts
+        around it.
+        """
         with self.lock:
             if self.core is None:
-                return list(self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
-            if self.core.truncation is not None:
-                self.core.no_truncation()
-            ids: list[int] = self.core.encode(text, add_special_tokens=special).ids
+                ids = list(self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+            else:
+                if self.core.truncation is not None:
+                    self.core.no_truncation()
+                ids = self.core.encode(text, add_special_tokens=special).ids
+        if not ids:  # a tokenizer may leave out what it does not know, and a template may write nothing
+            raise InvalidInput("the text: the model's tokenizer makes no tokens of it")
         return ids
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from handlers.acceleration.equivalence import Outputs, by_norm, by_probabilities
 from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InvalidInput
+from handlers.formats import pretrained
 from handlers.loader import LoadError, load_model
 from handlers.networks.image_features import ImageFeatures
 from handlers.networks.normalised import Normalised
@@ -55,9 +56,7 @@ class ZeroShotClassification(ImageHandler[ZeroShotInput, NDArray[np.float32]]):
         self.independent = "siglip" in self.towers.config.model_type
         self.transform = ImageTransform.from_dict(self.artifact.preprocessing)
         self.batcher = ImageBatcher(self.transform, int(self.limits["max_pixels"]), self.device)
-        self.tokenizer = AutoTokenizer.from_pretrained(
-            self.artifact.weights, local_files_only=True, trust_remote_code=False
-        )
+        self.tokenizer = pretrained.read(AutoTokenizer, self.artifact.weights, "tokenizer")
         self.max_tokens = int(self.towers.config.text_config.max_position_embeddings)
         if self.independent:
             self.max_tokens = min(self.max_tokens, SIGLIP_TOKENS)

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 from handlers.errors import InvalidInput, TooLarge
+from handlers.formats.errors import UnsafeFile
+from handlers.formats.huggingface import PROCESSOR
+from handlers.formats.processor_transform import processor_of
+from handlers.formats.zip_file import reason
 from handlers.vision.transform import STRIP, check_resizing
 
 
@@ -20,10 +24,12 @@ class ImageProcessor:
     """
 
     def __init__(self, folder: Path) -> None:
-        from transformers import AutoImageProcessor
-
-        self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        wide, tall = self.example(256, 384), self.example(320, 192)
+        self.processor = processor_of(folder)
+        try:
+            wide, tall = self.example(256, 384), self.example(320, 192)
+        except Exception as error:
+            # The library looks at its settings when it uses them, and each has an error of its own.
+            raise UnsafeFile(f"{PROCESSOR}: {type(self.processor).__name__} fails: {reason(error)}") from error
         self.fixed_size = wide.shape == tall.shape
 
     def inputs(self, image_CHW: Tensor) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from handlers.errors import InvalidInput
 from handlers.text.handler import core_of
 from tests.handlers.worker import Worker
 
@@ -56,3 +57,9 @@ def test_a_tokenizer_with_a_call_of_its_own_is_called(load: Callable[[str], Work
     inner = load("tiny-topics").handler.tokenizer.backend_tokenizer
     assert core_of(PreTrainedTokenizerFast(tokenizer_object=inner)) is not None
     assert core_of(Louder(tokenizer_object=inner)) is None
+
+
+def test_a_prompt_without_tokens_is_refused(load: Callable[[str], Worker]) -> None:
+    """As a chat template writes one that writes nothing: the model would fail on it."""
+    with pytest.raises(InvalidInput, match="the model's tokenizer makes no tokens of it"):
+        load("tiny-writer").handler.ids("", special=False)
