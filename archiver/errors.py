@@ -38,7 +38,8 @@ class ArchiverError(Exception):
         self.subject = printable(subject)
         self.problems = list(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        super().__init__("\n".join([f"{self.subject}: {count}", *(f"  {problem}" for problem in self.problems)]))
+        lines = [line for problem in self.problems for line in f"  {problem}".splitlines()]  # a worker's have several
+        super().__init__("\n".join([f"{self.subject}: {count}", *map(printable, lines)]))
 
 
 class SpecError(ArchiverError):

@@ -8,7 +8,8 @@ from typing import Any
 
 from archiver.new.findings import Findings, Setting, refused, wanted_task
 from archiver.new.folders import pickled, tokenizer
-from handlers.formats import json_file
+from handlers.formats import configuration
+from handlers.formats.configuration import MAX_COUNT, MAX_SHOWN
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import (
     CONFIG,
@@ -21,6 +22,7 @@ from handlers.formats.huggingface import (
     SUFFIX,
     TEXTS,
     TOKENIZED,
+    VOCABULARIES,
     check_processor,
     check_weights,
     json_of,
@@ -64,6 +66,16 @@ MAX_LENGTH, SECONDS = 512, 10.0
 
 def read(path: Path, task: str | None, workspace: Path) -> Findings:
     """Read the folder. workspace: for files that are changed before they are packed."""
+    try:
+        for file in sorted(path.glob("*.json")):
+            if file.is_file() and file.name not in VOCABULARIES:
+                configuration.check(without_code(json_of(file, file.name)), file.name)
+        return findings(path, task, workspace)
+    except UnsafeFile as error:
+        raise refused(path, str(error)) from None
+
+
+def findings(path: Path, task: str | None, workspace: Path) -> Findings:
     config = values(path, CONFIG)
     task = task_of(path, config, task)
     is_pickled = pickled.is_one(path)
@@ -89,11 +101,8 @@ def read(path: Path, task: str | None, workspace: Path) -> Findings:
 def weights_in(path: Path) -> dict[str, Path]:
     """The safetensors files that transformers loads, and their index; other files are ignored."""
     names = {file.name for file in path.iterdir()}
-    try:
-        check_weights(path, names)
-        loaded = weights_of(path, names)
-    except UnsafeFile as error:
-        raise refused(path, str(error)) from None
+    check_weights(path, names)
+    loaded = weights_of(path, names)
     return {name: path / name for name in (*sorted(loaded), *({INDEX} & names))}
 
 
@@ -109,7 +118,7 @@ def values(path: Path, name: str) -> dict[str, Any]:
 
 def task_of(path: Path, config: dict[str, Any], given: str | None) -> str:
     architectures = config.get("architectures") or []
-    name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    name = str(architectures[0])[:MAX_SHOWN] if isinstance(architectures, list) and architectures else ""
     if name.startswith(PROMPTED):
         raise refused(path, f"{CONFIG}: its architecture {name} needs a text with each image, which no task here has")
     possible = () if name.startswith(OTHERS) else next((HEADS[head] for head in HEADS if name.endswith(head)), ())
@@ -129,7 +138,8 @@ def of_inputs(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
     processor = values(path, PROCESSOR) if (path / PROCESSOR).is_file() else {}
     if not processor and (path / NESTED_PROCESSOR).is_file():
         nested = values(path, NESTED_PROCESSOR)
-        processor = nested.get("image_processor") or nested.get("feature_extractor") or {}
+        inner = nested.get("image_processor") or nested.get("feature_extractor")
+        processor = inner if isinstance(inner, dict) else {}
     if "sampling_rate" in processor:
         return ("audio-classification", "audio-embedding")
     if not processor:
@@ -140,13 +150,19 @@ def of_inputs(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def labels_of(config: dict[str, Any]) -> list[str]:
-    """The class names in order; transformers' default names, such as LABEL_0, if the folder has none."""
+    """The class names in order; transformers' default names, such as LABEL_0, if the folder has none.
+
+    Raises UnsafeFile for a number that no class has.
+    """
     names = config.get("id2label")
     if not isinstance(names, dict):
         count = config.get("num_labels", 2)
         return [f"LABEL_{index}" for index in range(count if isinstance(count, int) else 2)]
     # In some folders COCO's numbers have gaps: an output without a name is named by its number.
-    highest = max((int(key) for key in names if str(key).isdecimal()), default=-1)
+    numbers = [key for key in names if key.isdecimal()]
+    if high := next((key for key in numbers if len(key) >= len(str(MAX_COUNT))), ""):
+        raise UnsafeFile(f"{CONFIG}: id2label: names class {high[:MAX_SHOWN]}; wanted numbers below {MAX_COUNT}")
+    highest = max(map(int, numbers), default=-1)
     return [str(names.get(str(index), f"LABEL_{index}")) for index in range(highest + 1)]
 
 
@@ -162,11 +178,8 @@ def settings_of(path: Path, task: str) -> list[Setting]:
         return [Setting("preprocessing", windows, f"{PROCESSOR}; longer recordings in windows of so many seconds")]
     if task in TRANSFORMED:
         translated = depth_preprocessing if task == "depth-estimation" else image_preprocessing
-        try:
-            check_processor(path, {file.name for file in path.iterdir()})
-            found = translated(path)
-        except UnsafeFile as error:
-            raise refused(path, str(error)) from None
+        check_processor(path, {file.name for file in path.iterdir()})
+        found = translated(path)
         return [Setting("preprocessing", found, "its image processor, with which it was compared")]
     return []
 
@@ -183,7 +196,7 @@ def files_of(path: Path, workspace: Path) -> dict[str, Path]:
     }
     for name, file in found.items():
         if file.name in CONFIGURATIONS:
-            before = json_file.loads(file.read_bytes(), file.name)
+            before = json_of(file, file.name)
             if (after := without_code(before)) != before:
                 found[name] = workspace / file.name
                 found[name].write_text(json.dumps(after, indent=2) + "\n", encoding="utf-8")
