@@ -18,6 +18,7 @@ from handlers.formats.zip_file import printable
 
 MAX_VALUE_LENGTH = 80
 MAX_LINE_LENGTH = 200
+MAX_PROBLEMS, MAX_SHOWN = 100, 1000  # of a message: problems, and characters of a line
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,20 @@ class Problem:
 
 
 class ArchiverError(Exception):
-    """The message is a block for people: the checked file, then one line per problem."""
+    """The message is a block for people: the checked file, then one line per problem, or several of a worker's.
+
+    What an archive or a folder holds appears in it, so it is bounded, without characters that control the terminal.
+    """
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
         self.subject = printable(subject)
         self.problems = list(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        lines = [line for problem in self.problems for line in f"  {problem}".splitlines()]  # a worker's have several
-        super().__init__("\n".join([f"{self.subject}: {count}", *map(printable, lines)]))
+        lines = [line for problem in self.problems[:MAX_PROBLEMS] for line in f"  {problem}".splitlines()]
+        shown = [printable(line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}…") for line in lines]
+        if len(self.problems) > MAX_PROBLEMS:
+            shown.append(f"  … {len(self.problems) - MAX_PROBLEMS} more")
+        super().__init__("\n".join([f"{self.subject}: {count}", *shown]))
 
 
 class SpecError(ArchiverError):

@@ -73,6 +73,7 @@ class Mar:
             raise VerificationError(str(path), [Problem("the file", str(error))]) from None
         self.names = self.zip.namelist()
         problems = [Problem(name, what) for name, what in zip_file.problems(self.zip)]
+        problems += [Problem(name, what) for name, what in zip_file.unlisted(self.zip)]
         problems += [Problem(name, "missing") for name in required if name not in self.names]
         if problems:
             self.zip.close()

@@ -50,7 +50,7 @@ class Archive:
         """Raises DeployError if TorchServe could not serve the file."""
         try:
             with zip_file.opened(path) as file:
-                if problems := zip_file.problems(file):
+                if problems := zip_file.problems(file) or zip_file.unlisted(file):
                     raise UnsafeFile(" ".join(problems[0]))
                 model = json.loads(member(file, MANIFEST))["model"]
                 card = json.loads(member(file, CARD)) if CARD in file.namelist() else {}

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from handlers.formats.errors import UnsafeFile
 
@@ -38,6 +38,9 @@ ERRORS = (
 )
 END, END_SIZE = b"PK\x05\x06", 22
 HEADER_SIZE = 30  # of a member, without its name
+LOCAL, LOCAL_SIGNATURE = struct.Struct("<4sHHHHHIIIHH"), b"PK\x03\x04"
+EXTRA, ZIP_64, SIZES_64 = struct.Struct("<HH"), 1, struct.Struct("<QQ")
+STREAMED, UTF_8 = 0x8, 0x800  # flags: sizes only behind the content; the name's encoding
 END_64, LOCATOR_64 = struct.Struct("<4sQHHIIQQQQ"), struct.Struct("<4sIQI")
 
 
@@ -124,6 +127,48 @@ def overlapping(entries: list[zipfile.ZipInfo]) -> list[str]:
             found.append(entry.filename)
         end = max(end, entry.header_offset + HEADER_SIZE + entry.compress_size)
     return found
+
+
+def unlisted(found: zipfile.ZipFile) -> list[tuple[str, str]]:
+    """(member or "the file", what is wrong) where a reader that goes from member to member finds others than those of
+    the directory: before the first, between two, or in what stands before a member's content.
+
+    TorchServe unpacks archives so, by Java's ZipInputStream, and Python reads the directory.
+    """
+    place, file = 0, found.fp
+    for entry in sorted(found.infolist(), key=lambda entry: entry.header_offset):
+        if entry.header_offset != place or file is None:
+            break
+        try:
+            file.seek(place)
+            fields = LOCAL.unpack(file.read(LOCAL.size))
+            name, extra = file.read(fields[9]), file.read(fields[10])
+        except ERRORS as error:
+            return [(shown(entry.filename), reason(error))]
+        if not describes(fields, name, extra, entry):
+            return [(shown(entry.filename), "is described in two ways; wanted a zip as torch-model-archiver writes it")]
+        place += LOCAL.size + len(name) + len(extra) + entry.compress_size
+    if place == found.start_dir:
+        return []
+    return [("the file", f"holds something at byte {place} that is not in its directory; TorchServe would unpack it")]
+
+
+def describes(fields: tuple[Any, ...], name: bytes, extra: bytes, entry: zipfile.ZipInfo) -> bool:
+    """Whether what stands before a member's content, with its sizes, says the same as the directory."""
+    signature, _, flags, method, _, _, crc, packed, size, _, _ = fields
+    encoded = flags & UTF_8 or name.isascii()  # Java takes all names for UTF-8
+    if (signature, flags, method) != (LOCAL_SIGNATURE, entry.flag_bits, entry.compress_type) or flags & STREAMED:
+        return False
+    sizes, large = (entry.file_size, entry.compress_size), False
+    while len(extra) >= EXTRA.size:
+        kind, length = EXTRA.unpack_from(extra)
+        if kind == ZIP_64:
+            large = length >= SIZES_64.size and SIZES_64.unpack(extra[EXTRA.size :][: SIZES_64.size]) == sizes
+            if not large:
+                return False
+        extra = extra[EXTRA.size + length :]
+    same = (size, packed) == sizes or (large and (size, packed) == (0xFFFFFFFF, 0xFFFFFFFF))
+    return bool(encoded) and same and crc == entry.CRC and name.decode("utf-8", "replace") == entry.orig_filename
 
 
 def wrong_name(name: str) -> str:

@@ -137,8 +137,57 @@ def long_name(path: Path) -> Path:
     return path
 
 
+def with_member_before(path: Path) -> Path:
+    """TorchServe unpacks the first zip of two, and Python reads the second one's directory."""
+    content = archive(path, ("entry.py", b"first")).read_bytes()
+    path.write_bytes(content + archive(path, ("entry.py", b"second")).read_bytes())
+    return path
+
+
+def between(path: Path) -> Path:
+    """A member in front of the directory, which does not list it."""
+    hidden = archive(path, ("entry.py", b"hidden")).read_bytes()
+    hidden = hidden[hidden.index(b"PK\x03\x04", 1) : hidden.index(b"PK\x01\x02")]
+    data = archive(path, ("entry.py", b"shown")).read_bytes()
+    at = data.index(b"PK\x01\x02")
+    data = data[:at] + hidden + data[at:-6] + struct.pack("<I", at + len(hidden)) + data[-2:]
+    path.write_bytes(data)
+    return path
+
+
+def two_sizes(path: Path) -> Path:
+    """In front of a member's content it is longer than by the directory: more than one may be in it."""
+    data = bytearray(archive(path, ("entry.py", b"shown")).read_bytes())
+    at = data.rindex(b"PK\x03\x04")
+    struct.pack_into("<II", data, at + 18, 9, 9)
+    path.write_bytes(data)
+    return path
+
+
+def large_sizes(path: Path) -> Path:
+    """The same by the extra field for members of more than 4 GB, which Java believes whatever the others say."""
+    entry = zipfile.ZipInfo("entry.py")
+    entry.extra = struct.pack("<HHQQ", 1, 16, 5, 5)
+    data = archive(path, (entry, b"shown")).read_bytes()
+    extra = struct.pack("<HHQQ", 1, 16, 5, 5)
+    path.write_bytes(data.replace(extra, struct.pack("<HHQQ", 1, 16, 9, 9), 1))
+    return path
+
+
+def streamed(path: Path) -> Path:
+    """Its sizes are behind the content, whose end Java and Python may find in two places."""
+    data = bytearray(archive(path, ("entry.py", b"shown")).read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.rindex(signature) + offset] |= 8
+    path.write_bytes(data)
+    return path
+
+
+TWO_WAYS = [with_member_before, between, two_sizes, large_sizes, streamed]
+
 HOSTILE: list[Callable[[Path], Path]] = [
     *(bomb, claimed, links, repeated, control, deep, long, upwards, many, encrypted),
     *(understated, shared, huge_directory),
     *(lzma, twins, steps, null),
+    *TWO_WAYS,
 ]

@@ -1,6 +1,9 @@
 """Archives that mean harm: each report ends soon, in little memory, with a line that a terminal can show."""
 
+import json
+import re
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
@@ -9,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from archiver.__main__ import app
+from archiver.errors import VerificationError
+from archiver.mar import Mar
 from archiver.store import entry
-from tests.archiver.reports.hostile_archives import HOSTILE, archive, long_name
+from tests.archiver.reports.hostile_archives import HOSTILE, TWO_WAYS, archive, long_name
 
 RUNNER = CliRunner()
 # Of one report on one archive.
@@ -38,6 +43,38 @@ def test_reports_stay_bounded_and_clean(make: Callable[[Path], Path], report: st
     assert all(character.isprintable() or character in "\n\t" for character in said)
     assert "hostile" in said
     assert entry(hostile).problem
+
+
+@pytest.mark.parametrize("make", TWO_WAYS, ids=lambda make: make.__name__)
+def test_what_torchserve_would_unpack_and_python_does_not_see(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    said = "is not in its directory; TorchServe would unpack it|is described in two ways"
+    with pytest.raises(VerificationError, match=said):
+        Mar(make(tmp_path / "hostile.mar"), required=[])
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_plain_archive_is_described_in_one_way(compression: int, tmp_path: Path) -> None:
+    """Also with sizes in the form of members of more than 4 GB, folders, comments and something behind its end."""
+    path = archive(tmp_path / "x.mar", ("folder/", b""), ("caf\u00e9.py", b"x" * 1000), compression=compression)
+    with zipfile.ZipFile(path, "a", compression) as file:
+        with file.open(zipfile.ZipInfo("large.bin"), "w", force_zip64=True) as member:
+            member.write(b"y" * 1000)
+        file.comment = b"built today"
+    with path.open("ab") as file_:
+        file_.write(b"\n")
+    with Mar(path, required=[]) as mar:
+        assert sorted(mar.names) == ["MAR-INF/MANIFEST.json", "caf\u00e9.py", "folder/", "large.bin"]
+
+
+def test_a_message_about_a_hostile_card_is_bounded(tmp_path: Path) -> None:
+    """Of an archive that is otherwise complete enough to be read."""
+    keys = {f"{number}\x1b[2J": 1 for number in range(5000)} | {"x" * 1_000_000: 1}
+    path = archive(tmp_path / "x.mar", ("card.json", json.dumps(keys).encode()), ("model-config.yaml", b"{}"))
+    done = RUNNER.invoke(app, ["verify", str(path)])
+    assert done.exit_code == 1
+    assert re.search(r"… \d+ more$", done.stderr.strip())
+    assert len(done.stderr) < 30_000
+    assert all(character.isprintable() or character == "\n" for character in done.stderr)
 
 
 @pytest.mark.parametrize("report", ["inspect", "sbom"])
