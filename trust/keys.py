@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -27,7 +28,7 @@ from trust.errors import PasswordRequired, SignatureError
 
 MAX_FILE = 1 << 20  # bytes
 SHOWN = 12  # characters of a fingerprint
-BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
+BOUNDARY = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----")
 # The curves of the format, each with the hash that its signatures are made over.
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(),
@@ -114,11 +115,11 @@ class PrivateKey:
 def trusted(path: Path) -> list[PublicKey]:
     """The public keys of a file, one PEM block after the other; any of them may have signed. Raises SignatureError."""
     found = []
-    for block in BLOCK.finditer(read(path)):
-        if b"PRIVATE" in block[1]:
+    for kind, block in blocks(read(path)):
+        if b"PRIVATE" in kind:
             raise SignatureError(f"{path} holds a private key; wanted only public ones")
         try:
-            key = load_pem_public_key(block[0])
+            key = load_pem_public_key(block)
         except (ValueError, UnsupportedAlgorithm):
             raise SignatureError(f"{path}: wanted public keys in PEM; one of its blocks is something else") from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
@@ -129,11 +130,22 @@ def trusted(path: Path) -> list[PublicKey]:
     return found
 
 
+def blocks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The kind and the text of each PEM block, from the last beginning before an end to that end."""
+    kind, start = b"", 0
+    for boundary in BOUNDARY.finditer(content):
+        if boundary[1] == b"BEGIN":
+            kind, start = boundary[2], boundary.start()
+        elif boundary[2] == kind:
+            yield kind, content[start : boundary.end()]
+            kind = b""
+
+
 def read(path: Path) -> bytes:
     """The content of a small file. Raises SignatureError."""
     try:
         if not path.is_file():
-            raise SignatureError(f"{path}: no such file")
+            raise SignatureError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
         if path.stat().st_size > MAX_FILE:
             raise SignatureError(f"{path}: has more than {MAX_FILE} bytes; it is not a file of keys or a signature")
         return path.read_bytes()

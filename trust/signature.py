@@ -50,7 +50,9 @@ def sign(file: Path, key: PrivateKey) -> Path:
     }
     path = path_of(file)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(bundle), encoding="utf-8")
+    partial.unlink(missing_ok=True)
+    with partial.open("x", encoding="utf-8") as target:  # never through a link, or into a pipe, that somebody put there
+        target.write(json.dumps(bundle))
     partial.replace(path)
     return path
 
