@@ -15,6 +15,7 @@ from archiver.digest import groups
 from archiver.errors import Problem, VerificationError, problems_of
 from archiver.mar import CARD, CONFIGURATION, MANIFEST, Mar
 from archiver.spec import DOTTED_NAME, MODEL_NAME
+from archiver.tasks import TASKS
 from handlers.formats.architecture import check as check_architecture
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.onnx import check as check_graph
@@ -96,6 +97,7 @@ def inspect(mar: Mar) -> Contents:
         )
         if ours != theirs
     ]
+    problems += problems_of_settings(configuration.handler, artifact.task)
     found = groups(mar.digests(), f"artifact/{artifact.weights}")
     problems += [
         Problem(name, f"SHA-256 is {found.get(name)}; the model card says {digest}")
@@ -107,6 +109,23 @@ def inspect(mar: Mar) -> Contents:
     if problems:
         raise VerificationError(str(mar.path), problems)
     return Contents(manifest, configuration, card, artifact)
+
+
+def problems_of_settings(handler: HandlerConfiguration, task: str) -> list[Problem]:
+    """Problems of the values of limits and options of the project's own handlers, which a spec's are checked for too.
+
+    Other versions of the project may have other keys, so neither unknown nor missing ones are problems.
+    """
+    if task not in TASKS or not handler.class_.startswith("handlers."):
+        return []
+    problems = []
+    sections = (("limits", TASKS[task].limits, handler.limits), ("options", TASKS[task].options, handler.options))
+    for key, section, given in sections:
+        try:
+            section.model_validate({name: value for name, value in given.items() if name in section.model_fields})
+        except ValidationError as error:
+            problems += problems_of(error, section, f"{CONFIGURATION}: handler.{key}")
+    return problems
 
 
 def read(mar: Mar, name: str, model: type[ModelType], problems: list[Problem]) -> ModelType | None:

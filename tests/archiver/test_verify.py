@@ -1,5 +1,7 @@
 import io
 import json
+import re
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +126,22 @@ def test_inconsistent_files(project: SampleProject, file: str, key: str, value: 
     with Mar(path) as mar:
         values = mar.mapping(file)
     assert message in failure(rewritten(path, {file: json.dumps({**values, key: value}).encode()}))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("limits", "max_pixels", "x"), ("limits", "max_bytes", None), ("limits", "max_instances", -1),
+     ("options", "top_k", []), ("options", "top_k", -1), ("options", "features", 5)],
+)  # fmt: skip
+def test_settings_of_the_wrong_kind(
+    tiny_archive: Callable[[str], Path], tmp_path: Path, section: str, key: str, value: object
+) -> None:
+    path = Path(shutil.copy(tiny_archive("tiny-image"), tmp_path))
+    with Mar(path) as mar:
+        values = mar.mapping("model-config.yaml")
+    values["handler"][section][key] = value
+    said = failure(rewritten(path, {"model-config.yaml": json.dumps(values).encode()}))
+    assert re.search(rf"model-config\.yaml: handler\.{section}\.{key}: wanted ", said), said
 
 
 @pytest.mark.parametrize(
