@@ -14,7 +14,7 @@ import torch
 
 from handlers.batching.isolation import run_batch
 from handlers.batching.request_state import Batch, Item, Output, RequestState
-from handlers.errors import InternalError, MalformedInput, NotOffered, RequestError, TooSlow
+from handlers.errors import MAX_MESSAGE, InternalError, InvalidInput, MalformedInput, NotOffered, RequestError, TooSlow
 from handlers.model_worker import ModelWorker
 from handlers.protocol.kserve import wrapped
 from handlers.protocol.media_type import negotiate
@@ -34,6 +34,9 @@ from handlers.torchserve.response_stream import ResponseStream
 logger = logging.getLogger(__name__)
 logger.addFilter(RareTracebacks())
 
+# Of a library in Rust that gives up, as tokenizers does on a text for which a pattern backtracks without end. It is not
+# an Exception, and would end the worker.
+PANIC = "PanicException"
 NOTHING: AbstractContextManager[None] = nullcontext()
 
 
@@ -138,6 +141,10 @@ class Handler(Task[Item, Output], ModelWorker):
         except Exception:
             logger.exception("decoding of request %s failed in an unforeseen way", state.id)
             state.error = InternalError("the input could not be read; the cause is in the server's log")
+        except BaseException as error:
+            if type(error).__name__ != PANIC:
+                raise
+            state.error = InvalidInput(f"the input could not be read: {str(error)[:MAX_MESSAGE]}")
         PROGRESS.slots[stream.index] &= SENT
         return state
 

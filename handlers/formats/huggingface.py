@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from handlers.formats.sharding import NUMBERED, check_shards, shards_of
 
 MAX_JSON_BYTES = 128 << 20  # a tokenizer.json of a large vocabulary has 30 MB
 MAX_CONFIG_BYTES = 8 << 20
+MAX_GROWTH = 1000  # of a text by a tokenizer's replacements, which are a space's mark most of the time
 MAX_TEMPLATE_BYTES = 256 << 10  # of a chat template, whose compilation takes a minute a megabyte
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".h5", ".msgpack"}
 CODE = {".py", ".pyc", ".so", ".dll", ".dylib", ".pyd"}
@@ -173,6 +175,7 @@ def check_vocabulary(folder: Path) -> None:
     if known is None or not (folder / "tokenizer.json").is_file():
         return
     values = json_of(folder / "tokenizer.json", "tokenizer.json")
+    check_growth(values.get("normalizer") if isinstance(values, dict) else None)
     try:
         tokens = values["model"]["vocab"]
         ids = list(tokens.values()) if isinstance(tokens, dict) else list(range(len(tokens)))
@@ -182,6 +185,18 @@ def check_vocabulary(folder: Path) -> None:
         raise UnsafeFile("tokenizer.json: wanted model.vocab and added_tokens") from None
     if highest >= known:
         raise UnsafeFile(f"its tokenizer has {highest + 1} tokens; the model knows {known} (config.json, vocab_size)")
+
+
+def check_growth(normalizer: Any) -> None:
+    """UnsafeFile where a tokenizer's replacements make far more of a text: each may work on what the others wrote."""
+    found = [normalizer, *(value for _, value in json_file.walk(normalizer))]
+    found += [each for listed in found if isinstance(listed, list) for each in listed]
+    contents = [each.get("content") for each in found if isinstance(each, dict) and each.get("type") == "Replace"]
+    growth = math.prod(max(1, len(content)) for content in contents if isinstance(content, str))
+    if growth > MAX_GROWTH:
+        raise UnsafeFile(
+            f"tokenizer.json: normalizer: its replacements can make a text more than {MAX_GROWTH} times as long"
+        )
 
 
 def vocabulary(config: Any) -> int | None:

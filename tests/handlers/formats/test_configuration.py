@@ -118,6 +118,16 @@ def test_a_configuration_that_transformers_does_not_take(folder: Path, values: d
         load_model(artifact(folder), torch.device("cpu"))
 
 
+def test_a_tokenizer_that_makes_a_text_far_longer(folder: Path) -> None:
+    replace = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000}
+    change(folder / "tokenizer.json", normalizer={"type": "Sequence", "normalizers": [replace] * 200})
+    with pytest.raises(UnsafeFile, match="normalizer: its replacements can make a text more than 1000 times as long"):
+        huggingface.check_vocabulary(folder)
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    huggingface.check_growth({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, spaces]})
+    huggingface.check_growth(None)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import Sequence, Split
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from handlers.errors import InvalidInput
@@ -57,6 +59,21 @@ def test_a_tokenizer_with_a_call_of_its_own_is_called(load: Callable[[str], Work
     inner = load("tiny-topics").handler.tokenizer.backend_tokenizer
     assert core_of(PreTrainedTokenizerFast(tokenizer_object=inner)) is not None
     assert core_of(Louder(tokenizer_object=inner)) is None
+
+
+def test_a_text_on_which_the_tokenizers_pattern_gives_up_is_refused_alone(load: Callable[[str], Worker]) -> None:
+    """By a panic in Rust, which is not an Exception: it would end the worker with the whole batch."""
+    worker = load("tiny-writer")
+    core = worker.handler.core
+    own = core.pre_tokenizer
+    core.pre_tokenizer = Sequence([Split(Regex("(a+)+b"), "isolated"), own])
+    try:
+        refused, answered = worker.answer([{"body": b"a" * 40}, {"body": b"hello"}])
+    finally:
+        core.pre_tokenizer = own
+    assert refused[0] == 422, refused
+    assert b"retry-limit" in refused[2]
+    assert answered[0] == 200, answered
 
 
 def test_a_prompt_without_tokens_is_refused(load: Callable[[str], Worker]) -> None:
