@@ -1,4 +1,4 @@
-"""What the JSON files of a Hugging Face folder may not say: names of code and of other places, and absurd counts."""
+"""Refuses settings in the JSON files of a Hugging Face folder: names of code, other places, and absurd counts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ MAX_REASON = 200  # characters of the library's own words
 
 
 def read(auto: Any, folder: Path, what: str) -> Any:
-    """What one of transformers' Auto classes reads, from the folder alone and without code of its own.
+    """The part that one of transformers' Auto classes reads, from the folder alone and without code of its own.
 
     what: the part's name, for the message. Raises UnsafeFile where the part cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What the JSON files of a Hugging Face folder may not say, and networks that are far larger than their weights."""
+"""Settings in a Hugging Face folder that are refused, and networks that are far larger than their weights."""
 
 import json
 from pathlib import Path
