@@ -19,7 +19,10 @@ from deploy.ports import HOST
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """Answers with the request's path and headers: 503 for a path that ends in /busy, else `code`."""
+    """Answers with the request's path and headers: 503 for a path that ends in /busy, else `code`.
+
+    For one that ends in /cut it closes the connection within an answer with 500.
+    """
 
     protocol_version = "HTTP/1.1"
     code = 200
@@ -29,8 +32,12 @@ class Mirror(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = json.dumps({"path": self.path, "headers": headers}).encode()
-        self.send_response(503 if self.path.endswith("/busy") else self.code)
-        self.send_header("content-length", str(len(body)))
+        cut = self.path.endswith("/cut")
+        self.send_response(500 if cut else 503 if self.path.endswith("/busy") else self.code)
+        if cut:
+            self.send_header("content-type", "application/json")
+            self.close_connection = True
+        self.send_header("content-length", str(len(body) + cut))
         self.end_headers()
         self.wfile.write(body)
 
