@@ -20,7 +20,8 @@ NETWORK_KEYS = {"backbone": "/:", "architecture": ":"}
 COUNTED = "layers?|blocks|heads?|labels|classes|experts|groups|stages|queries"
 COUNT_KEYS = re.compile(rf"(num|n)_(\w+_)?({COUNTED})|\w*layers|depths?")
 MAX_COUNT = 100_000
-MAX_SHOWN = 80
+MAX_SIDE = 4096  # of an image as a model sees it
+MAX_SHOWN = 80  # characters of a value in a message
 
 
 def check(values: Any, name: str) -> None:

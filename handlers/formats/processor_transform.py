@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlers.formats import pretrained
+from handlers.formats.configuration import MAX_SHOWN, MAX_SIDE
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.huggingface import PROCESSOR
 
@@ -24,8 +25,6 @@ TOLERANCE = 0.02
 # Depth estimators, and what they give where their configuration does not say.
 DEPTH_MODELS = {"dpt": "relative", "depth_anything": "relative", "glpn": "metric"}
 UNSIZED = 384  # from this side on ConvNeXt's images are not cropped
-MAX_SIDE = 4096  # of an image as a model sees it
-MAX_SHOWN = 80
 
 
 def processor_of(source: Path) -> Any:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from handlers.formats.configuration import MAX_SHOWN, MAX_SIDE
+
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 MODES = ("center", "squash")
 # timm's own where a configuration says nothing.
-MAX_SIDE = 4096  # of an image as a model sees it
-MAX_SHOWN = 80
 MEAN, STD, CROP, SIZE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875, (3, 224, 224)
 
 

@@ -96,8 +96,9 @@ class TextHandler(Handler[Item, Output]):
         ids = self.ids(text)
         if len(ids) <= self.max_length:
             return ids, len(ids)
-        encoded, total = self.tokens(text)
-        return list(encoded["input_ids"]), total
+        with self.lock:
+            encoded = self.tokenizer(text, truncation=True, max_length=self.max_length)
+        return list(encoded["input_ids"]), len(ids)
 
     def ids(self, text: str, special: bool = True) -> list[int]:
         """Of all tokens of a text; InvalidInput where it has none. special: with those that the tokenizer puts

@@ -31,7 +31,7 @@ def inside(root: Path, name: str | Path) -> Path:
     try:
         base, real = os.path.realpath(root), os.path.realpath(root / name)
     except ValueError:  # a null character, or half of a surrogate pair
-        raise UnusableFile("there is no such file") from None
+        raise UnusableFile("no such file") from None
     if real != base and not real.startswith(base.rstrip(os.sep) + os.sep):
         raise UnusableFile("leads out of the data's folder; copy the file into it")
     return Path(real)
@@ -68,7 +68,7 @@ def problem(root: Path, name: str) -> str:
 def reason(error: OSError) -> str:
     """Why a file cannot be read, without its path."""
     if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+        return "no such file"
     return error.strerror or str(error)
 
 

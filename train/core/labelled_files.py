@@ -120,7 +120,7 @@ def list_table(
         split = row.get(SPLIT, "").strip().lower()
         empty = [] if separator else [task for task, label in zip(chosen, labels, strict=True) if not label]
         odd = [why for label in labels if (why := label_problem(label))]
-        if why := problem(root, file) if file else "there is no such file":
+        if why := problem(root, file) if file else "no such file":
             bad[shown(file) or f"line {number}"] = f"line {number}: {why}"
         elif empty:
             bad[file] = f"line {number}: no label for {', '.join(empty)}"
@@ -156,11 +156,13 @@ def folders(parent: Path, root: Path, bad: dict[str, str]) -> list[Path]:
     """
     if not parent.is_dir():
         raise ExperimentError(f"data.folder: there is no folder {parent}")
-    found = sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-    linked = [path for path in found if path.is_symlink()]
-    for path in linked:
-        bad[shown(path.relative_to(root))] = "is a link to a folder, which is not followed"
-    return [path for path in found if path not in linked]
+    found = []
+    for path in sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if path.is_symlink():
+            bad[shown(path.relative_to(root))] = "is a link to a folder, which is not followed"
+        else:
+            found.append(path)
+    return found
 
 
 def report(listed: FileList) -> None:

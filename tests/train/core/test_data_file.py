@@ -77,7 +77,7 @@ def test_a_folder_of_classes_with_odd_entries(data: Path) -> None:
         "a/up": "is a link to a folder, which is not followed",
         "a/\ufffd.png": "its name is not UTF-8; rename it",
         "a/circle.png": "Too many levels of symbolic links",
-        "a/dangling.png": "there is no such file",
+        "a/dangling.png": "no such file",
         "a/out.png": f"{OUT}; copy the file into it",
         "a/pipe.png": "it is a pipe, not a file",
         "red\ufffd[31m": "the folder's name contains the control character '\\x1b'",

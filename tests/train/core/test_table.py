@@ -73,8 +73,8 @@ def test_a_file_by_two_names_is_listed_twice(root: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "name", "reason"),
     [
-        ("", "line 2", "line 2: there is no such file"),
-        ("gone.png", "gone.png", "line 2: there is no such file"),
+        ("", "line 2", "line 2: no such file"),
+        ("gone.png", "gone.png", "line 2: no such file"),
         ("x" * 5_000, "x" * 200 + "…", "line 2: File name too long"),
         ("a\0b.png", "line 2", "with a null character"),
         ("folder", "folder", "line 2: it is a folder, not a file"),
@@ -84,7 +84,7 @@ def test_a_file_by_two_names_is_listed_twice(root: Path) -> None:
         ("../outside.png", "../outside.png", "line 2: leads out of the data's folder; copy the file into it"),
         ("folder/../../outside.png", "../outside.png", "line 2: leads out of the data's folder; copy the file into it"),
         ("/etc/hostname", "/etc/hostname", "line 2: leads out of the data's folder; copy the file into it"),
-        ("https://x.org/a.png", "https:/x.org/a.png", "line 2: there is no such file"),
+        ("https://x.org/a.png", "https:/x.org/a.png", "line 2: no such file"),
     ],
 )
 def test_what_is_not_a_file_of_the_folder(file: str, name: str, reason: str, root: Path) -> None:

@@ -99,7 +99,7 @@ def test_everything_that_is_wrong_is_named_and_counted(tmp_path: Path) -> None:
         "image: duplicate id",
         "image: size differs from the annotated one",
         "image: not an image",
-        "image: there is no such file",
+        "image: no such file",
         "annotation: its box has no area",
         "annotation: its box lies outside the image",
         "annotation: category_id 8 is not in the file",

@@ -69,8 +69,8 @@ def test_an_area_that_is_none_is_measured(area: float, values: Values, tmp_path:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("a\0.png", "image: there is no such file"),
-        ("\ud800.png", "image: there is no such file"),
+        ("a\0.png", "image: no such file"),
+        ("\ud800.png", "image: no such file"),
         ("x" * 5_000, "image: File name too long"),
         ("../outside.png", "image: leads out of the data's folder; copy the file into it"),
         ("/dev/zero", "image: leads out of the data's folder; copy the file into it"),

@@ -58,4 +58,4 @@ def test_unreadable_files_are_named_with_the_reason(tmp_path: Path) -> None:
     assert bad.keys() == {"red/00.jpg", "red/01.png", "red/gone.jpg"}
     assert "not an image" in bad["red/00.jpg"]
     assert "Out of bound read" in bad["red/01.png"]
-    assert bad["red/gone.jpg"] == "there is no such file"
+    assert bad["red/gone.jpg"] == "no such file"

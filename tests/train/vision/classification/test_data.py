@@ -82,7 +82,7 @@ def test_bad_rows_of_a_table_are_named(tmp_path: Path) -> None:
     table.write_text("\n".join(rows))
     assert list_table(tmp_path, table).bad == {
         rows[2].split(",")[0]: "line 3: no label for pattern",
-        "gone.jpg": "line 8: there is no such file",
+        "gone.jpg": "line 8: no such file",
         "line 9": "images/red-dots-0.jpg is listed twice",
         "line 10": "with 4 cells under 3 columns; text with a comma needs quotes",
         "line 11": "with 2 cells under 3 columns; text with a comma needs quotes",
