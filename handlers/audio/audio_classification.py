@@ -13,7 +13,7 @@ from torch import Tensor
 
 from handlers.acceleration.equivalence import Outputs, by_probabilities
 from handlers.audio.front_end.level import is_silent
-from handlers.audio.windowed import Item, WindowedAudio
+from handlers.audio.windowed import Item, WindowedAudio, by_item
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
 from handlers.ranking import check_count, rank
@@ -52,9 +52,9 @@ class AudioClassification(WindowedAudio[AudioClassificationInput]):
 
     def predict(self, items: Sequence[AudioClassificationInput]) -> Sequence[NDArray[np.float32]]:
         """Probabilities (windows, classes) for each recording."""
-        found = [self.probabilities(torch.from_numpy(logits)).numpy() for logits in self.by_window(items)]
-        check_count(found[0].shape[1], self.labels)
-        return found
+        found = self.probabilities(torch.from_numpy(self.outputs_of(items))).numpy()
+        check_count(found.shape[1], self.labels)
+        return by_item(found, items)
 
     def read(self, output: Any) -> Tensor:
         """Logits (B, classes)."""

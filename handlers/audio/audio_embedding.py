@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.acceleration.equivalence import Outputs, by_norm
-from handlers.audio.windowed import Item, WindowedAudio
+from handlers.audio.windowed import Item, WindowedAudio, by_item
 from handlers.errors import InternalError
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
@@ -30,7 +30,7 @@ class AudioEmbedding(WindowedAudio[Item]):
 
     def predict(self, items: Sequence[Item]) -> Sequence[NDArray[np.float32]]:
         """(windows, dimensions) for each recording."""
-        return self.by_window(items)
+        return by_item(self.outputs_of(items), items)
 
     def read(self, output: Any) -> Tensor:
         """Vectors (B, dimensions)."""

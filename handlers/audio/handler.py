@@ -123,7 +123,8 @@ class AudioHandler(Handler[Item, Output]):
     def run(self, waveforms: Sequence[Tensor]) -> Any:
         """The model's output for waveforms of one length."""
         if self.extractor is None:
-            return self.forward(torch.stack(list(waveforms)).to(self.device))
+            batch = torch.stack(list(waveforms)) if len(waveforms) > 1 else waveforms[0][None]
+            return self.forward(batch.to(self.device))
         return self.model(**self.extracted(waveforms).to(self.device))
 
     def extracted(self, waveforms: Sequence[Tensor]) -> Any:

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -103,12 +104,19 @@ class WindowedAudio(AudioHandler[AnItem, NDArray[np.float32]]):
         waveform = self.waveform(payload)
         return Item(self.windowing.cut(waveform), self.additions(payload, waveform))
 
-    def by_window(self, items: Sequence[AnItem]) -> Sequence[NDArray[np.float32]]:
-        """The results of `read` for each item, (windows, …)."""
+    def outputs_of(self, items: Sequence[AnItem]) -> NDArray[np.float32]:
+        """The results of `read` for the windows of all items, one item after the other: (windows, …)."""
         windows = flatten([item.windows for item in items])
-        rows: list[Tensor] = [torch.empty(0)] * len(windows)
-        for numbers, output in self.call(windows):
-            for number, row in zip(numbers, self.read(output).cpu(), strict=True):
-                rows[number] = row
-        counts = [len(item.windows.weights) for item in items]
-        return [part.numpy() for part in torch.stack(rows).split(counts)]
+        groups = [(numbers, self.read(output).cpu().numpy()) for numbers, output in self.call(windows)]
+        rows = groups[0][1]
+        if len(groups) > 1:
+            rows = np.empty((len(windows), *rows.shape[1:]), rows.dtype)
+            for numbers, found in groups:
+                rows[numbers] = found
+        return rows
+
+
+def by_item(rows: NDArray[np.float32], items: Sequence[Item]) -> list[NDArray[np.float32]]:
+    """What belongs to the windows of all items, as `outputs_of` gives it → what belongs to those of each."""
+    ends = accumulate(len(item.windows.weights) for item in items)
+    return [rows[end - len(item.windows.weights) : end] for item, end in zip(items, ends, strict=True)]

@@ -25,7 +25,7 @@ class Windows:
 
     def mean(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(windows, …) → (…): the weighted mean."""
-        mean: NDArray[np.float32] = np.tensordot(self.weights, outputs, axes=1)
+        mean: NDArray[np.float32] = np.tensordot(self.weights, outputs, axes=1) if len(outputs) > 1 else outputs[0]
         return mean
 
 
