@@ -37,7 +37,7 @@ from deploy.run_folder import (
     write_state,
 )
 from deploy.tracing.settings import TRACES_ENDPOINT
-from deploy.worker_environment import environment
+from deploy.worker_environment import allocator_of_java, environment
 from zygote.libraries import TRACING, libraries
 from zygote.process import PYTHON, Zygote
 
@@ -120,7 +120,7 @@ class TorchServe:
                 self.process = psutil.Popen(
                     self.command(settings, temporary),
                     cwd=self.run,
-                    env=of_torchserve(gpus, variables) | self.zygote.stand_in,
+                    env=of_torchserve(gpus, variables, allocator_of_java()) | self.zygote.stand_in,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -18,6 +18,10 @@ DRIFT_SHARE = "BUNDLE_DRIFT_SHARE"
 # glibc returns a freed large block to the system at once, although a worker needs the next one a moment later: images
 # are decoded faster into memory that is kept. 32 MiB is the highest threshold that glibc accepts.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
+# Java waits for requests most of the time. glibc trims the free end of a thread's heap only when it exceeds the second
+# threshold, so after a burst of large requests each of a dozen threads would keep as much. Fixed values also keep glibc
+# from raising both to the size of the largest block that was freed.
+JAVA_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}
 
 
 def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict[str, str]:
@@ -41,6 +45,10 @@ def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict
         **of_workers(gpus, inherited),
         **worker_variables(inherited),
     }
+
+
+def allocator_of_java() -> dict[str, str]:
+    return {name: os.environ.get(name, value) for name, value in JAVA_ALLOCATOR.items()}
 
 
 def check_share(variables: Mapping[str, str]) -> None:

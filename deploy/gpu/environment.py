@@ -39,13 +39,15 @@ def of_workers(devices: Sequence[Device], variables: Mapping[str, str]) -> dict[
     return {ORDER: variables.get(ORDER, "PCI_BUS_ID"), **told}
 
 
-def of_torchserve(devices: Sequence[Device], variables: Mapping[str, str]) -> dict[str, str]:
-    """Its environment, of its workers': as many numbers as there are GPUs.
+def of_torchserve(
+    devices: Sequence[Device], variables: Mapping[str, str], others: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """TorchServe's environment, made from that of its workers: it names as many numbers as there are GPUs.
 
-    Where there are none, a number all the same: without one it runs programs that look for GPUs. What counts in the end
-    is the lower of this and of its setting number_of_gpu.
+    Without GPUs it names a number all the same, or TorchServe would run programs that look for GPUs. The lower of this
+    and of its setting number_of_gpu counts in the end. others: further variables that its workers get as they were.
     """
-    own = {VISIBLE: ",".join(map(str, range(len(devices)))) or "-1"}
+    own = {VISIBLE: ",".join(map(str, range(len(devices)))) or "-1", **(others or {})}
     if devices:
         own["PATH"] = os.pathsep.join((str(PROGRAMS), variables.get("PATH", os.defpath)))
     return {**variables, **own, VARIABLES: json.dumps({name: variables.get(name) for name in own})}

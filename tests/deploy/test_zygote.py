@@ -15,6 +15,7 @@ from deploy.processes import alive, family
 from deploy.readiness import load
 from deploy.run_folder import running, state_of, stop
 from deploy.torchserve import TorchServe
+from deploy.worker_environment import ALLOCATOR, JAVA_ALLOCATOR
 
 pytestmark = pytest.mark.e2e
 NAME = "tiny-policy"
@@ -82,6 +83,8 @@ def test_a_worker_is_a_fork(served: Served) -> None:
         opened = {path.name: str(path.readlink()) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
         assert not {name: to for name, to in opened.items() if int(name) > 2 and to.startswith("pipe")}
     assert {name for name in worker.environ() if name.startswith("ZYGOTE")} <= {"ZYGOTE_RECORDS"}
+    for process, thresholds in ((served.server, JAVA_ALLOCATOR), (worker, ALLOCATOR)):  # as they were when it started
+        assert thresholds.items() <= process.environ().items()
     assert "a fresh interpreter" not in served.log()
     assert family(state_of(served.torchserve.run)) == [served.server, served.client, served.zygote, worker]
     [thread] = served.zygote.threads()
