@@ -27,6 +27,14 @@ WEB_FORM = (
     "the body came as a web form, curl's default, and cannot be read as one; name its type, as in "
     "-H 'Content-Type: image/jpeg'"
 )
+# That the Java of TorchServe knows, in small letters; a form with another is refused.
+CHARSETS = {
+    *("utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32", "us-ascii", "ascii", "latin1", "iso8859-1"),
+    *(f"iso-8859-{part}" for part in (1, 2, 4, 5, 7, 9, 13, 15)),
+    *(f"{name}{page}" for name in ("windows-", "cp") for page in (1250, 1251, 1252, 1253, 1254, 1257)),
+    *("koi8-r", "koi8-u", "gb2312", "gbk", "gb18030", "big5", "euc-jp", "euc-kr", "shift_jis", "sjis", "windows-31j"),
+    "tis-620",
+}
 TENSORS = "inference-header-content-length"
 EVERY = {"numerator": 100, "denominator": "HUNDRED"}
 Value = str | float | Mapping[str, "Value"] | Sequence["Value"]
@@ -50,6 +58,7 @@ def filters(folder: Path, upstream: Upstream, tracing: Tracing | None = None) ->
         discovered("local_ratelimit", "http.local_ratelimit.v3.LocalRateLimit", folder),
         named("buffer", "http.buffer.v3.Buffer", max_request_bytes=MAX_REQUEST),
         *([filter_of_spans()] if tracing else []),
+        lua("forms", CHARSETS=dict.fromkeys(CHARSETS, 1)),
         discovered("requests", "http.lua.v3.Lua", folder),
         registration.filter_of(upstream.host, upstream.status),
         # By as much as a header of requests.lua says.

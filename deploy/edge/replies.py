@@ -44,17 +44,15 @@ def cut_off(form: str, *flags: str) -> dict[str, Any]:
     """A filter for forms whose answer has no end, as one of these flags of Envoy's says.
 
     TorchServe repeats a form that it cannot read in its answer and then resets the connection, which cuts off long
-    answers. form: the key by which requests.lua notes that the body is one.
+    answers. form: the key by which a script notes that the body is one.
     """
-    matcher = {"filter": "edge", "path": [{"key": form}], "value": {"bool_match": True}}
-    return {
-        "and_filter": {
-            "filters": [
-                {"response_flag_filter": {"flags": list(flags)}},
-                {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}},
-            ]
-        }
-    }
+    return {"and_filter": {"filters": [{"response_flag_filter": {"flags": list(flags)}}, noted(form)]}}
+
+
+def noted(key: str) -> dict[str, Any]:
+    """A filter for requests of which a script has noted something."""
+    matcher = {"filter": "edge", "path": [{"key": key}], "value": {"bool_match": True}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
 
 
 def local_replies() -> dict[str, Any]:
@@ -74,6 +72,7 @@ def local_replies() -> dict[str, Any]:
         return {"filter": filter, "body_format_override": body(type, message), "headers_to_add": headers}
 
     mappers = [
+        mapper(noted("unreadable"), 400, "MalformedInput", FORM),
         {**mapper(cut_off("web_form", "UPE", "UC", "UR"), 415, "UnsupportedMedia", WEB_FORM), "status_code": 415},
         # Of a server that was killed the flags are others, and these forms may be right.
         {**mapper(cut_off("form", "UPE"), 400, "MalformedInput", FORM), "status_code": 400},

@@ -222,40 +222,9 @@ local PARAMETERS = "x-parameters" -- handlers/protocol/query.py reads it
 local WEB_FORM = "application/x-www-form-urlencoded"
 local KSERVE = "x-kserve" -- handlers/protocol/request.py
 
--- Netty fails on a part with charset=binary, as `file --mime` says of images; for a file, one it knows makes no difference.
-local FORM = "multipart/form-data"
-local BINARY, KNOWN = "([cC][hH][aA][rR][sS][eE][tT]%s*=%s*\"?)[bB][iI][nN][aA][rR][yY]", "%1latin1" -- of one length
-
-local LONGEST_BOUNDARY = 70 -- characters, RFC 2046; a longer one takes long to look for
-
--- What separates the parts of a form; nil of another body.
+-- What separates the parts of a form, as forms.lua has written it; nil of another body.
 local function boundary_of(headers)
-  local form = headers:get("content-type") or ""
-  local boundary = form:match("[bB][oO][uU][nN][dD][aA][rR][yY]=\"?([^\";]+)")
-  if boundary and #boundary <= LONGEST_BOUNDARY and form:lower():sub(1, #FORM) == FORM then return boundary end
-end
-
-local function mend_form(request, headers)
-  local boundary = boundary_of(headers)
-  if boundary == nil then return end
-  local body = request:body()
-  if body == nil then return end
-  local text, pieces, kept, from = body:getBytes(0, body:length()), {}, 1, 1
-  while true do
-    local start = text:find("--" .. boundary, from, true)
-    local last = start and text:find("\r\n\r\n", start, true)
-    if last == nil then break end
-    local head = text:sub(start, last - 1)
-    local mended = head:gsub("\r\n[cC][oO][nN][tT][eE][nN][tT]%-[tT][yY][pP][eE]:[^\r]*", function(line)
-      return (line:gsub(BINARY, KNOWN))
-    end)
-    if mended ~= head then
-      pieces[#pieces + 1] = text:sub(kept, start - 1) .. mended
-      kept = last
-    end
-    from = last
-  end
-  if #pieces > 0 then body:setBytes(table.concat(pieces) .. text:sub(kept)) end
+  return (headers:get("content-type") or ""):match("^multipart/form%-data; boundary=(.+)")
 end
 
 local OPENAI = "x-openai" -- handlers/protocol/openai/call.py
@@ -353,11 +322,7 @@ local function over_rest(request, headers)
   local sent = (headers:get("content-type") or ""):lower()
   if sent:sub(1, #WEB_FORM) == WEB_FORM then
     request:streamInfo():dynamicMetadata():set("edge", "web_form", true)
-  elseif sent:sub(1, 10) == "multipart/" then
-    request:streamInfo():dynamicMetadata():set("edge", "form", true)
   end
-  mend_form(request, headers)
-  headers = request:headers()
   local shares
   local named = version ~= nil
   if not named then version, shares = drawn(headers, model) end
