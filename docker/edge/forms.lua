@@ -10,7 +10,7 @@ local MOST_MARKS = 1024 -- places at which the text of the boundary occurs, also
 local LONGEST_HEAD = 16384
 local ENCODINGS = { ["7bit"] = true, ["8bit"] = true, binary = true }
 
--- What separates the parts: nil of another body, "" where there is none that could be looked for.
+-- What separates the parts: nil of another body, "" where none is named that could be looked for.
 local function boundary_of(type)
   if type:lower():sub(1, #FORM) ~= FORM then return nil end
   for name, value in type:gmatch(";%s*([%w-]+)%s*=%s*([^;]*)") do
@@ -19,7 +19,7 @@ local function boundary_of(type)
       return #value <= LONGEST_BOUNDARY and value:find("^[%w'()+_,./:=?-]+$") and value or ""
     end
   end
-  return ""
+  return type:lower():find("boundary", 1, true) and "" or nil
 end
 
 -- Reads `; name=value` again and again from a position to the end of a line; false where there is anything else.
@@ -137,12 +137,10 @@ function envoy_on_request(request)
   local boundary = boundary_of(headers:get("content-type") or "")
   if boundary == nil then return end
   request:streamInfo():dynamicMetadata():set("edge", "form", true)
-  -- So that TorchServe finds the same one.
-  headers:replace("content-type", FORM .. (boundary ~= "" and "; boundary=" .. boundary or ""))
-  local body = boundary ~= "" and request:body() or nil
-  if body == nil then return end
-  local text = body:getBytes(0, body:length())
-  local form = checked(text, boundary)
+  headers:replace("content-type", FORM .. "; boundary=" .. boundary) -- so that TorchServe finds the same one
+  local body = request:body()
+  local text = body and body:getBytes(0, body:length()) or ""
+  local form = boundary ~= "" and checked(text, boundary) or nil
   if form == nil then
     request:streamInfo():dynamicMetadata():set("edge", "unreadable", true)
     request:respond({ [":status"] = "400" }, "")

@@ -47,7 +47,7 @@ UNREADABLE = [
     f"{DISPOSITION}\r\nContent-Type\x1c: text/plain; charset=none",
     f"{DISPOSITION}\r\nContent-Type\u2003: text/plain; charset=none",
     f"{DISPOSITION}\r\nContent-Type : text/plain; charset=none",
-    f"{DISPOSITION}\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\nContent-Disposition: file\r\n\r\n1\r\n--c--",
+    f"{DISPOSITION}\r\nContent-Type: multipart/mixed; boundary=c",
     f"{DISPOSITION}; filename=a\r\nContent-Transfer-Encoding: base64",
     f"{DISPOSITION}; filename=a\r\nContent-Transfer-Encoding:",
     f"{DISPOSITION}\r\nX: {'x' * 20000}",
@@ -125,6 +125,14 @@ def test_java_knows_a_charset(caller: Caller, charset: str) -> None:
 ])  # fmt: skip
 def test_where_the_boundary_is_named(caller: Caller, type: str) -> None:
     assert send(caller, part(DISPOSITION) + END, type) == (200, "")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("boundary", ["", '""', "x" * 71, "a b", "\x7f", "a:b@c", '"a;b"'])
+@pytest.mark.parametrize("name", ["boundary", "boundaryX"])
+def test_a_boundary_that_cannot_be_looked_for(caller: Caller, name: str, boundary: str) -> None:
+    type = f"multipart/form-data; {name}={boundary}"
+    assert send(caller, part(DISPOSITION).replace(BOUNDARY, boundary.strip('"')), type) == (400, FORM)
 
 
 @pytest.mark.e2e
