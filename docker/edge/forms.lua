@@ -112,6 +112,7 @@ local function checked(text, boundary)
   for _ = 1, MOST_MARKS do
     local _, last = text:find(mark, from, true)
     if last == nil then
+      if from == 1 then return nil end
       return #pieces == 0 and text or table.concat(pieces) .. text:sub(kept)
     end
     local start = text:match("^\r?\n()", last + 1)
