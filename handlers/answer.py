@@ -1,4 +1,4 @@
-"""The name that handlers.protocol.response had in version 0.1; it goes with the next release."""
+"""Deprecated: the name of handlers.protocol.response in version 0.1, until the next release."""
 
 from warnings import warn
 

@@ -1,4 +1,4 @@
-"""All that a handler of one's own needs of every task; what reads images, recordings and texts is in their rooms."""
+"""Everything a custom handler needs for any task; readers of images, recordings and texts are in their own folders."""
 
 from handlers.base import Handler
 from handlers.errors import (

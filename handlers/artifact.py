@@ -1,4 +1,4 @@
-"""The artifact inside an archive: weights, labels, preprocessing and a sample, as training described them."""
+"""The artifact inside an archive: the weights, labels, preprocessing and sample that training described."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-# The archiver adds it where the model can be written as one.
+# Added by the archiver if the model can be exported to ONNX.
 GRAPH = "graph.onnx"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """graph: where the model's ONNX graph is, if the archive has one."""
+    """graph: path of the model's ONNX graph, if the archive has one."""
 
     name: str
     task: str
@@ -28,7 +28,7 @@ class Artifact:
 
     @classmethod
     def read(cls, folder: Path) -> Artifact:
-        """Read `folder`/artifact.json. ValueError where it is none, or names a file that is not beside it."""
+        """Read `folder`/artifact.json. Raises ValueError if it is not JSON or refers to a file outside the folder."""
         fields = orjson.loads((folder / "artifact.json").read_bytes())
         for key in ("weights", "sample"):
             if Path(fields[key]).name != fields[key]:

@@ -1,4 +1,4 @@
-"""The order of things, the same for every task."""
+"""The request cycle that all tasks share."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from handlers.torchserve.response_stream import ResponseStream
 logger = logging.getLogger(__name__)
 logger.addFilter(RareTracebacks())
 
-# Of a library in Rust that gives up, as tokenizers does on a text for which a pattern backtracks without end. It is not
-# an Exception, and would end the worker.
+# Raised by a Rust library that gives up, as tokenizers does on a text for which a pattern backtracks without end. It is
+# not an Exception, so uncaught it would end the worker.
 PANIC = "PanicException"
 NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -43,13 +43,13 @@ NOTHING: AbstractContextManager[None] = nullcontext()
 class Handler(Task[Item, Output], ModelWorker):
     """Serves one model of one task inside a TorchServe worker.
 
-    A subclass fills in the task; TorchServe's own verbs call what it defines: `preprocess` decodes each request of a
-    batch, `inference` predicts all their items together, and `postprocess` encodes each output, so that what is wrong
-    with one request stays with it.
+    A subclass defines the task's methods, and TorchServe's own verbs call them: `preprocess` decodes each request of a
+    batch, `inference` predicts the items of all requests together, and `postprocess` encodes each output. An error in
+    one request does not affect the others.
     """
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
-        """Answer a batch: as many bodies as requests; status and content type are set on the context, item by item."""
+        """Answer a batch with one body per request; the status and content type of each are set on the context."""
         self.context = context
         with self.busy_workers or NOTHING:
             if os.environ.get("ENABLE_TORCH_PROFILER"):
@@ -67,15 +67,15 @@ class Handler(Task[Item, Output], ModelWorker):
         headers = [self.context.get_all_request_header(index) for index in range(len(data))]
         streams = [ResponseStream(self.context, i, header, data[i]) for i, header in enumerate(headers)]
         decode = self.tracer.decoding(self.decode_request, stages.begin) if self.tracer else self.decode_request
-        spread = self.pool.map if self.pool and not PROGRESS.one_by_one else map
-        states = list(spread(decode, data, headers, streams))
+        apply = self.pool.map if self.pool and not PROGRESS.one_by_one else map
+        states = list(apply(decode, data, headers, streams))
         stages.end("DecodeTime")
         return Batch(states, streams, stages)
 
     @timed
     def inference(self, data: Batch[Item, Output]) -> Batch[Item, Output]:
         """Predict the items of all requests together."""
-        items = {index: asked for index, state in enumerate(data.states) if (asked := state.to_predict)}
+        items = {index: pending for index, state in enumerate(data.states) if (pending := state.to_predict)}
         for group in PROGRESS.groups(list(items)):
             states = [data.states[index] for index in group]
             PROGRESS.predicting(group)
@@ -111,13 +111,13 @@ class Handler(Task[Item, Output], ModelWorker):
         return [answer.body for answer in answers]
 
     def traced(self, states: Sequence[RequestState[Item, Output]]) -> AbstractContextManager[None]:
-        """While it lasts, what is logged names the traces of these requests."""
+        """Lines logged in this context name the traces of these requests."""
         return self.tracer.logging(states) if self.tracer else NOTHING
 
     def decode_request(
         self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: ResponseStream
     ) -> RequestState[Item, Output]:
-        """Parse and decode one request; what is wrong with it stays with it."""
+        """Parse and decode one request; an error is kept in its state."""
         state: RequestState[Item, Output] = RequestState.start(row, headers)
         state.error = PROGRESS.verdict(stream.index)
         if state.describe or state.error or (state.explain and self.explained):
@@ -139,7 +139,7 @@ class Handler(Task[Item, Output], ModelWorker):
         except RecursionError:
             state.error = MalformedInput("the input is nested too deeply")
         except Exception:
-            logger.exception("decoding of request %s failed in an unforeseen way", state.id)
+            logger.exception("decoding of request %s failed unexpectedly", state.id)
             state.error = InternalError("the input could not be read; the cause is in the server's log")
         except BaseException as error:
             if type(error).__name__ != PANIC:
@@ -149,7 +149,7 @@ class Handler(Task[Item, Output], ModelWorker):
         return state
 
     def decode_payloads(self, request: Request) -> list[Item]:
-        """The items of one request; an error says which of several it is about."""
+        """The items of one request; if there are several, an error names the one at fault."""
         items = []
         end = monotonic() + self.request_s
         for index, payload in enumerate(request.payloads):
@@ -164,7 +164,7 @@ class Handler(Task[Item, Output], ModelWorker):
         return items
 
     def encode_response(self, state: RequestState[Item, Output]) -> Response:
-        """Encode one request's outputs, wrapped the way it was asked."""
+        """Encode one request's outputs in the form of the protocol it uses."""
         if state.describe:
             return Response(self.describe_handle())
         if state.explain and self.explained:
@@ -178,7 +178,7 @@ class Handler(Task[Item, Output], ModelWorker):
                 logger.error("request %s is answered with %d: %s", state.id, error.code, error)
             return state.refused(error)
         except Exception:
-            logger.exception("encoding for request %s failed in an unforeseen way", state.id)
+            logger.exception("encoding for request %s failed unexpectedly", state.id)
             return state.refused(InternalError("the output could not be encoded; the cause is in the server's log"))
         state.answers = answers
         if state.request.dialect == "plain":
@@ -189,7 +189,7 @@ class Handler(Task[Item, Output], ModelWorker):
         return wrapped(state.request, answers, self.context.model_name, self.card["version"])
 
     def encode_outputs(self, state: RequestState[Item, Output], request: Request) -> list[Response]:
-        """An answer for each item of one request; RequestError where the model failed on one."""
+        """One answer per item of a request. Raises RequestError if the model failed on one."""
         answers = []
         for index, (item, output) in enumerate(zip(state.items, state.outputs, strict=True)):
             if isinstance(output, RequestError):
@@ -199,17 +199,17 @@ class Handler(Task[Item, Output], ModelWorker):
         return answers
 
     def explain_handle(self, data_preprocess: RequestState[Item, Output], raw_data: Any = None) -> list[Response]:
-        """An explanation for each item of one request."""
+        """One explanation per item of a request."""
         return [self.explain(item) for item in data_preprocess.items]
 
     def explained_elsewhere(self) -> Response:
-        """Where this model's explanations are answered: by workers of their own, under a name of their own."""
+        """A redirect to this model's explanations, which have their own workers under their own name."""
         path = f"/explanations/{self.context.model_name}.explain/{self.card['version']}"
-        body = {"message": f"explanations have workers of their own: {path}; curl -L goes there"}
+        body = {"message": f"explanations have their own workers: {path}; curl -L follows the redirect"}
         return Response(to_json(body), status=307, location=path)
 
     def warm_up(self) -> None:
-        """Answer the artifact's sample at the batch sizes to come, so that the first request is as fast as the next."""
+        """Answer the artifact's sample at the expected batch sizes, so that the first request is as fast as any."""
         payload = sample_payload(self.artifact, self.input_type, self.request_limits)
         with torch.inference_mode():
             for size in sorted({1, 2, self.batch_size}):

@@ -1,7 +1,7 @@
-"""What TorchServe imports from an archive: its one class reads which handler to run from model-config.yaml.
+"""The module that TorchServe imports from an archive; its one class runs the handler named in model-config.yaml.
 
 TorchServe wants a module at the archive's root with exactly one class in it, and hides the cause of an ImportError
-raised while that module loads; so nothing is imported here before `initialize`.
+raised while that module loads, so this one imports nothing of ours before `initialize`.
 """
 
 import os
@@ -20,7 +20,7 @@ class Entry:
             settings = settings.get("explain")
             if settings is None:
                 raise ValueError(
-                    "this archive has no explanations: its task has none, or it was built before they were"
+                    "this archive has no explanations: its task has none, or it was built before they existed"
                 )
         module, _, name = settings["class"].rpartition(".")
         self.handler = getattr(import_module(module), name)()
@@ -28,10 +28,10 @@ class Entry:
         import_module("handlers.torchserve.frame_reader").install(context)
 
     def see_one_gpu(self, properties: dict[str, Any]) -> None:
-        """Where `deploy` names several GPUs, or slices of them, this worker's alone becomes visible, as number 0.
+        """If `deploy` names several GPUs, or slices of them, make only this worker's visible, as number 0.
 
-        It has to come before the first import that asks CUDA. A process sees one slice of a GPU at most, and what
-        names no number must not land on another worker's GPU. A worker that replaces this one does the same by
+        This has to come before the first import that queries CUDA. A process sees at most one slice of a GPU, and code
+        that names no number must not land on another worker's GPU. A worker that replaces this one does the same with
         `assigned_gpu`, TorchServe's number.
         """
         devices, number = os.environ.get("BUNDLE_GPUS"), properties.get("gpu_id")

@@ -1,4 +1,4 @@
-"""Errors of one request, each with the HTTP status it is answered with.
+"""Errors of one request, each with its HTTP status.
 
 RequestError
 ├── MalformedInput     400  cannot be read: bad JSON, bad base64, a truncated file, no input at all
@@ -6,11 +6,11 @@ RequestError
 ├── TooLarge           413  over a limit: bytes, pixels, seconds, characters, elements
 ├── UnsupportedMedia   415  a content type this task does not take
 ├── InvalidInput       422  readable, but not what the model takes: wrong shape, NaN, empty text, bad parameter
-├── TooSlow            422  the work on it takes longer than the model's time for one request
-├── Quarantined        422  it has ended two workers of this model, and is not tried again
+├── TooSlow            422  it takes longer than the model's time limit for one request
+├── Quarantined        422  it has ended two workers of this model and is not retried
 ├── InternalError      500  the model failed on this item; the cause is in the server's log
 ├── NotOffered         501  a request for something this model does not do
-├── Unavailable        503  not answered, because the requests of its batch took its time
+├── Unavailable        503  not answered, because other requests of its batch used up the time
 ├── DeadlineExceeded   504  its caller's deadline had passed before its turn came
 └── OutOfMemory        507  this item alone does not fit into the device's memory
 """
@@ -23,12 +23,12 @@ from typing import Any, ClassVar, Self
 
 MAX_MESSAGE = 300  # characters
 MAX_SHOWN = 40
-# What a library's exception says of an object it was given: <_io.BytesIO object at 0x7f0c8c2b1d50>.
+# How a library's exception names an object it was given: <_io.BytesIO object at 0x7f0c8c2b1d50>.
 ADDRESS = re.compile(r"<[^<>]{1,100} at 0x[0-9a-fA-F]{4,16}>")
 
 
 class RequestError(Exception):
-    """An error of one request; its neighbours in the batch are answered all the same."""
+    """An error of one request; the others in its batch are answered as usual."""
 
     code: ClassVar[int] = 400
 
@@ -38,22 +38,22 @@ class RequestError(Exception):
 
     @property
     def message(self) -> str:
-        """For the sender: of bounded length, whatever the request held, and without addresses of objects."""
+        """The text for the sender: bounded in length, whatever the request held, and without object addresses."""
         text = ADDRESS.sub("the input", str(self)[: 4 * MAX_MESSAGE])
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
     def at(self, place: str) -> Self:
-        """The same error, with where in the request it was found."""
+        """The same error, prefixed with its place in the request."""
         return type(self)(f"{place}: {self.message}")
 
     def detached(self) -> Self:
-        """Without the frames it came through, which hold the request's body for as long as the error lives."""
+        """The same error without its traceback, whose frames would keep the request's body in memory."""
         self.__cause__ = self.__context__ = None
         return self.with_traceback(None)
 
 
 def shown(value: Any) -> str:
-    """A value of a request as an error names it: in JSON, cut short; of lists and objects the kind alone."""
+    """A request's value for an error message: JSON, cut short; for lists and objects, only the kind."""
     if isinstance(value, (list, tuple)):
         return "a list"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The name that handlers.vision.decoding had in version 0.1; it goes with the next release."""
+"""Deprecated: the name of handlers.vision.decoding in version 0.1, until the next release."""
 
 from warnings import warn
 

@@ -1,6 +1,6 @@
-"""One loader for every format of weights. Nothing here unpickles, and no file is read before `formats` has seen it.
+"""Loads weights of every format. Nothing here unpickles, and no file is read before `formats` has checked it.
 
-Each format imports what it needs when it is loaded: a worker has one, and starts sooner without the others.
+Each format imports what it needs when it is loaded: a worker has one, and starts sooner without the others' imports.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from handlers.artifact import Artifact
 from handlers.formats import pretrained
 from handlers.formats.weights import check
 
-# By task, the classes of transformers that build the network of a folder: the first that knows its architecture does.
+# By task, the classes of transformers that can build a folder's network; the first that knows its architecture does.
 AUTO_CLASSES = {
     "image-classification": ("AutoModelForImageClassification",),
     "object-detection": ("AutoModelForObjectDetection",),
@@ -34,7 +34,7 @@ AUTO_CLASSES = {
 
 
 class LoadError(Exception):
-    """The weights cannot become a model; the message names the format and what is missing."""
+    """The weights cannot be loaded as a model; the message names the format and what is missing."""
 
 
 def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
@@ -58,13 +58,13 @@ def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        # Each library has its own types for a file it cannot read; the cause stays in the worker's log.
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise LoadError(f"{artifact.weights.name}: {said[0][:300]}") from error
+        # Each library raises its own types for a file it cannot read; the worker's log has the cause.
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise LoadError(f"{artifact.weights.name}: {lines[0][:300]}") from error
 
 
 def from_safetensors(artifact: Artifact) -> nn.Module:
-    """Build the architecture from its dotted factory, on no device, and give it the weights."""
+    """Build the architecture from its dotted factory and load the weights into it."""
     from handlers.formats.architecture import build
     from handlers.networks.weights import load_weights
 
@@ -85,7 +85,7 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
         program = move_to_device_pass(program, device)
     program.example_inputs = inputs_of(program)
     model = program.module().requires_grad_(False)
-    # It was exported for evaluation and refuses to be told so, alone or as a part of something.
+    # It was exported for evaluation, and its train() and eval() raise, even when called through a parent module.
     vars(model).update(train=lambda mode=False: model, eval=lambda: model)
     size = batch_of(program)
     if size is None:
@@ -96,7 +96,7 @@ def from_export(artifact: Artifact, device: torch.device) -> nn.Module:
 
 
 def batch_of(program: torch.export.ExportedProgram) -> int | None:
-    """The one batch size that a program of one input was exported for; None where it takes any."""
+    """The fixed batch size of a program with one input; None if it takes any size or has other inputs."""
     arguments, keywords = cast("tuple[tuple[Any, ...], dict[str, Any]]", program.example_inputs or ((), {}))
     if len(arguments) != 1 or keywords or not isinstance(arguments[0], torch.Tensor) or not arguments[0].ndim:
         return None
@@ -114,8 +114,8 @@ def from_onnx(artifact: Artifact, device: torch.device) -> nn.Module:
 
 
 def inputs_of(program: torch.export.ExportedProgram) -> tuple[Any, Any]:
-    """Inputs of the program's own shapes, without memory, in the place of the pickled ones: torch takes their names to
-    check inputs by guards, which can be traced, and not by a hook, which cannot."""
+    """Inputs of the program's own shapes, without memory, in place of the pickled ones: with their names, torch checks
+    inputs by guards, which can be traced, rather than by a hook, which cannot."""
     from torch.utils._pytree import tree_unflatten
 
     values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
@@ -125,15 +125,15 @@ def inputs_of(program: torch.export.ExportedProgram) -> tuple[Any, Any]:
 
 
 def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
-    """By transformers' Auto class of the task, from the folder alone: no hub, no code that came with the weights.
+    """Load by transformers' Auto class of the task, from the folder alone: no hub, no code shipped with the weights.
 
-    On a GPU weights keep their type where inputs are tokens, or are rounded to it. Others become float32, because
-    images and waveforms are; `handlers.acceleration.precision` rounds them again where the answers stay the same. On a
-    CPU all do: there bfloat16 and float16 are slow or emulated.
+    On a GPU, weights keep their type if the inputs are tokens or are rounded to it. Others become float32, as images
+    and waveforms are; `handlers.acceleration.precision` rounds them again where the answers stay the same. On a CPU,
+    all become float32, because bfloat16 and float16 are slow or emulated there.
     """
-    import transformers  # seconds
+    import transformers  # takes seconds
 
-    import handlers.networks.mean_pooling  # noqa: F401 - makes our own architecture known to the Auto classes
+    import handlers.networks.mean_pooling  # noqa: F401 - registers our own architecture with the Auto classes
     from handlers.formats.huggingface import TEXTS
     from handlers.formats.model_size import bounded
 
@@ -152,7 +152,7 @@ def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
             use_safetensors=True,
             dtype="auto" if keeps else torch.float32,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # refused below, in words
+            ignore_mismatched_sizes=True,  # refused below, with a message
         )
     if mismatched := sorted(report["mismatched_keys"]):
         name, ours, theirs = mismatched[0]
@@ -161,7 +161,7 @@ def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
             f"{len(mismatched) - 1} more differ; wanted the config.json of these weights"
         )
     if missing := sorted(report["missing_keys"]):
-        # transformers would fill them with random numbers, as for a training, and only warn.
+        # transformers would initialise them at random, as for training, and only warn.
         raise LoadError(
             f"{artifact.weights.name}: has no weights for {missing[0]} and {len(missing) - 1} more of "
             f"{type(model).__name__}; wanted a model trained for {artifact.task}"

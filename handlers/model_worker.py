@@ -1,4 +1,4 @@
-"""A model in a TorchServe worker, from its archive's settings to the moment at which it can answer."""
+"""A model in a TorchServe worker, from its archive's settings until it is ready to answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class ModelWorker(BaseHandler, ABC):
     """Sets up device, threads, artifact and model, once per worker, and describes them for the model card.
 
-    limits, options: those of the spec, with every key of the task. request_s: seconds that one request may take.
+    limits, options: from the spec, with every key of the task. request_s: time limit for one request, in seconds.
     """
 
     def initialize(self, context: Any) -> None:
@@ -49,14 +49,14 @@ class ModelWorker(BaseHandler, ABC):
         self.request_s = float(settings["request_s"])
         self.explained = "explain" in settings
         self.batch_size = int(context.system_properties["batch_size"])
-        cores = torch.get_num_threads()  # as `deploy` has told it, or torch's own count
+        cores = torch.get_num_threads()  # as set by `deploy`, or torch's own count
         self.device = device_of(context)
-        asked = settings.get("threads", "auto")
-        threads = 1 if asked == "auto" else int(asked)
+        configured = settings.get("threads", "auto")
+        threads = 1 if configured == "auto" else int(configured)
         if threads:
             torch.set_num_threads(threads)
-        # A worker on a CPU computes on the cores; those of a GPU's worker have nothing to do but to decode.
-        decoders = cores if asked == "auto" and self.device.type == "cuda" else threads
+        # A worker on a CPU computes on its cores; a worker on a GPU needs them only to decode.
+        decoders = cores if configured == "auto" and self.device.type == "cuda" else threads
         self.artifact = Artifact.read(folder / "artifact")
         check(self.artifact.format, self.artifact.weights, self.artifact.task)
         self.labels = self.artifact.labels
@@ -64,7 +64,7 @@ class ModelWorker(BaseHandler, ABC):
         self.pool = ThreadPoolExecutor(max_workers=decoders, thread_name_prefix="decode") if decoders > 1 else None
         export = settings.get("export")
         graph, written = self.artifact.graph, Path(export) if export else None
-        worker = context.metrics is not None  # outside TorchServe it is alone, and nobody reads metrics
+        worker = context.metrics is not None  # outside TorchServe there is one worker, and nobody reads metrics
         self.busy_workers = BusyWorkers() if worker else None
         others_idle = self.busy_workers.others_idle if self.busy_workers else lambda: False
         as_is = self.artifact.format == "onnx"
@@ -85,33 +85,33 @@ class ModelWorker(BaseHandler, ABC):
             self.metrics = MetricsReporter(context.model_name, self.card["version"], dropped)
             self.drift = monitor_of(settings.get("drift"), self.card, self.metrics, self.measure)
             self.metrics.start()
-            # What is loaded now stays: passing over it again and again would take most of the time to read a JSON body.
+            # Objects loaded by now stay: rescanning them would take most of the time of reading a JSON body.
             gc.collect()
             gc.freeze()
         self.initialized = True
 
     def load(self) -> None:
-        """Load the model into `self.model`; a task adds what else it needs, or makes its model faster:
+        """Load the model into `self.model`. A task may load more here, or make its model faster:
         `self.forward = self.accelerate(build, example)`."""
         self.model = load_model(self.artifact, self.device)
 
     def max_json_values(self) -> int:
-        """How many values a JSON body may hold: by the spec's limits, or as many as its instances' parameters are."""
+        """The most values a JSON body may hold: from the spec's limits, or enough for its instances' parameters."""
         return int(self.limits.get("max_values", 64 * (int(self.limits["max_instances"]) + 1)))
 
     @abstractmethod
     def measure(self, payload: Payload, item: Any) -> Mapping[str, float]:
-        """Statistics of one input as it was sent, in which a change of its source shows."""
+        """Statistics of one input as sent, which change when its source does."""
 
     @abstractmethod
     def warm_up(self) -> None:
         """Answer the artifact's sample before the first request; an exception makes the worker fail."""
 
     def describe_handle(self) -> bytes:
-        """The model card, with where and how this worker runs."""
+        """The model card, including where and how this worker runs."""
         runtime = {"device": str(self.device), "threads": torch.get_num_threads(), "torch": torch.__version__}
         return orjson.dumps({**self.card, "runtime": runtime | self.accelerate.describe() | self.describe_runtime()})
 
     def describe_runtime(self) -> dict[str, str]:
-        """How a task runs beside its model, for the model card."""
+        """How the parts of a task other than its model run, for the model card."""
         return {}

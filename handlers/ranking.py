@@ -13,7 +13,7 @@ from handlers.loader import LoadError
 
 
 def check_count(outputs: int, labels: Sequence[str]) -> None:
-    """LoadError unless the model has an output for each label; a worker finds out as it warms up."""
+    """Raise LoadError unless the model has one output per label; called during a worker's warm-up."""
     if outputs != len(labels):
         raise LoadError(f"the model has {outputs} outputs; the artifact names {len(labels)} labels")
 
@@ -21,10 +21,10 @@ def check_count(outputs: int, labels: Sequence[str]) -> None:
 def rank(
     probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int, name: str = "probability"
 ) -> list[dict[str, Any]]:
-    """The `top_k` most probable classes of one item, best first; equal ones in the order of their index.
+    """The `top_k` most probable classes of one item, best first; ties in the order of their index.
 
-    probabilities: (classes,). name: what the answer calls one. Raises InternalError when the model gave something that
-    is not finite.
+    probabilities: (classes,). name: the answer's key for a probability. Raises InternalError if a probability is not
+    finite.
     """
     if not np.isfinite(probabilities).all():
         raise InternalError("the model's output for this input is not finite")

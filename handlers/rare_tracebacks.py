@@ -1,4 +1,4 @@
-"""Our own faults in the log: each a line, a traceback now and then, so that a repeated one cannot fill a disk."""
+"""Internal errors in the log: one line each, with a traceback only now and then, so that they cannot fill a disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ INTERVAL = 10.0  # seconds between two tracebacks of one logger
 
 
 class RareTracebacks(logging.Filter):
-    """Lets a logger's `exception` write a traceback once in a while, and the error alone in between."""
+    """Lets a logger's `exception` write a traceback at most every INTERVAL, and only the error in between."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The artifact's sample as a request that brings it, for a worker that tries its model while it loads."""
+"""The artifact's sample as a request, with which a worker tries its model while loading."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handlers.protocol.request import parse
 
 
 def sample_payload(artifact: Artifact, input_type: InputType, limits: Limits | None = None) -> Payload:
-    """The first input of the sample. limits: those that it has to keep, else RequestError; none by default."""
+    """The first input of the sample. limits: none by default. Raises RequestError if the sample exceeds them."""
     data = artifact.sample.read_bytes()
     limits = limits or Limits(len(data), max_instances=len(data), max_values=len(data))
     return parse({"body": data}, {"content-type": SAMPLE_TYPES[artifact.sample.suffix]}, input_type, limits).payloads[0]

@@ -18,15 +18,15 @@ from handlers.torchserve.response_stream import ResponseStream
 class Task(ABC, Generic[Item, Output]):
     """One task of a model, as `handlers.base.Handler` serves it.
 
-    It names its `input_type` and defines three methods: `decode` turns a payload into an item and raises a RequestError
-    for a bad one; `predict` turns items, of whatever sizes, into as many outputs, in order; `encode` turns an output
-    into an answer.
+    It sets `input_type` and defines three methods: `decode` turns a payload into an item, or raises a RequestError if
+    the payload is bad; `predict` turns items of any sizes into as many outputs, in order; `encode` turns an output into
+    an answer.
     """
 
     input_type: ClassVar[InputType]
-    # What `encode` can answer with, the default first; a sender who takes none of them gets 406 before any prediction.
+    # Media types that `encode` offers, the default first; a request that accepts none gets 406 before any prediction.
     media_types: ClassVar[tuple[str, ...]] = (JSON,)
-    # The paths of OpenAI's API that it answers.
+    # Paths of OpenAI's API that the task answers.
     openai: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -36,34 +36,34 @@ class Task(ABC, Generic[Item, Output]):
             cls.input_type = cls.__dict__["kind"]
 
     def measure(self, payload: Payload, item: Item) -> Mapping[str, float]:
-        """Statistics of one input as it was sent, in which a change of its source shows."""
+        """Statistics of one input as sent, which change when its source does."""
         if self.input_type is InputType.TENSOR:
             return of_numbers(payload.data)
         return {}
 
     @abstractmethod
     def decode(self, payload: Payload) -> Item:
-        """One payload to one item; RequestError when it cannot be."""
+        """Turn one payload into one item. Raises RequestError if that is not possible."""
 
     @abstractmethod
     def predict(self, items: Sequence[Item]) -> Sequence[Output]:
-        """As many outputs as items, in their order; each the same as if the item were alone."""
+        """One output per item, in order, each the same as if its item were alone."""
 
     @abstractmethod
     def encode(self, item: Item, output: Output, media_type: str) -> Response:
-        """One output as an answer; media_type: the one of `media_types` that the sender ranks highest."""
+        """Turn one output into an answer. media_type: the one of `media_types` that the sender ranks highest."""
 
     def explain(self, item: Item) -> Response:
-        """Why the model answers an item as it does; a task that can say overrides it."""
+        """Explain the model's answer to one item; tasks that offer explanations override this."""
         raise NotOffered("this model offers no explanations")
 
     def attach_stream(self, request: Request, items: Sequence[Item], stream: ResponseStream) -> None:
-        """For a task that sends its answers piece by piece: gives the items of one request their way out."""
+        """Attach one request's items to its stream; for tasks that send their answers piece by piece."""
 
     def tokens_read(self, item: Item) -> int:
-        """Tokens of one input, of a task that counts them."""
+        """Number of tokens in one input, for tasks that count them; 0 otherwise."""
         return 0
 
     def offers(self, items: Sequence[Item]) -> tuple[str, ...]:
-        """The media types that the answer to these items may have."""
+        """The media types in which these items can be answered."""
         return self.media_types
