@@ -1,4 +1,4 @@
-"""Files of weights, looked at before a library reads them: what could run code or fill the machine is refused.
+"""Checks files of weights before a library reads them: those that could run code or fill the machine are refused.
 
-Standard library alone, because both sides call it: `archiver` before it packs a file, a worker before it loads one.
+Uses the standard library alone, because `archiver` checks a file before packing it, and a worker before loading it.
 """

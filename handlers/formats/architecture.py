@@ -1,6 +1,6 @@
-"""`architecture.factory`: which callables an artifact may name, and the network that one of them makes.
+"""`architecture.factory`: the callables that an artifact may name, and the network that one of them builds.
 
-A dotted name from a file would otherwise be any function of any installed module: os.system is one.
+Otherwise a dotted name from a file could be any function of any installed module, such as os.system.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ LIBRARIES = ("torchvision", "torchaudio", "timm", "transformers")
 OWN = "handlers.networks"
 NAME = re.compile(r"(?=.{3,200}$)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+")
 MAX_REASON = 200  # characters
-# Arguments by which the libraries' builders fetch or unpickle weights.
+# Arguments that make the libraries' builders fetch or unpickle weights.
 FETCHING = {"weights", "weights_backbone", "pretrained", "pretrained_backbone", "checkpoint_path"}
 
 
 def check(architecture: Mapping[str, Any], code: Container[str]) -> None:
-    """UnsafeFile where the names alone say that it cannot be had. code: the modules and packages packed with it."""
+    """Raise UnsafeFile if the names alone rule it out. code: the modules and packages packed with it."""
     for part in parts(architecture):
         name, arguments = part["factory"], part.get("arguments") or {}
         root = name.partition(".")[0]
@@ -42,30 +42,30 @@ def check(architecture: Mapping[str, Any], code: Container[str]) -> None:
         if root == "timm" and ":" in str(arguments.get("model_name", "")):
             raise UnsafeFile("arguments.model_name would be read from a hub or a folder; wanted a name of timm's own")
         for key in sorted(FETCHING & arguments.keys()):
-            # The weights of an ensemble's members are numbers.
+            # An ensemble's `weights` are numbers, its members' shares.
             shares = root == OWN.partition(".")[0] and isinstance(arguments[key], list)
             if root not in code and arguments[key] and not shares:
-                raise UnsafeFile(f"arguments.{key} would fetch weights; wanted null or false: they are in the artifact")
+                raise UnsafeFile(f"arguments.{key} would fetch weights; wanted null or false: the artifact has them")
 
 
 def parts(value: Any) -> Iterator[Mapping[str, Any]]:
-    """The architecture and, of an ensemble, those of its members."""
+    """The architecture and, for an ensemble, those of its members."""
     todo = [value]
     while todo:
-        found = todo.pop()
-        if isinstance(found, Mapping):
-            if isinstance(found.get("factory"), str):
-                yield found
-            todo += found.values()
-        elif isinstance(found, list):
-            todo += found
+        current = todo.pop()
+        if isinstance(current, Mapping):
+            if isinstance(current.get("factory"), str):
+                yield current
+            todo += current.values()
+        elif isinstance(current, list):
+            todo += current
 
 
 def resolve(name: str, code: Container[str] = ()) -> Callable[..., Any]:
-    """The class or function of a dotted name. code: top-level modules that travel with the weights.
+    """The class or function of a dotted name. code: top-level modules packed with the weights.
 
-    A class has to be a network's, a function one that says it returns a network, and both have to be from where the
-    name says: a module's imports are not its own. Raises UnsafeFile.
+    A class has to be a network, and a library's function has to be annotated as returning one. Either has to be defined
+    in the named package, because a module's imports are not its own. Raises UnsafeFile.
     """
     import torch
 
@@ -74,20 +74,20 @@ def resolve(name: str, code: Container[str] = ()) -> Callable[..., Any]:
     root = module.partition(".")[0]
     home = root if root in LIBRARIES or root in code else OWN
     try:
-        found = getattr(import_module(module), attribute)
+        factory = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UnsafeFile(f"factory {name[:80]!r} is not there: {str(error)[:MAX_REASON]}") from None
-    where = str(getattr(found, "__module__", ""))
-    if not f"{where}.".startswith(f"{home}."):
-        raise UnsafeFile(f"factory {name[:80]!r} is not defined in {home}, but in {where or 'another module'}")
-    if isinstance(found, type):
-        if not issubclass(found, torch.nn.Module):
-            raise UnsafeFile(f"factory {name[:80]!r} is a class, but not of a network (torch.nn.Module)")
-    elif not isinstance(found, FunctionType):
-        raise UnsafeFile(f"factory {name[:80]!r} is a {type(found).__name__}; wanted a class or a function")
-    elif root not in code and not returns_network(found):
-        raise UnsafeFile(f"factory {name[:80]!r} does not say that it returns a network (torch.nn.Module)")
-    return cast(Callable[..., Any], found)
+    origin = str(getattr(factory, "__module__", ""))
+    if not f"{origin}.".startswith(f"{home}."):
+        raise UnsafeFile(f"factory {name[:80]!r} is not defined in {home}, but in {origin or 'another module'}")
+    if isinstance(factory, type):
+        if not issubclass(factory, torch.nn.Module):
+            raise UnsafeFile(f"factory {name[:80]!r} is a class, but not a network (torch.nn.Module)")
+    elif not isinstance(factory, FunctionType):
+        raise UnsafeFile(f"factory {name[:80]!r} is a {type(factory).__name__}; wanted a class or a function")
+    elif root not in code and not returns_network(factory):
+        raise UnsafeFile(f"factory {name[:80]!r} is not annotated as returning a network (torch.nn.Module)")
+    return cast(Callable[..., Any], factory)
 
 
 def returns_network(function: FunctionType) -> bool:
@@ -99,13 +99,13 @@ def returns_network(function: FunctionType) -> bool:
         returned = None
     if isinstance(returned, type):
         return issubclass(returned, torch.nn.Module)
-    # Not all of timm's say what they return; its registry has the names of those that build.
+    # Some of timm's builders have no annotation; its registry has the names of all of them.
     return function.__module__.partition(".")[0] == "timm" and is_registered(function.__name__)
 
 
 def fetched_by_default(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> set[str]:
-    """The arguments that have to be given so that a library's builder fetches nothing."""
-    if factory.__module__ == "torchvision.models._api":  # get_model, which passes on what it is given
+    """The arguments that must be given so that a library's builder fetches nothing."""
+    if factory.__module__ == "torchvision.models._api":  # get_model, which passes its arguments on
         from torchvision.models import get_model_builder, list_models
 
         name = str(arguments.get("name")).lower()
@@ -114,8 +114,8 @@ def fetched_by_default(factory: Callable[..., Any], arguments: Mapping[str, Any]
         factory = get_model_builder(name)
     if factory.__module__.partition(".")[0] not in LIBRARIES:
         return set()
-    found = signature(factory).parameters.items()
-    return {name for name, each in found if name in FETCHING and each.default not in (Parameter.empty, None, False)}
+    defaults = {name: parameter.default for name, parameter in signature(factory).parameters.items()}
+    return {name for name in FETCHING & defaults.keys() if defaults[name] not in (Parameter.empty, None, False)}
 
 
 def is_registered(name: str) -> bool:
@@ -125,9 +125,9 @@ def is_registered(name: str) -> bool:
 
 
 def build(architecture: Mapping[str, Any], folder: Path | None = None) -> nn.Module:
-    """The network, with no weights yet. folder: of the archive, whose own modules may be named.
+    """Build the network, without its trained weights. folder: the archive's, whose own modules may be named.
 
-    Raises UnsafeFile, and what the factory raises.
+    Raises UnsafeFile, and whatever the factory raises.
     """
     import torch
 
@@ -145,6 +145,6 @@ def build(architecture: Mapping[str, Any], folder: Path | None = None) -> nn.Mod
 
 
 def is_packed(root: str, folder: Path) -> bool:
-    """Whether a top-level module is a file of the archive. One of Python's own is found before it."""
+    """Whether a top-level module comes from the archive. Python's own modules take precedence."""
     own = root not in sys.stdlib_module_names and root not in (*LIBRARIES, OWN.partition(".")[0])
     return own and ((folder / f"{root}.py").is_file() or (folder / root / "__init__.py").is_file())

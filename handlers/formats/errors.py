@@ -1,7 +1,7 @@
-"""The one error of these readers."""
+"""The error that all these readers raise."""
 
 from __future__ import annotations
 
 
 class UnsafeFile(Exception):
-    """The file is not what its format says, or would run code; the message is one sentence without its name."""
+    """The file does not match its format, or would run code; the message is one sentence without the file's name."""

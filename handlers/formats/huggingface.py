@@ -1,4 +1,4 @@
-"""A folder of save_pretrained: safetensors, a tokenizer or a feature extractor, and no code."""
+"""A folder written by save_pretrained: safetensors, a tokenizer or a feature extractor, and no code."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from handlers.formats.sharding import NUMBERED, check_shards, shards_of
 
 MAX_JSON_BYTES = 128 << 20  # a tokenizer.json of a large vocabulary has 30 MB
 MAX_CONFIG_BYTES = 8 << 20
-MAX_GROWTH = 1000  # of a text by a tokenizer's replacements, which are a space's mark most of the time
-MAX_TEMPLATE_BYTES = 256 << 10  # of a chat template, whose compilation takes a minute a megabyte
+MAX_GROWTH = 1000  # of a text by a tokenizer's replacements, most of which only mark spaces
+MAX_TEMPLATE_BYTES = 256 << 10  # of a chat template; compiling one takes a minute per megabyte
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".h5", ".msgpack"}
 CODE = {".py", ".pyc", ".so", ".dll", ".dylib", ".pyd"}
-# Weights as safetensors and what a tokenizer or a processor needs; no pickles, no code.
+# Weights as safetensors, and the files of a tokenizer or a processor; no pickles, no code.
 FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
-# Of those, the files that can name a class.
+# The files among them that can name a class.
 CONFIGURATIONS = {"config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json"}
-# Where sentence-transformers says how it makes one vector of a text's; ours is one way alone.
+# Where sentence-transformers says how token vectors become one; only the mean is supported.
 POOLING = "1_Pooling/config.json"
 # Tasks whose input is tokens, and those for which a folder needs a tokenizer.
 TEXTS = {"text-classification", "text-embedding", "token-classification", "question-answering", "text-generation"}
 TOKENIZED = {*TEXTS, "speech-recognition", "zero-shot-image-classification"}
 # Tasks whose input is an image that transformers' own processor prepares.
 IMAGES = {"image-classification", "object-detection", "semantic-segmentation"}
-# One of these is a tokenizer's vocabulary; a tokenizer of bytes or characters has none, and says so by its class.
+# One of these holds a tokenizer's vocabulary; tokenizers of bytes or characters, known by their class, have none.
 VOCABULARIES = {
     *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "spm.model", "source.spm"),
     *("sentencepiece.bpe.model", "tekken.json", "bpe.codes", "vocab.bpe", "merges.txt"),
@@ -46,7 +46,7 @@ PROCESSOR, NESTED_PROCESSOR = "preprocessor_config.json", "processor_config.json
 
 
 def check(folder: Path, task: str) -> None:
-    """UnsafeFile where the folder holds code or pickles, or lacks what the task's model needs."""
+    """Raise UnsafeFile if the folder holds code or pickles, or lacks files that the task's model needs."""
     files = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     for path in files:
         name = path.relative_to(folder).as_posix()
@@ -55,7 +55,7 @@ def check(folder: Path, task: str) -> None:
         if not path.is_file():
             raise UnsafeFile(f"{name} is not a file")
         if path.suffix.lower() in CODE:
-            raise UnsafeFile(f"{name} is code, which is not loaded; wanted a model that transformers itself has")
+            raise UnsafeFile(f"{name} is code, which is not loaded; wanted a model that is part of transformers")
         if path.suffix.lower() in PICKLES:
             raise UnsafeFile(f"{name} is a pickle, which runs code when it is loaded; use safetensors")
         if path.suffix == ".json" and path.name not in VOCABULARIES:
@@ -79,7 +79,7 @@ def check(folder: Path, task: str) -> None:
 
 
 def check_template(path: Path, name: str) -> None:
-    """UnsafeFile where a chat template is too large or no text; whether it can be compiled, transformers says."""
+    """Raise UnsafeFile if a chat template is too large or is not text; transformers checks whether it compiles."""
     try:
         if (size := path.stat().st_size) > MAX_TEMPLATE_BYTES:
             raise UnsafeFile(f"{name} has {size} bytes; wanted {MAX_TEMPLATE_BYTES} at most")
@@ -102,17 +102,17 @@ def json_of(path: Path, name: str) -> Any:
 
 
 def check_weights(folder: Path, names: set[str]) -> None:
-    """UnsafeFile where the weights are not all there, or not where they are said to be."""
+    """Raise UnsafeFile if weights are missing, or are not where the index says."""
     loaded = weights_of(folder, names)
-    found = {name: header_of(folder, name) for name in sorted(names) if name.endswith(SUFFIX)}
+    headers = {name: header_of(folder, name) for name in sorted(names) if name.endswith(SUFFIX)}
     if INDEX in names:
-        check_shards(loaded, found, lambda name: found[name], INDEX)
+        check_shards(loaded, headers, lambda name: headers[name], INDEX)
         if WEIGHTS in names and WEIGHTS not in loaded:
             raise UnsafeFile(f"has both {WEIGHTS} and {INDEX}; delete the one that is out of date")
 
 
 def weights_of(folder: Path, names: Collection[str]) -> dict[str, set[str]]:
-    """The files that transformers loads, each with its tensors as far as an index says them; UnsafeFile where there
+    """The files that transformers loads, each with the tensors that an index lists for it. Raises UnsafeFile if there
     are none. names: of the folder's files."""
     if INDEX in names:
         return shards_of(json_of(folder / INDEX, INDEX), INDEX, SUFFIX)
@@ -132,7 +132,7 @@ def header_of(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
 
 
 def check_tokenizer(folder: Path, names: set[str]) -> None:
-    """That there is one: transformers makes an empty one up where it is missing, for which every text is the same."""
+    """Raise UnsafeFile if there is none: transformers would make up an empty one, to which all texts are the same."""
     settings = json_of(folder / TOKENIZER, TOKENIZER) if TOKENIZER in names else {}
     kind = settings.get("tokenizer_class") if isinstance(settings, dict) else None
     if not names & VOCABULARIES and not (isinstance(kind, str) and kind.removesuffix("Fast") in WITHOUT_VOCABULARY):
@@ -140,17 +140,17 @@ def check_tokenizer(folder: Path, names: set[str]) -> None:
 
 
 def check_tokens(tokenizer: Any) -> None:
-    """UnsafeFile where transformers' tokenizer knows special tokens alone: its vocabulary was empty, or part of it is
-    missing, and every text of one length is the same to it."""
+    """Raise UnsafeFile if transformers' tokenizer has only special tokens: its vocabulary was empty, or is partly
+    missing, and all texts of one length are the same to it."""
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise UnsafeFile(
-            f"has a tokenizer of {len(tokenizer)} tokens, all special ones; save it again: "
+            f"has a tokenizer of {len(tokenizer)} tokens, all of them special; save it again: "
             "AutoTokenizer.from_pretrained(…).save_pretrained(the same folder)"
         )
 
 
 def check_processor(folder: Path, names: set[str]) -> None:
-    """That the folder says how an image becomes the model's input."""
+    """Raise UnsafeFile unless the folder says how an image becomes the model's input."""
     nested = json_of(folder / NESTED_PROCESSOR, NESTED_PROCESSOR) if NESTED_PROCESSOR in names else {}
     if PROCESSOR not in names and not (isinstance(nested, dict) and nested.get("image_processor")):
         raise UnsafeFile(
@@ -159,9 +159,9 @@ def check_processor(folder: Path, names: set[str]) -> None:
 
 
 def check_recogniser(config: Any) -> None:
-    """That it is one of the two kinds: of another model transformers would make one with random weights."""
-    found = config.get("architectures") if isinstance(config, dict) else None
-    names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    """Raise UnsafeFile unless it is one of the two kinds: transformers would give any other random weights."""
+    listed = config.get("architectures") if isinstance(config, dict) else None
+    names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     if not any(name.endswith("ForCTC") or name == "WhisperForConditionalGeneration" for name in names):
         got = ", ".join(names)[:80] or "nothing"
         raise UnsafeFile(
@@ -170,7 +170,7 @@ def check_recogniser(config: Any) -> None:
 
 
 def check_vocabulary(folder: Path) -> None:
-    """UnsafeFile where the tokenizer has tokens that the model does not know. It reads all of a tokenizer.json."""
+    """Raise UnsafeFile if the tokenizer has tokens that the model does not know. Reads all of tokenizer.json."""
     known = vocabulary(json_of(folder / CONFIG, CONFIG))
     if known is None or not (folder / "tokenizer.json").is_file():
         return
@@ -188,10 +188,10 @@ def check_vocabulary(folder: Path) -> None:
 
 
 def check_growth(normalizer: Any) -> None:
-    """UnsafeFile where a tokenizer's replacements make far more of a text: each may work on what the others wrote."""
-    found = [normalizer, *(value for _, value in json_file.walk(normalizer))]
-    found += [each for listed in found if isinstance(listed, list) for each in listed]
-    contents = [each.get("content") for each in found if isinstance(each, dict) and each.get("type") == "Replace"]
+    """Raise UnsafeFile if a tokenizer's replacements make a text far longer: each may apply to the others' output."""
+    values = [normalizer, *(value for _, value in json_file.walk(normalizer))]
+    values += [item for value in values if isinstance(value, list) for item in value]
+    contents = [value.get("content") for value in values if isinstance(value, dict) and value.get("type") == "Replace"]
     growth = math.prod(max(1, len(content)) for content in contents if isinstance(content, str))
     if growth > MAX_GROWTH:
         raise UnsafeFile(
@@ -200,17 +200,17 @@ def check_growth(normalizer: Any) -> None:
 
 
 def vocabulary(config: Any) -> int | None:
-    """How many tokens the model of a config.json knows; None where it does not say."""
+    """The number of tokens that the model of a config.json knows; None if it does not say."""
     parts = [config, *(config.get(name) for name in ("text_config", "encoder"))] if isinstance(config, dict) else []
     sizes = [part.get("vocab_size") for part in parts if isinstance(part, dict)]
     return next((size for size in sizes if isinstance(size, int)), None)
 
 
 def without_code(config: Any) -> Any:
-    """A configuration without the names of classes that only a hub has: transformers' own is loaded instead."""
+    """A configuration without the names of classes that only a hub has; transformers' own are loaded instead."""
     return {key: value for key, value in config.items() if key not in CODE_KEYS} if isinstance(config, dict) else config
 
 
 def pooling_mode(pooling: dict[str, Any]) -> str:
-    """Of a POOLING file. Older versions have a flag for each mode, newer ones the mode's name."""
+    """The mode that a POOLING file names. Older versions have a flag per mode, newer ones the mode's name."""
     return str(pooling.get("pooling_mode", "mean" if pooling.get("pooling_mode_mean_tokens") else "another"))

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from handlers.formats.errors import UnsafeFile
 
 MAX_DEPTH = 64
-MAX_VALUES = 8_000_000  # which take a few hundred MB; tokenizers of large vocabularies have a quarter of them
+MAX_VALUES = 8_000_000  # a few hundred MB; tokenizers with large vocabularies have a quarter as many
 
 
 def loads(content: bytes, name: str, max_depth: int = MAX_DEPTH) -> Any:
@@ -32,7 +32,7 @@ def refuse(constant: str) -> NoReturn:
 
 
 def depth(value: Any) -> int:
-    """How many lists and objects the innermost value of a JSON or YAML document is in."""
+    """The number of lists and objects around the innermost value of a JSON or YAML document."""
     level, current = 0, [value]
     while current := [inner for outer in current for inner in children(outer)]:
         level += 1
@@ -47,10 +47,10 @@ def children(value: Any) -> Iterable[Any]:
 
 
 def walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every (key, value) of every object inside a JSON value, however deep."""
+    """Every (key, value) of every object inside a JSON value, at any depth."""
     todo = [value]
     while todo:
-        found = todo.pop()
-        if isinstance(found, dict):
-            yield from found.items()
-        todo += children(found)
+        current = todo.pop()
+        if isinstance(current, dict):
+            yield from current.items()
+        todo += children(current)

@@ -1,7 +1,7 @@
-"""How large a network a Hugging Face folder may describe: its weights have to fill it.
+"""Limits the size of the network that a Hugging Face folder describes: its weights have to fill it.
 
-transformers builds a network by config.json, without memory for its numbers, and then makes up those that the weights
-lack. Ones of a size that the weights have nothing of would take all memory there is, and layers without end all time.
+transformers builds a network from config.json, without memory for its numbers, and then makes up those that the weights
+lack. Tensors far larger than the weights would take all memory, and endless layers would never be finished.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from handlers.formats.errors import UnsafeFile
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# A network may have this many times what is in the files, for weights that are stored once and used twice, and more:
-# heads that are missing, which has a message of its own, and masks and positions, which are not stored.
+# A network may have this many times the numbers in the files, because weights can be stored once and used twice, and
+# some more: for missing heads, which are reported elsewhere, and for masks and positions, which are not stored.
 SHARED = 4
 SPARE_NUMBERS, SPARE_TENSORS = 1 << 26, 1000
 
 
 @contextmanager
 def bounded(folder: Path) -> Iterator[None]:
-    """Raises UnsafeFile as soon as a network that is built within is too large for the folder's weights."""
+    """Within it, building a network that is too large for the folder's weights raises UnsafeFile at once."""
     from torch.nn.modules import module
 
     shapes = [shape for file in sorted(folder.glob("*.safetensors")) for shape in safetensors.header(file).values()]
@@ -39,8 +39,8 @@ def bounded(folder: Path) -> Iterator[None]:
             numbers, tensors = numbers - tensor.numel(), tensors - 1
             if numbers < 0 or tensors < 0:
                 raise UnsafeFile(
-                    f"config.json describes a far larger model than the weights are, which hold {held} numbers "
-                    f"in {len(shapes)} tensors: too much at {type(owner).__name__}.{name}"
+                    f"config.json describes a far larger model than the weights, which hold {held} numbers in "
+                    f"{len(shapes)} tensors: the limit is exceeded at {type(owner).__name__}.{name}"
                 )
 
     handles = (

@@ -1,7 +1,7 @@
-"""An ONNX graph: that tensors kept outside of it are in its folder, and that its operators are ONNX Runtime's own.
+"""Checks an ONNX graph: its external tensors have to be in its folder, and its operators ONNX Runtime's own.
 
-The fields are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), whose messages are read
-by their tags alone: what is a tensor is recognised by where it stands.
+The fields are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). Its messages are read by
+their tags alone, so a tensor is recognised by its place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from handlers.formats import zip_file
 from handlers.formats.errors import UnsafeFile
 
-# By message, its fields that hold others which can lead to a tensor.
+# By message, the fields through which tensors can be reached.
 FIELDS = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -26,19 +26,19 @@ FIELDS = {
     "tensor": {13: "entry"},
     "entry": {2: "value"},
 }
-# The way to all nodes, which leaves out what tensors hold.
+# The fields through which nodes can be reached, which leave out the contents of tensors.
 NODES = {
-    kind: {number: inner for number, inner in found.items() if inner not in ("tensor", "sparse")}
-    for kind, found in FIELDS.items()
+    kind: {number: inner for number, inner in ways.items() if inner not in ("tensor", "sparse")}
+    for kind, ways in FIELDS.items()
 }
 NODE_DOMAIN, FUNCTION_DOMAIN = 7, 10
-# Domains of the operators in ONNX Runtime itself; those of any other are in a library that would have to be loaded.
+# Domains of ONNX Runtime's own operators; those of any other are in a library that would have to be loaded.
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"}
 ENTRY_KEY, LOCATION = 1, b"location"
-# A file beside the graph, or in a folder there.
+# A file beside the graph, or in a folder beside it.
 PLAIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
 MAX_DEPTH = 64
-# The inputs that a model may have, as ONNX Runtime names their types, and NumPy's names for them.
+# The types that a model's inputs may have, by ONNX Runtime's names, and NumPy's names for them.
 TYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -48,16 +48,16 @@ TYPES = {
 
 
 def check(path: Path) -> None:
-    """UnsafeFile where the file is not an ONNX graph, or names a file that is not in its folder."""
+    """Raise UnsafeFile if the file is not an ONNX graph, or names a file that is not in its folder."""
     external_files(path)
 
 
 def external_files(path: Path) -> list[str]:
-    """The files that tensors are kept in, by their path from its folder; UnsafeFile as `check` raises it."""
+    """The files that hold external tensors, by path from the graph's folder. Raises UnsafeFile as `check` does."""
     try:
         zip_file.check_file(path)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            # Read at all only where the key of such a file's name is somewhere in it: seldom, and a search is fast.
+            # Parsed only if the key of such a file's name occurs in it, which is rare; the search is fast.
             locations = sorted(set(external(mapped))) if mapped.find(LOCATION) >= 0 else []
     except (OSError, ValueError, IndexError) as error:
         raise UnsafeFile(f"is not an ONNX graph: {zip_file.reason(error)}") from None
@@ -69,12 +69,12 @@ def external_files(path: Path) -> list[str]:
 
 
 def is_within(folder: Path, name: str) -> bool:
-    """Whether the file is there, and no link on the way to it from the folder."""
+    """Whether the file exists, with no link on the way to it from the folder."""
     return (folder / name).is_file() and (folder / name).resolve() == folder.resolve() / name
 
 
 def check_model(path: Path) -> None:
-    """As `check`, of a file that is somebody's model: also UnsafeFile where its operators are not all known."""
+    """As `check`, for a user's model: also raise UnsafeFile if any of its operators is unknown."""
     check(path)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
@@ -83,21 +83,21 @@ def check_model(path: Path) -> None:
         raise UnsafeFile(f"is not an ONNX graph: {zip_file.reason(error)}") from None
     if foreign:
         raise UnsafeFile(
-            f"uses operators of {', '.join(name[:80] for name in foreign)}, which come in a library of code that is "
-            "not loaded; export it with operators of ONNX alone"
+            f"uses operators of {', '.join(name[:80] for name in foreign)}, which are in a library of code that is "
+            "not loaded; export it with ONNX's own operators alone"
         )
 
 
 def foreign_domains(mapped: mmap.mmap) -> set[str]:
-    """The domains of operators that neither ONNX Runtime has nor the file itself defines as functions."""
+    """The domains of operators that are not in ONNX Runtime, and that the file does not define as functions."""
     used: set[bytes] = set()
     defined: set[bytes] = set()
     graphs = 0
     for kind, found in messages(mapped, NODES):
         graphs += kind == "graph"
         if kind in ("node", "function"):
-            wanted = NODE_DOMAIN if kind == "node" else FUNCTION_DOMAIN
-            names = {mapped[begin:stop] for number, begin, stop in found if number == wanted}
+            domain = NODE_DOMAIN if kind == "node" else FUNCTION_DOMAIN
+            names = {mapped[begin:stop] for number, begin, stop in found if number == domain}
             (used if kind == "node" else defined).update(names)
     if not graphs:
         raise ValueError("it has no graph")
@@ -105,7 +105,7 @@ def foreign_domains(mapped: mmap.mmap) -> set[str]:
 
 
 def external(mapped: mmap.mmap) -> Iterator[bytes]:
-    """The files that tensors are kept in."""
+    """The names of the files that hold external tensors."""
     for kind, found in messages(mapped, FIELDS):
         if kind == "entry":
             parts = [(number == ENTRY_KEY, mapped[begin:stop]) for number, begin, stop in found]
@@ -114,7 +114,7 @@ def external(mapped: mmap.mmap) -> Iterator[bytes]:
 
 
 def messages(mapped: mmap.mmap, ways: dict[str, dict[int, str]]) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
-    """(kind, fields) of each message that `ways` lead to. ways: by message, the fields that hold others, and which."""
+    """(kind, fields) of each message reached by `ways`: by message, the fields that hold others, and their kinds."""
     todo = [("model", 0, len(mapped), 0)]
     while todo:
         kind, start, end, depth = todo.pop()
@@ -122,12 +122,12 @@ def messages(mapped: mmap.mmap, ways: dict[str, dict[int, str]]) -> Iterator[tup
             raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
         found = list(fields(mapped, start, end))
         inner = [(ways[kind].get(number, ""), begin, stop, depth + 1) for number, begin, stop in found]
-        todo += [each for each in inner if each[0] in ways]
+        todo += [message for message in inner if message[0] in ways]
         yield kind, found
 
 
 def fields(mapped: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(number, begin, end) of each field of a message that has a length."""
+    """(number, begin, end) of each length-delimited field of a message."""
     while start < end:
         tag, start = varint(mapped, start, end)
         match tag & 7:
@@ -150,7 +150,7 @@ def fields(mapped: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, 
 
 
 def varint(mapped: mmap.mmap, start: int, end: int) -> tuple[int, int]:
-    """The number that begins at `start`, and where it ends."""
+    """The number that begins at `start`, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         if start >= end:

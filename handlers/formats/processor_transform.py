@@ -1,4 +1,4 @@
-"""The image processor of a Hugging Face folder as our own transform, compared with it."""
+"""Turns the image processor of a Hugging Face folder into our own transform, and compares the two."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from handlers.vision.depth_transform import DepthTransform
     from handlers.vision.transform import ImageTransform
 
-# By Pillow's numbers. Lanczos is what transformers takes bicubic for as well.
+# By Pillow's numbers. Like transformers, we use bicubic for Lanczos (1).
 INTERPOLATIONS = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
-# Of images that both are tried on: wider, taller, and smaller than what most models see.
+# Of the images that both are tried on: wider, taller, and smaller than most models' inputs.
 SIZES = ((300, 471), (331, 256), (64, 50))
 TOLERANCE = 0.02
-# Depth estimators, and what they give where their configuration does not say.
+# Depth estimators, and the kind of depth they predict if their configuration does not say.
 DEPTH_MODELS = {"dpt": "relative", "depth_anything": "relative", "glpn": "metric"}
-UNSIZED = 384  # from this side on ConvNeXt's images are not cropped
+UNSIZED = 384  # from this side on, ConvNeXt's images are not cropped
 
 
 def processor_of(source: Path) -> Any:
-    """The folder's image processor. Raises UnsafeFile where it has none that can be read, or one of absurd sizes."""
+    """The folder's image processor. Raises UnsafeFile if it cannot be read, or its sizes are absurd."""
     from transformers import AutoImageProcessor
 
     processor = pretrained.read(AutoImageProcessor, source, "image processor")
@@ -40,9 +40,9 @@ def processor_of(source: Path) -> Any:
 
 
 def image_preprocessing(source: Path) -> dict[str, Any]:
-    """The ImageTransform that does what the folder's image processor does; the two are compared on images of noise.
+    """The ImageTransform that is equivalent to the folder's image processor; the two are compared on images of noise.
 
-    Raises UnsafeFile for a processor that does anything but resize, crop the centre and normalise.
+    Raises UnsafeFile if the processor does more than resize, crop the centre and normalise.
     """
     from handlers.vision.transform import ImageTransform
 
@@ -85,12 +85,12 @@ def depth_preprocessing(source: Path) -> dict[str, Any]:
     )
     compare(processor, transform)
     kind = getattr(configuration, "depth_estimation_type", DEPTH_MODELS[configuration.model_type])
-    # What these models call relative is an inverse depth: Ranftl et al. 2020, 2021, and Yang et al. 2024.
+    # The depth that these models call relative is inverse: Ranftl et al. 2020, 2021, and Yang et al. 2024.
     return {**transform.to_dict(), "kind": kind, "nearer": "lower" if kind == "metric" else "higher"}
 
 
 def compare(processor: Any, transform: ImageTransform | DepthTransform) -> None:
-    """UnsafeFile where the transform does something else than the processor, on images of noise."""
+    """Raise UnsafeFile if the transform and the processor differ on images of noise."""
     import torch
 
     from handlers.vision.transform import ImageTransform
@@ -98,27 +98,27 @@ def compare(processor: Any, transform: ImageTransform | DepthTransform) -> None:
     normalise = ImageTransform(1, mean=transform.mean, std=transform.std).normalise
     for height, width in SIZES:
         noise = torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        wanted: Tensor = processor(images=noise, return_tensors="pt")["pixel_values"][0]
-        found = normalise(transform.geometry(noise))
-        if found.shape != wanted.shape or not (found - wanted).abs().max() <= TOLERANCE:
+        expected: Tensor = processor(images=noise, return_tensors="pt")["pixel_values"][0]
+        actual = normalise(transform.geometry(noise))
+        if actual.shape != expected.shape or not (actual - expected).abs().max() <= TOLERANCE:
             raise UnsafeFile(f"{type(processor).__name__}: does more than resize, crop the centre and normalise")
 
 
 def interpolation(processor: Any) -> str:
-    """torchvision's name of the processor's resampling filter."""
-    found = INTERPOLATIONS.get(int(processor.resample))
-    if found is None:
+    """torchvision's name for the processor's resampling filter."""
+    name = INTERPOLATIONS.get(int(processor.resample))
+    if name is None:
         raise UnsafeFile(f"resample: got {int(processor.resample)}, wanted one of {sorted(INTERPOLATIONS)}")
-    return found
+    return name
 
 
 def colours(processor: Any) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """The mean and deviation by which the processor normalises, of images in [0, 1]."""
+    """The mean and standard deviation with which the processor normalises images in [0, 1]."""
     scale = 255 * processor.rescale_factor if processor.do_rescale else 255.0
     normalises = processor.do_normalize
     mean: Sequence[float] = processor.image_mean if normalises else (0.0, 0.0, 0.0)
     std: Sequence[float] = processor.image_std if normalises else (1.0, 1.0, 1.0)
     if len(mean) != 3 or len(std) != 3:
         raise UnsafeFile(f"image_mean: wanted three numbers; got {list(mean)}")
-    found = [tuple(value / scale for value in values) for values in (mean, std)]
-    return (found[0][0], found[0][1], found[0][2]), (found[1][0], found[1][1], found[1][2])
+    scaled = [tuple(value / scale for value in values) for values in (mean, std)]
+    return (scaled[0][0], scaled[0][1], scaled[0][2]), (scaled[1][0], scaled[1][1], scaled[1][2])

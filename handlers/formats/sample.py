@@ -1,4 +1,4 @@
-"""The sample of an artifact: a file whose suffix says which content type a request that brings it has."""
+"""The sample of an artifact: a file whose suffix determines its content type in a request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Weights in several files, the shards: an index names the one that each tensor is in.
+"""Weights in several files, the shards, and an index that names the shard of each tensor.
 
 https://huggingface.co/docs/transformers/big_models describes the form. transformers reads every shard that the index
-names, whatever tensors it is said to hold, so that is checked here.
+names, whichever tensors the index lists for it, so they are checked here.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ MAX_SHOWN = 80
 
 
 def shards_of(index: Any, name: str, suffix: str) -> dict[str, set[str]]:
-    """The tensors by shard, as an index says them; UnsafeFile where it is none.
+    """The tensors by shard, as an index lists them. Raises UnsafeFile if it is not an index.
 
-    name: of the index, for the message. suffix: of a shard's name, which is that of a file beside the index.
+    name: the index's, for the message. suffix: of the shards' names; they are files beside the index.
     """
-    found = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(found, dict) or not found:
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
         raise UnsafeFile(f"{name}: wanted weight_map, an object with the shard of each tensor")
     tensors: dict[str, set[str]] = {}
-    for tensor, shard in found.items():
+    for tensor, shard in weight_map.items():
         if not isinstance(shard, str) or not PLAIN.match(shard) or not shard.endswith(suffix):
-            raise UnsafeFile(f"{name} names {str(shard)[:MAX_SHOWN]!r}, which is not the name of a {suffix} file in it")
+            raise UnsafeFile(f"{name} names {str(shard)[:MAX_SHOWN]!r}, which is not the name of a {suffix} file")
         tensors.setdefault(shard, set()).add(tensor)
     return tensors
 
@@ -36,24 +36,23 @@ def shards_of(index: Any, name: str, suffix: str) -> dict[str, set[str]]:
 def check_shards(
     tensors: dict[str, set[str]], files: Collection[str], held: Callable[[str], Collection[str]], name: str
 ) -> None:
-    """UnsafeFile where the shards are not those of the index.
+    """Raise UnsafeFile if the shards do not match the index.
 
-    tensors: as `shards_of` gives them. files: the names of the shards that are there. held: the names of the tensors
-    in a shard.
+    tensors: as `shards_of` returns them. files: the names of the shards that exist. held: returns the names of the
+    tensors in a shard.
     """
     for shard in sorted(tensors.keys() - set(files)):
         raise UnsafeFile(f"{name} names {shard[:MAX_SHOWN]!r}, which is missing")
     for shard in sorted(file for file in set(files) - tensors.keys() if NUMBERED.search(file)):
-        raise UnsafeFile(f"{shard[:MAX_SHOWN]} is a shard that {name} does not name; delete it, or take its own index")
+        raise UnsafeFile(f"{shard[:MAX_SHOWN]} is a shard that {name} does not name; delete it, or use its own index")
     places: dict[str, str] = {}
     for shard in sorted(tensors):
-        there = set(held(shard))
-        for tensor in sorted(there):
+        for tensor in sorted(set(held(shard))):
             if tensor in places:
                 raise UnsafeFile(f"{tensor[:MAX_SHOWN]!r} is in two shards, {places[tensor]} and {shard}")
             places[tensor] = shard
-    for shard, wanted in sorted(tensors.items()):
-        for tensor in sorted(wanted):
+    for shard, listed in sorted(tensors.items()):
+        for tensor in sorted(listed):
             if places.get(tensor) != shard:
                 where = f"it is in {places[tensor]}" if tensor in places else "it is in none"
                 raise UnsafeFile(f"{name} has {tensor[:MAX_SHOWN]!r} in {shard}; {where}")

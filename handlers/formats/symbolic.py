@@ -1,7 +1,7 @@
-"""Python that torch.export writes into a program as text, and runs when it reads it: sizes and guards.
+"""Sizes and guards: Python that torch.export writes into a program as text, and runs when it reads the program.
 
-torch hands sizes to sympy's `sympify`, which is `eval`, and guards to `exec`. Both are parsed here, and only arithmetic
-on names, numbers and an input's shape is let through.
+torch passes sizes to sympy's `sympify`, which calls `eval`, and guards to `exec`. Both are parsed here, and only
+arithmetic on names, numbers and an input's shape is accepted.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import re
 MAX_LENGTH = 2000
 MAX_DIGITS = 20
 MAX_POWER = 64
-MAX_POWERS = 2  # one in another: with more, the number would have more digits than memory has bytes
+MAX_POWERS = 2  # nested: with more, the number would have more digits than memory has bytes
 
-# A size's name, such as s77 or u0; in older files as it is, in newer ones Symbol('s77', positive=True, integer=True).
+# A size's name, such as s77 or u0: bare in older files, Symbol('s77', positive=True, integer=True) in newer ones.
 SYMBOL = re.compile(r"^[a-z]{1,4}\d{1,6}$")
 DECIMAL = re.compile(r"^-?\d{1,20}(\.\d{0,20})?(e[+-]?\d{1,3})?$")
 CONSTANTS = {"True", "False", "true", "false", "oo", "int_oo", "nan", "zoo", "L", "math"}
-# Of sympy, in its two ways to print, and of torch.utils._sympy.functions.
+# Functions of sympy, in both of its printed forms, and of torch.utils._sympy.functions.
 FUNCTIONS = {
     *("Abs", "Add", "And", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "Equality", "ExprCondPair", "Float"),
     *("FloatPow", "FloatTrueDiv", "FloorDiv", "FloorToInt", "Ge", "GreaterThan", "Gt", "Identity"),
@@ -82,7 +82,7 @@ def names(tree: ast.AST) -> set[str]:
 
 
 def is_harmless(node: ast.AST, guard: bool) -> bool:
-    """Of one node; its children are looked at on their own."""
+    """Whether one node is harmless; its children are checked on their own."""
     match node:
         case ast.BinOp(op=ast.Pow(), right=right):
             return is_small(right)
@@ -110,7 +110,7 @@ def is_harmless(node: ast.AST, guard: bool) -> bool:
 
 
 def is_small(node: ast.AST) -> bool:
-    """Of an exponent: a small number, or a size's name, whose power sympy keeps as it is."""
+    """Whether an exponent is a small number, or a size's name, whose power sympy does not evaluate."""
     if isinstance(node, ast.UnaryOp):
         return is_small(node.operand)
     if isinstance(node, ast.Name):
@@ -121,7 +121,7 @@ def is_small(node: ast.AST) -> bool:
 
 
 def powers(node: ast.AST) -> int:
-    """The most powers that are one in another."""
+    """How deeply powers are nested."""
     own = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
     own = own or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in POWERS)
     return int(own) + max((powers(child) for child in ast.iter_child_nodes(node)), default=0)

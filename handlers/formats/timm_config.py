@@ -1,6 +1,6 @@
-"""timm's data configuration of a model, as our own transform.
+"""Turns timm's data configuration of a model into our own transform.
 
-timm's evaluation transform (its timm/data/transforms_factory.py) resizes to the input's size over `crop_pct` and crops
+timm's evaluation transform (timm/data/transforms_factory.py) resizes to the input's size over `crop_pct` and crops
 the centre.
 """
 
@@ -13,15 +13,15 @@ from handlers.formats.configuration import MAX_SHOWN, MAX_SIDE
 
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 MODES = ("center", "squash")
-# timm's own where a configuration says nothing.
+# timm's own defaults.
 MEAN, STD, CROP, SIZE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875, (3, 224, 224)
 
 
 def problem(config: Mapping[str, Any]) -> str:
-    """The first of the keys that are read here whose value is not of the kind that timm writes; "" for none."""
-    for key, wanted in KINDS.items():
+    """The first key read here whose value is not of the kind that timm writes; "" if there is none."""
+    for key, is_valid in KINDS.items():
         value = config.get(key)
-        if value and not wanted(value):
+        if value and not is_valid(value):
             return f"{key}: got {str(value)[:MAX_SHOWN]}"
     return ""
 
@@ -31,7 +31,7 @@ def is_size(value: Any) -> bool:
 
 
 def are_numbers(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(isinstance(each, (int, float)) for each in value)
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(number, (int, float)) for number in value)
 
 
 def is_share(value: Any) -> bool:
@@ -59,7 +59,7 @@ def size_of(config: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def preprocessing(config: Mapping[str, Any], size: tuple[int, int] | None = None) -> dict[str, Any]:
-    """The keys of an ImageTransform. config: a `pretrained_cfg`. size: of the input, where another is wanted."""
+    """The keys of an ImageTransform. config: a `pretrained_cfg`. size: of the input, if it is to differ."""
     height, width = size or size_of(config)
     share = config.get("crop_pct") or CROP
     scaled = [int(height / share), int(width / share)]
@@ -74,17 +74,17 @@ def preprocessing(config: Mapping[str, Any], size: tuple[int, int] | None = None
 
 
 def differs(config: Mapping[str, Any]) -> str:
-    """The parts of timm's transform that ours lacks, "" for none."""
-    found = []
+    """The parts of timm's transform that ours lacks; "" if there are none."""
+    missing = []
     if mode_of(config) not in MODES:
-        found.append(f"crop_mode {mode_of(config)}")
+        missing.append(f"crop_mode {mode_of(config)}")
     height, width = size_of(config)
     if mode_of(config) == "center" and height != width:
-        found.append(f"input_size {height} x {width}, cropped")
-    wanted = config.get("interpolation") or "bicubic"
-    if wanted not in INTERPOLATIONS:
-        found.append(f"interpolation {wanted}")
-    return ", ".join(found)
+        missing.append(f"input_size {height} x {width}, cropped")
+    interpolation = config.get("interpolation") or "bicubic"
+    if interpolation not in INTERPOLATIONS:
+        missing.append(f"interpolation {interpolation}")
+    return ", ".join(missing)
 
 
 def mode_of(config: Mapping[str, Any]) -> str:
@@ -92,6 +92,6 @@ def mode_of(config: Mapping[str, Any]) -> str:
 
 
 def interpolation_of(config: Mapping[str, Any]) -> str:
-    """Bicubic for those that torchvision does not have, of which Lanczos is nearest to it."""
-    found = config.get("interpolation") or "bicubic"
-    return found if found in INTERPOLATIONS else "bicubic"
+    """The configured one, or bicubic in place of those that torchvision lacks; the closest of them is Lanczos."""
+    name = config.get("interpolation") or "bicubic"
+    return name if name in INTERPOLATIONS else "bicubic"

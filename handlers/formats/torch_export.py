@@ -1,8 +1,8 @@
-"""A `.pt2` of torch.export, read by torch's own schema (torch/_export/serde/schema.py), without what runs code.
+"""Checks a `.pt2` of torch.export by torch's own schema (torch/_export/serde/schema.py), and refuses code.
 
 torch.export.load unpickles payloads marked `use_pickle`, custom objects, sample inputs and weights of older versions;
-it loads shared libraries of AOTInductor; it evaluates sizes and guards as Python; it imports what a tree of inputs
-names. All of that is refused, but for the sample inputs, which nobody needs: torch is given the file without them.
+it loads shared libraries of AOTInductor, evaluates sizes and guards as Python, and imports what a tree of inputs
+names. All of that is refused, except for the sample inputs, which nobody needs: torch gets the file without them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from handlers.formats.errors import UnsafeFile
 from handlers.formats.symbolic import is_guard, is_size
 
 MAX_JSON_BYTES = 128 << 20
-MAX_JSON_DEPTH = 200  # graphs lie in graphs
+MAX_JSON_DEPTH = 200  # graphs are nested in graphs
 MODEL = "models/model.json"
 CONFIGS = {
     "data/weights/": "data/weights/model_weights_config.json",
@@ -33,13 +33,13 @@ MEMBERS = re.compile(
     r"|data/weights/(weight_\d+|model_weights_config\.json)|data/constants/(tensor_\d+|model_constants_config\.json)"
     r"|extra/[\w./-]+)$"
 )
-# Of torch's ScalarType: bytes of one element, by the number that stands for it.
+# Bytes per element, by the number of torch's ScalarType.
 ITEM_BYTES = {
     **{1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 2, 7: 4, 8: 8, 9: 4, 10: 8, 11: 16, 12: 1, 13: 2, 28: 2},
     **{29: 1, 30: 1, 31: 1, 32: 1},
 }
 
-# Operators by namespace; aten's two that read and write files are not among them.
+# Operators by namespace; aten's two that read and write files are excluded below.
 TARGET = re.compile(
     r"^(torch\.ops\.(aten|prims|torchvision|quantized|quantized_decomposed|_quantized)\.\w+(\.\w+)?"
     r"|torch\.ops\.higher_order\.(cond|map_impl|scan|while_loop|associative_scan|wrap_with_set_grad_enabled"
@@ -48,7 +48,7 @@ TARGET = re.compile(
     r"|truediv|and_|or_|lshift|rshift|getitem))$"
 )
 FILE_OPERATORS = re.compile(r"\.aten\.(from_file|save)\b")
-# Names end up in Python source that torch writes and runs.
+# Names that become part of Python source, which torch writes and runs.
 NAME_KEYS = {"name", "as_name", "parameter_name", "buffer_name", "tensor_constant_name", "custom_obj_name", "fqn"}
 NAME = re.compile(r"^[A-Za-z0-9_.]*$")
 TREES = {"in_spec", "out_spec"}
@@ -56,13 +56,13 @@ TREE_KEY = re.compile(r"^\w[\w. -]*$")
 
 
 def check(path: Path) -> None:
-    """UnsafeFile where `path` is not a .pt2, or holds what runs code when torch reads it."""
+    """Raise UnsafeFile if `path` is not a .pt2, or would run code when torch reads it."""
     with zip_file.opened(path) as found:
         members(found)
 
 
 def without_samples(path: Path) -> io.BytesIO:
-    """The checked program for torch.export.load: the members that were looked at, as they were then."""
+    """The program for torch.export.load, copied from the open file that was checked, without sample inputs."""
     with zip_file.opened(path) as found:
         root, content = members(found), io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
@@ -75,12 +75,12 @@ def without_samples(path: Path) -> io.BytesIO:
 
 
 def members(found: zipfile.ZipFile) -> str:
-    """Check all of them; the folder that every one is in."""
+    """Check all members; returns the folder that they are in."""
     for name, what in zip_file.problems(found):
         raise UnsafeFile(f"{name} {what}")
     roots = {name.partition("/")[0] for name in found.namelist()}
     if len(roots) != 1:
-        raise UnsafeFile("is not a .pt2: wanted one folder in it")
+        raise UnsafeFile("is not a .pt2: wanted a single folder in it")
     [root] = roots
     names = {name.partition("/")[2] for name in found.namelist()}
     for name in sorted(names):
@@ -90,7 +90,7 @@ def members(found: zipfile.ZipFile) -> str:
         if name not in names:
             raise UnsafeFile(f"is not a .pt2 of torch.export.save: {name} is missing")
     if read(found, f"{root}/archive_format") != b"pt2":
-        raise UnsafeFile("is not a .pt2: its archive_format is another")
+        raise UnsafeFile("is not a .pt2: its archive_format is not pt2")
     for folder, config in CONFIGS.items():
         check_payloads(found, root, folder, load(found, f"{root}/{config}"))
     check_program(load(found, f"{root}/{MODEL}"))
@@ -117,7 +117,7 @@ def load(found: zipfile.ZipFile, name: str) -> dict[str, Any]:
 
 
 def check_payloads(found: zipfile.ZipFile, root: str, folder: str, config: dict[str, Any]) -> None:
-    """That every tensor is bytes, and as many of them as its shape needs."""
+    """Raise UnsafeFile unless every tensor is plain bytes, as many as its shape needs."""
     entries = config.get("config")
     if not isinstance(entries, dict):
         raise UnsafeFile(f"{CONFIGS[folder]}: wanted config, an object")
@@ -138,7 +138,7 @@ def check_payloads(found: zipfile.ZipFile, root: str, folder: str, config: dict[
 
 
 def storage_bytes(meta: dict[str, Any]) -> int:
-    """Of a tensor's storage up to its last element."""
+    """Bytes of a tensor's storage up to the end of its last element."""
     sizes, strides = ([number(part) for part in meta[key]] for key in ("sizes", "strides"))
     offset, item = number(meta["storage_offset"]), ITEM_BYTES[meta["dtype"]]
     if not math.prod(sizes):
@@ -168,13 +168,13 @@ def check_value(key: str, value: Any) -> Iterator[str]:
         yield f"its size {str(value)[:80]!r} is not arithmetic"
     elif key in ("target", "as_operator") and isinstance(value, str):
         if not TARGET.match(value) or FILE_OPERATORS.search(value):
-            yield f"its operator {value[:80]!r} is not one of torch's or torchvision's that only compute"
+            yield f"its operator {value[:80]!r} is not one of torch's or torchvision's compute operators"
     elif key in NAME_KEYS and isinstance(value, str) and not NAME.match(value):
         yield f"{value[:80]!r} is not a name"
     elif key == "forward_arg_names" and not all(isinstance(name, str) and name.isidentifier() for name in value or []):
-        yield "its arguments' names are not names"
+        yield "its arguments' names are not identifiers"
     elif key in ("as_custom_obj", "custom_obj") or (key == "custom_obj_values" and value):
-        yield "it holds a custom object, which only a pickle can"
+        yield "it holds a custom object, which only a pickle can store"
     elif key in TREES and not (isinstance(value, str) and is_tree(value)):
         yield f"its tree of inputs or outputs, {str(value)[:80]!r}, would import code"
     elif key in ("tensor_values", "sym_int_values", "sym_bool_values", "sym_float_values") and isinstance(value, dict):
@@ -182,7 +182,7 @@ def check_value(key: str, value: Any) -> Iterator[str]:
 
 
 def is_tree(text: str) -> bool:
-    """Whether a tree of torch.utils._pytree has plain keys alone; what names a class is imported by it."""
+    """Whether a tree of torch.utils._pytree has only plain keys; reading it imports classes that it names."""
     try:
         tree = json.loads(text)
         return all(is_context(value) for key, value in json_file.walk(tree) if key == "context")

@@ -1,4 +1,4 @@
-"""Weights of any format, looked at before they are loaded."""
+"""Checks weights of any format before they are loaded."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from handlers.formats.errors import UnsafeFile
 
 
 def check(weights_format: str, path: Path, task: str) -> None:
-    """UnsafeFile, with one sentence, where reading `path` could run code or its content is not of the format."""
-    match weights_format:  # a worker starts sooner with the one reader that it needs
+    """Raise UnsafeFile if reading `path` could run code, or its content does not match the format."""
+    match weights_format:  # a worker starts sooner if it imports only the reader it needs
         case "safetensors":
             from handlers.formats import safetensors
 

@@ -1,4 +1,4 @@
-"""Zip files of unknown origin: what their directory says is checked before a member is read."""
+"""Zip files of unknown origin: their directory is checked before a member is read."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from handlers.formats.errors import UnsafeFile
 
 MAX_MEMBERS = 10_000
 MAX_DIRECTORY_BYTES = 8 << 20  # of names and sizes; zipfile reads all of it on opening
-# Weights hardly shrink, so what expands more is a bomb; small files of text may.
+# Weights hardly compress, so a file that expands more is a bomb; small text files may expand more.
 MAX_EXPANSION = 20
 SMALL = 16 << 20
 MAX_NAME, MAX_DEPTH = 1024, 32  # characters of a member's name, and folders above it
-MAX_PROBLEMS, MAX_SHOWN = 10, 100  # that are reported, and characters of a name in a report
-# zipfile inflates others without a limit, and Java, which unpacks archives, knows no others.
+MAX_PROBLEMS, MAX_SHOWN = 10, 100  # problems in a report, and characters of a name in it
+# zipfile inflates others without a limit, and Java, which unpacks archives, supports no others.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# By a broken or foreign zip, zipfile raises any of these.
+# zipfile raises any of these for a broken or foreign zip.
 ERRORS = (
     OSError,
     EOFError,
     ValueError,
-    RuntimeError,  # an encrypted member; NotImplementedError of an unknown compression is one too
+    RuntimeError,  # an encrypted member, or, as NotImplementedError, an unknown compression
     OverflowError,
     struct.error,
     zlib.error,
@@ -40,15 +40,15 @@ END, END_SIZE = b"PK\x05\x06", 22
 HEADER_SIZE = 30  # of a member, without its name
 LOCAL, LOCAL_SIGNATURE = struct.Struct("<4sHHHHHIIIHH"), b"PK\x03\x04"
 EXTRA, ZIP_64, SIZES_64 = struct.Struct("<HH"), 1, struct.Struct("<QQ")
-STREAMED, UTF_8 = 0x8, 0x800  # flags: sizes only behind the content; the name's encoding
+STREAMED, UTF_8 = 0x8, 0x800  # flags: sizes only after the content; the name's encoding
 END_64, LOCATOR_64 = struct.Struct("<4sQHHIIQQQQ"), struct.Struct("<4sIQI")
 
 
 def opened(path: Path) -> zipfile.ZipFile:
-    """The zip at `path`; UnsafeFile where there is none, or one with more members than anybody needs."""
+    """Open the zip at `path`. Raises UnsafeFile if it is not a zip, or has more members than anybody needs."""
     try:
         check_file(path)
-        if not path.stat().st_size:  # as of the kernel's own files, which may never end
+        if not path.stat().st_size:  # like the kernel's own files, which may never end
             raise OSError("it is empty")
         with path.open("rb") as file:
             check_directory(file)
@@ -67,7 +67,7 @@ def opened(path: Path) -> zipfile.ZipFile:
 
 
 def check_file(path: Path) -> None:
-    """OSError unless `path` leads to a regular file: a pipe would never end, a device not either."""
+    """Raise OSError unless `path` leads to a regular file: a pipe or a device might never end."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
@@ -75,7 +75,7 @@ def check_file(path: Path) -> None:
 
 
 def check_directory(file: IO[bytes]) -> None:
-    """BadZipFile unless the directory, by its own account, is small enough to be read whole."""
+    """Raise BadZipFile unless the directory, by its own account, is small enough to be read whole."""
     size = file.seek(0, os.SEEK_END)
     start = file.seek(max(0, size - END_SIZE - 0xFFFF))
     tail = file.read()
@@ -95,18 +95,18 @@ def check_directory(file: IO[bytes]) -> None:
 
 
 def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
-    """(member, what is wrong with it): names that lead elsewhere or are none, links, repetitions, bombs.
+    """(member, problem) for names that lead elsewhere or are invalid, links, duplicates, overlaps and bombs.
 
-    The members' names as they may be printed, and not more than anybody reads.
+    The members' names are printable, and MAX_PROBLEMS are reported at most, with the number of the others.
     """
     entries = found.infolist()
     wrong = [(entry.filename, "leads out of the archive's folder") for entry in entries if is_unsafe(entry.filename)]
     wrong += [(entry.filename, what) for entry in entries if (what := wrong_name(entry.orig_filename))]
     wrong += [(entry.filename, "is a link") for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
-    # Some file systems take names that look the same for one.
+    # Some file systems treat names that look the same as one.
     repeated = Counter(unicodedata.normalize("NFKC", entry.filename) for entry in entries)
-    wrong += [(name, "is there twice") for name, count in sorted(repeated.items()) if count > 1]
-    wrong += [(name, "overlaps another file of it") for name in overlapping(entries)]
+    wrong += [(name, "appears twice") for name, count in sorted(repeated.items()) if count > 1]
+    wrong += [(name, "overlaps another file in it") for name in overlapping(entries)]
     packed = sum(entry.compress_size for entry in entries)
     size = sum(entry.file_size for entry in entries)
     if size > max(SMALL, MAX_EXPANSION * packed):
@@ -115,12 +115,12 @@ def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
         )
     reported = [(shown(name), what) for name, what in wrong[:MAX_PROBLEMS]]
     if len(wrong) > MAX_PROBLEMS:
-        reported.append(("the file", f"has {len(wrong) - MAX_PROBLEMS} more of these"))
+        reported.append(("the file", f"has {len(wrong) - MAX_PROBLEMS} more problems like these"))
     return reported
 
 
 def overlapping(entries: list[zipfile.ZipInfo]) -> list[str]:
-    """Members that begin before the previous one ends, as where many names share the content of one."""
+    """Members that begin before the previous one ends, as when many names share one content."""
     found, end = [], 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
         if entry.header_offset < end:
@@ -130,10 +130,10 @@ def overlapping(entries: list[zipfile.ZipInfo]) -> list[str]:
 
 
 def unlisted(found: zipfile.ZipFile) -> list[tuple[str, str]]:
-    """(member or "the file", what is wrong) where a reader that goes from member to member finds others than those of
-    the directory: before the first, between two, or in what stands before a member's content.
+    """(member or "the file", problem) if a reader that goes from member to member finds others than those in the
+    directory: before the first, between two, or in the header before a member's content.
 
-    TorchServe unpacks archives so, by Java's ZipInputStream, and Python reads the directory.
+    TorchServe unpacks archives that way, with Java's ZipInputStream, while Python reads the directory.
     """
     place, file = 0, found.fp
     for entry in sorted(found.infolist(), key=lambda entry: entry.header_offset):
@@ -154,9 +154,9 @@ def unlisted(found: zipfile.ZipFile) -> list[tuple[str, str]]:
 
 
 def describes(fields: tuple[Any, ...], name: bytes, extra: bytes, entry: zipfile.ZipInfo) -> bool:
-    """Whether what stands before a member's content, with its sizes, says the same as the directory."""
+    """Whether the header before a member's content agrees with the directory, sizes included."""
     signature, _, flags, method, _, _, crc, packed, size, _, _ = fields
-    encoded = flags & UTF_8 or name.isascii()  # Java takes all names for UTF-8
+    encoded = flags & UTF_8 or name.isascii()  # Java reads all names as UTF-8
     if (signature, flags, method) != (LOCAL_SIGNATURE, entry.flag_bits, entry.compress_type) or flags & STREAMED:
         return False
     sizes, large = (entry.file_size, entry.compress_size), False
@@ -172,39 +172,39 @@ def describes(fields: tuple[Any, ...], name: bytes, extra: bytes, entry: zipfile
 
 
 def wrong_name(name: str) -> str:
-    """Why no tool would have named a file so; "" for a name that one would."""
+    """Why no tool would give a file this name; "" if one might."""
     if not name.isprintable():
-        return "has a name with characters that are not to be printed"
+        return "has a name with unprintable characters"
     if len(name) > MAX_NAME or name.count("/") > MAX_DEPTH:
         return f"has a name of {len(name)} characters in {name.count('/')} folders; wanted {MAX_NAME} in {MAX_DEPTH}"
     return ""
 
 
 def shown(name: str) -> str:
-    """A name without what would move a terminal's cursor, and cut."""
+    """A name cut short, without characters that would move a terminal's cursor."""
     cut = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
     return printable(cut)
 
 
 def printable(text: str) -> str:
-    """One line without what would move a terminal's cursor."""
+    """The text on one line, without characters that would move a terminal's cursor."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def is_unsafe(name: str) -> bool:
-    """Absolute, on a drive, or with a step: unpacked, it would land outside its folder, or in place of another."""
+    """Whether a name is absolute, on a drive, or has "." or ".." parts: it could leave its folder or replace a file."""
     parts = name.removesuffix("/").split("/")
     return "\\" in name or ":" in parts[0] or not {"", ".", ".."}.isdisjoint(parts)
 
 
 def read(found: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """A member's content; UnsafeFile where it is missing, broken or larger than `limit` bytes."""
+    """A member's content. Raises UnsafeFile if it is missing, broken or larger than `limit` bytes."""
     try:
         size = found.getinfo(name).file_size
         if size > limit:
             raise UnsafeFile(f"{name} has {size} bytes; wanted {limit} at most")
         with found.open(name) as file:
-            return file.read(size + 1)  # without a number, it inflates the whole member, however small it claims to be
+            return file.read(size + 1)  # without a size, it inflates the whole member, however small that claims to be
     except KeyError:
         raise UnsafeFile(f"{name} is missing") from None
     except ERRORS as error:
@@ -212,6 +212,6 @@ def read(found: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """The system's words without the path, or the library's own first line."""
+    """The system's message without the path, or the first line of the library's own."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (words.splitlines() or [type(error).__name__])[0][:200]

@@ -106,7 +106,7 @@ def test_links_and_repeated_names(project: SampleProject) -> None:
             archive.writestr("entry.py", "")
     text = failure(path)
     assert "link: is a link" in text
-    assert "entry.py: is there twice" in text
+    assert "entry.py: appears twice" in text
 
 
 @pytest.mark.parametrize(

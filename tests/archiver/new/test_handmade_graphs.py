@@ -72,9 +72,9 @@ def test_a_graph_answers_as_onnx_runtime_does(kind: str, tmp_path: Path, labels:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "of a later opset": (
         {"opset": 99},
-        r"is of opset 99 of ai\.onnx; ONNX Runtime [\d.]+ reads up to opset \d+",
+        r"uses opset 99 of ai\.onnx; ONNX Runtime [\d.]+ reads up to opset \d+",
     ),
-    "of a later version": ({"ir_version": 99}, r"is of version 99 of ONNX's format \(ir_version\); ONNX Runtime"),
+    "of a later version": ({"ir_version": 99}, r"uses version 99 of ONNX's format \(ir_version\); ONNX Runtime"),
     "of no opset": ({"opset": 0}, r"ONNX Runtime [\d.]+ cannot load it: Missing opset in the model"),
     "of whole numbers": (
         {"dtype": TensorProto.INT64, "front": [helper.make_node("Cast", ["images"], ["prepared"], to=1)]},

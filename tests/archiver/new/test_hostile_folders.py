@@ -22,7 +22,7 @@ TIMM = {"architecture": "resnet18", "num_classes": 2, "pretrained_cfg": {"input_
         ({**BERT, "id2label": {str(10**12): "a"}}, "id2label: names class 1000000000000; wanted numbers below 100000"),
         ({**BERT, "id2label": {"9" * 5000: "a"}}, "id2label: names class 9{80};"),
         ({"architectures": ["\x1b[2J" + "x" * 10**6]}, "its architecture \ufffd.2Jx{1,76} is not served"),
-        ({**BERT, "attn_implementation": "a/b"}, "names a kernel of a hub"),
+        ({**BERT, "attn_implementation": "a/b"}, "names a kernel from a hub"),
         ({**TIMM, "num_classes": 10**9}, "num_classes: got 1000000000; wanted 0 to 100000"),
         ({**TIMM, "architecture": "hf-hub:a/b"}, "'hf-hub:a/b' would be read from elsewhere"),
         ({**TIMM, "model_args": [1]}, r"model_args: got \[1\]; wanted names and values"),

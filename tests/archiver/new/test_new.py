@@ -172,7 +172,7 @@ def test_custom_operators_are_refused(tmp_path: Path) -> None:
     found = helper.make_tensor_value_info("found", TensorProto.FLOAT, ["batch", 3])
     graph = helper.make_graph([node], "custom", [images], [found])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("com.example", 1)]), tmp_path / "custom.onnx")
-    with pytest.raises(SpecError, match=r"uses operators of com\.example, which come in a library of code"):
+    with pytest.raises(SpecError, match=r"uses operators of com\.example, which are in a library of code"):
         new(tmp_path / "custom.onnx", tmp_path / "custom")
 
 

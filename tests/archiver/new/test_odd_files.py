@@ -118,7 +118,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "config.json": (CONFIG, "name the folder that it is in"),
     "model.onnx.data": (bytes(9), "name that file, beside it"),
     # cut off
-    "half.safetensors": (SAFE[:-5], "is cut off: 'layer.weight' ends 5 bytes behind the end of the file"),
+    "half.safetensors": (SAFE[:-5], "is cut off: 'layer.weight' ends 5 bytes after the end of the file"),
     "head.safetensors": (SAFE[:20], "is not safetensors: its header is longer than the file"),
     "half.pth": (SAVED[: len(SAVED) // 2], "is cut off or broken: its zip has no directory of files"),
     "half.pt2": (SAVED[: len(SAVED) // 2], "is cut off or broken"),
@@ -191,7 +191,7 @@ FOLDERS: dict[str, tuple[dict[str, bytes], str]] = {
     "settings that are no JSON": ({"config.json": b"{", "model.safetensors": SAFE}, "config.json is not JSON"),
     "cut off": (
         {"config.json": CONFIG, "model.safetensors": SAFE[:-5], "preprocessor_config.json": b"{}"},
-        "model.safetensors is cut off: 'layer.weight' ends 5 bytes behind",
+        "model.safetensors is cut off: 'layer.weight' ends 5 bytes after",
     ),
 }
 

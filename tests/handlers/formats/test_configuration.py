@@ -30,10 +30,10 @@ def artifact(folder: Path) -> Artifact:
     [
         ({"auto_map": {"AutoModel": "x.Y"}}, r"names code of its own \(auto_map\)"),
         ({"text_config": [{"trust_remote_code": True}]}, r"names code of its own \(trust_remote_code\)"),
-        ({"attn_implementation": "somebody/kernel"}, "names a kernel of a hub"),
-        ({"_attn_implementation": {"text_config": "somebody/kernel:forward"}}, "names a kernel of a hub"),
-        ({"text_config": {"_attn_implementation_internal": "a/b@v1"}}, "names a kernel of a hub"),
-        ({"experts_implementation": "somebody/kernel"}, "names a kernel of a hub"),
+        ({"attn_implementation": "somebody/kernel"}, "names a kernel from a hub"),
+        ({"_attn_implementation": {"text_config": "somebody/kernel:forward"}}, "names a kernel from a hub"),
+        ({"text_config": {"_attn_implementation_internal": "a/b@v1"}}, "names a kernel from a hub"),
+        ({"experts_implementation": "somebody/kernel"}, "names a kernel from a hub"),
         ({"gguf_file": "/etc/passwd"}, r"names another file \(gguf_file\)"),
         ({"backbone_kwargs": {"checkpoint_path": "elsewhere.pth"}}, r"names another file \(checkpoint_path\)"),
         ({"backbone": "hf-hub:somebody/network"}, "'hf-hub:somebody/network' would be read from elsewhere"),
@@ -99,7 +99,7 @@ def test_chat_templates_that_are_too_large_or_no_text(folder: Path, name: str, c
 )
 def test_a_network_far_larger_than_its_weights_is_not_built(folder: Path, lie: dict[str, int]) -> None:
     change(folder / "config.json", **lie)
-    with pytest.raises(LoadError, match=r"config\.json describes a far larger model than the weights are, which hold"):
+    with pytest.raises(LoadError, match=r"config\.json describes a far larger model than the weights, which hold"):
         load_model(artifact(folder), torch.device("cpu"))
 
 

@@ -43,7 +43,7 @@ def test_torchscript_that_reaches_for_files(module: nn.Module, operator: str, tm
     "call", ["ops.image.write_file(a, b)", "ops.inductor.x(a)", "ops.profiler._call_end_callbacks_on_jit_fut(a)"]
 )
 def test_torchscript_with_operators_of_others(script: Path, rewrite: Rewrite, call: str) -> None:
-    with pytest.raises(UnsafeFile, match="not one of torch's that only compute"):
+    with pytest.raises(UnsafeFile, match="not one of torch's compute operators"):
         torchscript.check(rewrite(script, {"code/__torch__/x.py": call.encode()}))
 
 
@@ -65,7 +65,7 @@ def test_torchscript_with_operators_of_others(script: Path, rewrite: Rewrite, ca
 def test_torchscript_that_torch_did_not_print(script: Path, rewrite: Rewrite, statement: str) -> None:
     """Torch compiles nearly all of these, and they write a file."""
     code = f"def forward(a: Tensor, b: str) -> Tensor:\n    {statement}\n    return a\n"
-    with pytest.raises(UnsafeFile, match="its code names operators unlike torch prints them"):
+    with pytest.raises(UnsafeFile, match="its code refers to operators in a form that torch does not print"):
         torchscript.check(rewrite(script, {"code/__torch__/x.py": code.encode()}))
 
 

@@ -62,8 +62,8 @@ def test_a_folder_without_its_tokenizer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("vocab.txt", "", "tokens, all special ones; save it again"),
-        ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n", "has a tokenizer of 5 tokens, all special ones"),
+        ("vocab.txt", "", "tokens, all of them special; save it again"),
+        ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n", "has a tokenizer of 5 tokens, all of them special"),
         ("tokenizer.json", "{}", "its tokenizer cannot be read"),
         ("tokenizer.json", '{"model": {"vocab"', "its tokenizer cannot be read"),
         ("tokenizer.json", "version https://git-lfs.github.com/spec/v1\n", "its tokenizer cannot be read"),
