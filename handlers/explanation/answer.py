@@ -1,4 +1,4 @@
-"""The part of an answer that every explanation has."""
+"""The part of an answer that all explanations share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from handlers.explanation.asked import Asked
 from handlers.explanation.attribution import Attribution
 
 
-def described(asked: Asked, found: Attribution, label: str, index: int, runs: int) -> dict[str, Any]:
-    """label, index: of the class that is explained; score: the model's for it, before softmax or sigmoid."""
+def described(asked: Asked, attribution: Attribution, label: str, index: int, runs: int) -> dict[str, Any]:
+    """label, index: of the explained class, whose score is the model's output before softmax or sigmoid."""
     return {
         "method": asked.method,
-        "target": {"label": label, "index": index, "score": found.score},
+        "target": {"label": label, "index": index, "score": attribution.score},
         "evaluations": runs,
-        **({"n_steps": found.n_steps} if found.n_steps else {}),
-        **({"completeness": found.completeness.to_dict()} if found.completeness else {}),
+        **({"n_steps": attribution.n_steps} if attribution.n_steps else {}),
+        **({"completeness": attribution.completeness.to_dict()} if attribution.completeness else {}),
     }

@@ -1,4 +1,4 @@
-"""The options of an explanation that a request names, within the archive's limits."""
+"""The options that a request sets for an explanation, within the archive's limits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from handlers.errors import InvalidInput, shown
 from handlers.protocol.payload import Payload
 
 INTEGRATED_GRADIENTS, SALIENCY, OCCLUSION, GRAD_CAM = "integrated-gradients", "saliency", "occlusion", "grad-cam"
-# That need the gradient of a score.
+# Methods that need the gradient of a score.
 BY_GRADIENT = (INTEGRATED_GRADIENTS, SALIENCY, GRAD_CAM)
 
 
 @dataclass(frozen=True)
 class ExplanationLimits:
-    """Of the archive's spec, its `explain`.
+    """The limits under `explain` in the archive's spec.
 
-    max_evaluations: runs of the model for one request. max_seconds: for all of it. n_steps: of integrated gradients
-    where a request does not say.
+    max_evaluations: runs of the model for one request. max_seconds: for the whole request. n_steps: of integrated
+    gradients, if a request does not set them.
     """
 
     max_evaluations: int
@@ -31,14 +31,14 @@ class ExplanationLimits:
         return cls(int(settings["max_evaluations"]), float(settings["max_seconds"]), int(settings["n_steps"]))
 
     def steps(self, payload: Payload, method: str) -> tuple[int, bool]:
-        """The n_steps of a request, looked for only where the method has steps, and whether more may be taken."""
+        """The n_steps of a request, read only if the method has steps, and whether more may be taken."""
         if method != INTEGRATED_GRADIENTS:
             return 1, False
         default = min(self.n_steps, self.max_evaluations)
         return payload.integer("n_steps", default, 1, self.max_evaluations), "n_steps" not in payload.parameters
 
     def check(self, evaluations: int, what: str, remedy: str) -> None:
-        """InvalidInput for more runs of the model than are allowed."""
+        """Raise InvalidInput for more runs of the model than are allowed."""
         if evaluations > self.max_evaluations:
             raise InvalidInput(
                 f"{what}: {evaluations} runs of the model, the limit is {self.max_evaluations}; wanted {remedy}"
@@ -47,8 +47,8 @@ class ExplanationLimits:
 
 @dataclass(frozen=True)
 class Asked:
-    """target: the class's index, None for the one that is predicted. evaluations: runs of the model that it takes at
-    least. refine: more n_steps than these where the attributions are not complete.
+    """target: the class's index, None for the predicted one. evaluations: the fewest runs of the model that it takes.
+    refine: whether to take more n_steps if the attributions are not complete.
 
     window, stride: of the occlusion, in the input's own steps, by dimension.
     """
@@ -63,7 +63,7 @@ class Asked:
 
 
 def read_target(payload: Payload, labels: Sequence[str]) -> int | None:
-    """The class that is asked about: a label, or else an index; None where the request names none."""
+    """The class to explain, given as a label or else as an index; None if the request names none."""
     value = payload.parameters.get("target")
     if value is None:
         return None
@@ -76,8 +76,8 @@ def read_target(payload: Payload, labels: Sequence[str]) -> int | None:
 
 
 def read_method(payload: Payload, methods: Sequence[str], differentiable: bool) -> str:
-    """methods: of the task, the default first. differentiable: whether the model's scores have gradients."""
-    offered = tuple(each for each in methods if differentiable or each not in BY_GRADIENT)
+    """methods: the task's, the default first. differentiable: whether the model's scores have gradients."""
+    offered = tuple(method for method in methods if differentiable or method not in BY_GRADIENT)
     value = payload.parameters.get("method", offered[0])
     if value in methods and value not in offered:
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""Attributions of one score to the numbers that it is a function of, by Captum."""
+"""Attributions of one score to the numbers that it depends on, by Captum."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from handlers.errors import InternalError, TooSlow
 
-# Inputs that the model gets at a time, and numbers in them: with gradients each holds all of its activations.
+# Most inputs in one run of the model, and numbers in them: with gradients, each keeps all of its activations.
 AT_A_TIME, NUMBERS = 4, 4 * 3 * 224 * 224
-# Between the sum of the attributions and the difference of the scores: the larger of a share of that and a number.
+# The sum of the attributions may differ from the difference of the scores by a share of that, or by a least amount.
 SHARE, LEAST = 0.05, 0.001
-# Of the time that an attempt is expected to take.
+# Factor on the time that an attempt is expected to take.
 RESERVE = 1.2
 
 # Inputs (N, …) → scores (N,).
@@ -63,9 +63,9 @@ class Completeness:
 
 @dataclass(frozen=True)
 class Attribution:
-    """values: as the input, without its first dimension. score: the model's for the input.
+    """values: shaped as the input without its first dimension. score: the model's for the input.
 
-    n_steps: of the path of integrated gradients.
+    n_steps: points on the path of integrated gradients.
     """
 
     values: Tensor
@@ -78,9 +78,9 @@ class Attribution:
 class Attributor:
     """Explains one score.
 
-    deadline: by the monotonic clock; where the next run of the model would not end before, that is a TooSlow. most:
-    steps of integrated gradients, of all attempts together. runs: of the model, so far; longest: the seconds to expect
-    of one.
+    deadline: by the monotonic clock, in seconds; TooSlow is raised if the next run of the model would end later. most:
+    steps of integrated gradients in all attempts together. runs: of the model so far; longest: seconds to expect of
+    one.
     """
 
     score: Score
@@ -93,8 +93,7 @@ class Attributor:
         began = monotonic()
         if began + self.longest > self.deadline:
             raise TooSlow(
-                "the explanation takes longer than its limit of seconds; ask for fewer n_steps, or a larger window "
-                "and stride"
+                "the explanation takes longer than its time limit; ask for fewer n_steps, or a larger window and stride"
             )
         self.runs += len(inputs)
         scores = self.score(inputs)
@@ -104,22 +103,22 @@ class Attributor:
     def integrated_gradients(
         self, inputs: Tensor, baseline: Tensor, n_steps: int, refine: bool, layer: nn.Module | None = None
     ) -> Attribution:
-        """inputs, baseline: (1, …). n_steps: points of the path between them, each a forward and a backward pass
-        (Gauss-Legendre quadrature). refine: doubles them until the attributions are complete, as far as `most` and the
-        deadline go.
+        """inputs, baseline: (1, …). n_steps: points on the path between them, each a forward and a backward pass
+        (Gauss-Legendre quadrature). refine: double them until the attributions are complete, as far as `most` and the
+        deadline allow.
 
-        layer: whose output (1, tokens, dimensions) stands for inputs that are indices and have no gradient; values are
-        then those of the tokens.
+        layer: its output (1, tokens, dimensions) stands for inputs that are indices and have no gradient; values are
+        then per token.
         """
         method = IntegratedGradients(self.run) if layer is None else LayerIntegratedGradients(self.run, layer)
         with torch.no_grad():
-            score, before = (float(self.run(each)) for each in (inputs, baseline))
+            score, before = (float(self.run(values)) for values in (inputs, baseline))
         used = n_steps
         while True:
             began = monotonic()
             values = method.attribute(inputs, baseline, n_steps=n_steps, internal_batch_size=at_a_time(inputs)).detach()
             complete = Completeness(score, before, float(values.double().sum()))
-            ends = monotonic() + RESERVE * 2 * (monotonic() - began)  # of another attempt
+            ends = monotonic() + RESERVE * 2 * (monotonic() - began)  # if there were another attempt
             if complete.holds or not refine or used + 2 * n_steps > self.most or ends > self.deadline:
                 values = values if layer is None else values.sum(dim=-1)
                 return checked(values, score, complete, n_steps)
@@ -144,13 +143,13 @@ class Attributor:
         return self.plain(values, inputs)
 
     def ablation(self, inputs: Tensor, baseline: Tensor) -> Attribution:
-        """How far the score falls with each number of the input replaced by the baseline's."""
+        """How far the score falls when each number of the input is replaced by the baseline's."""
         with torch.no_grad():
             values = FeatureAblation(self.run).attribute(inputs, baseline, perturbations_per_eval=at_a_time(inputs))
         return self.plain(values, inputs)
 
     def grad_cam(self, inputs: Tensor, layer: nn.Module) -> Attribution:
-        """Of a layer's maps (1, channels, h, w), weighted by their mean gradients, what is positive (Selvaraju et al.
+        """The positive part of a layer's maps (1, channels, h, w), weighted by their mean gradients (Selvaraju et al.
         2017) → values (1, h, w)."""
         values = LayerGradCam(self.run, layer).attribute(inputs.clone().requires_grad_(True), relu_attributions=True)
         return self.plain(values, inputs)
@@ -175,5 +174,5 @@ def checked(
 
 
 def positions(size: int, window: int, stride: int) -> int:
-    """Where a window stands along a side of `size`, the last perhaps over its end, as Captum's Occlusion places it."""
+    """Positions of a window along a side of `size`, as in Captum's Occlusion: the last may reach beyond its end."""
     return math.ceil((size - window) / stride) + 1

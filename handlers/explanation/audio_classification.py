@@ -1,4 +1,4 @@
-"""The explanation of a class of a recording: when, and at which frequencies, something speaks for or against it."""
+"""Explains a class of a recording: when, and at which frequencies, something speaks for or against it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from handlers.explanation.spectra import spectrum_of
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json
 
-# Of an answer.
+# Size of an answer's grid.
 MAX_BANDS, MAX_FRAMES = 64, 200
-# Of an occlusion, beside one another: bands, and by default frames, which overlap by half.
+# Occlusion windows side by side: in bands, and in frames by default, where they also overlap by half.
 BANDS, FRAMES = 8, 10
 
 
 @dataclass(frozen=True)
 class SoundQuestion:
-    """recording: as for a prediction. part: which of its windows, None for the one that shows the class most."""
+    """recording: as for a prediction. part: index of one of its windows; None for the class's most probable one."""
 
     recording: AudioClassificationInput
     part: int | None
@@ -40,7 +40,7 @@ class SoundQuestion:
 
 @dataclass(frozen=True)
 class SoundAttribution:
-    """values: (bands, frames), the lowest band first. seconds: of each frame, in the recording. target: the class's
+    """values: (bands, frames), the lowest band first. seconds: time of each frame in the recording. target: the class's
     index. runs: of the model."""
 
     attribution: Attribution
@@ -69,7 +69,7 @@ class AudioClassificationExplainer(Explainer[AudioClassification, SoundQuestion,
         steps, refine = self.explain_limits.steps(payload, method)
         cut = self.task.cut(payload)
         if "silent" in cut.additions:
-            raise InvalidInput("the recording is silent: no class is predicted that could be explained")
+            raise InvalidInput("the recording is silent: there is no predicted class to explain")
         windows = len(cut.windows.weights)
         part = payload.integer("part", 0, 0, windows - 1) if "part" in payload.parameters else None
         asked = Asked(method, target, steps, refine, evaluations=steps + windows)
@@ -79,7 +79,7 @@ class AudioClassificationExplainer(Explainer[AudioClassification, SoundQuestion,
         return SoundQuestion(AudioClassificationInput(cut.windows, cut.additions, 1), part, asked)
 
     def windows(self, payload: Payload, asked: Asked, waveform: Tensor, windows: int) -> Asked:
-        """The occlusion's windows: an eighth of the bands, and frames as asked for."""
+        """The occlusion's windows: an eighth of the bands, and as many frames as requested."""
         with torch.no_grad():
             _, bands, frames, *rest = self.spectrum.inputs(waveform.to(self.device)).shape
         wide = payload.integer("window", max(1, frames // FRAMES), 1, frames)
@@ -100,36 +100,37 @@ class AudioClassificationExplainer(Explainer[AudioClassification, SoundQuestion,
             waveform = windows.waveforms[part].to(self.device)
             baseline = self.spectrum.inputs(torch.zeros_like(waveform))
             inputs = self.spectrum.inputs(waveform)
-        by = attributor(lambda each: self.spectrum.logits(each)[:, index])
+        by = attributor(lambda inputs: self.spectrum.logits(inputs)[:, index])
         match item.asked.method:
             case "integrated-gradients":
-                found = by.integrated_gradients(inputs, baseline, item.asked.n_steps, item.asked.refine)
+                attribution = by.integrated_gradients(inputs, baseline, item.asked.n_steps, item.asked.refine)
             case "occlusion":
-                found = by.occlusion(inputs, baseline, item.asked.window, item.asked.stride)
+                attribution = by.occlusion(inputs, baseline, item.asked.window, item.asked.stride)
             case _:
-                found = by.saliency(inputs)
-        values = found.values.flatten(start_dim=2).sum(dim=2) if found.values.ndim > 2 else found.values
+                attribution = by.saliency(inputs)
+        values = attribution.values
+        values = values.flatten(start_dim=2).sum(dim=2) if values.ndim > 2 else values
         seconds = self.seconds(item, part, values.shape[1])
-        return SoundAttribution(found, values.numpy(), seconds, part, index, by.runs + len(probabilities))
+        return SoundAttribution(attribution, values.numpy(), seconds, part, index, by.runs + len(probabilities))
 
     def seconds(self, item: SoundQuestion, part: int, frames: int) -> NDArray[np.float32]:
-        """Where in the recording the frames of one of its windows are; before 0 in front of a recording that is shorter
-        than a window and stands in the middle of it."""
+        """Times of one window's frames in the recording; negative ones precede a recording that is shorter than the
+        window and centred in it."""
         windows, rate = item.recording.windows, self.task.sample_rate
         (start, end), samples = windows.spans[part], windows.waveforms.shape[1]
         if self.task.windowing.shortest is None and len(windows.spans) == 1:
             start -= (samples - round((end - start) * rate)) // 2 / rate
         hop = self.spectrum.hop or samples / rate / max(1, frames - 1)
-        found: NDArray[np.float32] = (start + hop * np.arange(frames)).astype(np.float32)
-        return found
+        seconds: NDArray[np.float32] = (start + hop * np.arange(frames)).astype(np.float32)
+        return seconds
 
     def encode(self, item: SoundQuestion, output: SoundAttribution, media_type: str) -> Response:
         values = summed(output.values, MAX_BANDS, MAX_FRAMES)
         bands, frames = values.shape
         seconds = averaged(output.seconds, frames)
         curve, label = values.sum(axis=0), self.labels[output.target]
-        known = self.spectrum.frequencies
-        hertz = None if known is None else averaged(np.asarray(known, np.float32), bands)
+        frequencies = self.spectrum.frequencies
+        hertz = None if frequencies is None else averaged(np.asarray(frequencies, np.float32), bands)
         if media_type == PNG:
             top, bottom = ("high", "low") if hertz is None else (f"{hertz[-1]:.0f} Hz", f"{hertz[0]:.0f} Hz")
             drawn = spectrogram(values, curve, (float(seconds[0]), float(seconds[-1])), top, bottom)

@@ -1,4 +1,4 @@
-"""The base of all explainers: a worker of its own, which no prediction waits for."""
+"""The base of all explainers, which have their own workers, so that predictions do not wait for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from handlers.protocol.payload import Parameters, Payload, Request
 from handlers.sample import sample_payload
 from handlers.torchserve.response_stream import ResponseStream
 
-# Where processors are scarce, Linux gives a process of this niceness a ninth of what it gives a worker of predictions.
+# Where processors are scarce, Linux gives a process of this niceness a ninth of a prediction worker's share.
 NICE = 10
 
 
@@ -39,7 +39,7 @@ Task = TypeVar("Task", bound=Handler[Any, Any])
 
 
 class AsBuilt(Acceleration):
-    """The model as torch computes it, with gradients, in the place of its fastest form."""
+    """The model as torch computes it, with gradients, in place of its fastest form."""
 
     def fastest(
         self,
@@ -55,25 +55,25 @@ class AsBuilt(Acceleration):
 class Explainer(Handler[Item, Output], Generic[Task, Item, Output]):
     """Serves the explanations of a model as a second model of TorchServe's, NAME.explain, from the same archive.
 
-    The handler of the model's own task reads inputs and runs the model, without what makes it faster and takes its
-    gradients away. A subclass names it as `task_class`, and fills in decode, explain_item and encode.
+    The handler of the model's own task reads inputs and runs the model, without acceleration that would remove its
+    gradients. A subclass names that handler as `task_class`, and defines decode, explain_item and encode.
     """
 
     task_class: ClassVar[type[Handler[Any, Any]]]
     methods: ClassVar[tuple[str, ...]]
-    # Parameters by which every sample has an explanation.
+    # Parameters with which every sample can be explained.
     always: ClassVar[Mapping[str, int]] = {}
 
     def load(self) -> None:
-        """Raises ValueError for an archive whose settings say nothing of explanations."""
+        """Load the model by its task's handler. Raises KeyError if the archive's settings have no `explain`."""
         settings = self.context.model_yaml_config["handler"]
         self.explain_limits = ExplanationLimits.of(settings["explain"])
-        # A process beside this one ends it where one request takes much longer, and TorchServe after response_s.
+        # If one request takes much longer, a process beside this one ends it, and TorchServe does so after response_s.
         response_s = float(self.context.model_yaml_config["responseTimeout"])
         settings["request_s"] = (self.explain_limits.max_seconds + response_s) / 2
         if self.context.metrics is not None:
             os.nice(NICE - os.nice(0))
-        # Predictions would take this worker for one of theirs and leave it cores.
+        # Prediction workers would take this one for one of theirs and leave cores to it.
         self.busy_workers = None
         threads, graph = self.accelerate.threads, self.accelerate.graph
         self.task: Task = self.task_class()
@@ -82,11 +82,11 @@ class Explainer(Handler[Item, Output], Generic[Task, Item, Output]):
         self.differentiable = self.artifact.format != "onnx"
 
     def decode_request(self, row: Mapping[str, Any], headers: Mapping[str, Any], stream: ResponseStream) -> Any:
-        """Whatever comes to this worker asks for an explanation, by whichever path."""
+        """Every request to this worker is for an explanation, whichever path it came by."""
         return super().decode_request(row, {**headers, "explain": "False"} if "explain" in headers else headers, stream)
 
     def decode_payloads(self, request: Request) -> list[Item]:
-        """As of a prediction; InvalidInput where they take more runs of the model together than one request may."""
+        """As for a prediction. Raises InvalidInput if all together take more runs of the model than a request may."""
         items = super().decode_payloads(request)
         if len(items) > 1:
             runs = sum(item.asked.evaluations for item in items)
@@ -94,7 +94,7 @@ class Explainer(Handler[Item, Output], Generic[Task, Item, Output]):
         return items
 
     def predict(self, items: Sequence[Item]) -> Sequence[Any]:
-        """One after the other, all within one request's limit of seconds; an error stays with its item."""
+        """Explain items one after the other, all within one request's time limit; an error affects its item alone."""
         deadline = monotonic() + self.explain_limits.max_seconds
         most = self.explain_limits.max_evaluations // max(1, len(items))
         outputs: list[Output | RequestError] = []
@@ -111,7 +111,7 @@ class Explainer(Handler[Item, Output], Generic[Task, Item, Output]):
         """The explanation of one item, with gradients enabled."""
 
     def warm_up(self) -> None:
-        """Explain the artifact's sample once, with as few runs of the model as its first method takes."""
+        """Explain the artifact's sample once, with as few runs of the model as the first method allows."""
         sample = sample_payload(self.artifact, self.input_type, self.request_limits)
         steps = {"n_steps": 1} if self.differentiable else {}
         item = self.decode(

@@ -1,4 +1,4 @@
-"""The layer whose maps Grad-CAM looks at, found by a look at what each layer gives."""
+"""Finds the layer whose maps Grad-CAM uses, by the output of each layer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# In front of this share of all layers, by the order in which they end, maps are too shallow to name a class: those of a
-# vision transformer's patches.
+# Before this share of all layers, in the order in which they end, maps are too shallow to name a class, as those of a
+# vision transformer's patches are.
 DEEP = 0.5
 
 
 def last_map(network: nn.Module, run: Callable[[], Any]) -> nn.Module | None:
-    """The layer that is the last to end with maps (1, channels, h, w), more than one place in each; None without one.
+    """The last layer to return maps (1, channels, h, w) with more than one place in each; None if there is none.
 
-    run: calls the network with one image. The last convolutional layer is what Selvaraju et al. 2017 take. Maps with
-    their channels last, and sequences of patches, are not maps in this sense.
+    run: calls the network with one image. Selvaraju et al. 2017 take the last convolutional layer. Maps with their
+    channels last, and sequences of patches, do not count as maps here.
     """
     ended: list[tuple[nn.Module, bool]] = []
 
@@ -25,8 +25,8 @@ def last_map(network: nn.Module, run: Callable[[], Any]) -> nn.Module | None:
         ended.append((module, is_map(output)))
 
     inner = [module for module in network.modules() if module is not network]
-    # A scripted module shows nothing of what is inside it.
-    hooks = [each.register_forward_hook(note) for each in inner if not isinstance(each, torch.jit.ScriptModule)]
+    # The inside of a scripted module cannot be seen.
+    hooks = [layer.register_forward_hook(note) for layer in inner if not isinstance(layer, torch.jit.ScriptModule)]
     try:
         with torch.no_grad():
             run()

@@ -1,4 +1,4 @@
-"""Attributions added up over the cells of a grid, so that an answer stays small and sums to the same."""
+"""Attributions added up over the cells of a grid, so that an answer stays small and its sum the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def summed(values: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """(h, w) → (rows, columns), or as many as there are where that is fewer: each number in the cell that it is in."""
+    """(h, w) → (rows, columns), or fewer if there are fewer: the sum of the numbers in each cell."""
     for axis, cells in enumerate((rows, columns)):
         size = values.shape[axis]
         if cells < size:

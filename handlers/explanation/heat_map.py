@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-# Of the PNG, in pixels: larger images are drawn smaller.
+# The PNG's longest side in pixels: larger images are drawn smaller.
 LONGEST = 1024
-# Attributions as large as this share of all, or larger, have the full colour.
+# Attributions at this quantile or above have the full colour.
 QUANTILE = 0.99
-# The ends of ColorBrewer's diverging map RdBu, which the colour-blind can tell apart: for the target, and against it.
+# The ends of ColorBrewer's diverging map RdBu, which the colour-blind can tell apart: for and against the target.
 FOR, AGAINST = np.array([178, 24, 43], np.float32), np.array([33, 102, 172], np.float32)
 # How much of a grey image is left under the map, and how light it is.
 LIGHTER, STRONGEST = 0.45, 0.85
@@ -21,7 +21,7 @@ MARGIN, CURVE, GAP, FONT = 44, 60, 12, 12
 
 
 def strengths(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """From -1 to 1, whatever the attributions' scale."""
+    """The attributions scaled to -1 … 1."""
     largest = float(np.quantile(np.abs(values), QUANTILE)) or float(np.abs(values).max())
     if not largest:
         return np.zeros_like(values)
@@ -29,7 +29,7 @@ def strengths(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def tinted(paper_HW3: NDArray[np.float32], strengths_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Paper under the colours of the strengths."""
+    """The paper tinted with the colours of the strengths."""
     alpha = (STRONGEST * np.abs(strengths_HW))[..., None]
     colours = np.where(strengths_HW[..., None] >= 0, FOR, AGAINST)
     return np.round(paper_HW3 * (1 - alpha) + colours * alpha).astype(np.uint8)
@@ -38,7 +38,7 @@ def tinted(paper_HW3: NDArray[np.float32], strengths_HW: NDArray[np.float32]) ->
 def over_image(
     image_HW3: NDArray[np.uint8], values: NDArray[np.float32], box: tuple[float, float, float, float]
 ) -> bytes:
-    """A PNG of the image in light grey with the attributions' colours over the part of it that the model saw.
+    """A PNG of the image in light grey, with the attributions' colours over the part that the model saw.
 
     values: (rows, columns), of the box x1 y1 x2 y2 in the image's pixels; it may reach beyond the image.
     """
@@ -49,7 +49,7 @@ def over_image(
     paper = 255 - (255 - grey) * (1 - LIGHTER)
     x1, y1, x2, y2 = box
     rows, columns = values.shape
-    # From a place on the canvas to one in the grid.
+    # From canvas coordinates to the grid's.
     across = np.array([columns / (x2 - x1) / scale, 0, -x1 * columns / (x2 - x1)])
     down = np.array([0, rows / (y2 - y1) / scale, -y1 * rows / (y2 - y1)])
     drawn = Image.fromarray(strengths(values)).transform(
@@ -64,7 +64,7 @@ def spectrogram(
 ) -> bytes:
     """A PNG of attributions (bands, frames), the lowest band at the bottom, with their curve over time below.
 
-    seconds: of the first and the last frame. top, bottom: what the highest and the lowest band are called.
+    seconds: of the first and the last frame. top, bottom: labels of the highest and the lowest band.
     """
     bands, frames = values.shape
     width, height = max(400, min(LONGEST, 4 * frames)), max(160, min(480, 4 * bands))

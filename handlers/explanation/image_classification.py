@@ -1,4 +1,4 @@
-"""The explanation of a class of an image."""
+"""Explains a class of an image."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from handlers.vision.views import Views
 
 
 class ImageClassificationExplainer(ImageExplainer[ImageClassification]):
-    """A class's score is its output before softmax or sigmoid; of a model that gives probabilities, that.
+    """A class's score is its output before softmax or sigmoid, or its probability if that is the model's output.
 
-    The class is the model's first where a request names none.
+    If a request names no class, the most probable one is explained.
     """
 
     task_class = ImageClassification
@@ -29,7 +29,7 @@ class ImageClassificationExplainer(ImageExplainer[ImageClassification]):
     def prepare(self) -> None:
         transform = self.task.transform
         if isinstance(transform, Views):
-            self.refusal = "no explanations of an ensemble whose members see an image at several sizes"
+            self.refusal = "an ensemble whose members see an image at several sizes cannot be explained"
         else:
             self.transform = transform
 

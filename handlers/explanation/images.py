@@ -1,4 +1,4 @@
-"""Explanations of what a model sees in an image: which parts of it speak for a class, and which against it."""
+"""Explanations for images: which parts of an image speak for a class, and which against it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BASELINES = (*LEVELS, "blur")
 # Cells along the longer side of an answer's grid.
 GRID = 28
 MAX_GRID = 112
-# Of an occlusion: windows along the shorter side that lie beside one another; they overlap by half.
+# Occlusion windows side by side along the shorter side; others overlap them by half.
 WINDOWS = 8
 
 
@@ -47,7 +47,7 @@ WINDOWS = 8
 class ImageInput:
     """image: uint8 (3, height, width), as sent. input, baseline: float32 (1, 3, h, w), as the model takes them.
 
-    box: the part of the image that the input is, x1 y1 x2 y2. grid: cells along the longer side.
+    box: the part of the image that the input covers, x1 y1 x2 y2. grid: cells along the longer side.
     """
 
     image: Tensor
@@ -73,7 +73,7 @@ Task = TypeVar("Task", bound=Handler[Any, Any])
 
 
 class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
-    """A subclass says how an image becomes the network's input, and which score explains a class."""
+    """A subclass defines how an image becomes the network's input, and which score explains a class."""
 
     input_type = InputType.MEDIA
     media_types = (JSON, PNG)
@@ -89,11 +89,11 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
             return
         network = self.network
         if self.differentiable and not isinstance(network, torch.jit.ScriptModule):
-            found = last_map(network, lambda: self.look(self.example()))
-            self.layer, self.layer_missing = found, "no layer of it ends with maps that follow the image"
+            self.layer = last_map(network, lambda: self.look(self.example()))
+            self.layer_missing = "none of its layers returns maps of the image"
 
     def prepare(self) -> None:
-        """Look at the loaded model; `refusal` says why there are no explanations of it."""
+        """Inspect the loaded model; set `refusal` to the reason if it cannot be explained."""
 
     def warm_up(self) -> None:
         if not self.refusal:
@@ -102,7 +102,7 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
     @property
     @abstractmethod
     def network(self) -> nn.Module:
-        """Whose layers Grad-CAM looks at."""
+        """The network whose layers Grad-CAM may use."""
 
     @abstractmethod
     def example(self) -> Tensor:
@@ -114,18 +114,18 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
 
     @abstractmethod
     def open(self, payload: Payload) -> tuple[Tensor, Tensor, Box]:
-        """The image as sent, the network's input (1, 3, h, w), and where in the image that is; RequestError."""
+        """The image as sent, the network's input (1, 3, h, w), and its place in the image. Raises RequestError."""
 
     @abstractmethod
     def as_input(self, image_CHW: Tensor) -> Tensor:
-        """The same of an image that has been decoded, uint8 (3, height, width)."""
+        """The network's input for a decoded image, uint8 (3, height, width)."""
 
     @abstractmethod
     def score_of(self, item: ImageInput) -> tuple[int, Score]:
-        """The class that is explained, and its score: inputs (N, 3, h, w) → (N,)."""
+        """The class to explain, and its score: inputs (N, 3, h, w) → (N,)."""
 
     def about(self, payload: Payload) -> Any:
-        """The further parameters of a task."""
+        """A task's additional parameters."""
         return None
 
     def decode(self, payload: Payload) -> ImageInput:
@@ -148,7 +148,7 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
     def read_method(self, payload: Payload) -> str:
         method = read_method(payload, self.methods, self.differentiable)
         if method == GRAD_CAM and self.layer is None:
-            offered = ", ".join(each for each in self.methods if each != GRAD_CAM)
+            offered = ", ".join(name for name in self.methods if name != GRAD_CAM)
             raise InvalidInput(f"method: {GRAD_CAM} is not for this model: {self.layer_missing}; wanted {offered}")
         return method
 
@@ -162,7 +162,7 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
         return replace(asked, window=(3, side, side), stride=(3, step, step), evaluations=runs)
 
     def baseline(self, image_CHW: Tensor, input_: Tensor, kind: str) -> Tensor:
-        """The input that shows nothing: of an image of one level, or the input itself, blurred."""
+        """An input that shows nothing: an image of one level, or the input itself, blurred."""
         if kind == "blur":
             shorter = min(input_.shape[-2:])
             side = max(3, shorter // 2 | 1)
@@ -176,15 +176,15 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
         by = attributor(score)
         match item.asked.method:
             case "integrated-gradients":
-                found = by.integrated_gradients(inputs, baseline, item.asked.n_steps, item.asked.refine)
+                attribution = by.integrated_gradients(inputs, baseline, item.asked.n_steps, item.asked.refine)
             case "occlusion":
-                found = by.occlusion(inputs, baseline, item.asked.window, item.asked.stride)
+                attribution = by.occlusion(inputs, baseline, item.asked.window, item.asked.stride)
             case "grad-cam" if self.layer is not None:
-                found = by.grad_cam(inputs, self.layer)
+                attribution = by.grad_cam(inputs, self.layer)
             case _:
-                found = by.saliency(inputs)
-        values = found.values.sum(dim=0).numpy()
-        return ImageAttribution(values, found, target, by.runs)
+                attribution = by.saliency(inputs)
+        values = attribution.values.sum(dim=0).numpy()
+        return ImageAttribution(values, attribution, target, by.runs)
 
     def encode(self, item: ImageInput, output: ImageAttribution, media_type: str) -> Response:
         rows, columns = item.input.shape[-2:]
@@ -202,5 +202,5 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
         return Response(to_json(body | self.additions(item)), classes=[label])
 
     def additions(self, item: ImageInput) -> dict[str, Any]:
-        """Part of an answer, of the task's own."""
+        """The task's own part of an answer."""
         return {}

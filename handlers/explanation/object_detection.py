@@ -1,4 +1,4 @@
-"""The explanation of the class of a detection."""
+"""Explains the class of a detection."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from handlers.vision.object_detection import MAX_DETECTIONS, DetectionInput, Obj
 
 
 class Detection(ObjectDetection):
-    """With the network as it is, whose parts are looked at one by one."""
+    """Object detection with an unmodified network, whose parts are called one by one."""
 
     def accelerate_trunk(self) -> None:
         pass
 
 
 class ObjectDetectionExplainer(ImageExplainer[ObjectDetection]):
-    """A request chooses a detection by its place in the answer to the same request for a prediction; by default the
-    first. `target` is the class that is explained; by default the detection's own."""
+    """A request chooses a detection by its index in the answer to the same request for a prediction, by default the
+    first. `target` is the class to explain, by default the detection's own."""
 
     task_class = Detection
     scores: TorchvisionScores | QueryScores
@@ -40,8 +40,8 @@ class ObjectDetectionExplainer(ImageExplainer[ObjectDetection]):
             self.scores = TorchvisionScores(self.task.model)
         else:
             self.refusal = (
-                "explanations of detections are for torchvision's detectors and Hugging Face folders: this model "
-                "chooses its boxes inside, where their scores cannot be seen"
+                "only torchvision's detectors and Hugging Face folders have explanations of detections: this model "
+                "chooses its boxes internally, where their scores cannot be seen"
             )
 
     @property
@@ -72,20 +72,20 @@ class ObjectDetectionExplainer(ImageExplainer[ObjectDetection]):
             return self.scores.inputs(image_CHW.to(self.device).to(torch.float32).div_(255))
 
     def about(self, payload: Payload) -> tuple[int, float]:
-        """The detection's place, and the threshold that detections reach."""
+        """The detection's index, and the score threshold of detections."""
         threshold = payload.number("score_threshold", self.task.score_threshold, 0.0, 1.0)
         return payload.integer("detection", 0, 0, MAX_DETECTIONS - 1), threshold
 
     def score_of(self, item: ImageInput) -> tuple[int, Score]:
         place, threshold = item.about
-        asked = DetectionInput(item.image, threshold, max(place + 1, self.task.max_detections))
-        [found] = self.task.predict([asked])
-        count = len(found["scores"])
+        image = DetectionInput(item.image, threshold, max(place + 1, self.task.max_detections))
+        [detections] = self.task.predict([image])
+        count = len(detections["scores"])
         if place >= count:
             raise InvalidInput(
                 f"detection: got {place}; the image has {count} at a score_threshold of {threshold:g}, counted from 0"
             )
-        box, label, score = (found[name][place] for name in ("boxes", "labels", "scores"))
+        box, label, score = (detections[name][place] for name in ("boxes", "labels", "scores"))
         x1, y1, x2, y2 = item.box
         rows, columns = item.input.shape[-2:]
         scale = torch.tensor([columns / (x2 - x1), rows / (y2 - y1)]).repeat(2)

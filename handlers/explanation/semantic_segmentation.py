@@ -1,4 +1,4 @@
-"""The explanation of a class of a segmented image."""
+"""Explains a class of a segmented image."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from handlers.vision.semantic_segmentation import SemanticSegmentation
 
 
 class SemanticSegmentationExplainer(ImageExplainer[SemanticSegmentation]):
-    """A class's score is the mean of its scores at the places where it is found, or at all of them if it is at none.
+    """A class's score is the mean of its scores over the pixels where it is predicted, or over all if there are none.
 
-    The class is the one with the largest area, but for the background, where a request names none.
+    If a request names no class, the one with the largest area is explained, excluding the background.
     """
 
     task_class = SemanticSegmentation
@@ -42,14 +42,14 @@ class SemanticSegmentationExplainer(ImageExplainer[SemanticSegmentation]):
         return self.task.transform.geometry(image_CHW)[None].float()
 
     def score_of(self, item: ImageInput) -> tuple[int, Score]:
-        found_HW = self.look(item.input)[0].argmax(dim=0)
+        classes_HW = self.look(item.input)[0].argmax(dim=0)
         index = item.asked.target
         if index is None:
-            areas = found_HW.flatten().bincount(minlength=len(self.labels))
+            areas = classes_HW.flatten().bincount(minlength=len(self.labels))
             if self.task.background is not None:
                 areas[self.task.background] = 0
             index = int(areas.argmax())
-        there_HW = found_HW == index
-        if not there_HW.any():
-            there_HW = there_HW.logical_not()
-        return index, lambda inputs: self.look(inputs)[:, index][:, there_HW].mean(dim=1)
+        mask_HW = classes_HW == index
+        if not mask_HW.any():
+            mask_HW = mask_HW.logical_not()
+        return index, lambda inputs: self.look(inputs)[:, index][:, mask_HW].mean(dim=1)

@@ -1,4 +1,4 @@
-"""Recordings by time and frequency, in the form in which a model's score has gradients."""
+"""Recordings by time and frequency, in a form for which a model's score has gradients."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from handlers.networks.featured import Featured
 
 
 class Spectrum(ABC):
-    """frequencies: of the bands, in Hz from low to high; None where only the network knows. hop: seconds per frame, or
-    None where the frames are spread over the recording."""
+    """frequencies: of the bands, in Hz from low to high; None if only the network knows them. hop: seconds per frame;
+    None if the frames are spread over the recording."""
 
     frequencies: list[float] | None = None
     hop: float | None = None
@@ -25,7 +25,7 @@ class Spectrum(ABC):
 
     @abstractmethod
     def inputs(self, waveform: Tensor) -> Tensor:
-        """(samples,) → (1, bands, frames), or with a further dimension, whose attributions are added up."""
+        """(samples,) → (1, bands, frames), or one dimension more, over which attributions are added up."""
 
     @abstractmethod
     def logits(self, inputs: Tensor) -> Tensor:
@@ -52,10 +52,10 @@ class OwnFeatures(Spectrum):
 
 
 class ExtractedFeatures(Spectrum):
-    """The spectrogram that the feature extractor of a Hugging Face folder makes."""
+    """The spectrogram computed by the feature extractor of a Hugging Face folder."""
 
     def __init__(self, task: AudioClassification, name: str, upright: bool) -> None:
-        """name: of the network's input. upright: whether that is (bands, frames)."""
+        """name: of the network's input. upright: whether its shape is (bands, frames)."""
         super().__init__(task)
         self.name, self.upright = name, upright
         self.hop = getattr(task.extractor, "hop_length", task.sample_rate // 100) / task.sample_rate
@@ -71,11 +71,11 @@ class ExtractedFeatures(Spectrum):
 
 
 class Fourier(Spectrum):
-    """The short-time Fourier transform of a waveform, from which the waveform is made again (a virtual inspection
+    """The short-time Fourier transform of a waveform, from which the waveform is reconstructed (a virtual inspection
     layer: Vielhaben et al. 2023). Real and imaginary parts are the last dimension."""
 
     def __init__(self, task: AudioClassification, name: str | None = None) -> None:
-        """name: of the network's input, None for a network that takes the waveform as it is."""
+        """name: of the network's input; None for a network that takes the waveform as it is."""
         super().__init__(task)
         self.name = name
         self.size = 1 << (task.sample_rate // 40 - 1).bit_length()
@@ -86,12 +86,12 @@ class Fourier(Spectrum):
         self.length = 0
 
     def inputs(self, waveform: Tensor) -> Tensor:
-        heard = waveform[None] if self.name is None else extracted(self.task, waveform.cpu())[self.name]
-        heard = heard.to(self.task.device)
-        self.length = heard.shape[-1]
+        signal = waveform[None] if self.name is None else extracted(self.task, waveform.cpu())[self.name]
+        signal = signal.to(self.task.device)
+        self.length = signal.shape[-1]
         mode = "reflect" if self.length > self.size // 2 else "constant"
-        found = torch.stft(heard, self.size, self.step, window=self.shape, pad_mode=mode, return_complex=True)
-        return torch.view_as_real(found)
+        spectrum = torch.stft(signal, self.size, self.step, window=self.shape, pad_mode=mode, return_complex=True)
+        return torch.view_as_real(spectrum)
 
     def logits(self, inputs: Tensor) -> Tensor:
         values = torch.istft(
@@ -110,7 +110,7 @@ def extracted(task: AudioClassification, waveform: Tensor) -> Mapping[str, Tenso
 
 
 def spectrum_of(task: AudioClassification) -> Spectrum:
-    """The spectrum that the model of a task sees, or one that its waveform is made of."""
+    """The spectrum that a task's model sees, or one from which its waveform can be reconstructed."""
     model: Any = task.model
     if isinstance(model, Featured):
         return OwnFeatures(task, model)

@@ -1,4 +1,4 @@
-"""The explanation of a class of a text."""
+"""Explains a class of a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explanations of what a model reads in a text: what each token speaks for or against."""
+"""Explanations for texts: how far each token speaks for or against a class."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ BASELINES = ("pad", "mask", "unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class TextQuestion(TextInput):
-    """tokens: of the text, without those that a model wants around it. baseline: ids with ones that say nothing in the
-    place of these. about: the further parameters of a task."""
+    """tokens: the text's, without the special ones around it. baseline: the ids, with meaningless ones in place of
+    those tokens. about: a task's additional parameters."""
 
     tokens: list[Token]
     baseline: list[int]
@@ -38,7 +38,7 @@ class TextQuestion(TextInput):
 
 @dataclass(frozen=True)
 class TextScore:
-    """index: of the class that is explained. score: token ids (N, 1, length) → (N,). additions: to the answer."""
+    """index: of the explained class. score: token ids (N, 1, length) → (N,). additions: to the answer."""
 
     index: int
     score: Score
@@ -47,7 +47,7 @@ class TextScore:
 
 @dataclass(frozen=True)
 class TextAttribution:
-    """attribution: of each token of the model's input. runs: of the model."""
+    """attribution: for each token of the model's input. runs: of the model."""
 
     attribution: Attribution
     explained: TextScore
@@ -58,8 +58,8 @@ Task = TypeVar("Task", bound=TextEncoder[Any, Any])
 
 
 class TextExplainer(Explainer[Task, TextQuestion, TextAttribution]):
-    """A subclass says which score explains a class. Integrated gradients are those of the word embeddings, added up for
-    each token."""
+    """A subclass defines which score explains a class. Integrated gradients are those of the word embeddings, added up
+    for each token."""
 
     input_type = InputType.TEXT
     methods: ClassVar[tuple[str, ...]] = (INTEGRATED_GRADIENTS, OCCLUSION)
@@ -72,15 +72,15 @@ class TextExplainer(Explainer[Task, TextQuestion, TextAttribution]):
         self.embeddings: nn.Module = network.get_input_embeddings()
         kinds = [kind for kind in BASELINES if stand_in(self.task.tokenizer, kind) is not None]
         if not kinds:
-            raise ValueError("the tokenizer has no token for padding, for a mask or for what it does not know")
+            raise ValueError("the tokenizer has no token for padding, for a mask or for unknown text")
         self.baselines = tuple(kinds)
 
     @abstractmethod
     def score_of(self, item: TextQuestion, inputs: Tensor) -> TextScore:
-        """The class that is explained, and its score. inputs: the item's ids (1, 1, length); RequestError."""
+        """The class to explain, and its score. inputs: the item's ids (1, 1, length). Raises RequestError."""
 
     def about(self, payload: Payload, tokens: list[Token]) -> Any:
-        """The further parameters of a task."""
+        """A task's additional parameters."""
         return None
 
     def decode(self, payload: Payload) -> TextQuestion:
@@ -103,29 +103,29 @@ class TextExplainer(Explainer[Task, TextQuestion, TextAttribution]):
             ids=ids,
             total=total,
             tokens=tokens,
-            baseline=[nothing if position in own else each for position, each in enumerate(ids)],
+            baseline=[nothing if position in own else token for position, token in enumerate(ids)],
             asked=Asked(method, target, steps, refine, evaluations=runs),
             about=self.about(payload, tokens),
         )
 
     def explain_item(self, item: TextQuestion, attributor: Callable[[Score], Attributor]) -> TextAttribution:
-        inputs, baseline = (torch.tensor([[each]], device=self.device) for each in (item.ids, item.baseline))
+        inputs, baseline = (torch.tensor([[ids]], device=self.device) for ids in (item.ids, item.baseline))
         with torch.no_grad():
             explained = self.score_of(item, inputs)
         by = attributor(explained.score)
         if item.asked.method == INTEGRATED_GRADIENTS:
-            found = by.integrated_gradients(
+            attribution = by.integrated_gradients(
                 inputs, baseline, item.asked.n_steps, item.asked.refine, layer=self.embeddings
             )
         else:
-            found = by.ablation(inputs, baseline)
-        return TextAttribution(found, explained, by.runs)
+            attribution = by.ablation(inputs, baseline)
+        return TextAttribution(attribution, explained, by.runs)
 
     def encode(self, item: TextQuestion, output: TextAttribution, media_type: str) -> Response:
-        label, found = self.labels[output.explained.index], output.attribution
+        label, attribution = self.labels[output.explained.index], output.attribution
         body = {
-            **described(item.asked, found, label, output.explained.index, output.runs),
+            **described(item.asked, attribution, label, output.explained.index, output.runs),
             **output.explained.additions,
-            "attributions": weighted(item.tokens, found.values.flatten().tolist()),
+            "attributions": weighted(item.tokens, attribution.values.flatten().tolist()),
         }
         return Response(to_json(body | item.truncation_info()), classes=[label])

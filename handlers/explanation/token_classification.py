@@ -1,4 +1,4 @@
-"""The explanation of the class of an entity, or of a token, in a text."""
+"""Explains the class of an entity, or of a token, in a text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENTITY, TOKEN = "entity", "token"
 
 @dataclass(frozen=True)
 class Place:
-    """kind: whether `index` counts the entities of a prediction's answer, or the tokens of an explanation's."""
+    """kind: whether `index` counts the entities in a prediction's answer or the tokens in an explanation's."""
 
     kind: str
     index: int
@@ -28,11 +28,11 @@ class Place:
 
 
 class TokenClassificationExplainer(TextExplainer[TokenClassification]):
-    """A request chooses an entity by its place in the answer to the same text, by default the first, or a token by its
-    place among the attributions.
+    """A request chooses an entity by its index in the prediction for the same text, by default the first, or a token by
+    its index among the attributions.
 
-    The score of a token's class is its logit at the token, and that of an entity the mean over its tokens, each by the
-    class that it is predicted to be, or all by the `target`.
+    The score of a token's class is its logit at the token. An entity's is the mean over its tokens, of the class
+    predicted for each or, if given, of the `target`.
     """
 
     task_class = TokenClassification
@@ -51,13 +51,13 @@ class TokenClassificationExplainer(TextExplainer[TokenClassification]):
         if place.kind == TOKEN:
             positions = [item.tokens[place.index].position]
         else:
-            found = entities(place.text, probabilities, self.labels)
-            if place.index >= len(found):
-                count = f"{len(found)} entities, counted from 0" if found else "no entity"
-                raise InvalidInput(f"entity: got {place.index}; the model finds {count}; or name a token by its place")
-            positions = found[place.index].positions
-        predicted = probabilities[positions].argmax(axis=1).tolist()
-        classes = predicted if item.asked.target is None else [item.asked.target] * len(positions)
+            predicted = entities(place.text, probabilities, self.labels)
+            if place.index >= len(predicted):
+                count = f"{len(predicted)} entities, counted from 0" if predicted else "no entity"
+                raise InvalidInput(f"entity: got {place.index}; the model finds {count}; choose a token instead")
+            positions = predicted[place.index].positions
+        likeliest = probabilities[positions].argmax(axis=1).tolist()
+        classes = likeliest if item.asked.target is None else [item.asked.target] * len(positions)
         rows, columns = torch.tensor(positions), torch.tensor(classes)
 
         def score(tokens: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Token:
-    """position: in the model's input. start, end: in the text, in characters; None where the tokenizer does not say."""
+    """position: in the model's input. start, end: in the text, in characters; None if the tokenizer does not say."""
 
     position: int
     text: str
@@ -18,9 +18,9 @@ class Token:
 
 
 def tokens_of(text: str, tokenizer: Any, encoded: Any) -> list[Token]:
-    """Those that stand for a part of the text; encoded: with `special_tokens_mask`, and of a fast tokenizer
+    """The tokens that stand for a part of the text. encoded: with `special_tokens_mask`, and from a fast tokenizer with
     `offset_mapping`."""
-    found = []
+    tokens = []
     offsets = encoded.get("offset_mapping")
     for position, (identifier, special) in enumerate(
         zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
@@ -28,15 +28,15 @@ def tokens_of(text: str, tokenizer: Any, encoded: Any) -> list[Token]:
         if special:
             continue
         if offsets is None:
-            found.append(Token(position, tokenizer.decode([identifier]), None, None))
+            tokens.append(Token(position, tokenizer.decode([identifier]), None, None))
         else:
             start, end = offsets[position]
-            found.append(Token(position, text[start:end], start, end))
-    return found
+            tokens.append(Token(position, text[start:end], start, end))
+    return tokens
 
 
 def weighted(tokens: Sequence[Token], weights: Sequence[float]) -> list[dict[str, Any]]:
-    """weights: of all tokens of the model's input."""
+    """The tokens as an answer lists them. weights: one for each token of the model's input."""
     return [
         {"text": token.text, "start": token.start, "end": token.end, "weight": weights[token.position]}
         for token in tokens
@@ -44,6 +44,6 @@ def weighted(tokens: Sequence[Token], weights: Sequence[float]) -> list[dict[str
 
 
 def stand_in(tokenizer: Any, kind: str) -> int | None:
-    """The id of the token that stands for no text: "pad", "mask" or "unknown"; None where there is none."""
-    found: int | None = getattr(tokenizer, {"pad": "pad", "mask": "mask", "unknown": "unk"}[kind] + "_token_id")
-    return found
+    """The id of a token that stands for no text: "pad", "mask" or "unknown"; None if there is none."""
+    identifier: int | None = getattr(tokenizer, {"pad": "pad", "mask": "mask", "unknown": "unk"}[kind] + "_token_id")
+    return identifier

@@ -178,4 +178,4 @@ def test_a_deadline_ends_an_explanation(worker: Worker, monkeypatch: pytest.Monk
     monkeypatch.setattr(worker.handler, "explain_limits", type(limits)(500, 0.0, 50))
     [(status, _, body)] = worker.answer([ROW])
     assert (status, orjson.loads(body)["type"]) == (422, "TooSlow")
-    assert "longer than its limit of seconds" in orjson.loads(body)["message"]
+    assert "longer than its time limit" in orjson.loads(body)["message"]

@@ -132,7 +132,7 @@ def test_a_text_without_entities_is_asked_for_a_token(worker: Worker, monkeypatc
     monkeypatch.setattr(worker.handler, "labels", ["O"] * 5)
     [(status, _, body)] = worker.answer([{"body": TEXT.encode()}])
     assert status == 422
-    assert orjson.loads(body)["message"] == "entity: got 0; the model finds no entity; or name a token by its place"
+    assert orjson.loads(body)["message"] == "entity: got 0; the model finds no entity; choose a token instead"
     worker.handler.warm_up()
 
 
