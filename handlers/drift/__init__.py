@@ -1,1 +1,1 @@
-"""Whether what is sent to a model, and what it answers, is still like its validation data."""
+"""Compares a model's inputs and answers in service with its validation data."""

@@ -18,5 +18,5 @@ class ImageHandler(Handler[Item, Output]):
     input_type = InputType.MEDIA
 
     def measure(self, payload: Payload, item: Item) -> Mapping[str, float]:
-        """Of the image as it came, before a transform resizes it."""
+        """Statistics of the image as sent, before a transform resizes it."""
         return of_image(decode_image(payload, int(self.limits["max_pixels"])))

@@ -22,30 +22,30 @@ from handlers.torchserve.metrics import MetricsReporter
 logger = logging.getLogger(__name__)
 logger.addFilter(RareTracebacks())
 
-# Of the environment: the share of a worker's processor time, 0 for nothing.
+# Environment variable: the share of a worker's processor time; 0 turns the monitor off.
 SHARE = "BUNDLE_DRIFT_SHARE"
 USUAL = "0.005"
-IDLE = 5.0  # times as long, by the clock, a worker rests that computes nothing meanwhile
+IDLE = 5.0  # an idle worker rests at most this many times as long by the clock
 Measure = Callable[[Payload, Any], Mapping[str, float]]
 
 
 class Monitor:
-    """Looks at an input drawn from a batch, and rests until that was a small share of the worker's processor time.
+    """Measures a random input of a batch, then rests until that was a small share of the worker's processor time.
 
-    So which inputs are looked at has nothing to do with what is in them, and a busy worker looks at some of them only.
+    The choice of inputs is therefore independent of their content, and a busy worker measures only some of them.
 
-    measure: statistics of an input by their names. metrics: where it counts, in the bins of `features`.
+    measure: returns an input's statistics by name. metrics: counts them, in the bins of `features`.
     """
 
     def __init__(self, features: Mapping[str, Feature], metrics: MetricsReporter, measure: Measure) -> None:
         self.features, self.metrics, self.measure = features, metrics, measure
         self.share = float(os.environ.get(SHARE, USUAL))
         self.next = self.earliest = self.latest = 0.0 if self.share > 0 else math.inf
-        metrics.start_bins((name, number) for name, each in features.items() for number in range(each.bins))
+        metrics.start_bins((name, number) for name, feature in features.items() for number in range(feature.bins))
 
     def look(self, states: Sequence[RequestState[Any, Any]]) -> None:
         now = perf_counter()
-        if now < self.earliest:  # which is all that most batches cost
+        if now < self.earliest:  # all that most batches cost
             return
         started = process_time()
         if started < self.next and now < self.latest:
@@ -60,23 +60,23 @@ class Monitor:
             self.next, self.earliest, self.latest = ended + rest, now + rest, now + IDLE * rest
 
     def values(self, state: RequestState[Any, Any], index: int) -> list[tuple[str, float | str]]:
-        """(name, value) of one input and its answer, several classes of one that found several."""
-        found: list[tuple[str, float | str]] = []
+        """(name, value) of one input and its answer, with a value for each class of the answer."""
+        values: list[tuple[str, float | str]] = []
         if state.request is not None:
             try:
-                found += self.measure(state.request.payloads[index], state.items[index]).items()
+                values += self.measure(state.request.payloads[index], state.items[index]).items()
             except Exception:
                 logger.exception("the statistics of request %s failed", state.id)
         answer = state.answers[index]
-        found += [(CLASS, label) for label in answer.classes]
-        return found if answer.confidence is None else [*found, (CONFIDENCE, answer.confidence)]
+        values += [(CLASS, label) for label in answer.classes]
+        return values if answer.confidence is None else [*values, (CONFIDENCE, answer.confidence)]
 
     def bins(self, values: Sequence[tuple[str, float | str]]) -> list[tuple[str, int]]:
         return [(name, self.features[name].bin_of(value)) for name, value in values if name in self.features]
 
 
 class Recorder(Monitor):
-    """For the archiver, which makes the reference: writes the values of every input of each batch to a file."""
+    """Writes the values of every input of each batch to a file, from which the archiver makes the reference."""
 
     def __init__(self, path: Path, measure: Measure) -> None:
         self.path, self.measure = path, measure
@@ -91,9 +91,9 @@ class Recorder(Monitor):
 def monitor_of(
     values: str | None, card: Mapping[str, Any], metrics: MetricsReporter, measure: Measure
 ) -> Monitor | None:
-    """Compares a worker's requests with the validation data; None where its archive says nothing about those.
+    """The monitor of a worker's requests; None if its archive has no reference from validation data.
 
-    values: of the archiver, the file for the values of the validation data. card: of the model.
+    values: the file to which the archiver has the values of the validation data written. card: the model's.
     """
     if values:
         return Recorder(Path(values), measure)

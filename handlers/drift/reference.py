@@ -1,4 +1,4 @@
-"""The validation data as histograms: their bins are those into which a worker counts."""
+"""The validation data as histograms, with the bins into which a worker counts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ CLASS, CONFIDENCE = "class", "confidence"
 
 @dataclass(frozen=True)
 class Feature:
-    """A number, by the `bounds` of its bins, as a histogram's buckets have them, or the class, by its `labels`.
+    """The bins of a number, by their upper `bounds` (inclusive), or of the class, by its `labels`.
 
-    The last bin takes what is above the bounds, or has another label.
+    The last bin takes values above the bounds, or other labels.
     """
 
     bounds: tuple[float, ...] = ()
@@ -31,8 +31,8 @@ class Feature:
 
 
 def features_of(card: Mapping[str, Any]) -> dict[str, Feature]:
-    """By their names, as the archiver has written them into a model card; none where it has had no validation data."""
+    """The features by name, as the archiver wrote them into a model card; empty if it had no validation data."""
     return {
-        name: Feature(tuple(found.get("bounds", ())), tuple(found.get("labels", ())))
-        for name, found in card.get("drift", {}).items()
+        name: Feature(tuple(bins.get("bounds", ())), tuple(bins.get("labels", ())))
+        for name, bins in card.get("drift", {}).items()
     }

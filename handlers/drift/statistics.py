@@ -1,4 +1,4 @@
-"""Simple statistics of one input, as it was sent: what changes when its source does."""
+"""Simple statistics of one input as sent, which change when its source does."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 from torch import Tensor
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-GRID = 64  # pixels, in each direction, that are looked at
+GRID = 64  # pixels sampled in each direction, or up to twice as many
 QUIETEST = -120.0  # dB below full scale
 
 
 def of_image(image: Tensor) -> dict[str, float]:
-    """image: uint8 (3, height, width). brightness: mean luma, 0 to 1. side: the square root of its pixels."""
+    """image: uint8 (3, height, width). brightness: mean luma, 0 to 1. side: the square root of the number of pixels."""
     _, height, width = image.shape
-    seen = image[:, :: max(1, height // GRID), :: max(1, width // GRID)].numpy()
-    brightness = float(LUMA @ seen.reshape(3, -1).mean(axis=1)) / 255
+    sampled = image[:, :: max(1, height // GRID), :: max(1, width // GRID)].numpy()
+    brightness = float(LUMA @ sampled.reshape(3, -1).mean(axis=1)) / 255
     return {"brightness": brightness, "side": (height * width) ** 0.5, "aspect": width / height}
 
 
@@ -26,9 +26,9 @@ def of_recording(waveform: Tensor, sample_rate: int) -> dict[str, float]:
 
 
 def of_text(text: str, tokens: list[int], unknown: int | None) -> dict[str, float]:
-    """unknown: the token of what the vocabulary lacks; None where it lacks nothing."""
-    found = {"characters": float(len(text)), "tokens": float(len(tokens))}
-    return found if unknown is None else found | {"unknown": tokens.count(unknown) / max(1, len(tokens))}
+    """unknown: the token for text that the vocabulary lacks; None if there is none."""
+    statistics = {"characters": float(len(text)), "tokens": float(len(tokens))}
+    return statistics if unknown is None else statistics | {"unknown": tokens.count(unknown) / max(1, len(tokens))}
 
 
 def of_numbers(data: object) -> dict[str, float]:

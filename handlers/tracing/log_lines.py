@@ -1,4 +1,4 @@
-"""Trace ids in the log: a line that is written during the work on a request ends in `trace_id=…`."""
+"""Trace ids in the log: a line written while a request is processed ends in `trace_id=…`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-MOST = 8  # of a batch, on one line
+MOST = 8  # ids on one line, for a batch
 
 CURRENT: ContextVar[Sequence[str]] = ContextVar("trace_ids", default=())
 
 
 @contextmanager
 def traced(ids: Sequence[str]) -> Iterator[None]:
-    """Of the requests that are worked on; ids: of their traces."""
+    """Lines logged in this context end in the trace ids of the requests being processed."""
     token = CURRENT.set(ids)
     try:
         yield
@@ -33,6 +33,6 @@ class TraceIds(logging.Filter):
 
 
 def install() -> None:
-    """For all that this process logs from now on."""
+    """Add trace ids to all that this process logs from now on."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(TraceIds())

@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, format_trace_id
 
 @dataclass
 class RequestTrace:
-    """span: of the request. queued: when the edge let it go, in ns since 1970; None where that is not known."""
+    """span: the request's. queued: when the edge passed it on, in ns since 1970; None if that is not known."""
 
     span: Span
     queued: int | None

@@ -1,9 +1,9 @@
-"""Records the spans of answered batches, and sends them beside the worker's own work.
+"""Records the spans of answered batches, and sends them in the background.
 
-A request's own span begins before it is decoded, so that its trace is known to the log. All others are made by a thread
-once the request has been answered, from the times of the batch's stages, which the histograms have too. What waits for
-the thread is bounded: while a collector is slow or away, more is dropped, and counted. The SDK's own batch processor
-would make all spans in the request's time, and does not tell what it drops.
+A request's own span begins before it is decoded, so that the log can name its trace. All others are made by a thread
+once the request has been answered, from the times of the batch's stages, which the histograms use too. The thread's
+queue is bounded: while a collector is slow or away, any more spans are dropped and counted. The SDK's own processor of
+batches would make all spans in the request's time, and does not report what it drops.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from handlers.protocol.trace_context import START, carried, started
 from handlers.tracing import log_lines
 from handlers.tracing.request_trace import RequestTrace
 
-INTERVAL = 1.0  # seconds: no more is lost with a worker that dies
+INTERVAL = 1.0  # seconds between messages; a worker that dies loses no more than that
 MOST_WAITING = 8192  # spans: some 5 MB
 MOST_SENT = 512  # spans in a message to the collector
-QUIET = 60.0  # seconds between two lines of the log about a collector that fails
+QUIET = 60.0  # seconds between two log lines about a failing collector
 SUFFIX = ".explain"
 SCOPE = "torchserve-bundle"
 EXPORTER_LOG = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 
 class Stage(NamedTuple):
-    """begin, end: ns since 1970. error: type of the one it ended with, or ""."""
+    """begin, end: ns since 1970. error: type of the error that it ended with, or ""."""
 
     name: str
     begin: int
@@ -53,7 +53,7 @@ class Stage(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A request that has been answered, without what it carried."""
+    """An answered request, without its content."""
 
     span: Span
     stages: Sequence[Stage]
@@ -62,7 +62,7 @@ class Answered(NamedTuple):
 
 
 class Ended(SpanProcessor):
-    """Keeps the spans that have ended, for the thread that ends them."""
+    """Keeps ended spans for the thread that sends them."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
@@ -76,7 +76,7 @@ class Ended(SpanProcessor):
 
 
 class RarelySaid(logging.Filter):
-    """An exporter logs each try."""
+    """Lets a line through every QUIET seconds: an exporter logs each attempt."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class RarelySaid(logging.Filter):
 
 
 class Tracer:
-    """Of one worker; OpenTelemetry's variables say which requests are traced, and where their spans go."""
+    """The tracer of one worker; OpenTelemetry's variables set which requests are traced and where spans go."""
 
     def __init__(self, model: str, version: str) -> None:
         self.name = f"explain {model.removesuffix(SUFFIX)}" if model.endswith(SUFFIX) else f"predict {model}"
@@ -114,7 +114,7 @@ class Tracer:
         Thread(target=self.run, name="traces", daemon=True).start()
 
     def decoding(self, decode: Callable[..., RequestState[Any, Any]], begin: int) -> Callable[..., Any]:
-        """`decode`, a handler's `decode_request`, for requests of a batch that came at `begin` (ns since 1970)."""
+        """`decode`, a handler's `decode_request`, with tracing, for a batch that arrived at `begin` (ns since 1970)."""
 
         def traced(row: Mapping[str, Any], headers: Mapping[str, Any], *more: Any) -> RequestState[Any, Any]:
             trace = self.begin(row, headers, begin)
@@ -138,11 +138,11 @@ class Tracer:
         return RequestTrace(span, queued)
 
     def logging(self, states: Sequence[RequestState[Any, Any]]) -> AbstractContextManager[None]:
-        """While it lasts, lines of the log name the traces of these requests."""
+        """Lines logged in this context name the traces of these requests."""
         return log_lines.traced([state.trace.id for state in states if state.trace])
 
     def add(self, batch: Batch[Any, Any], answers: Sequence[Response]) -> None:
-        """Take over what is known of an answered batch; the batch itself is not kept."""
+        """Queue the spans of an answered batch; the batch itself is not kept."""
         size, boundaries = sum(not state.describe for state in batch.states), batch.stages.boundaries()
         for state, answer, stream in zip(batch.states, answers, batch.streams, strict=True):
             if state.trace is None or state.describe or not state.trace.span.is_recording():
@@ -159,7 +159,7 @@ class Tracer:
             self.many.set()
 
     def take_dropped(self) -> int:
-        """How many spans have been dropped since the last call."""
+        """The number of spans dropped since the last call."""
         with self.lock:
             taken, self.dropped = self.dropped, 0
         return taken
@@ -171,7 +171,7 @@ class Tracer:
             self.send()
 
     def send(self) -> None:
-        """Send all that waits, a message after the other. Returns, at the latest, when the exporter gives up."""
+        """Send all that is queued, one message after the other. Returns at the latest when the exporter gives up."""
         while self.answered:
             while self.answered and len(self.ended.spans) < MOST_SENT:
                 self.finish(self.answered.popleft())
@@ -188,12 +188,12 @@ class Tracer:
         span.set_attribute("http.response.status_code", answered.status)
         if answered.status >= 400:
             span.set_attribute("error.type", str(answered.status))
-        if answered.status >= 500:  # a caller's own error is none of the server's
+        if answered.status >= 500:  # a caller's own error is not the server's
             span.set_status(Status(StatusCode.ERROR))
         span.end(answered.end)
 
     def span_of(self, stage: Stage, parent: SpanContext) -> ReadableSpan:
-        """As the SDK hands it to an exporter, without its work on a span that is under way: a tenth of the time."""
+        """A stage's span as the SDK hands it to an exporter, without its work on running spans: a tenth of the time."""
         own = self.provider.id_generator.generate_span_id()
         error = {"error.type": stage.error} if stage.error else {}
         piece = [] if stage.piece is None else [SpanEvent("first piece sent", timestamp=stage.piece)]
@@ -214,9 +214,9 @@ class Tracer:
 def stages_of(
     state: RequestState[Any, Any], answer: Response, boundaries: Sequence[int], size: int, piece: int | None
 ) -> Iterator[Stage]:
-    """Those that a request has gone through. boundaries: where the batch's stages begin and end, in ns since 1970.
+    """The stages that a request went through. boundaries: times between the batch's stages, in ns since 1970.
 
-    size: of the batch, in requests. piece: as of a Stage.
+    size: of the batch, in requests. piece: as in Stage.
     """
     begin, decoded, predicted, encoded = boundaries
     trace = state.trace
