@@ -141,7 +141,7 @@ def from_huggingface(artifact: Artifact, device: torch.device) -> nn.Module:
         raise LoadError(f"the huggingface format is for {', '.join(AUTO_CLASSES)}; not for {artifact.task}")
     config = pretrained.read(transformers.AutoConfig, artifact.weights, "configuration")
     classes = [getattr(transformers, name) for name in AUTO_CLASSES[artifact.task]]
-    auto = next((found for found in classes if type(config) in found._model_mapping), classes[0])
+    auto = next((auto for auto in classes if type(config) in auto._model_mapping), classes[0])
     keeps = device.type != "cpu" and artifact.task in (*TEXTS, "speech-recognition")
     model: nn.Module
     with bounded(artifact.weights):

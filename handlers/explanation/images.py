@@ -84,7 +84,7 @@ class ImageExplainer(Explainer[Task, ImageInput, ImageAttribution]):
         self.refusal = ""
         self.prepare()
         self.layer: nn.Module | None = None
-        self.layer_missing = "its format has no layers to name"
+        self.layer_missing = "its format does not expose its layers"
         if self.refusal:
             return
         network = self.network

@@ -93,11 +93,11 @@ def foreign_domains(mapped: mmap.mmap) -> set[str]:
     used: set[bytes] = set()
     defined: set[bytes] = set()
     graphs = 0
-    for kind, found in messages(mapped, NODES):
+    for kind, entries in messages(mapped, NODES):
         graphs += kind == "graph"
         if kind in ("node", "function"):
             domain = NODE_DOMAIN if kind == "node" else FUNCTION_DOMAIN
-            names = {mapped[begin:stop] for number, begin, stop in found if number == domain}
+            names = {mapped[begin:stop] for number, begin, stop in entries if number == domain}
             (used if kind == "node" else defined).update(names)
     if not graphs:
         raise ValueError("it has no graph")
@@ -106,9 +106,9 @@ def foreign_domains(mapped: mmap.mmap) -> set[str]:
 
 def external(mapped: mmap.mmap) -> Iterator[bytes]:
     """The names of the files that hold external tensors."""
-    for kind, found in messages(mapped, FIELDS):
+    for kind, entries in messages(mapped, FIELDS):
         if kind == "entry":
-            parts = [(number == ENTRY_KEY, mapped[begin:stop]) for number, begin, stop in found]
+            parts = [(number == ENTRY_KEY, mapped[begin:stop]) for number, begin, stop in entries]
             if any(is_key and text == LOCATION for is_key, text in parts):
                 yield from (text for is_key, text in parts if not is_key)
 
@@ -120,10 +120,10 @@ def messages(mapped: mmap.mmap, ways: dict[str, dict[int, str]]) -> Iterator[tup
         kind, start, end, depth = todo.pop()
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
-        found = list(fields(mapped, start, end))
-        inner = [(ways[kind].get(number, ""), begin, stop, depth + 1) for number, begin, stop in found]
+        entries = list(fields(mapped, start, end))
+        inner = [(ways[kind].get(number, ""), begin, stop, depth + 1) for number, begin, stop in entries]
         todo += [message for message in inner if message[0] in ways]
-        yield kind, found
+        yield kind, entries
 
 
 def fields(mapped: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -57,43 +57,43 @@ TREE_KEY = re.compile(r"^\w[\w. -]*$")
 
 def check(path: Path) -> None:
     """Raise UnsafeFile if `path` is not a .pt2, or would run code when torch reads it."""
-    with zip_file.opened(path) as found:
-        members(found)
+    with zip_file.opened(path) as archive:
+        members(archive)
 
 
 def without_samples(path: Path) -> io.BytesIO:
     """The program for torch.export.load, copied from the open file that was checked, without sample inputs."""
-    with zip_file.opened(path) as found:
-        root, content = members(found), io.BytesIO()
+    with zip_file.opened(path) as program:
+        root, content = members(program), io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
-            for entry in found.infolist():
+            for entry in program.infolist():
                 archive.writestr(
-                    entry.filename, b"" if entry.filename == f"{root}/{SAMPLE}" else read(found, entry.filename)
+                    entry.filename, b"" if entry.filename == f"{root}/{SAMPLE}" else read(program, entry.filename)
                 )
     content.seek(0)
     return content
 
 
-def members(found: zipfile.ZipFile) -> str:
+def members(archive: zipfile.ZipFile) -> str:
     """Check all members; returns the folder that they are in."""
-    for name, what in zip_file.problems(found):
+    for name, what in zip_file.problems(archive):
         raise UnsafeFile(f"{name} {what}")
-    roots = {name.partition("/")[0] for name in found.namelist()}
+    roots = {name.partition("/")[0] for name in archive.namelist()}
     if len(roots) != 1:
         raise UnsafeFile("is not a .pt2: wanted a single folder in it")
     [root] = roots
-    names = {name.partition("/")[2] for name in found.namelist()}
+    names = {name.partition("/")[2] for name in archive.namelist()}
     for name in sorted(names):
         if not MEMBERS.match(name):
             raise UnsafeFile(refusal(name))
     for name in ("archive_format", "archive_version", MODEL, SAMPLE, *CONFIGS.values()):
         if name not in names:
             raise UnsafeFile(f"is not a .pt2 of torch.export.save: {name} is missing")
-    if read(found, f"{root}/archive_format") != b"pt2":
+    if read(archive, f"{root}/archive_format") != b"pt2":
         raise UnsafeFile("is not a .pt2: its archive_format is not pt2")
     for folder, config in CONFIGS.items():
-        check_payloads(found, root, folder, load(found, f"{root}/{config}"))
-    check_program(load(found, f"{root}/{MODEL}"))
+        check_payloads(archive, root, folder, load(archive, f"{root}/{config}"))
+    check_program(load(archive, f"{root}/{MODEL}"))
     return root
 
 
@@ -105,18 +105,18 @@ def refusal(name: str) -> str:
     return f"{name[:80]} is not part of a .pt2 of torch.export.save"
 
 
-def read(found: zipfile.ZipFile, name: str) -> bytes:
-    return zip_file.read(found, name, found.getinfo(name).file_size)
+def read(archive: zipfile.ZipFile, name: str) -> bytes:
+    return zip_file.read(archive, name, archive.getinfo(name).file_size)
 
 
-def load(found: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    value = json_file.loads(zip_file.read(found, name, MAX_JSON_BYTES), name, MAX_JSON_DEPTH)
+def load(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    value = json_file.loads(zip_file.read(archive, name, MAX_JSON_BYTES), name, MAX_JSON_DEPTH)
     if not isinstance(value, dict):
         raise UnsafeFile(f"{name}: wanted an object")
     return value
 
 
-def check_payloads(found: zipfile.ZipFile, root: str, folder: str, config: dict[str, Any]) -> None:
+def check_payloads(archive: zipfile.ZipFile, root: str, folder: str, config: dict[str, Any]) -> None:
     """Raise UnsafeFile unless every tensor is plain bytes, as many as its shape needs."""
     entries = config.get("config")
     if not isinstance(entries, dict):
@@ -127,14 +127,14 @@ def check_payloads(found: zipfile.ZipFile, root: str, folder: str, config: dict[
         if entry.get("use_pickle") is not False:
             raise UnsafeFile(f"{name[:80]} is a pickle, which runs code when it is loaded; wanted plain tensors")
         member, meta = f"{root}/{folder}{entry.get('path_name')}", entry.get("tensor_meta")
-        if member not in found.namelist() or not isinstance(meta, dict):
+        if member not in archive.namelist() or not isinstance(meta, dict):
             raise UnsafeFile(f"{name[:80]}: its tensor is missing")
         try:
             needed = storage_bytes(meta)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise UnsafeFile(f"{name[:80]}: its shape cannot be read") from None
-        if needed > found.getinfo(member).file_size:
-            raise UnsafeFile(f"{name[:80]} needs {needed:.3g} bytes; there are {found.getinfo(member).file_size}")
+        if needed > archive.getinfo(member).file_size:
+            raise UnsafeFile(f"{name[:80]} needs {needed:.3g} bytes; there are {archive.getinfo(member).file_size}")
 
 
 def storage_bytes(meta: dict[str, Any]) -> int:
@@ -147,10 +147,10 @@ def storage_bytes(meta: dict[str, Any]) -> int:
 
 
 def number(value: dict[str, Any]) -> int:
-    found = value["as_int"]
-    if type(found) is not int or not 0 <= found < 1 << 62:
-        raise ValueError(found)
-    return found
+    integer = value["as_int"]
+    if type(integer) is not int or not 0 <= integer < 1 << 62:
+        raise ValueError(integer)
+    return integer
 
 
 def check_program(program: dict[str, Any]) -> None:

@@ -40,10 +40,10 @@ BACKEND = "__backends__"
 
 def check(path: Path) -> None:
     """Raise UnsafeFile if `path` is not TorchScript, or its code accesses files."""
-    with zip_file.opened(path) as found:
-        for name, what in zip_file.problems(found):
+    with zip_file.opened(path) as archive:
+        for name, what in zip_file.problems(archive):
             raise UnsafeFile(f"{name} {what}")
-        names = found.namelist()
+        names = archive.namelist()
         roots = {name.partition("/")[0] for name in names}
         # A plain torch.save has only data.pkl, which has to be unpickled.
         if len(roots) != 1 or not {f"{root}/constants.pkl" for root in roots} <= set(names):
@@ -51,7 +51,7 @@ def check(path: Path) -> None:
         left = MAX_CODE_BYTES
         for name in names:
             if name.endswith(".py"):
-                code = zip_file.read(found, name, left)
+                code = zip_file.read(archive, name, left)
                 left -= len(code)
                 check_code(code.decode("utf-8", "replace"))
 

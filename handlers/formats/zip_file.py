@@ -52,18 +52,18 @@ def opened(path: Path) -> zipfile.ZipFile:
             raise OSError("it is empty")
         with path.open("rb") as file:
             check_directory(file)
-        found = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path)
     except ERRORS as error:
         raise UnsafeFile(f"cannot be read as a zip: {reason(error)}") from None
-    if len(found.infolist()) > MAX_MEMBERS:
-        found.close()
-        raise UnsafeFile(f"holds {len(found.infolist())} files; wanted {MAX_MEMBERS} at most")
-    if other := next((entry for entry in found.infolist() if entry.compress_type not in METHODS), None):
-        found.close()
+    if len(archive.infolist()) > MAX_MEMBERS:
+        archive.close()
+        raise UnsafeFile(f"holds {len(archive.infolist())} files; wanted {MAX_MEMBERS} at most")
+    if other := next((entry for entry in archive.infolist() if entry.compress_type not in METHODS), None):
+        archive.close()
         raise UnsafeFile(
             f"{shown(other.filename)} is compressed by method {other.compress_type}; wanted deflate or none"
         )
-    return found
+    return archive
 
 
 def check_file(path: Path) -> None:
@@ -94,12 +94,12 @@ def check_directory(file: IO[bytes]) -> None:
         raise zipfile.BadZipFile(f"its directory has {directory} bytes; wanted {MAX_DIRECTORY_BYTES} at most")
 
 
-def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
+def problems(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     """(member, problem) for names that lead elsewhere or are invalid, links, duplicates, overlaps and bombs.
 
     The members' names are printable, and MAX_PROBLEMS are reported at most, with the number of the others.
     """
-    entries = found.infolist()
+    entries = archive.infolist()
     wrong = [(entry.filename, "leads out of the archive's folder") for entry in entries if is_unsafe(entry.filename)]
     wrong += [(entry.filename, what) for entry in entries if (what := wrong_name(entry.orig_filename))]
     wrong += [(entry.filename, "is a link") for entry in entries if stat.S_ISLNK(entry.external_attr >> 16)]
@@ -121,22 +121,22 @@ def problems(found: zipfile.ZipFile) -> list[tuple[str, str]]:
 
 def overlapping(entries: list[zipfile.ZipInfo]) -> list[str]:
     """Members that begin before the previous one ends, as when many names share one content."""
-    found, end = [], 0
+    names, end = [], 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
         if entry.header_offset < end:
-            found.append(entry.filename)
+            names.append(entry.filename)
         end = max(end, entry.header_offset + HEADER_SIZE + entry.compress_size)
-    return found
+    return names
 
 
-def unlisted(found: zipfile.ZipFile) -> list[tuple[str, str]]:
+def unlisted(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     """(member or "the file", problem) if a reader that goes from member to member finds others than those in the
     directory: before the first, between two, or in the header before a member's content.
 
     TorchServe unpacks archives that way, with Java's ZipInputStream, while Python reads the directory.
     """
-    place, file = 0, found.fp
-    for entry in sorted(found.infolist(), key=lambda entry: entry.header_offset):
+    place, file = 0, archive.fp
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
         if entry.header_offset != place or file is None:
             break
         try:
@@ -148,7 +148,7 @@ def unlisted(found: zipfile.ZipFile) -> list[tuple[str, str]]:
         if not describes(fields, name, extra, entry):
             return [(shown(entry.filename), "is described in two ways; wanted a zip as torch-model-archiver writes it")]
         place += LOCAL.size + len(name) + len(extra) + entry.compress_size
-    if place == found.start_dir:
+    if place == archive.start_dir:
         return []
     return [("the file", f"holds something at byte {place} that is not in its directory; TorchServe would unpack it")]
 
@@ -197,13 +197,13 @@ def is_unsafe(name: str) -> bool:
     return "\\" in name or ":" in parts[0] or not {"", ".", ".."}.isdisjoint(parts)
 
 
-def read(found: zipfile.ZipFile, name: str, limit: int) -> bytes:
+def read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """A member's content. Raises UnsafeFile if it is missing, broken or larger than `limit` bytes."""
     try:
-        size = found.getinfo(name).file_size
+        size = archive.getinfo(name).file_size
         if size > limit:
             raise UnsafeFile(f"{name} has {size} bytes; wanted {limit} at most")
-        with found.open(name) as file:
+        with archive.open(name) as file:
             return file.read(size + 1)  # without a size, it inflates the whole member, however small that claims to be
     except KeyError:
         raise UnsafeFile(f"{name} is missing") from None
