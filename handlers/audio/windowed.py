@@ -117,6 +117,6 @@ class WindowedAudio(AudioHandler[AnItem, NDArray[np.float32]]):
 
 
 def by_item(rows: NDArray[np.float32], items: Sequence[Item]) -> list[NDArray[np.float32]]:
-    """What belongs to the windows of all items, as `outputs_of` gives it → what belongs to those of each."""
+    """Rows of all windows, as `outputs_of` returns them → for each item, the rows of its own windows."""
     ends = accumulate(len(item.windows.weights) for item in items)
     return [rows[end - len(item.windows.weights) : end] for item, end in zip(items, ends, strict=True)]
