@@ -22,9 +22,10 @@ from archiver.reading import read_json, read_text
 from archiver.spec import Architecture, Spec
 from archiver.spec import read as read_spec
 from archiver.tasks import TASKS, task_of
-from archiver.tasks.consistency import problems_beyond_limits, problems_of_explain, problems_of_preprocessing
+from archiver.tasks.consistency import problems_beyond_limits, problems_of_explain
 from handlers.formats.architecture import check as check_architecture
 from handlers.formats.errors import UnsafeFile
+from handlers.formats.preprocessing.form import faults_of
 
 # Reserved names at an archive's root.
 TAKEN = {"handlers", "entry", "artifact", "ts"}
@@ -95,9 +96,11 @@ def resolve(path: Path, artifacts: Path) -> Package:
         except (TypeError, ValueError) as error:
             problems.append(Problem(key, f"contains a value that JSON does not support: {error}"))
     labels = read_labels(values.get("labels"), path, artifact, problems)
-    preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, problems)
-    if artifact and task and values.get("handler") is None:
-        problems += problems_of_preprocessing(preprocessing, task, task_of(task).needs)
+    own = values.get("handler") is not None
+    preprocessing = merge_preprocessing(values.get("preprocessing"), artifact, own, problems)
+    if artifact and task and not own:
+        found = faults_of(task, artifact.description.format, preprocessing, labels)
+        problems += [Problem(where, what) for where, what in found]
     code = collect_code(values.get("code"), path, problems)
     architecture = (spec.architecture if spec else None) or (artifact.description.architecture if artifact else None)
     if architecture:
@@ -199,11 +202,14 @@ def read_labels(given: Any, spec: Path, artifact: Artifact | None, problems: lis
     return labels
 
 
-def merge_preprocessing(given: Any, artifact: Artifact | None, problems: list[Problem]) -> dict[str, Any]:
+def merge_preprocessing(
+    given: Any, artifact: Artifact | None, own_handler: bool, problems: list[Problem]
+) -> dict[str, Any]:
+    """The artifact's keys, and the spec's over them. For a handler of one's own only those can be told from typos."""
     trained = artifact.description.preprocessing if artifact else {}
     if not isinstance(given, dict) or artifact is None:
         return trained
-    if trained:
+    if trained and own_handler:
         problems += unknown_keys(given, list(trained), "preprocessing")
     return {**trained, **given}
 

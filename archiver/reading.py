@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,13 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's value. Raises UnsafeFile if it is not JSON."""
+    """A JSON file's value. Raises UnsafeFile if it is not JSON, or holds half of a character, as in `"\\ud800"`."""
     try:
-        return json_file.loads(read_bytes(path), "it")
+        value = json_file.loads(read_bytes(path), "it")
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        raise UnsafeFile(f"cannot be read as JSON: {error.object[error.start]!r} is half of a character") from None
     except UnsafeFile as error:
         raise UnsafeFile(f"cannot be read as JSON: {error}" if str(error).startswith("it ") else str(error)) from None
 

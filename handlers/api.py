@@ -1,5 +1,6 @@
 """Everything a custom handler needs for any task; readers of images, recordings and texts are in their own folders."""
 
+from handlers.artifact import LoadError
 from handlers.base import Handler
 from handlers.errors import (
     InternalError,
@@ -12,7 +13,7 @@ from handlers.errors import (
     TooLarge,
     UnsupportedMedia,
 )
-from handlers.loader import LoadError, load_model
+from handlers.loader import load_model
 from handlers.protocol.media_type import negotiate
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import JSON, PNG, Response, to_json

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from handlers.formats.preprocessing.fields import Fault, keys, list_of, mapping, name, optional, shown, text
+from handlers.formats.preprocessing.form import faults_of
+from handlers.formats.preprocessing.images import MAX_LABELS
+
+DESCRIPTION = "artifact.json"
 # Added by the archiver if the model can be exported to ONNX.
 GRAPH = "graph.onnx"
+FORM = keys(
+    {
+        **dict.fromkeys(("name", "task", "format", "weights", "sample"), name),
+        "architecture": optional(mapping),
+        "labels": list_of(text, 0, MAX_LABELS),
+        "preprocessing": mapping,
+    },
+    closed=False,
+)
+
+
+class LoadError(Exception):
+    """An artifact cannot become a model; the message says in one line what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +47,15 @@ class Artifact:
 
     @classmethod
     def read(cls, folder: Path) -> Artifact:
-        """Read `folder`/artifact.json. Raises ValueError if it is not JSON or refers to a file outside the folder."""
-        fields = orjson.loads((folder / "artifact.json").read_bytes())
+        """Read `folder`/artifact.json. Raises LoadError if it is not one, or refers to a file outside the folder."""
+        try:
+            fields = orjson.loads((folder / DESCRIPTION).read_bytes())
+        except orjson.JSONDecodeError as error:
+            raise LoadError(f"{DESCRIPTION} is not JSON: {error}") from None
+        refuse(FORM("", fields))
         for key in ("weights", "sample"):
             if Path(fields[key]).name != fields[key]:
-                raise ValueError(f"{key}: wanted the name of a file in {folder}; got {fields[key]!r}")
+                refuse([(key, f"wanted the name of a file in {folder}; got {shown(fields[key])}")])
         return cls(
             name=fields["name"],
             task=fields["task"],
@@ -44,3 +67,13 @@ class Artifact:
             sample=folder / fields["sample"],
             graph=folder / GRAPH,
         )
+
+    def check_preprocessing(self) -> None:
+        """LoadError where the preprocessing is not what the project's own handler of this task reads."""
+        refuse(faults_of(self.task, self.format, self.preprocessing, self.labels))
+
+
+def refuse(faults: Iterable[Fault]) -> None:
+    """LoadError for the first fault, if there is one."""
+    for where, what in faults:
+        raise LoadError(f"{DESCRIPTION}: {where.lstrip('.') or 'the file'}: {what}")

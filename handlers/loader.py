@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from handlers.artifact import Artifact
+from handlers.artifact import Artifact, LoadError
 from handlers.formats import pretrained
 from handlers.formats.weights import check
 
@@ -31,10 +31,6 @@ AUTO_CLASSES = {
     "question-answering": ("AutoModelForQuestionAnswering",),
     "text-generation": ("AutoModelForCausalLM",),
 }
-
-
-class LoadError(Exception):
-    """The weights cannot be loaded as a model; the message names the format and what is missing."""
 
 
 def load_model(artifact: Artifact, device: torch.device) -> nn.Module:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.artifact import LoadError
 from handlers.errors import InternalError
-from handlers.loader import LoadError
 
 
 def check_count(outputs: int, labels: Sequence[str]) -> None:

@@ -39,7 +39,6 @@ AUDIO: dict[str, Task] = {
         parameters={**TOP_K, **RECORDING},
         answer={**CLASSES, "windows": [WINDOW], **ADDITIONS},
         graph=True,
-        needs=("sample_rate", "seconds"),
     ),
     "audio-embedding": Task(
         handler="handlers.audio.audio_embedding.AudioEmbedding",
@@ -51,7 +50,6 @@ AUDIO: dict[str, Task] = {
         parameters=RECORDING,
         answer={"embedding": "numbers, of length 1 as a vector", **ADDITIONS},
         classes=False,
-        needs=("sample_rate", "seconds"),
     ),
     "voice-activity": Task(
         handler="handlers.audio.voice_activity.VoiceActivity",
@@ -63,7 +61,6 @@ AUDIO: dict[str, Task] = {
         parameters={**RECORDING, **VOICE},
         answer={"segments": [TIMES], "speech_seconds": "number", "seconds": "number", **ADDITIONS},
         classes=False,
-        needs=("sample_rate", "frame"),
     ),
     "speech-recognition": Task(
         handler="handlers.audio.speech_recognition.SpeechRecognition",
@@ -83,6 +80,5 @@ AUDIO: dict[str, Task] = {
             **ADDITIONS,
         },
         classes=False,
-        needs=("sample_rate", "seconds"),
     ),
 }

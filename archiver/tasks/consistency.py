@@ -24,14 +24,6 @@ def problems_of_explain(spec: Spec | None, explanation: Explanation | None) -> l
     return problems
 
 
-def problems_of_preprocessing(preprocessing: dict[str, Any], task: str, needs: tuple[str, ...]) -> list[Problem]:
-    return [
-        Problem(f"preprocessing.{key}", f"missing; docs/own-model.md lists what {task} needs")
-        for key in needs
-        if key not in preprocessing
-    ]
-
-
 def problems_beyond_limits(options: Any, limits: dict[str, Any]) -> list[Problem]:
     """Problems of options that exceed the limit for requests with the same name. options: unchecked, from the spec."""
     given = options if isinstance(options, dict) else {}

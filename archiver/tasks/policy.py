@@ -29,6 +29,5 @@ POLICY: dict[str, Task] = {
         answer=ACTION,
         graph=True,
         classes=False,
-        needs=("observation", "action"),
     ),
 }

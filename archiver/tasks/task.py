@@ -25,7 +25,6 @@ class Task:
     handler: its class in the packed `handlers` folder; "" for a user's own task.
     limits, options: the sections of a spec with these names.
     graph: whether the handler can export its model as an ONNX graph. classes: whether each model output needs a label.
-    needs: the keys of `preprocessing` that its handler reads without a default.
 
     For the model card: content_types of a raw body; field, the key of the data in a form or JSON object; accept, the
     media types of answers, the default first; parameters of a request; answer, the structure of an answer.
@@ -41,4 +40,3 @@ class Task:
     answer: dict[str, Any]
     graph: bool = False
     classes: bool = True
-    needs: tuple[str, ...] = ()

@@ -38,7 +38,6 @@ TEXT: dict[str, Task] = {
             **TRUNCATION,
         },
         graph=True,
-        needs=("max_length",),
     ),
     "text-embedding": Task(
         handler="handlers.text.text_embedding.TextEmbedding",
@@ -51,7 +50,6 @@ TEXT: dict[str, Task] = {
         answer={"embedding": "numbers, of length 1 as a vector", **TRUNCATION},
         graph=True,
         classes=False,
-        needs=("max_length",),
     ),
     "token-classification": Task(
         handler="handlers.text.token_classification.TokenClassification",
@@ -63,7 +61,6 @@ TEXT: dict[str, Task] = {
         parameters={},
         answer={"entities": [{"label": "string", **SPAN}], **TRUNCATION},
         graph=True,
-        needs=("max_length",),
     ),
     "question-answering": Task(
         handler="handlers.text.question_answering.QuestionAnswering",
@@ -76,7 +73,6 @@ TEXT: dict[str, Task] = {
         answer={"answers": [SPAN], **TRUNCATION},
         graph=True,
         classes=False,
-        needs=("max_length",),
     ),
     "text-generation": Task(
         handler="handlers.text.text_generation.TextGeneration",
@@ -88,6 +84,5 @@ TEXT: dict[str, Task] = {
         parameters=GENERATION,
         answer={"text": "string", "finish_reason": FINISH_REASON, **TRUNCATION, "tokens": GENERATED},
         classes=False,
-        needs=("max_length",),
     ),
 }

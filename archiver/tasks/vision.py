@@ -121,7 +121,6 @@ VISION: dict[str, Task] = {
         parameters=THRESHOLDS,
         answer={"detections": [{**DETECTION, "keypoints": [KEYPOINT]}]},
         graph=True,
-        needs=("keypoints",),
     ),
     "depth-estimation": Task(
         handler="handlers.vision.depth_estimation.DepthEstimation",
@@ -134,6 +133,5 @@ VISION: dict[str, Task] = {
         answer=DEPTH,
         graph=True,
         classes=False,
-        needs=("kind", "nearer"),
     ),
 }

@@ -16,8 +16,9 @@ from handlers.audio.containers import ffmpeg, flac, ogg, wav
 from handlers.audio.containers.kind import Kind, recognise
 from handlers.audio.containers.mp3_length import with_length
 from handlers.audio.front_end.resampling import resample
-from handlers.audio.limits import MAX_RATE, MIN_RATE, UNKNOWN, Limits, check_rate
+from handlers.audio.limits import UNKNOWN, Limits, check_rate
 from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMedia
+from handlers.formats.preprocessing.form import MAX_RATE, MIN_RATE
 from handlers.protocol.payload import Payload
 
 TYPES = {

@@ -13,7 +13,7 @@ from handlers.acceleration.equivalence import Outputs, mismatch
 from handlers.acceleration.onnx_model import FirstOutput, OnnxModel
 from handlers.audio.decoding import decode_audio
 from handlers.audio.features.extraction import FEATURES, Extraction
-from handlers.audio.front_end.front_end import check_steps, prepare
+from handlers.audio.front_end.front_end import prepare
 from handlers.audio.front_end.level import is_silent
 from handlers.base import Handler
 from handlers.drift.statistics import of_recording
@@ -42,8 +42,8 @@ class AudioHandler(Handler[Item, Output]):
         super().load()
         if isinstance(self.model, OnnxModel):
             self.model = FirstOutput(self.model)
-        self.sample_rate = int(self.artifact.preprocessing["sample_rate"])
-        self.front_end = check_steps(self.artifact.preprocessing.get("front_end", ()))
+        self.sample_rate: int = self.artifact.preprocessing["sample_rate"]
+        self.front_end = tuple(self.artifact.preprocessing.get("front_end", ()))
         self.max_seconds = float(self.limits["max_seconds"])
         self.max_samples = int(self.limits["max_samples"])
         self.max_feature_values = int(self.limits["max_feature_values"])

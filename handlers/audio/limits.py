@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handlers.errors import InvalidInput, TooLarge
+from handlers.formats.preprocessing.form import MAX_RATE, MIN_RATE
 
-MIN_RATE, MAX_RATE = 1_000, 384_000
 # What libsndfile gives as the length of a stream whose header has none.
 UNKNOWN = 1 << 62
 

@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.acceleration.equivalence import by_norm, by_probabilities
+from handlers.artifact import LoadError
 from handlers.base import Handler
 from handlers.errors import InternalError, InvalidInput, TooLarge
-from handlers.loader import LoadError, load_model
+from handlers.formats.preprocessing.policy import shape_of
+from handlers.loader import load_model
 from handlers.networks.outputs import Outputs
 from handlers.policy.observation import observations_in
 from handlers.protocol.payload import InputType, Payload
@@ -45,7 +47,7 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
     {"kind": "discrete", "count": n, "outputs": "values"} — values (B, n), as a Q-network gives them. Its policy takes
         the action of the highest value: there are no probabilities to report, and nothing to draw from.
     {"kind": "continuous", "low": […], "high": […]} — (mean (B, n), std (B, n), value (B,)): a diagonal Gaussian,
-        whose actions are clipped to the bounds.
+        whose actions are clipped to the bounds; null, for all or for one element, means no bound.
     """
 
     input_type = InputType.TENSOR
@@ -57,6 +59,10 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         self.high = bounds(observation.get("high"), self.shape, LARGEST)
         self.action = self.artifact.preprocessing["action"]
         discrete = self.action["kind"] == "discrete"
+        if not discrete:
+            low, high = self.action["low"], self.action["high"]
+            shape = tuple(shape_of(high if low is None else low))
+            self.action_bounds = bounds(low, shape, -LARGEST), bounds(high, shape, LARGEST)
         self.outputs = OUTPUTS[self.action.get("outputs", "logits") if discrete else "continuous"]
         self.deterministic = bool(self.options["deterministic"])
         self.max_observations = int(self.limits["max_observations"])
@@ -117,7 +123,7 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         if self.action["kind"] == "continuous":
             mean, std = outputs["mean"], outputs["std"]
             drawn = mean if item.deterministic else np.stack(list(map(normal, generators(item), mean, std)))
-            actions = np.clip(drawn, np.float32(self.action["low"]), np.float32(self.action["high"]))
+            actions = np.clip(drawn, *self.action_bounds)
             columns = {"action": actions, "mean": mean, "std": std, "value": outputs["value"].ravel().tolist()}
         elif "values" in outputs:
             values = outputs["values"]

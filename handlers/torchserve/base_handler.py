@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from handlers.loader import LoadError
+from handlers.artifact import LoadError
 
 precision = torch.get_float32_matmul_precision()
 upstream = logging.getLogger("ts.torch_handler.base_handler")

@@ -69,8 +69,6 @@ class DepthEstimation(ImageHandler[DepthInput, NDArray[np.float32]]):
         preprocessing = dict(self.artifact.preprocessing)
         self.kind: str = preprocessing.pop("kind")
         self.nearer: str = preprocessing.pop("nearer")
-        if self.kind not in ("metric", "relative") or self.nearer not in ("lower", "higher"):
-            raise ValueError(f"preprocessing: got kind {self.kind!r}, nearer {self.nearer!r}")
         self.transform = DepthTransform.from_dict(preprocessing)
         self.max_pixels = int(self.limits["max_pixels"])
         self.max_model_pixels = int(self.limits["max_model_pixels"])

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from torchvision.io import encode_jpeg
 
-from handlers.artifact import Artifact
+from handlers.artifact import Artifact, LoadError
 from handlers.batching.isolation import is_poisoned
-from handlers.loader import LoadError
 from handlers.protocol.payload import InputType
 from handlers.sample import sample_payload
 from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher, JpegFile

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from handlers.acceleration.equivalence import Outputs, by_probabilities
-from handlers.artifact import Artifact
+from handlers.artifact import Artifact, LoadError
 from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError, InvalidInput, TooLarge, shown
-from handlers.loader import LoadError, load_model
+from handlers.loader import load_model
 from handlers.networks.ensemble import Ensemble
 from handlers.networks.layers import Form, WithLayers
 from handlers.protocol.payload import Payload
@@ -68,8 +68,6 @@ class ImageClassification(ImageHandler[ClassificationInput, ClassificationOutput
         several = preprocessing.pop("multi_label", False) or len(self.labels) == 1
         given = preprocessing.pop("activation", None)
         activation = given or ("sigmoid" if several else activation_of(self.artifact))
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation: got {activation!r}; wanted {', '.join(ACTIVATIONS)}")
         self.probabilities, self.multi_label = ACTIVATIONS[activation], several or activation == "sigmoid"
         self.embedding = self.options.get("embedding", layer)
         self.features: dict[str, Form] = self.options["features"]

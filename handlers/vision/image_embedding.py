@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handlers.acceleration.equivalence import by_norm
+from handlers.artifact import LoadError
 from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError
-from handlers.loader import LoadError, load_model
+from handlers.loader import load_model
 from handlers.networks.image_features import ImageFeatures, LayerOutput
 from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import Payload

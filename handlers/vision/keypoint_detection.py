@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from handlers.artifact import LoadError
 from handlers.errors import InternalError
-from handlers.loader import LoadError
 from handlers.vision.batching import pixels_of
 from handlers.vision.detectors.contract import check_format
 from handlers.vision.object_detection import DetectionInput, ObjectDetection
@@ -27,9 +27,7 @@ class KeypointDetection(ObjectDetection):
     def load(self) -> None:
         super().load()
         self.names: list[str] = self.artifact.preprocessing["keypoints"]
-        self.skeleton = [(int(i), int(j)) for i, j in self.artifact.preprocessing.get("skeleton", ())]
-        if not all(0 <= index < len(self.names) for pair in self.skeleton for index in pair):
-            raise LoadError(f"skeleton: wanted indices of the {len(self.names)} keypoints")
+        self.skeleton = [(i, j) for i, j in self.artifact.preprocessing.get("skeleton", ())]
 
     def own_detector(self) -> None:
         check_format(self.artifact)

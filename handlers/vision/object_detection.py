@@ -11,7 +11,7 @@ from torch import Tensor
 
 from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InternalError, InvalidInput
-from handlers.loader import LoadError, channels_last, load_model
+from handlers.loader import channels_last, load_model
 from handlers.networks.detector_trunk import (
     Detections,
     classes,
@@ -93,8 +93,6 @@ class ObjectDetection(ImageHandler[DetectionInput, dict[str, Tensor]]):
             return TransformersDetector(load_model(self.artifact, self.device), self.artifact.weights, self.max_pixels)
         if "output" in self.artifact.preprocessing:
             return ExportedDetector(load_model(self.artifact, self.device), self.artifact.preprocessing, self.labels)
-        if self.artifact.format in ("onnx", "torch-export"):
-            raise LoadError("preprocessing.output: missing: how the file's outputs say boxes, scores and classes")
         return None
 
     def load_torchvision(self) -> None:

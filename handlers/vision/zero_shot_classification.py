@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from handlers.acceleration.equivalence import Outputs, by_norm, by_probabilities
+from handlers.artifact import LoadError
 from handlers.drift.image_handler import ImageHandler
 from handlers.errors import InvalidInput
 from handlers.formats import pretrained
-from handlers.loader import LoadError, load_model
+from handlers.loader import load_model
 from handlers.networks.image_features import ImageFeatures
 from handlers.networks.normalised import Normalised
 from handlers.protocol.payload import Payload

@@ -10,16 +10,6 @@ from handlers.audio.front_end.denoising import denoise
 from handlers.audio.front_end.level import normalise_peak
 from handlers.audio.front_end.trimming import trim
 
-STEPS = ("denoise", "trim", "normalise")
-
-
-def check_steps(steps: Sequence[str]) -> tuple[str, ...]:
-    """ValueError for a step that does not exist."""
-    unknown = [str(step) for step in steps if step not in STEPS]
-    if unknown:
-        raise ValueError(f"front_end: got {', '.join(unknown)}; wanted some of {', '.join(STEPS)}")
-    return tuple(steps)
-
 
 def prepare(waveform: Tensor, sample_rate: int, steps: Sequence[str]) -> Tensor:
     """One recording (samples,) after these steps, in their order; trimming alone changes its length."""

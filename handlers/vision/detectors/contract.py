@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from handlers.artifact import Artifact
-from handlers.loader import LoadError
+from handlers.artifact import Artifact, LoadError
 
 
 def check_format(artifact: Artifact) -> None:

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
+from handlers.formats.preprocessing.detection import CORNERS, ROW
 from handlers.ranking import check_count
 
 # Candidates of one image that suppression looks at, best first: it compares each with each.
 MAX_CANDIDATES = 30_000
-ROW = ("x1", "y1", "x2", "y2", "score", "class")
-CORNERS = {"xyxy": ("x1", "y1", "x2", "y2"), "cxcywh": ("cx", "cy", "w", "h"), "xywh": ("x1", "y1", "w", "h")}
 Found = dict[str, Tensor]
 
 
@@ -47,22 +46,9 @@ class OutputLayout:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> OutputLayout:
-        """An unknown key is a TypeError; a value that is none of its choices a ValueError."""
+        """values: of the form that handlers.formats.preprocessing.detection checks."""
         fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
-        found = cls(**fields)
-        choices: dict[str, tuple[Any, ...]] = {
-            "layout": ("grid", "rows", "separate"),
-            "boxes": tuple(CORNERS),
-            "unit": ("pixels", "fraction"),
-            "activation": ("none", "sigmoid", "softmax"),
-            "no_object": (None, "first", "last"),
-        }
-        for key, wanted in choices.items():
-            if getattr(found, key) not in wanted:
-                raise ValueError(f"output.{key}: got {getattr(found, key)!r}; wanted {', '.join(map(str, wanted))}")
-        if found.layout == "separate" and not {"boxes", "scores"} <= set(found.names or {}):
-            raise ValueError("output.names: wanted the names of the outputs that are boxes and scores")
-        return found
+        return cls(**fields)
 
     def read(
         self, outputs: Mapping[str, Tensor], count: int, size: tuple[int, int], labels: Sequence[str]

@@ -14,7 +14,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from archiver.errors import SpecError
 from archiver.new.kinds import Options, read
 from archiver.package import resolve
-from handlers.loader import LoadError
+from handlers.artifact import LoadError
 from tests import scripted_detectors, tiny_networks
 from tests.inputs import IMAGES, encoded
 from tests.new_models import new, served
@@ -92,7 +92,7 @@ def test_a_build_names_what_was_not_filled_in(scripts: Path, tmp_path: Path) -> 
     labels.write_text("\n".join(NAMES))
     with pytest.raises(SpecError, match=r"preprocessing\.keypoints: missing; docs/own-model\.md lists what keypoint-"):
         served(scripts / "own.pt", tmp_path / "own", Options(task=POINTS, labels=labels))
-    with pytest.raises(LoadError, match=r"preprocessing\.output: missing: how the file's outputs say boxes"):
+    with pytest.raises(SpecError, match=r"preprocessing\.output: missing; docs/own-model\.md lists what object-det"):
         served(scripts / "batch.pt2", tmp_path / "program", Options(task=BOXES, labels=labels))
     with pytest.raises(LoadError, match=r"preprocessing\.output: missing: the program takes Tensor"):
         served(scripts / "batch.pt", tmp_path / "script", Options(task=BOXES, labels=labels))

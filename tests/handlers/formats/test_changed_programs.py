@@ -9,9 +9,10 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from handlers.artifact import LoadError
 from handlers.formats import torch_export
 from handlers.formats.errors import UnsafeFile
-from handlers.loader import LoadError, load_model
+from handlers.loader import load_model
 from tests.handlers.formats.conftest import Rewrite
 from tests.handlers.formats.test_torch_export import MODEL, WEIGHTS, artifact, read
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from handlers.artifact import Artifact
+from handlers.artifact import Artifact, LoadError
 from handlers.formats import configuration, huggingface, pretrained
 from handlers.formats.errors import UnsafeFile
-from handlers.loader import LoadError, from_huggingface, load_model
+from handlers.loader import from_huggingface, load_model
 from handlers.vision.huggingface.image_processor import ImageProcessor
 from tests.tiny_transformers import save, vit
 

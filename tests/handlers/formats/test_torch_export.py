@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from handlers.acceleration.onnx_runtime import export
-from handlers.artifact import Artifact
+from handlers.artifact import Artifact, LoadError
 from handlers.formats import torch_export
 from handlers.formats.errors import UnsafeFile
 from handlers.formats.symbolic import is_guard, is_size
-from handlers.loader import LoadError, load_model
+from handlers.loader import load_model
 from handlers.networks.outputs import Outputs
 from tests.handlers.formats.conftest import Rewrite
 

@@ -12,7 +12,7 @@ from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.torch_handler.base_handler import BaseHandler
 
 from deploy.configuration import PROJECT
-from handlers.loader import LoadError
+from handlers.artifact import LoadError
 from handlers.protocol.response import Response, to_json
 from handlers.torchserve.base_handler import device_of
 from tests.handlers.gpu import needs_gpu

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from handlers.acceleration.equivalence import mismatch
-from handlers.loader import LoadError
+from handlers.artifact import LoadError
 from handlers.protocol.payload import Payload
 from handlers.vision.batching import DecodeFiles, ImageBatcher, JpegBatcher
 from handlers.vision.decoding import decode_image

@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import BitImageProcessor, ViTConfig, ViTModel, pipeline
 
 from archiver.errors import SpecError
-from handlers.loader import LoadError
+from handlers.artifact import LoadError
 from tests.closeness import assert_close
 from tests.handlers.worker import Worker
 from tests.inputs import IMAGES, encoded

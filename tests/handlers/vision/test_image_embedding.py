@@ -13,7 +13,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.functional import pil_to_tensor
 from transformers import AutoModel, CLIPModel, pipeline
 
-from handlers.loader import LoadError
+from handlers.artifact import LoadError
 from handlers.vision.transform import ImageTransform
 from tests import tiny_vision
 from tests.handlers.vision.served import ROWS, check_isolation, served

@@ -12,7 +12,8 @@ from PIL import Image
 from torchvision.models import get_model_weights
 from torchvision.transforms.functional import pil_to_tensor
 
-from handlers.loader import LoadError
+from archiver.errors import SpecError
+from handlers.artifact import LoadError
 from tests import tiny_networks
 from tests.handlers.vision.served import PROJECT, ROWS, check_isolation, served
 from tests.handlers.worker import Worker
@@ -95,7 +96,7 @@ def test_points_and_lines_on_request(worker: Worker) -> None:
 def test_names_that_are_not_the_models(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="the model has 4 keypoints; the artifact names 3"):
         served(artifact(tmp_path / "a", keypoints=NAMES[:3], skeleton=[]), options=OPTIONS, **CODE)
-    with pytest.raises(LoadError, match="skeleton: wanted indices of the 4 keypoints"):
+    with pytest.raises(SpecError, match=r"preprocessing\.skeleton\[0\]\[1\]: wanted a whole number from 0 to 3; got 4"):
         served(artifact(tmp_path / "b", skeleton=[[0, 4]]), options=OPTIONS, **CODE)
 
 
