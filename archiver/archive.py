@@ -50,6 +50,7 @@ def build(package: Package, handlers: Path, store: Path, check: Callable[[Path],
     path = store / f"{package.file_name}.mar"
     # Hidden, so that a server that loads its whole store ignores it.
     partial = store / f".{path.name}.partial"
+    partial.unlink(missing_ok=True)  # of a build that was killed, or what somebody put there
     try:
         mar.write(partial, content)
         if check:

@@ -29,10 +29,12 @@ PERMISSIONS = stat.S_IFREG | 0o644
 def write(path: Path, members: Mapping[str, bytes | Path]) -> None:
     """Write `members`, given by name in the archive, to `path`: sorted, with fixed times and permissions.
 
+    The file is created: a FileExistsError for whatever lies there, so that nothing is written through a link.
+
     Nothing is compressed: weights hardly compress, workers start without inflating them, and compressed bytes differ
     between zlib versions.
     """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
             content = members[name]
             entry = zipfile.ZipInfo(name, EPOCH)

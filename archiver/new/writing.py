@@ -55,6 +55,7 @@ def write_artifact(name: str, source: Path, found: Findings, sample: Path, folde
     """Write the artifact folder atomically. Everything that users may change is in the spec."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)  # an error where a link lies, which rmtree leaves
     for place, file in found.files.items():
         target = partial / place
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -136,7 +136,9 @@ def put_signature(path: Path, proof: bytes | None, fresh: bool) -> None:
     """proof: the signature's content. One of an earlier archive goes with that."""
     if proof is not None:
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(proof)
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:  # never through a link that somebody put there
+            file.write(proof)
         partial.replace(path)
     elif fresh:
         path.unlink(missing_ok=True)

@@ -23,7 +23,9 @@ def write(path: Path, keys: Mapping[str, Any]) -> None:
         lines = yaml.safe_dump(dict(keys), sort_keys=False)
         raise DeployError(f"{path} is not written a key a line; put this in it:\n{lines}")
     partial = path.with_suffix(".partial")
-    partial.write_text(changed, encoding="utf-8")
+    partial.unlink(missing_ok=True)
+    with partial.open("x", encoding="utf-8") as file:  # never through a link that somebody put there
+        file.write(changed)
     partial.replace(path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from archiver import mar
 from archiver.archive import build, members
 from archiver.errors import SpecError, VerificationError
 from archiver.mar import Mar
@@ -213,3 +214,32 @@ def test_a_failed_check_leaves_the_old_archive_and_nothing_else(project: SampleP
         build(resolve(project.spec_file, project.artifacts), project.handlers, project.store, refuse)
     assert [path.name for path in project.store.iterdir()] == ["model.mar"]
     assert (project.store / "model.mar").read_bytes() == old
+
+
+@pytest.mark.parametrize("left", ["link", "dangling link", "pipe", "file"])
+def test_nothing_is_written_through_what_lies_in_the_place_of_the_partial_file(
+    project: SampleProject, tmp_path: Path, left: str
+) -> None:
+    victim, partial = tmp_path / "victim", project.store / ".model.mar.partial"
+    project.store.mkdir()
+    if left != "dangling link":
+        victim.write_text("mine")
+    if left.endswith("link"):
+        partial.symlink_to(victim)
+    elif left == "pipe":
+        os.mkfifo(partial)
+    else:
+        os.link(victim, partial)
+    archive = built(project)
+    assert stat.S_ISREG(archive.lstat().st_mode)
+    assert zipfile.is_zipfile(archive)
+    assert not os.path.lexists(partial)
+    assert victim.read_text() == "mine" if left != "dangling link" else not victim.exists()
+
+
+def test_a_folder_in_the_place_of_the_partial_file_is_an_error(project: SampleProject) -> None:
+    (project.store / ".model.mar.partial").mkdir(parents=True)
+    with pytest.raises(OSError, match="partial"):
+        built(project)
+    with pytest.raises(FileExistsError):
+        mar.write(project.store, {})

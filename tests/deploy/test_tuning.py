@@ -170,6 +170,16 @@ def test_a_spec_s_keys_are_set_anew_and_the_rest_stays(tmp_path: Path, text: str
     assert path.read_text("utf-8") == again
 
 
+def test_nothing_is_written_through_a_link_beside_a_spec(tmp_path: Path) -> None:
+    path, victim = tmp_path / "model.yaml", tmp_path / "victim"
+    path.write_text("workers: 3\n")
+    victim.write_text("mine")
+    path.with_suffix(".partial").symlink_to(victim)
+    spec_file.write(path, KEYS)
+    assert victim.read_text() == "mine"
+    assert not path.is_symlink()
+
+
 def test_a_spec_that_cannot_be_changed_line_by_line_stays(tmp_path: Path) -> None:
     path = tmp_path / "model.yaml"
     path.write_text("{task: policy, workers: 1}\n")

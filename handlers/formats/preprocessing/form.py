@@ -59,7 +59,7 @@ def form_of(task: str, weights_format: str, preprocessing: Any, labels: Sequence
 
 
 def faults_of(task: str, weights_format: str, preprocessing: Any, labels: Sequence[str]) -> list[Fault]:
-    """What is wrong with the preprocessing of an artifact, at most MAX_FAULTS; nothing of a user's own task."""
+    """Faults of an artifact's preprocessing, at most MAX_FAULTS; none for a user's own task."""
     check = form_of(task, weights_format, preprocessing, labels)
     if check is None:
         return []

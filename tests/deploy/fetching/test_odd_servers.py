@@ -14,7 +14,7 @@ import pytest
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
 from deploy.fetching import download
-from deploy.fetching.download import fetch
+from deploy.fetching.download import fetch, put_signature
 from deploy.fetching.source import Source
 from tests.deploy.fetching.conftest import CONTENT, DIGEST, NAME, PIN, Progress, files, partial_of
 from tests.deploy.fetching.web_server import WebServer
@@ -233,3 +233,11 @@ def test_the_signature_of_an_earlier_archive_goes_with_it(web: WebServer, store:
     signature.sign(store / NAME, PrivateKey.generate())
     fetch(Source.parse(web.url + PIN), store, Progress())
     assert files(store) == [NAME]
+
+
+def test_a_signature_is_not_written_through_a_link(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "model.mar.sig"
+    victim.write_text("mine")
+    path.with_name(f".{path.name}.partial").symlink_to(victim)
+    put_signature(path, b"proof", fresh=True)
+    assert (path.read_bytes(), victim.read_text(), path.is_symlink()) == (b"proof", "mine", False)
