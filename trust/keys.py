@@ -146,8 +146,10 @@ def read(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise SignatureError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-        if path.stat().st_size > MAX_FILE:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+        if len(content) > MAX_FILE:
             raise SignatureError(f"{path}: has more than {MAX_FILE} bytes; it is not a file of keys or a signature")
-        return path.read_bytes()
+        return content
     except OSError as error:
         raise SignatureError(f"{path}: cannot be read: {error.strerror or error}") from None

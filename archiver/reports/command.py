@@ -30,8 +30,8 @@ def inspect(
 ) -> None:
     """Show the contents of an archive: files with sizes and SHA-256, model card, spec, provenance, signature.
 
-    No code of the archive is run. Exit status 1: the archive cannot be read, contradicts its own model card, or, with
-    --key, was not signed with one of the keys.
+    No code of the archive is run. Exit status 1: the archive or its signature cannot be read, it contradicts its own
+    model card or, with --key, it was not signed with one of the keys.
     """
     try:
         found = Contents.read(archive, trusted(key) if key else None)

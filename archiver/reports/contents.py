@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 from archiver.artifact import DESCRIPTION
 from archiver.digest import sha256
-from archiver.errors import VerificationError
+from archiver.errors import MAX_PROBLEMS, VerificationError
 from archiver.inspection import inspect
 from archiver.mar import CARD, CONFIGURATION, MANIFEST, Mar
 from archiver.reports.json_values import as_json
@@ -79,7 +80,9 @@ class Contents:
                 try:
                     inspect(mar)
                 except VerificationError as error:
-                    problems = [str(problem) for problem in error.problems]
+                    problems = [str(problem) for problem in error.problems[:MAX_PROBLEMS]]
+                    if len(error.problems) > MAX_PROBLEMS:
+                        problems.append(f"… {len(error.problems) - MAX_PROBLEMS} more")
                 card, artifact = readable(mar, CARD), readable(mar, f"artifact/{DESCRIPTION}")
             else:
                 of_manifest(mar, 0, "")  # raises if the manifest names no model or no handler
@@ -187,10 +190,12 @@ def readable(mar: Mar, name: str) -> dict[str, Any]:
 
 def signature_of(path: Path, digest: str, keys: Sequence[PublicKey] | None) -> Signature:
     """The archive's signature. digest: SHA-256 of the archive. keys: as `Contents.read` takes them."""
+    if keys is None and not os.path.lexists(signature.path_of(path)):
+        return Signature()
     try:
         content = signature.read_signature(path)
     except SignatureError as error:
-        return Signature("", None if keys is None else False, "" if keys is None else str(error))
+        return Signature("", False, str(error))
     named = ""
     try:
         named = signature.signer_named(content) or "unnamed"

@@ -21,7 +21,7 @@ MAX_VALUE = 100  # characters of a value
 MAX_LISTED = 6  # items of a list
 MAX_KEYS = 16  # keys of a mapping
 MAX_LINE = 2000  # characters of a line
-MAX_LINES = 1000  # lines of one kind of difference
+MAX_LINES = 1000  # lines of one kind of difference, or of one part of a tree
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # The keys of a model card that are already shown under "spec" and "provenance".
 ELSEWHERE = {*OF_SPEC, "backend", "provenance", "inputs", "metrics", "versions", "sha256"}
@@ -64,20 +64,25 @@ def folder_of(folders: dict[str, Tree], path: str) -> Tree:
     return folders[path]
 
 
-def branch(parent: Tree, name: str, values: dict[str, Any]) -> None:
-    """Add keys and values below a name, without empty ones; add nothing if all are empty."""
+def branch(parent: Tree, name: str, values: dict[str, Any], room: int = MAX_LINES) -> int:
+    """Add keys and values below a name, without empty ones; add nothing if all are empty.
+
+    room: lines that may be added. Returns the rest of them.
+    """
     shown = {key: value for key, value in values.items() if value not in (None, "", {}, [])}
     if not shown:
-        return
+        return room
     below = parent.add(plain(name))
     for index, (key, value) in enumerate(shown.items()):
-        if index == MAX_KEYS:
+        room -= 1
+        if index == MAX_KEYS or room <= 0:
             below.add(plain(f"… {len(shown)} in all"))
-            return
+            return room
         if isinstance(value, dict):
-            branch(below, key, value)
+            room = branch(below, key, value, room)
         else:
             below.add(plain(f"{key}: {short(value)}"))
+    return room
 
 
 def short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from archiver.__main__ import app
 from tests.archiver.sample_project import LABELS, SampleProject
 from trust import signature
-from trust.keys import PrivateKey
+from trust.keys import MAX_FILE, PrivateKey
 
 RUNNER = CliRunner()
 
@@ -143,3 +144,44 @@ def test_signatures(archive: Path, tmp_path: Path) -> None:
     assert "cannot be read" in as_json(archive, status=1)["signature"]["problem"]
     done = RUNNER.invoke(app, ["inspect", str(archive), "--key", str(tmp_path / "missing.pub")])
     assert (done.exit_code, done.stderr) == (1, f"archiver: {tmp_path / 'missing.pub'}: no such file\n")
+
+
+@pytest.mark.parametrize("kind", ["large", "folder", "pipe", "dangling link", "endless device"])
+def test_a_signature_that_cannot_be_read_is_not_taken_for_none(archive: Path, tmp_path: Path, kind: str) -> None:
+    path = signature.path_of(archive)
+    match kind:
+        case "large":
+            path.write_bytes(b'{"mediaType": "' + b"x" * MAX_FILE)
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "dangling link":
+            path.symlink_to(tmp_path / "nowhere")
+        case _:
+            path.symlink_to("/dev/zero")
+    done = RUNNER.invoke(app, ["inspect", str(archive)])
+    [line] = [line for line in done.stdout.splitlines() if "signature" in line]
+    assert "signature refused: " in line
+    assert ("has more than 1048576 bytes" in line) == (kind == "large")
+    assert len(line) < 500
+    assert done.exit_code == 1
+
+
+def test_a_card_of_many_branches_is_shown_in_part(archive: Path, tmp_path: Path) -> None:
+    deep: Any = 1
+    for _ in range(4):
+        deep = {f"k{index}": deep for index in range(16)}
+    other = tmp_path / "deep.mar"
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(other, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "card.json":
+                card = json.loads(content)
+                content = json.dumps({**card, "training": deep, "labels": [1] * 5000}).encode()
+            target.writestr(name, content)
+    done = RUNNER.invoke(app, ["inspect", str(other)])
+    assert len(done.stdout.splitlines()) < 1500
+    assert done.stdout.count("wrong: ") <= 101
+    assert "wrong: … 4" in done.stdout
+    assert len(done.stdout) < 200_000
