@@ -68,10 +68,13 @@ def read_image(data: bytes, side: int | None = None) -> Tensor:
         raise Unreadable(str(error)) from None
 
 
-def read_file(path: Path) -> Tensor:
-    """Read a training image of detection or segmentation. Raises ExperimentError if that is not possible."""
+def read_file(path: Path, side: int | None = None) -> Tensor:
+    """Read a training image of detection or segmentation. Raises ExperimentError if that is not possible.
+
+    side: as for `read_image`.
+    """
     try:
-        return read_image(read_bytes(path))
+        return read_image(read_bytes(path), side)
     except (Unreadable, OSError) as error:
         raise ExperimentError(f"{path} cannot be read: {error}; with data.decode it would have been left out") from None
 

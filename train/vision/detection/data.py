@@ -21,7 +21,7 @@ from train.core.splitting import hold_out
 from train.vision import coco
 from train.vision.annotated_split import AnnotatedSplit
 from train.vision.coco import AnnotatedImage, CocoFile
-from train.vision.images import read_file
+from train.vision.reduction import Reduced, read_reduced, reduce_mask
 
 Target = dict[str, Any]
 Item = tuple[Tensor, dict[str, Tensor]]
@@ -109,15 +109,22 @@ class CocoImages(Dataset[Item]):
 
     masks: adds "masks" (N, H, W), uint8. crowds: keep crowd annotations, in which evaluation ignores detections;
     training does not use them, because a box around many objects teaches nothing. augment: for training.
+    reduced: the size at which each image is read; by default its own.
     """
 
     def __init__(
-        self, images: Sequence[AnnotatedImage], masks: bool, crowds: bool, augment: Augment | None = None
+        self,
+        images: Sequence[AnnotatedImage],
+        masks: bool,
+        crowds: bool,
+        augment: Augment | None = None,
+        reduced: Reduced | None = None,
     ) -> None:
         self.images = images
         self.masks = masks
         self.crowds = crowds
         self.augment = augment
+        self.reduced = reduced or (lambda height, width: (height, width))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -129,21 +136,26 @@ class CocoImages(Dataset[Item]):
         return image.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in target.items()}
 
     def read(self, index: int) -> tuple[tv_tensors.Image, Target]:
-        """An unchanged image, with boxes and masks as tv_tensors."""
+        """An image as it is but for its size, with boxes and masks as tv_tensors."""
         annotated = self.images[index]
-        image = tv_tensors.Image(read_file(annotated.path))
+        own = (annotated.height, annotated.width)
+        image = read_reduced(annotated.path, own, self.reduced)
         chosen = [a for a in annotated.annotations if self.crowds or not a.crowd]
-        size = (annotated.height, annotated.width)
+        size = self.reduced(*own)
+        y_scale, x_scale = size[0] / own[0], size[1] / own[1]
         boxes = torch.tensor([a.box for a in chosen], dtype=torch.float32).reshape(-1, 4)
+        boxes *= torch.tensor([x_scale, y_scale] * 2)
         target: Target = {
             "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size),
             "labels": torch.tensor([a.label for a in chosen], dtype=torch.int64),
             "iscrowd": torch.tensor([a.crowd for a in chosen], dtype=torch.int64),
-            "area": torch.tensor([a.area for a in chosen], dtype=torch.float32),
+            "area": torch.tensor([a.area * x_scale * y_scale for a in chosen], dtype=torch.float32),
         }
         if self.masks:
-            masks_NHW = np.stack([a.mask() for a in chosen]) if chosen else np.empty((0, *size), np.uint8)
-            target["masks"] = tv_tensors.Mask(torch.from_numpy(masks_NHW))
+            # One after the other, because those of a whole image take a byte per object and pixel.
+            masks = [reduce_mask(a.mask(), self.reduced) for a in chosen]
+            masks_NHW = torch.stack(masks) if masks else torch.empty((0, *size), dtype=torch.uint8)
+            target["masks"] = tv_tensors.Mask(masks_NHW)
         return image, target
 
 
@@ -151,10 +163,16 @@ class CocoData(LightningDataModule):
     """Batches are lists of items, because images keep their own sizes."""
 
     def __init__(
-        self, split: Split, masks: bool, batch_size: int, workers: int | None, augment: Augment | None = None
+        self,
+        split: Split,
+        masks: bool,
+        batch_size: int,
+        workers: int | None,
+        augment: Augment | None = None,
+        reduced: Reduced | None = None,
     ) -> None:
         super().__init__()
-        self.training = CocoImages(split.training, masks, crowds=False, augment=augment)
+        self.training = CocoImages(split.training, masks, crowds=False, augment=augment, reduced=reduced)
         self.validation = CocoImages(split.validation, masks, crowds=True)
         self.test = CocoImages(split.test, masks, crowds=True)
         self.batch_size = batch_size

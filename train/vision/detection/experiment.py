@@ -28,6 +28,7 @@ from train.vision.detection.data import CocoData, CocoImages, CocoSettings, Spli
 from train.vision.detection.models import BoxDetector, DetectorSettings
 from train.vision.detection.module import DetectionModule
 from train.vision.detection.precision_recall import best_thresholds, plot_precision_recall
+from train.vision.reduction import Reduced, for_detector
 
 TITLES = {"bbox": "boxes", "segm": "masks"}
 
@@ -73,8 +74,8 @@ class ObjectDetection(AnnotatedExperiment):
         published = self.model.initialise(network)
         keep = published if self.model.keep_statistics else []
         module = DetectionModule(network, split.labels, self.masks, self.learning, keep)
-        data = self.images(split)
         resizing: Any = network.transform  # of torchvision
+        data = self.images(split, for_detector(resizing))
         fixed = getattr(resizing, "fixed_size", None) is not None
         self.trainer.fit(run, module, data, monitor="mAP", fixed_sizes=fixed)
 
@@ -146,8 +147,10 @@ class ObjectDetection(AnnotatedExperiment):
     def split(self, training: bool = True) -> Split:
         return self.files(training).split(self.masks, self.seed)
 
-    def images(self, split: Split) -> CocoData:
-        return CocoData(split, self.masks, self.batch_size, self.files().workers, self.augmentation.transform())
+    def images(self, split: Split, reduced: Reduced | None = None) -> CocoData:
+        """reduced: the size at which training reads each image."""
+        augment = self.augmentation.transform()
+        return CocoData(split, self.masks, self.batch_size, self.files().workers, augment, reduced)
 
     def restored(self, run: Run, split: Split) -> DetectionModule:
         """The best checkpoint, in evaluation mode."""

@@ -20,6 +20,7 @@ from train.core.loading import MAX_LOADERS, loaders
 from train.core.splitting import hold_out
 from train.vision.annotated_split import AnnotatedSplit
 from train.vision.images import read_file
+from train.vision.reduction import for_size, read_reduced, reduce_mask
 from train.vision.segmentation.label_maps import IGNORE, LabelledFiles, LabelledImage, from_coco, from_maps
 
 Item = tuple[Tensor, Tensor]
@@ -129,16 +130,16 @@ class TrainingImages(Dataset[Item]):
         self.images = images
         self.transform = transform
         self.augment = augment
+        self.reduced = for_size(*transform.output_size)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Item:
         labelled = self.images[index]
-        image, mask = self.augment(
-            tv_tensors.Image(read_file(labelled.path)),
-            tv_tensors.Mask(torch.from_numpy(labelled.label_map())),
-        )
+        labels_HW = labelled.label_map()
+        image = read_reduced(labelled.path, (labels_HW.shape[0], labels_HW.shape[1]), self.reduced)
+        image, mask = self.augment(image, reduce_mask(labels_HW, self.reduced))
         return self.transform.normalise(image.as_subclass(Tensor)), mask.as_subclass(Tensor).long()
 
 
