@@ -17,7 +17,8 @@ from rich.table import Table
 from handlers.audio.decoding import decode_audio
 from handlers.audio.features.extraction import FEATURES, Extraction
 from handlers.audio.features.mel import LogMel
-from handlers.audio.front_end.front_end import STEPS, prepare
+from handlers.audio.front_end.front_end import prepare
+from handlers.formats.preprocessing.form import STEPS
 from handlers.protocol.payload import Payload
 
 RATE = 16_000

@@ -99,7 +99,7 @@ def action(where: str, value: Any) -> Iterator[Fault]:
 
 def shape_of(value: Any) -> list[int]:
     """The shape of nested lists, by the first element of each."""
-    found = []
+    found: list[int] = []
     while isinstance(value, (list, tuple)) and len(found) < MAX_RANK:
         found.append(len(value))
         value = value[0] if value else None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from handlers.formats.configuration import MAX_SIDE
 from handlers.formats.preprocessing import images
 from handlers.formats.preprocessing.form import FORMS, faults_of
 from handlers.policy.policy import LARGEST, bounds
@@ -74,7 +75,7 @@ RIGHT: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("edge-detection", "safetensors", {"of one's own": {"anything": float("nan")}}),
 ]
-WRONG = [
+WRONG: list[Any] = [
     None, True, "x", "", 0, -1, 1.5, 1e12, 10**5000, float("nan"), float("inf"), -float("inf"), [], {}, [0], [1e9],
     [[1], [2, 3]], ["x", 1], {"x": {}}, {"\x1b[2J" * 99: 1}, [None] * 3, [10**6, 10**6], [0.0, 0.0, 0.0],
     [[[[[[[[[[1]]]]]]]]]], "\x1b[2J" * 99,
@@ -109,7 +110,7 @@ def use(task: str, values: dict[str, Any]) -> None:
         OutputLayout.from_dict(values.pop("output"))
         assert torch.isfinite(Letterbox.from_dict(values)(image)[0]).all()
     elif task == "depth-estimation":
-        assert max(DepthTransform.from_dict(values).resized(20, 30)) <= 2 * images.MAX_SIDE
+        assert max(DepthTransform.from_dict(values).resized(20, 30)) <= 2 * MAX_SIDE
     elif "resize" in values:
         assert torch.isfinite(ImageTransform.from_dict(values)(image)).all()
     elif task == "policy":

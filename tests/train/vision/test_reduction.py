@@ -86,7 +86,7 @@ def test_label_maps_stay_on_their_objects(source: Path) -> None:
 
     def watched(image: object, mask: object) -> object:
         seen.append((tuple(image.shape), tuple(mask.shape)))  # type: ignore[attr-defined]
-        return augment(image, mask)  # type: ignore[arg-type]
+        return augment(image, mask)
 
     image, labels = TrainingImages([labelled], transform, watched)[0]  # type: ignore[arg-type]
     assert seen == [((3, 270, 360), (270, 360))]
