@@ -14,13 +14,13 @@ from datasets.exceptions import DatasetGenerationError
 from datasets.packaged_modules.csv.csv import Csv
 from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
-from pyarrow.parquet import read_metadata
 
 from bounded_yaml import reader
 from bounded_yaml.reader import UnreadableYaml
 from train.core.config import ExperimentError
 from train.core.data_file import MAX_TABLE_BYTES, check_saved, problem, read_bytes, shown
 from train.core.table import DELIMITERS, MAX_CELLS, MAX_COLUMNS, read_table
+from train.text import parquet_size
 
 PROBLEM = "problem of the row"  # column added to those of a table: why a row cannot be used, or ""
 JSON = (".json", ".jsonl")
@@ -101,8 +101,7 @@ def read_file(path: Path, delimiter: str | None) -> Dataset:
         case ".json" | ".jsonl":
             return from_json(path)
         case ".parquet":
-            if (count := read_metadata(path).num_rows) > MAX_CELLS:
-                raise ValueError(f"it has {count} rows; wanted {MAX_CELLS} at most")
+            parquet_size.check(path)
             return load_dataset("parquet", data_files=str(path), split="train")
     table = read_table(path, delimiter)
     problems = [table.problem(row) for row in table.rows]
