@@ -111,7 +111,7 @@ def test_forms(edge: Edge, fields: dict[str, str]) -> None:
     (CHAT, FILE, "multipart/form-data; boundary=x", 415),
     ("/v1/audio/transcriptions", b'{"model": "m"}', "application/json", 415),
     ("/v1/audio/transcriptions", FILE, "multipart/form-data", 415),
-    ("/v1/audio/transcriptions", FILE, f"multipart/form-data; boundary={'-' * 71}", 415),
+    ("/v1/audio/transcriptions", FILE, f"multipart/form-data; boundary={'-' * 71}", 400),
     ("/v1/audio/transcriptions", FILE.replace(b"model", b"other"), "multipart/form-data; boundary=x", 400),
     ("/v1/audio/transcriptions", FILE.replace(b"--x--", b""), "multipart/form-data; boundary=x", 400),
     ("/v1/audio/transcriptions", FILE.replace(b"no", b"../no"), "multipart/form-data; boundary=x", 404),
