@@ -103,7 +103,7 @@ def archives(store: Path, workers: int) -> list[Path]:
     }
     description: dict[str, Any] = {
         "name": OURS,
-        "task": "",
+        "task": "constant",
         "format": "safetensors",
         "weights": "weights.safetensors",
         "architecture": None,
