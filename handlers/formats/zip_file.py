@@ -163,7 +163,8 @@ def describes(fields: tuple[Any, ...], name: bytes, extra: bytes, entry: zipfile
     while len(extra) >= EXTRA.size:
         kind, length = EXTRA.unpack_from(extra)
         if kind == ZIP_64:
-            large = length >= SIZES_64.size and SIZES_64.unpack(extra[EXTRA.size :][: SIZES_64.size]) == sizes
+            content = extra[EXTRA.size : EXTRA.size + length]
+            large = len(content) >= SIZES_64.size and SIZES_64.unpack_from(content) == sizes
             if not large:
                 return False
         extra = extra[EXTRA.size + length :]
