@@ -48,6 +48,7 @@ def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict
 
 
 def allocator_of_java() -> dict[str, str]:
+    """JAVA_ALLOCATOR, or the user's own values."""
     return {name: os.environ.get(name, value) for name, value in JAVA_ALLOCATOR.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -50,9 +51,9 @@ class Explanation(Answer):
     n_steps: int | None = Field(default=None, ge=1)
     completeness: Completeness | None = None
 
+    @abstractmethod
     def total(self) -> float:
         """The sum of all attributions."""
-        raise NotImplementedError
 
 
 class Grid(Explanation):

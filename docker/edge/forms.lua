@@ -1,6 +1,6 @@
--- Reads the heads of a form's parts before TorchServe does. TorchServe keeps the body of a form that it fails to read until
--- it ends, in memory outside Java's heap, so one caller could use all of it up. What it fails on is known: the names,
--- charsets and encodings below are those that it reads, and tests/deploy/edge/test_forms.py asks it for each.
+-- Checks the heads of a form's parts before TorchServe reads them. If its parser fails on a form, the body stays in memory
+-- outside Java's heap for as long as TorchServe runs, so one caller could use up all of it. Only names, charsets and
+-- encodings that the parser is known to read are passed on; tests/deploy/edge/test_forms.py tries each against TorchServe.
 -- deploy/edge/filters.py adds CHARSETS, the set of charsets that TorchServe's Java knows.
 
 local FORM = "multipart/form-data"

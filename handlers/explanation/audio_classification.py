@@ -69,7 +69,7 @@ class AudioClassificationExplainer(Explainer[AudioClassification, SoundQuestion,
         steps, refine = self.explain_limits.steps(payload, method)
         cut = self.task.cut(payload)
         if "silent" in cut.additions:
-            raise InvalidInput("the recording is silent: there is no predicted class to explain")
+            raise InvalidInput("the recording is silent, so no class was predicted that could be explained")
         windows = len(cut.windows.weights)
         part = payload.integer("part", 0, 0, windows - 1) if "part" in payload.parameters else None
         asked = Asked(method, target, steps, refine, evaluations=steps + windows)
