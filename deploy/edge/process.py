@@ -22,13 +22,13 @@ from deploy.edge import certificate
 from deploy.edge import clients as callers
 from deploy.edge.configuration import BOOTSTRAP, configuration
 from deploy.edge.network import Listeners, Upstream
-from deploy.edge.private_file import write_private
+from deploy.edge.private_file import replace_private, write_private
 from deploy.edge.watched import Watched
 from deploy.errors import DeployError
 from deploy.ports import HOST, Ports
 from deploy.processes import birth
 from deploy.readiness import tail
-from deploy.run_folder import EDGE_KEYS, STATE, server_of, state_of
+from deploy.run_folder import EDGE_KEYS, server_of, state_of, write_state
 from deploy.status import Status
 from deploy.surface.status_server import StatusServer
 from deploy.tracing.settings import Tracing
@@ -46,8 +46,10 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
     state = state_of(run)
     if state is None:
         raise DeployError("there is no server to put an edge before")
+    state = state.get("torchserve", state)  # an edge that has ended is replaced; until then it is what callers find
     clients = callers.ensure(secrets / callers.NAME)
     certificate.ensure(secrets, ["localhost", HOST])
+    replace_private(run / EDGE_KEYS, json.dumps(callers.key_file(clients)))
     command = ["-m", "deploy", "run-edge", "--run", str(run), "--settings", str(secrets.resolve()), *models]
     with (run / "logs" / "edge.log").open("ab") as log:
         keeper = psutil.Popen(
@@ -58,7 +60,6 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    write_private(run / EDGE_KEYS, json.dumps(callers.key_file(clients)))
     described = {
         **state,
         **dict.fromkeys(("inference", "management"), f"https://{HOST}:{ports.edge}"),
@@ -68,7 +69,7 @@ def start(run: Path, ports: Ports, models: Sequence[str], secrets: Path = SECRET
         "torchserve": state,
         "edge": {"pid": keeper.pid, "created": birth(keeper.pid)},
     }
-    write_private(run / STATE, json.dumps(described, indent=2) + "\n")
+    write_state(run, described)
     wait_ready(run, ports, keeper, secrets / certificate.CERTIFICATE)
 
 

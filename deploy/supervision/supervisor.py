@@ -15,7 +15,7 @@ from deploy.errors import DeployError
 from deploy.ports import HOST
 from deploy.processes import alive, descendants
 from deploy.readiness import LOADING, check_alive, wait_listening
-from deploy.run_folder import state_of, write_state
+from deploy.run_folder import state_of
 from deploy.serving_plan import register_again
 from deploy.status import Status
 from deploy.supervision.cause import cause
@@ -124,13 +124,16 @@ class Supervisor:
             self.end(f"it did not replace a worker that it had lost: {error}")
 
     def look_at_edge(self) -> None:
-        edge = (state_of(self.server.run) or {}).get("edge")
-        if edge and alive(edge) is None:
-            logger.error("the edge has ended; it is started again")
-            try:
-                self.restart_edge()
-            except (DeployError, OSError) as error:
-                logger.error("it could not be started again: %s", error)
+        state = state_of(self.server.run) or {}
+        if "edge" not in state or alive(state["edge"]):
+            return
+        from deploy.edge.process import start as start_edge  # here, because few servers have one
+
+        logger.error("the edge has ended; it is started again")
+        try:
+            start_edge(self.server.run, self.server.ports, self.served, Path(state["ca_file"]).parent)
+        except (DeployError, OSError) as error:
+            logger.error("it could not be started again: %s", error)
 
     def look_at_surface(self) -> None:
         """Serve the status and metrics of the server if no edge's process does."""
@@ -184,12 +187,3 @@ class Supervisor:
             while waiting and time.monotonic() < end and not self.asked.wait(TICK / 2):
                 check_alive(run)
                 waiting = [each for each in waiting if not management.describe(each.name, each.version).ready]
-
-    def restart_edge(self) -> None:
-        state = state_of(self.server.run) or {}
-        if "edge" not in state:
-            return
-        from deploy.edge.process import start as start_edge  # here, because few servers have one
-
-        write_state(self.server.run, state["torchserve"])
-        start_edge(self.server.run, self.server.ports, self.served, Path(state["ca_file"]).parent)
