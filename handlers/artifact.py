@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Artifact:
-    """graph: path of the model's ONNX graph, if the archive has one."""
+    """path: the file or folder of the weights. graph: path of the model's ONNX graph, if the archive has one."""
 
     name: str
     task: str
     format: str
-    weights: Path
+    path: Path
     architecture: dict[str, Any] | None
     labels: list[str]
     preprocessing: dict[str, Any]
@@ -60,13 +61,21 @@ class Artifact:
             name=fields["name"],
             task=fields["task"],
             format=fields["format"],
-            weights=folder / fields["weights"],
+            path=folder / fields["weights"],
             architecture=fields["architecture"],
             labels=fields["labels"],
             preprocessing=fields["preprocessing"],
             sample=folder / fields["sample"],
             graph=folder / GRAPH,
         )
+
+    @cached_property
+    def weights(self) -> Path:
+        """The path, once its content was checked: nothing is read from it before. Raises UnsafeFile."""
+        from handlers.formats.weights import check  # here, because a worker that runs the graph reads no weights
+
+        check(self.format, self.path, self.task)
+        return self.path
 
     def check_preprocessing(self) -> None:
         """LoadError where the preprocessing is not what the project's own handler of this task reads."""

@@ -1,4 +1,4 @@
-"""Loads weights of every format. Nothing here unpickles, and no file is read before `formats` has checked it.
+"""Loads weights of every format. Nothing here unpickles, and an artifact's weights are checked before they are read.
 
 Each format imports what it needs when it is loaded: a worker has one, and starts sooner without the others' imports.
 """
@@ -12,7 +12,6 @@ from torch import nn
 
 from handlers.artifact import Artifact, LoadError
 from handlers.formats import pretrained
-from handlers.formats.weights import check
 
 # By task, the classes of transformers that can build a folder's network; the first that knows its architecture does.
 AUTO_CLASSES = {
@@ -36,7 +35,6 @@ AUTO_CLASSES = {
 def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
     """The artifact's model on `device`, in evaluation mode, without gradients. Raises LoadError."""
     try:
-        check(artifact.format, artifact.weights, artifact.task)
         match artifact.format:
             case "safetensors":
                 model = from_safetensors(artifact)
@@ -56,7 +54,7 @@ def load_model(artifact: Artifact, device: torch.device) -> nn.Module:
     except Exception as error:
         # Each library raises its own types for a file it cannot read; the worker's log has the cause.
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise LoadError(f"{artifact.weights.name}: {lines[0][:300]}") from error
+        raise LoadError(f"{artifact.path.name}: {lines[0][:300]}") from error
 
 
 def from_safetensors(artifact: Artifact) -> nn.Module:

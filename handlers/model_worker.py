@@ -16,7 +16,6 @@ from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import Artifact
 from handlers.drift.monitor import Monitor, monitor_of
-from handlers.formats.weights import check
 from handlers.loader import load_model
 from handlers.memory import Memory
 from handlers.protocol.limits import Limits
@@ -60,7 +59,6 @@ class ModelWorker(BaseHandler, ABC):
         self.artifact = Artifact.read(folder / "artifact")
         if type(self).__module__.partition(".")[0] == "handlers":  # a user's own class has keys of its own
             self.artifact.check_preprocessing()
-        check(self.artifact.format, self.artifact.weights, self.artifact.task)
         self.labels = self.artifact.labels
         self.card = orjson.loads((folder / "card.json").read_bytes())
         self.pool = ThreadPoolExecutor(max_workers=decoders, thread_name_prefix="decode") if decoders > 1 else None

@@ -170,7 +170,7 @@ def continuous_policy(folder: Path) -> Path:
     ).write(folder, exported(folder, tiny_networks.Continuous(), torch.zeros(2, 3)), sample)
 
 
-def q_policy(folder: Path) -> Path:
+def q_policy(folder: Path, model: nn.Module | None = None) -> Path:
     sample = folder.with_name("observation.json")
     sample.write_text(json.dumps({"data": [0.1, 0.2]}))
     return Artifact(
@@ -182,7 +182,12 @@ def q_policy(folder: Path) -> Path:
             "observation": {"shape": [2], "low": None, "high": None},
             "action": {"kind": "discrete", "count": 3, "outputs": "values"},
         },
-    ).write(folder, exported(folder, tiny_networks.ActionValues(), torch.zeros(2, 2)), sample)
+    ).write(folder, exported(folder, model or tiny_networks.ActionValues(), torch.zeros(2, 2)), sample)
+
+
+def overflowing(folder: Path) -> Path:
+    """A policy whose values are infinite for large observations."""
+    return q_policy(folder, tiny_networks.Products())
 
 
 TINY: dict[str, Callable[[Path], Path]] = {
@@ -218,6 +223,7 @@ TINY: dict[str, Callable[[Path], Path]] = {
 UNSERVED: dict[str, Callable[[Path], Path]] = {
     "tiny-masked": tiny_speech.masked_letters,
     "tiny-english": tiny_speech.english,
+    "tiny-products": overflowing,
 }
 
 

@@ -101,3 +101,10 @@ class ActionValues(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         return self.values(observations)
+
+
+class Products(nn.Module):
+    """Values of three actions: (B, 2) → (B, 3)."""
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return (observations[:, :1] * observations[:, 1:]).expand(-1, 3) * torch.tensor([1.0, 2.0, 3.0])

@@ -50,7 +50,7 @@ def measured(archive: Path, rounds: int) -> Costs:
         with Mar(archive) as mar:
             mar.extract(folder)
         artifact = Artifact.read(folder / "artifact")
-        check(artifact.format, artifact.weights, artifact.task)  # the plain program loads them as they are
+        check(artifact.format, artifact.path, artifact.task)  # the plain program loads them as they are
         candidate = replace(as_it_is(archive, Machine.detect()), workers=1)
         candidate.write(archive, bench.store / "candidate.mar", 0)
         size = BATCH_SIZE  # of an archive that is registered without one

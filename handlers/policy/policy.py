@@ -26,6 +26,8 @@ MAX_SEED = 2**63 - 1
 LARGEST = float(np.finfo(np.float32).max)
 OUTPUTS = {"logits": ("logits", "value"), "values": ("values",), "continuous": ("mean", "std", "value")}
 
+PolicyOutput = Mapping[str, NDArray[Any]]  # by name, (N, …) each
+
 
 @dataclass(frozen=True)
 class PolicyInput:
@@ -40,7 +42,7 @@ class PolicyInput:
     seed: int | None
 
 
-class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
+class Policy(Handler[PolicyInput, PolicyOutput]):
     """The model's output for observations (B, …), by the artifact's `action`:
 
     {"kind": "discrete", "count": n, "outputs": "logits"} — (logits (B, n), value (B,)): a distribution over actions.
@@ -93,32 +95,35 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
             )
         return PolicyInput(values if several else values[None], several, deterministic, seed)
 
-    def predict(self, items: Sequence[PolicyInput]) -> Sequence[tuple[NDArray[np.float32], ...]]:
-        """The model's outputs for each item's observations, (N, …) each."""
+    def predict(self, items: Sequence[PolicyInput]) -> Sequence[PolicyOutput]:
+        """The model's outputs for each item's observations, with probabilities in the place of logits."""
         observations = np.concatenate([item.values for item in items])
-        columns: list[tuple[NDArray[np.float32], ...]] = []
+        parts: list[tuple[NDArray[np.float32], ...]] = []
         for first in range(0, len(observations), self.max_observations):
             part = torch.from_numpy(observations[first : first + self.max_observations])
-            columns.append(tuple(output.cpu().numpy() for output in self.forward(part.to(self.device))))
-        whole = columns[0] if len(columns) == 1 else [np.concatenate(column) for column in zip(*columns, strict=True)]
+            parts.append(tuple(output.cpu().numpy() for output in self.forward(part.to(self.device))))
+        whole = parts[0] if len(parts) == 1 else [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+        if len(whole) != len(self.outputs):
+            raise InternalError(f"the model returned {len(whole)} tensors; wanted {', '.join(self.outputs)}")
+        if not all(np.isfinite(each).all() for each in whole):
+            raise InternalError("the model's output for this input is not finite")
+        named: dict[str, NDArray[Any]] = dict(zip(self.outputs, whole, strict=True))
+        if "logits" in named:
+            named["probabilities"] = softmax(named.pop("logits"))
         outputs, start = [], 0
         for item in items:
             end = start + len(item.values)
-            outputs.append(tuple(output[start:end] for output in whole))
+            outputs.append({name: values[start:end] for name, values in named.items()})
             start = end
         return outputs
 
-    def encode(self, item: PolicyInput, output: tuple[NDArray[np.float32], ...], media_type: str) -> Response:
-        if not all(np.isfinite(part).all() for part in output):
-            raise InternalError("the model's output for this input is not finite")
-        if len(output) != len(self.outputs):
-            raise InternalError(f"the model returned {len(output)} tensors; wanted {', '.join(self.outputs)}")
-        bodies = self.answers(item, dict(zip(self.outputs, output, strict=True)))
+    def encode(self, item: PolicyInput, output: PolicyOutput, media_type: str) -> Response:
+        bodies = self.answers(item, output)
         body = {"predictions": bodies} if item.several else bodies[0]
         return Response(to_json(body), classes=[body["label"] for body in bodies if "label" in body])
 
-    def answers(self, item: PolicyInput, outputs: Mapping[str, NDArray[np.float32]]) -> list[dict[str, Any]]:
-        """A body for each observation, of the model's outputs (N, …) by their names."""
+    def answers(self, item: PolicyInput, outputs: PolicyOutput) -> list[dict[str, Any]]:
+        """A body for each observation."""
         columns: dict[str, Iterable[Any]]
         if self.action["kind"] == "continuous":
             mean, std = outputs["mean"], outputs["std"]
@@ -129,9 +134,7 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
             values = outputs["values"]
             columns = {"action": values.argmax(axis=1).tolist(), "values": values, "value": values.max(axis=1)}
         else:
-            logits = outputs["logits"].astype(np.float64)
-            weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-            probabilities = weights / weights.sum(axis=1, keepdims=True)
+            probabilities = outputs["probabilities"]
             chosen = probabilities.argmax(axis=1).tolist()
             if not item.deterministic:
                 chosen = list(map(choice, generators(item), probabilities))
@@ -143,6 +146,13 @@ class Policy(Handler[PolicyInput, tuple[NDArray[np.float32], ...]]):
         if self.labels:
             columns["label"] = [self.labels[action] for action in columns["action"]]
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities (N, n) of logits (N, n)."""
+    weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def generators(item: PolicyInput) -> Iterator[np.random.Generator]:

@@ -148,3 +148,13 @@ def test_a_spec_cannot_ask_a_q_network_to_draw(load: Callable[[str], Worker]) ->
     handler.options = {"deterministic": False}
     with pytest.raises(Exception, match="no distribution to draw from"):
         handler.load()
+
+
+def test_an_output_that_is_not_finite_is_its_own_request_s_error(load: Callable[[str], Worker]) -> None:
+    """A product overflows in the network; the batch's other requests are answered as each alone."""
+    worker = load("tiny-products")
+    first, failed, last = worker.answer([row([0.25, 1.0]), row([1e30, 1e30]), row([-0.5, 2.0])])
+    assert failed[0] == 500
+    assert b"the model's output for this input is not finite" in failed[2]
+    assert_close(orjson.loads(first[2]), ask(worker, [0.25, 1.0]))
+    assert_close(orjson.loads(last[2]), ask(worker, [-0.5, 2.0]))
