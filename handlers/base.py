@@ -19,7 +19,6 @@ from handlers.model_worker import ModelWorker
 from handlers.protocol.kserve import wrapped
 from handlers.protocol.media_type import negotiate
 from handlers.protocol.openai.call import check_named, check_offered
-from handlers.protocol.openai.response import response
 from handlers.protocol.payload import Request
 from handlers.protocol.request import parse
 from handlers.protocol.response import Response, to_json
@@ -184,6 +183,8 @@ class Handler(Task[Item, Output], ModelWorker):
         if state.request.dialect == "plain":
             return answers[0]
         if state.request.call:
+            from handlers.protocol.openai.response import response  # a worker starts sooner without it
+
             bodies = [answer.body for answer in answers]
             return response(state.request.call, bodies, [self.tokens_read(item) for item in state.items])
         return wrapped(state.request, answers, self.context.model_name, self.card["version"])

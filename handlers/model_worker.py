@@ -15,7 +15,6 @@ import torch
 from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.busy_workers import BusyWorkers
 from handlers.artifact import Artifact
-from handlers.drift.monitor import Monitor, monitor_of
 from handlers.loader import load_model
 from handlers.memory import Memory
 from handlers.protocol.limits import Limits
@@ -25,6 +24,7 @@ from handlers.torchserve.metrics import MetricsReporter, silence_prediction_time
 from handlers.tracing import tracer_of
 
 if TYPE_CHECKING:
+    from handlers.drift.monitor import Monitor
     from handlers.tracing.tracer import Tracer
 
 
@@ -83,7 +83,10 @@ class ModelWorker(BaseHandler, ABC):
             self.tracer = tracer_of(context.model_name, self.card["version"])
             dropped = self.tracer.take_dropped if self.tracer else None
             self.metrics = MetricsReporter(context.model_name, self.card["version"], dropped)
-            self.drift = monitor_of(settings.get("drift"), self.card, self.metrics, self.measure)
+            if settings.get("drift") or self.card.get("drift"):
+                from handlers.drift.monitor import monitor_of  # a worker starts sooner without it
+
+                self.drift = monitor_of(settings.get("drift"), self.card, self.metrics, self.measure)
             self.metrics.start()
             # Objects loaded by now stay: rescanning them would take most of the time of reading a JSON body.
             gc.collect()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from handlers.errors import RequestError
 from handlers.protocol.openai.call import path_of
-from handlers.protocol.openai.response import failed
 from handlers.protocol.payload import Request
 from handlers.protocol.request import lower_names, on_kserve_path
 from handlers.protocol.response import JSON, Response, error_response
@@ -64,6 +63,8 @@ class RequestState(Generic[Item, Output]):
     def refused(self, error: RequestError) -> Response:
         """The error in the form of the request's dialect."""
         if self.openai:
+            from handlers.protocol.openai.response import failed  # a worker starts sooner without it
+
             return failed(error, self.request.call if self.request else None)
         return error_response(error, on_kserve_path(self.headers))
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from handlers.errors import MalformedInput, TooLarge
-from handlers.protocol.open_inference.response import response
 from handlers.protocol.payload import Request
 from handlers.protocol.response import Response
 
@@ -27,8 +26,12 @@ def within_limit(instances: list[Any], max_instances: int) -> list[Any]:
 def wrapped(request: Request, responses: list[Response], model_name: str, model_version: str) -> Response:
     """The responses to a request's instances as one, in the request's dialect."""
     bodies = [each.body for each in responses]
-    v1 = request.dialect == "v1"
-    made = Response(v1_body(bodies)) if v1 else response(bodies, request, model_name, model_version)
+    if request.dialect == "v1":
+        made = Response(v1_body(bodies))
+    else:
+        from handlers.protocol.open_inference.response import response  # a worker starts sooner without it
+
+        made = response(bodies, request, model_name, model_version)
     return replace(made, classes=[label for each in responses for label in each.classes])
 
 

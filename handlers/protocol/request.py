@@ -17,9 +17,7 @@ from handlers.protocol.json_body import from_binary, from_json, is_object_with_d
 from handlers.protocol.json_value import DATA_KEYS, DATA_NAMES, MAX_PARAMETERS
 from handlers.protocol.limits import Limits
 from handlers.protocol.media_type import decode_text, is_json, is_media_type, media_type, named_type
-from handlers.protocol.openai import request as openai
-from handlers.protocol.openai.call import path_of
-from handlers.protocol.openai.transcription import UNITS
+from handlers.protocol.openai.call import UNITS, path_of
 from handlers.protocol.payload import InputType, Parameters, Payload, Request
 from handlers.protocol.query import QUERY, parameters_of
 
@@ -83,6 +81,8 @@ def parse(row: Mapping[str, Any], headers: Mapping[str, Any], input_type: InputT
         data = decode_content(data, encoding, limits.max_bytes)
     parameters = {name: texts_of(sent) for name, sent in row.items() if name not in NOT_PARAMETERS}
     if path:
+        from handlers.protocol.openai import request as openai  # a worker starts sooner without it
+
         return openai.from_body(path, key, data, header("content-type", row, headers), parameters, limits)
     if QUERY in headers:
         parameters = {**parameters_of(header(QUERY, {}, headers)), **parameters}

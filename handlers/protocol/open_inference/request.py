@@ -29,13 +29,6 @@ CONTENT_TYPE, BASE64 = "content_type", "base64"
 CONTENT_TYPES = {InputType.TEXT: ("str",), InputType.MEDIA: (BASE64, "np"), InputType.TENSOR: ("np",)}
 
 
-def is_v2(inputs: Any) -> bool:
-    """Whether `inputs` holds tensors; Hugging Face's requests have texts or values under the same key."""
-    if not isinstance(inputs, list):
-        return False
-    return not inputs or any(isinstance(each, dict) and each.keys() & {"shape", "datatype"} for each in inputs[:2])
-
-
 def from_object(
     value: Mapping[str, Any],
     behind: bytes,

@@ -15,6 +15,8 @@ HEADER = "x-openai"
 CHAT, COMPLETIONS = "chat/completions", "completions"
 EMBEDDINGS, TRANSCRIPTIONS = "embeddings", "audio/transcriptions"
 PREFIXES = {CHAT: "chatcmpl-", COMPLETIONS: "cmpl-"}
+# A field of several values: with brackets in the specification and its clients, without in others.
+UNITS = ("timestamp_granularities[]", "timestamp_granularities")
 EVENTS = "text/event-stream"  # server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers.errors import InvalidInput, shown
-from handlers.protocol.openai.call import Call
+from handlers.protocol.openai.call import UNITS, Call
 from handlers.protocol.openai.fields import check, model_of
 from handlers.protocol.payload import Parameters, Payload, Request
 
 FORMS = ("json", "text", "srt", "vtt", "verbose_json")
 PIECES = ("json", "text")
 WORD, SEGMENT = "word", "segment"
-# A field of several values: with brackets in the specification and its clients, without in others.
-UNITS = ("timestamp_granularities[]", "timestamp_granularities")
 TAKEN = ("language", "prompt", "response_format", "temperature", "stream", "chunking_strategy", *UNITS)
 
 
