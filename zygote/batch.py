@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 SHORTEST = 1.0  # seconds; with less time nothing is tried
 LOOK = 0.5  # seconds between two looks
 SLACK = 0.1  # of a request's time, on top of it: text generation stops by itself when its time is over
 
 
-@dataclass
-class Worker:
+class Worker(NamedTuple):
     """A worker that has loaded its model. Times in seconds; load: what TorchServe told the first one; memory: bytes."""
 
     pid: int
@@ -28,7 +26,6 @@ class Worker:
         return 1.5 * self.load_s + 1
 
 
-@dataclass
 class Batch:
     """The current batch. since: when it was first seen.
 
@@ -37,12 +34,10 @@ class Batch:
     handlers/torchserve/progress.py takes it.
     """
 
-    number: int
-    since: float
-    budget: float
-    several: float
-    ended: dict[int, int] = field(default_factory=dict)
-    plan: dict[str, Any] = field(default_factory=lambda: {"verdicts": {}, "others": None, "one_by_one": False})
+    def __init__(self, number: int, since: float, budget: float, several: float) -> None:
+        self.number, self.since, self.budget, self.several = number, since, budget, several
+        self.ended: dict[int, int] = {}
+        self.plan: dict[str, Any] = {"verdicts": {}, "others": None, "one_by_one": False}
 
     @classmethod
     def start(cls, number: int, now: float, worker: Worker) -> Batch:

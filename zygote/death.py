@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from zygote.shared_progress import Held
 
@@ -23,8 +22,7 @@ class Verdict(StrEnum):
     KEPT_MEMORY = "kept memory"
 
 
-@dataclass(frozen=True)
-class Death:
+class Death(NamedTuple):
     """model, version: "" if the archive does not say. worker: process id, 0 before it had loaded. detail: in words.
 
     requests: those that it was working on; if unknown, all of its batch, at most MOST_NAMED. lost: how many of its
@@ -40,7 +38,7 @@ class Death:
     version: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "requests": [held._asdict() for held in self.requests]}
+        return {**self._asdict(), "requests": [held._asdict() for held in self.requests]}
 
     def __str__(self) -> str:
         return MARK + json.dumps(self.to_dict())

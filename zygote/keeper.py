@@ -9,7 +9,6 @@ it would do without a keeper: it fails the batch and starts another worker.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import select
@@ -183,7 +182,7 @@ class Keeper:
         if worker and len(suspects) == len(self.progress.under_way(words.requests)) == 1:
             death_record.blame(self.records, death, self.batch.blame(suspects[0], planned))  # before another answers
         taken_over = planned and worker is not None and self.succeed(now, words, worker)
-        death_record.report(self.records, dataclasses.replace(death, lost=0) if taken_over else death)
+        death_record.report(self.records, death._replace(lost=0) if taken_over else death)
         if not taken_over:
             self.leave(idle=words.phase == WAITING and not words.filled)
         self.guilty = self.verdict = None

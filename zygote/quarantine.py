@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from zygote import shared_file
 
@@ -20,8 +19,7 @@ LASTS = 24 * 3600.0  # seconds after the last of them
 KEPT = 64  # inputs of a version, the newest; each has ended at least one worker
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """sha256: of the input, bytes: its size, both as zygote/shared_progress.py counts them. deaths: of workers.
 
     verdict: on the last of these deaths. until: seconds since 1970.
@@ -57,15 +55,15 @@ def add(folder: str, entry: Entry) -> None:
         others = [each for each in now if not each.same(entry)]
         own = [each for each in others if (each.model, each.version) == (entry.model, entry.version)]
         left_out = own[: max(0, len(own) + 1 - KEPT)]
-        newest = Entry(**{**asdict(entry), "deaths": deaths, "until": time.time() + LASTS})
-        values["inputs"] = [asdict(each) for each in (*(each for each in others if each not in left_out), newest)]
+        newest = entry._replace(deaths=deaths, until=time.time() + LASTS)
+        values["inputs"] = [each._asdict() for each in (*(each for each in others if each not in left_out), newest)]
 
 
 def clear(folder: str, wanted: Callable[[Entry], bool]) -> list[Entry]:
     """Take the wanted entries off the list and return them. Raises OSError if it cannot be written."""
     with shared_file.changed(path(folder)) as values:
         now = parsed(values)
-        values["inputs"] = [asdict(each) for each in now if not wanted(each)]
+        values["inputs"] = [each._asdict() for each in now if not wanted(each)]
     return [each for each in now if wanted(each)]
 
 

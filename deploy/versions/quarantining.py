@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -38,7 +37,7 @@ def list_command(model: Model = None, version: Version = None, json: AsJson = Fa
         found = [
             entry for entry in quarantine.entries(folder()) if entry.refused and matches(entry, model, version, None)
         ]
-        report.result([asdict(entry) for entry in found], lambda console: show(found, console))
+        report.result([entry._asdict() for entry in found], lambda console: show(found, console))
 
 
 @app.command()
@@ -62,7 +61,7 @@ def clear(
         ]
         if input is not None and not cleared:
             raise DeployError(f"no input whose SHA-256 begins with {input} is refused")
-        report.result([asdict(entry) for entry in cleared], lambda console: console.print(f"{len(cleared)} cleared"))
+        report.result([entry._asdict() for entry in cleared], lambda console: console.print(f"{len(cleared)} cleared"))
 
 
 def folder() -> str:

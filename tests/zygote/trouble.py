@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.policy.policy import Policy, PolicyInput
+from handlers.policy.policy import Policy, PolicyInput, PolicyOutput
 from handlers.protocol.payload import Payload
 from handlers.torchserve.response_stream import ResponseStream
 
@@ -71,7 +71,7 @@ class Trouble(Policy):
                 stream.send(b"{}", "application/json")
         return state
 
-    def predict(self, items: Sequence[PolicyInput]) -> Sequence[tuple[NDArray[np.float32], ...]]:
+    def predict(self, items: Sequence[PolicyInput]) -> Sequence[PolicyOutput]:
         asked = {int(item.values[0][1]) for item in items}
         if asked & {111, 113}:
             spin()
