@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import ConvNextConfig, ConvNextForImageClassification, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import (
+    ByT5Tokenizer,
+    ConvNextConfig,
+    ConvNextForImageClassification,
+    ConvNextImageProcessorPil,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+)
 
 from handlers.artifact import Artifact
 from handlers.loader import from_huggingface
@@ -22,7 +30,8 @@ def texts() -> PreTrainedModel:
 
 def artifact(model: PreTrainedModel, task: str, folder: Path) -> Artifact:
     """With weights in half precision, as many folders of the hub have them."""
-    model.half().save_pretrained(folder)
+    for part in (model.half(), ConvNextImageProcessorPil() if task.startswith("image") else ByT5Tokenizer()):
+        part.save_pretrained(folder)
     return Artifact("half", task, "huggingface", folder, None, [], {}, folder / "none", folder / "none")
 
 
