@@ -1,15 +1,25 @@
-"""Class probabilities as a ranked list of labels."""
+"""Probabilities of logits, and class probabilities as a ranked list of labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handlers.artifact import LoadError
 from handlers.errors import InternalError
+
+Float = TypeVar("Float", np.float32, np.float64)
+
+
+def softmax(logits: NDArray[Float]) -> NDArray[Float]:
+    """Probabilities along the last axis, (…, classes) of (…, classes); what is not finite stays so."""
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
+        probabilities: NDArray[Float] = weights / weights.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 def check_count(outputs: int, labels: Sequence[str]) -> None:

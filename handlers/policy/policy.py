@@ -21,12 +21,13 @@ from handlers.networks.outputs import Outputs
 from handlers.policy.observation import observations_in
 from handlers.protocol.payload import InputType, Payload
 from handlers.protocol.response import Response, to_json
+from handlers.ranking import softmax
 
 MAX_SEED = 2**63 - 1
 LARGEST = float(np.finfo(np.float32).max)
 OUTPUTS = {"logits": ("logits", "value"), "values": ("values",), "continuous": ("mean", "std", "value")}
 
-PolicyOutput = Mapping[str, NDArray[Any]]  # by name, (N, …) each
+PolicyOutput = Mapping[str, NDArray[Any]]  # by name, (N, …) each; empty where a number is not finite
 
 
 @dataclass(frozen=True)
@@ -105,19 +106,22 @@ class Policy(Handler[PolicyInput, PolicyOutput]):
         whole = parts[0] if len(parts) == 1 else [np.concatenate(columns) for columns in zip(*parts, strict=True)]
         if len(whole) != len(self.outputs):
             raise InternalError(f"the model returned {len(whole)} tensors; wanted {', '.join(self.outputs)}")
-        if not all(np.isfinite(each).all() for each in whole):
-            raise InternalError("the model's output for this input is not finite")
+        finite = is_finite(whole)
         named: dict[str, NDArray[Any]] = dict(zip(self.outputs, whole, strict=True))
         if "logits" in named:
-            named["probabilities"] = softmax(named.pop("logits"))
-        outputs, start = [], 0
+            named["probabilities"] = softmax(named.pop("logits").astype(np.float64))
+        outputs: list[PolicyOutput] = []
+        start = 0
         for item in items:
             end = start + len(item.values)
-            outputs.append({name: values[start:end] for name, values in named.items()})
+            own = {name: values[start:end] for name, values in named.items()}
+            outputs.append(own if finite or is_finite(own.values()) else {})
             start = end
         return outputs
 
     def encode(self, item: PolicyInput, output: PolicyOutput, media_type: str) -> Response:
+        if not output:
+            raise InternalError("the model's output for this input is not finite")
         bodies = self.answers(item, output)
         body = {"predictions": bodies} if item.several else bodies[0]
         return Response(to_json(body), classes=[body["label"] for body in bodies if "label" in body])
@@ -148,11 +152,8 @@ class Policy(Handler[PolicyInput, PolicyOutput]):
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities (N, n) of logits (N, n)."""
-    weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-    return probabilities
+def is_finite(arrays: Iterable[NDArray[Any]]) -> bool:
+    return all(np.isfinite(each).all() for each in arrays)
 
 
 def generators(item: PolicyInput) -> Iterator[np.random.Generator]:

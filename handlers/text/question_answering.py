@@ -15,6 +15,7 @@ from handlers.acceleration.equivalence import Outputs, by_probabilities
 from handlers.errors import InternalError, InvalidInput
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
+from handlers.ranking import softmax
 from handlers.text.encoder import TextEncoder
 from handlers.text.handler import TextInput
 
@@ -113,8 +114,3 @@ def best_spans(pair: QuestionAnsweringInput, logits: NDArray[np.float32]) -> lis
         (start, _), (_, stop) = pair.offsets[inside[first]], pair.offsets[inside[last]]  # type: ignore[misc]
         found.append({"text": pair.context[start:stop], "start": start, "end": stop, "score": score})
     return found
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    weights = np.exp(logits - logits.max(initial=0))
-    return weights / weights.sum()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from handlers.networks.ensemble import Ensemble
 from handlers.networks.layers import Form, WithLayers
 from handlers.protocol.payload import Payload
 from handlers.protocol.response import Response, to_json
-from handlers.ranking import check_count, rank
+from handlers.ranking import check_count, rank, softmax
 from handlers.vision.batching import ImageBatcher, ImageData
 from handlers.vision.gpu_batching import decoder_of, example, sample, with_decoder
 from handlers.vision.network_input import Transform, over_images, transform_of, varying
@@ -182,14 +182,6 @@ class ImageClassification(ImageHandler[ClassificationInput, ClassificationOutput
         return embedding | ({"features": features} if features else {})
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities (classes,); what is not finite stays so."""
-    with np.errstate(invalid="ignore"):
-        weights = np.exp(logits - logits.max())
-        probabilities: NDArray[np.float32] = weights / weights.sum()
-    return probabilities
-
-
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """The probability of each class by itself, without an overflow; what is not finite stays so."""
     return np.exp(-np.logaddexp(0, -logits))
@@ -199,8 +191,9 @@ def unchanged(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return probabilities
 
 
+Activation = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 # "none" is for models that answer with probabilities.
-ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid, "none": unchanged}
+ACTIVATIONS: dict[str, Activation] = {"softmax": softmax, "sigmoid": sigmoid, "none": unchanged}
 
 
 def activation_of(artifact: Artifact) -> str:

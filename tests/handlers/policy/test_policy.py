@@ -150,10 +150,20 @@ def test_a_spec_cannot_ask_a_q_network_to_draw(load: Callable[[str], Worker]) ->
         handler.load()
 
 
-def test_an_output_that_is_not_finite_is_its_own_request_s_error(load: Callable[[str], Worker]) -> None:
+def test_an_output_that_is_not_finite_is_its_own_request_s_error(
+    load: Callable[[str], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A product overflows in the network; the batch's other requests are answered as each alone."""
     worker = load("tiny-products")
+    forward, calls = worker.handler.forward, list[int]()
+
+    def counted(inputs: torch.Tensor) -> Any:
+        calls.append(len(inputs))
+        return forward(inputs)
+
+    monkeypatch.setattr(worker.handler, "forward", counted)
     first, failed, last = worker.answer([row([0.25, 1.0]), row([1e30, 1e30]), row([-0.5, 2.0])])
+    assert calls == [3]  # the others do not pay for it with a second run
     assert failed[0] == 500
     assert b"the model's output for this input is not finite" in failed[2]
     assert_close(orjson.loads(first[2]), ask(worker, [0.25, 1.0]))
