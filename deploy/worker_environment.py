@@ -12,6 +12,7 @@ from deploy.gpu.device import Device
 from deploy.gpu.environment import of_workers
 from deploy.run_folder import DEATHS
 from deploy.tracing.settings import worker_variables
+from handlers import NO_TELEMETRY
 from zygote.shared_file import FOLDER as RECORDS
 
 DRIFT_SHARE = "BUNDLE_DRIFT_SHARE"
@@ -25,7 +26,7 @@ JAVA_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD
 
 
 def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict[str, str]:
-    """This process's variables, changed so that workers neither import from the checkout nor download from a hub."""
+    """This process's variables, changed so that workers import nothing from the checkout and contact nobody outside."""
     inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "TS_CONFIG_FILE")}
     check_share(inherited)
     return {
@@ -36,6 +37,7 @@ def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict
         "TEMP": str(temporary),
         "TMPDIR": str(temporary),
         "HF_HUB_OFFLINE": "1",
+        **NO_TELEMETRY,
         # A model's first worker compiles the handlers in TorchServe's copy of the archive for all later workers.
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONUNBUFFERED": "1",

@@ -1,7 +1,8 @@
 """The libraries that a worker imports, by its archive's task: what the warm process imports before it forks.
 
-Each entry is a module, or a file that imports one in a special way. onnxruntime is not among them: importing it takes
-only 0.06 s and starts a thread, which would be missing after a fork.
+Each entry is a module, or a file that imports one in a special way. None may start a thread, which would be missing
+after a fork: onnxruntime starts none without its telemetry, which the environment of workers switches off.
+TorchServe's base handler is not among them, because it asks CUDA at once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ EVERY = (
     "torch",
     "numpy",
     "numpy.random",
+    "numpy.typing",
+    "onnxruntime",
     "orjson",
+    "packaging.version",
+    "safetensors.torch",
     "ts.arg_parser",
     "ts.async_service",
+    "ts.handler_utils.timer",
     "ts.metrics.metric_cache_yaml_impl",
     "ts.model_loader",
     "ts.protocol.otf_message_handler",

@@ -24,6 +24,7 @@ from deploy.readiness import load
 from deploy.report import print_models
 from deploy.run_folder import running
 from deploy.torchserve import TorchServe
+from handlers import NO_TELEMETRY
 from tests.deploy.stock_archives import stock_archives
 
 Served = tuple[TorchServe, dict[str, Path], dict[str, float]]
@@ -35,9 +36,14 @@ def served(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPat
     store = folder / "store"
     archives = stock_archives(folder, store)
     archives["tiny-policy"] = Path(shutil.copy(tiny_archive("tiny-policy"), store))
-    with TorchServe(store, folder / "run", Ports.free()) as torchserve:
-        ready = load(torchserve.run, list(archives.values()))
-        yield torchserve, archives, ready
+    (folder / "home").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder / "home"))
+        for name in (*NO_TELEMETRY, "XDG_CACHE_HOME", "CI"):  # it is off where CI is set
+            patch.delenv(name, raising=False)
+        with TorchServe(store, folder / "run", Ports.free()) as torchserve:
+            ready = load(torchserve.run, list(archives.values()))
+            yield torchserve, archives, ready
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +107,12 @@ def test_its_own_settings_stand(served: Served) -> None:
         own, plain = management.describe("doubler"), management.describe("colours")
     assert (own.version, own.batch_size, own.max_batch_delay, own.min_workers) == ("2.5", 2, 20, 1)
     assert plain.batch_size == 1
+
+
+@pytest.mark.e2e
+def test_no_worker_reports_to_anybody(served: Served) -> None:
+    """ONNX Runtime's telemetry would keep an identifier of the device, and what it has not yet sent, in a home."""
+    assert list((served[0].run.parent / "home").rglob("*onnxruntime*")) == []
 
 
 @pytest.mark.e2e

@@ -1,11 +1,14 @@
 """The libraries that are imported before a fork."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from handlers import NO_TELEMETRY
+
 PROJECT = Path(__file__).parents[2]
-SCRIPT = """
+ASKED = """
 import torch
 from zygote.libraries import IN_ORDER
 from zygote.server import load
@@ -19,11 +22,34 @@ print("asked:", *calls)
 torch.cuda.is_available()
 print("then:", *calls)
 """
+STARTED = """
+import os, threading
+from zygote.libraries import IN_ORDER
+from zygote.server import load
+
+for module in IN_ORDER:
+    load(module)
+    print(len(os.listdir("/proc/self/task")), module)
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+print(len(os.listdir("/proc/self/task")), "then")
+"""
+
+
+def printed(script: str, **variables: str) -> list[str]:
+    command, environment = [sys.executable, "-c", script], {**os.environ, **variables}
+    run = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
 
 
 def test_none_of_them_asks_cuda() -> None:
     """A process that was forked from one that has cannot use a GPU. On a CPU as on a GPU the same is imported."""
-    run = subprocess.run([sys.executable, "-c", SCRIPT], cwd=PROJECT, capture_output=True, text=True, check=True)
-    lines = run.stdout.splitlines()
+    lines = printed(ASKED)
     assert "asked:" in lines
     assert "then: _cuda_getDeviceCount" in lines  # which would have been seen
+
+
+def test_none_of_them_starts_a_thread() -> None:
+    """It would be missing after a fork. OpenBLAS, which ends its own before one, is asked for none."""
+    *lines, last = printed(STARTED, **NO_TELEMETRY, OMP_NUM_THREADS="1")
+    assert [line for line in lines if not line.startswith("1 ")] == []
+    assert last == "2 then"  # which would have been seen
