@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 STATE = "server.json"
 KEYS = "key_file.json"
 ADMITTED = "admitted"  # store of the admitted archives: deploy/admission.py
+BYTECODE = "bytecode"  # handlers/torchserve/bytecode.py
 DEATHS = "deaths"  # deaths of workers, and the inputs refused because of them: zygote/death_record.py, quarantine.py
 SUPERVISOR_GRACE = 4 * GRACE  # for a supervisor to stop its server properly
 EDGE_KEYS = "edge_keys.json"  # callers' keys, for our own client
@@ -128,7 +129,7 @@ def stop(run: Path) -> bool:
 def clean(run: Path) -> None:
     """Remove the keys, unpacked archives, sockets and state of a server, but not its logs."""
     remove_temporary(run)
-    for folder in ("samples", EDGE, DEATHS):
+    for folder in ("samples", EDGE, BYTECODE, DEATHS):
         shutil.rmtree(run / folder, ignore_errors=True)
     for name in (STATE, KEYS, record.NAME, "config.properties", EDGE_KEYS, "envoy.sock"):
         (run / name).unlink(missing_ok=True)

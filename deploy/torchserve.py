@@ -26,6 +26,7 @@ from deploy.gpu.environment import of_torchserve, selecting
 from deploy.ports import HOST, Ports
 from deploy.processes import birth, end
 from deploy.run_folder import (
+    BYTECODE,
     DEATHS,
     KEYS,
     check_not_running,
@@ -87,6 +88,7 @@ class TorchServe:
         self.ports.check_free()
         shutil.rmtree(self.run / "logs", ignore_errors=True)
         (self.run / "logs").mkdir(parents=True)
+        (self.run / BYTECODE).mkdir(mode=0o700)
         (self.run / DEATHS).mkdir()
         write_state(self.run, self.launch())
 

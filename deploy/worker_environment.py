@@ -10,9 +10,8 @@ from deploy.cgroup import cores
 from deploy.errors import DeployError
 from deploy.gpu.device import Device
 from deploy.gpu.environment import of_workers
-from deploy.run_folder import DEATHS
+from deploy.run_folder import BYTECODE, DEATHS
 from deploy.tracing.settings import worker_variables
-from handlers import NO_TELEMETRY
 from zygote.shared_file import FOLDER as RECORDS
 
 DRIFT_SHARE = "BUNDLE_DRIFT_SHARE"
@@ -37,9 +36,8 @@ def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict
         "TEMP": str(temporary),
         "TMPDIR": str(temporary),
         "HF_HUB_OFFLINE": "1",
-        **NO_TELEMETRY,
-        # A model's first worker compiles the handlers in TorchServe's copy of the archive for all later workers.
-        "PYTHONDONTWRITEBYTECODE": "",
+        "ORT_DISABLE_TELEMETRY": "1",  # for archives without our handlers, which see to it themselves
+        "BUNDLE_BYTECODE": str(run / BYTECODE),  # handlers/torchserve/bytecode.py
         "PYTHONUNBUFFERED": "1",
         # The cores that a worker may use while no other computes; torch does not know a container's limit.
         "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", str(cores())),

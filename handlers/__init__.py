@@ -7,5 +7,4 @@ import os
 
 # ONNX Runtime 1.29 and later, once imported, report to Microsoft what is loaded and how it runs, from a thread of their
 # own, and keep an identifier of the device in the user's home: https://github.com/microsoft/onnxruntime/pull/27379
-NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
-os.environ.update(NO_TELEMETRY)
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

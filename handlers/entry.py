@@ -22,6 +22,7 @@ class Entry:
                 raise ValueError(
                     "this archive has no explanations: its task has none, or it was built before they existed"
                 )
+        import_module("handlers.torchserve.bytecode").share(context.system_properties["model_dir"])
         module, _, name = settings["class"].rpartition(".")
         self.handler = getattr(import_module(module), name)()
         self.handler.initialize(context)

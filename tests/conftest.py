@@ -9,10 +9,9 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from handlers import NO_TELEMETRY
 from tests.suite.parts import Parts, give_back_memory, longest_first, record, together
 
-os.environ.update(NO_TELEMETRY)  # before a test's module imports onnxruntime
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before a test's module imports onnxruntime
 # On a machine that others use too, an example that takes long says nothing.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")

@@ -24,7 +24,6 @@ from deploy.readiness import load
 from deploy.report import print_models
 from deploy.run_folder import running
 from deploy.torchserve import TorchServe
-from handlers import NO_TELEMETRY
 from tests.deploy.stock_archives import stock_archives
 
 Served = tuple[TorchServe, dict[str, Path], dict[str, float]]
@@ -39,7 +38,7 @@ def served(tiny_archive: Callable[[str], Path], tmp_path_factory: pytest.TempPat
     (folder / "home").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder / "home"))
-        for name in (*NO_TELEMETRY, "XDG_CACHE_HOME", "CI"):  # it is off where CI is set
+        for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI"):  # it is off where CI is set
             patch.delenv(name, raising=False)
         with TorchServe(store, folder / "run", Ports.free()) as torchserve:
             ready = load(torchserve.run, list(archives.values()))

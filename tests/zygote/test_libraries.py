@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from handlers import NO_TELEMETRY
-
 PROJECT = Path(__file__).parents[2]
 ASKED = """
 import torch
@@ -50,6 +48,6 @@ def test_none_of_them_asks_cuda() -> None:
 
 def test_none_of_them_starts_a_thread() -> None:
     """It would be missing after a fork. OpenBLAS, which ends its own before one, is asked for none."""
-    *lines, last = printed(STARTED, **NO_TELEMETRY, OMP_NUM_THREADS="1")
+    *lines, last = printed(STARTED, ORT_DISABLE_TELEMETRY="1", OMP_NUM_THREADS="1")
     assert [line for line in lines if not line.startswith("1 ")] == []
     assert last == "2 then"  # which would have been seen
