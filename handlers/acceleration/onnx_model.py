@@ -85,7 +85,7 @@ class OnnxModel(nn.Module):
 class FirstOutput(nn.Module):
     """The first output of an ONNX file, as a network of torch with one output returns it."""
 
-    def __init__(self, model: OnnxModel) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 

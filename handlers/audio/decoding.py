@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.audio.containers import ffmpeg, flac, ogg, wav
+from handlers.audio.containers import wav
 from handlers.audio.containers.kind import Kind, recognise
-from handlers.audio.containers.mp3_length import with_length
 from handlers.audio.front_end.resampling import resample
 from handlers.audio.limits import UNKNOWN, Limits, check_rate
 from handlers.errors import InvalidInput, MalformedInput, TooLarge, UnsupportedMedia
@@ -98,16 +97,24 @@ def from_file(data: bytes, content_type: str, limits: Limits) -> tuple[int, Samp
         raise UnsupportedMedia(f"content type {content_type[:60]!r}; this model takes {WANTED_TYPES}")
     kind, start = recognise(data)
     data = data[start:]
-    match kind:
+    match kind:  # a worker starts sooner without all of them
         case Kind.WAV:
             data = wav.repaired(data)
         case Kind.FLAC:
+            from handlers.audio.containers import flac
+
             flac.check_blocks(data)
         case Kind.MP3:
+            from handlers.audio.containers.mp3_length import with_length
+
             data = with_length(data, limits)
         case Kind.OGG:
+            from handlers.audio.containers import ogg
+
             return from_links([ogg.native_flac(link) or link for link in ogg.links(data)], limits)
         case Kind.M4A | Kind.AAC | Kind.WEBM:
+            from handlers.audio.containers import ffmpeg
+
             rate, samples = ffmpeg.decode(data, kind, limits)
             return rate, mono(samples)
     return from_libsndfile(data, limits)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from handlers.acceleration.equivalence import Outputs, mismatch
-from handlers.acceleration.onnx_model import FirstOutput, OnnxModel
 from handlers.audio.decoding import decode_audio
-from handlers.audio.features.extraction import FEATURES, Extraction
-from handlers.audio.front_end.front_end import prepare
 from handlers.audio.front_end.level import is_silent
 from handlers.base import Handler
 from handlers.drift.statistics import of_recording
@@ -21,6 +18,9 @@ from handlers.errors import InvalidInput, TooLarge
 from handlers.formats import pretrained
 from handlers.networks.featured import Classify, Featured
 from handlers.protocol.payload import InputType, Payload
+
+if TYPE_CHECKING:
+    from handlers.audio.features.extraction import Extraction
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -40,7 +40,9 @@ class AudioHandler(Handler[Item, Output]):
 
     def load(self) -> None:
         super().load()
-        if isinstance(self.model, OnnxModel):
+        if self.artifact.format == "onnx":
+            from handlers.acceleration.onnx_model import FirstOutput
+
             self.model = FirstOutput(self.model)
         self.sample_rate: int = self.artifact.preprocessing["sample_rate"]
         self.front_end = tuple(self.artifact.preprocessing.get("front_end", ()))
@@ -83,6 +85,8 @@ class AudioHandler(Handler[Item, Output]):
         decoded = decode_audio(payload, self.sample_rate, self.max_seconds, self.max_samples)
         if not self.front_end or is_silent(decoded):
             return decoded
+        from handlers.audio.front_end.front_end import prepare
+
         return prepare(decoded, self.sample_rate, self.front_end)
 
     def additions(self, payload: Payload, waveform: Tensor) -> dict[str, Any]:
@@ -95,6 +99,8 @@ class AudioHandler(Handler[Item, Output]):
         names = payload.names("features")
         if not names:
             return {}
+        from handlers.audio.features.extraction import FEATURES  # few requests ask, and a worker starts sooner
+
         try:
             extraction = extraction_of(tuple(names), self.sample_rate)
         except ValueError as error:
@@ -135,4 +141,6 @@ class AudioHandler(Handler[Item, Output]):
 
 @lru_cache(maxsize=16)
 def extraction_of(names: tuple[str, ...], sample_rate: int) -> Extraction:
+    from handlers.audio.features.extraction import Extraction
+
     return Extraction(names, sample_rate)
