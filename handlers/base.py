@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -51,7 +50,7 @@ class Handler(Task[Item, Output], ModelWorker):
         """Answer a batch with one body per request; the status and content type of each are set on the context."""
         self.context = context
         with self.busy_workers or NOTHING:
-            if os.environ.get("ENABLE_TORCH_PROFILER"):
+            if self.profiled:
                 bodies, _ = self._infer_with_profiler(data)
                 return bodies
             bodies = self.postprocess(self.inference(self.preprocess(data)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,7 @@ class ModelWorker(BaseHandler, ABC):
         self.limits: Mapping[str, Any] = settings.get("limits") or {}
         self.options: Mapping[str, Any] = settings.get("options") or {}
         self.request_s = float(settings["request_s"])
+        self.profiled = bool(os.environ.get("ENABLE_TORCH_PROFILER"))  # TorchServe's own switch
         self.explained = "explain" in settings
         self.batch_size = int(context.system_properties["batch_size"])
         cores = torch.get_num_threads()  # as set by `deploy`, or torch's own count

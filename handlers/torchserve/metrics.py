@@ -25,6 +25,7 @@ from handlers.protocol.response import Response
 
 INTERVAL = 1.0  # seconds
 STAGES = ("DecodeTime", "InferenceTime", "EncodeTime")
+SERVER_TIMING = ", ".join(f"{stage.removesuffix('Time').lower()};dur=%.2f" for stage in STAGES)  # milliseconds
 # Bounds of the buckets, from a policy's microseconds to TorchServe's own ten seconds.
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -55,9 +56,8 @@ class StageTimer:
 
     @property
     def header(self) -> str:
-        """The stages in milliseconds, as Server-Timing has them (W3C): those of the batch, which its requests share."""
-        stages = (f"{stage.removesuffix('Time').lower()};dur={1000 * took:.2f}" for stage, took in self.seconds.items())
-        return ", ".join(stages)
+        """All stages, as Server-Timing has them (W3C): those of the batch, which its requests share."""
+        return SERVER_TIMING % tuple([1000 * self.seconds[stage] for stage in STAGES])
 
 
 class Histogram:

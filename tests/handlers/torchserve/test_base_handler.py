@@ -42,10 +42,11 @@ def test_the_verbs_one_after_the_other_are_handle(worker: Worker) -> None:
 
 
 def test_torchserve_s_profiler_traces_the_verbs(
-    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, tiny_archive: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = worker.answer(ROWS)
     monkeypatch.setenv("ENABLE_TORCH_PROFILER", "true")
+    worker = Worker(tiny_archive("tiny-policy"), tmp_path / "profiled")
     worker.handler.profiler_args = {
         "activities": [torch.profiler.ProfilerActivity.CPU],
         "on_trace_ready": tensorboard_trace_handler(str(tmp_path / "traces")),
