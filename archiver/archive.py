@@ -16,6 +16,7 @@ from archiver import card, drift, graph, mar
 from archiver.artifact import DESCRIPTION
 from archiver.digest import groups, sha256
 from archiver.errors import Problem, SpecError, VerificationError
+from archiver.handler_modules import needed
 from archiver.package import Package, python_files
 
 ENTRY = "entry.py"
@@ -42,8 +43,8 @@ def build(package: Package, handlers: Path, store: Path, check: Callable[[Path],
 
     An existing archive is replaced once the new one is complete.
 
-    handlers: the folder to pack. check: called with the finished archive before it is moved into the store. Raises
-    SpecError if the handler is not in `handlers`, and whatever `check` raises.
+    handlers: the folder of which the modules that it needs are packed. check: called with the finished archive before
+    it is moved into the store. Raises SpecError if the handler is not in `handlers`, and whatever `check` raises.
     """
     content, found = members(package, handlers)
     store.mkdir(parents=True, exist_ok=True)
@@ -71,6 +72,10 @@ def members(package: Package, handlers: Path) -> tuple[dict[str, bytes | Path], 
     module, _, _ = package.handler.partition(".")[2].rpartition(".")
     if package.spec.handler is None and f"{module.replace('.', '/')}.py" not in modules:
         raise SpecError(str(handlers), [Problem(package.handler, f"does not exist, or has no {ENTRY}")])
+    if not package.code:  # which may import any of them
+        factory = package.architecture.factory if package.architecture else ""
+        explainer = package.explanation.explainer if package.explanation else ""
+        modules = needed(modules, ["handlers.entry", package.handler, explainer, factory])
     content: dict[str, bytes | Path] = {
         ENTRY: handlers / ENTRY,
         mar.MANIFEST: to_json(manifest(package)),

@@ -13,6 +13,7 @@ from pathlib import Path
 from deploy.archive import Archive, archives_in, newest, readable
 from deploy.configuration import PROJECT
 from deploy.errors import DeployError
+from handlers.formats import zip_file
 
 DEMO = ("imagenet", "shapes-detection", "shapes-segmentation", "spoken-digits", "language-id", "cartpole")
 # Approximate seconds of training on two cores, for the printed plan.
@@ -24,7 +25,6 @@ TRAINING = {
     "language-id": 120,
     "cartpole": 60,
 }
-LEFT_OUT = {"__pycache__", "tests"}  # folders that are not packed
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,12 @@ class Model:
             return True  # its sources are not here, so it is served as it is
         try:
             card = Archive.read(self.archive).card
-        except DeployError:
+            handlers = handlers_digest(self.archive)
+        except (DeployError, FileNotFoundError):
             return False
         inputs = {"spec": digest(self.spec), "artifact": digest(self.description)}
         recorded = card.get("sha256") or {}
-        return card.get("inputs") == inputs and recorded.get("handlers") == handlers_digest(PROJECT / "handlers")
+        return card.get("inputs") == inputs and recorded.get("handlers") == handlers
 
     @property
     def task(self) -> str:
@@ -115,12 +116,14 @@ def content_digest(path: Path, *state: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def handlers_digest(folder: Path) -> str:
-    """As the archiver groups them on a card: of the lines `sha256sum` prints for the files, sorted by path."""
-    files = [path for path in folder.rglob("*.py") if not LEFT_OUT & set(path.relative_to(folder).parts)]
-    digests = {f"handlers/{path.relative_to(folder).as_posix()}": digest(path) for path in files}
-    digests["entry.py"] = digests.get("handlers/entry.py", "")
-    return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()).hexdigest()
+def handlers_digest(archive: Path) -> str:
+    """Of the checkout's modules that the archive holds, as the archiver groups them on a card: of the lines that
+    `sha256sum` prints for them, sorted by path. Raises FileNotFoundError if one is no longer there."""
+    with zip_file.opened(archive) as file:
+        names = sorted(name for name in file.namelist() if name.startswith("handlers/"))
+    files = {"entry.py": "handlers/entry.py", **dict(zip(names, names, strict=True))}
+    lines = [f"{digest(PROJECT / path)}  {name}\n" for name, path in files.items()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def choose(names: list[str], zoo: str) -> list[Model]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from archiver.limits import Limits
-from archiver.options import NoOptions
 from archiver.tasks.audio import AUDIO, RECORDINGS
+from archiver.tasks.limits import Limits
+from archiver.tasks.options import NoOptions
 from archiver.tasks.policy import POLICY
 from archiver.tasks.task import JSON, Task
 from archiver.tasks.text import TEXT, TEXTS

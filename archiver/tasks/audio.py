@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from archiver.limits import AudioLimits, SpeechRecognitionLimits
-from archiver.options import AudioClassificationOptions, SpeechRecognitionOptions, VoiceActivityOptions, WindowOptions
+from archiver.tasks.limits import AudioLimits, SpeechRecognitionLimits
+from archiver.tasks.options import (
+    AudioClassificationOptions,
+    SpeechRecognitionOptions,
+    VoiceActivityOptions,
+    WindowOptions,
+)
 from archiver.tasks.task import CLASSES, JSON, STREAM, TOP_K, Task
 
 RECORDINGS = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", JSON)

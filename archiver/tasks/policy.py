@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archiver.limits import TensorLimits
-from archiver.options import PolicyOptions
+from archiver.tasks.limits import TensorLimits
+from archiver.tasks.options import PolicyOptions
 from archiver.tasks.task import JSON, Task
 
 ACTION = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archiver.limits import TextGenerationLimits, TextLimits
-from archiver.options import NoOptions, QuestionAnsweringOptions, TextClassificationOptions, TextGenerationOptions
+from archiver.tasks.limits import TextGenerationLimits, TextLimits
+from archiver.tasks.options import NoOptions, QuestionAnsweringOptions, TextClassificationOptions, TextGenerationOptions
 from archiver.tasks.task import APPLICABLE, CLASSES, JSON, STREAM, THRESHOLD, TOP_K, Task
 
 TEXTS = ("text/plain", JSON)

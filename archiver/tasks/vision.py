@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archiver.limits import ClassificationLimits, DepthLimits, ImageLimits, ZeroShotLimits
-from archiver.options import (
+from archiver.tasks.limits import ClassificationLimits, DepthLimits, ImageLimits, ZeroShotLimits
+from archiver.tasks.options import (
     DetectionOptions,
     ImageClassificationOptions,
     ImageEmbeddingOptions,

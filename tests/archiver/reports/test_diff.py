@@ -85,13 +85,13 @@ def test_files_and_fields(make: Make, project: SampleProject) -> None:
     before = make("before")
     project.spec(version="1.1", labels=["dark", "bright", "blue"], options={"top_k": 2}, batch={"size": 8})
     (project.handlers / "vision" / "extra.py").write_text("VALUE = 1\n")
-    (project.handlers / "__init__.py").write_text("# another\n")
+    (project.handlers / "__init__.py").write_text("import handlers.vision.extra\n")
     after = make("after")
     found = diff(before, after, status=1)
     assert [member["name"] for member in found["members"]["added"]] == ["handlers/vision/extra.py"]
     assert found["members"]["removed"] == []
     changed = {member["name"]: member["size"] for member in found["members"]["changed"]}
-    assert changed["handlers/__init__.py"] == {"a": 0, "b": 10}
+    assert changed["handlers/__init__.py"] == {"a": 0, "b": 29}
     assert "artifact/weights.safetensors" not in changed
     card = found["fields"]["card.json"]["changed"]
     assert card["version"] == {"a": "1.0", "b": "1.1"}

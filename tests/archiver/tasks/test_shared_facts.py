@@ -7,14 +7,14 @@ import pytest
 
 import handlers.audio.decoding
 import handlers.vision.decoding
-from archiver.limits import AudioLimits, ImageLimits
+from archiver.tasks.limits import AudioLimits, ImageLimits
 from archiver.tasks.task import JSON
 from archiver.tasks.vision import IMAGES
 from handlers.formats.preprocessing.form import faults_of
 from tests.archiver.sample_project import SampleProject
 from tests.archiver.test_package import problems
 
-DEMO = sorted((Path(__file__).parents[2] / "artifacts/demo").glob("*/artifact.json"))
+DEMO = sorted((Path(__file__).parents[3] / "artifacts/demo").glob("*/artifact.json"))
 
 
 def test_preprocessing_of_wrong_types_is_refused_with_its_key(project: SampleProject) -> None:
