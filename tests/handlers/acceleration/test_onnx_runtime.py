@@ -1,5 +1,8 @@
 """A graph answers as the model does, or is not written."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
+from deploy.configuration import PROJECT
 from handlers.acceleration.accelerate import Acceleration
 from handlers.acceleration.onnx_runtime import GraphError, OnnxGraph, export
 from handlers.networks.normalised import Normalised
@@ -70,3 +74,15 @@ def test_a_worker_takes_the_graph_on_a_cpu_and_never_builds_the_model(network: n
 def test_without_a_graph_it_freezes_the_model(network: nn.Module, tmp_path: Path) -> None:
     found = Acceleration(CPU, 1, tmp_path / "none.onnx")(lambda: network, TRANSFORM.example())
     assert isinstance(found, torch.jit.ScriptModule)
+
+
+def test_it_reports_to_nobody(tmp_path: Path) -> None:
+    """Its telemetry would keep an identifier of the device in the user's home, and has a thread of its own."""
+    script = "import handlers, onnxruntime, os; print(len(os.listdir('/proc/self/task')))"
+    environment = {**os.environ, "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI"):
+        environment.pop(name, None)
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == "1\n"
+    assert list(tmp_path.rglob("*")) == []
