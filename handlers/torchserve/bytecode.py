@@ -1,6 +1,6 @@
 """Compiled modules that all archives of a server share: most archives hold the same handlers.
 
-TorchServe unpacks an archive anew for every registration, and Python keeps what it has compiled by a file's path, so
+TorchServe unpacks an archive again for every registration, and Python keeps what it has compiled by a file's path, so
 that without this each archive's first worker would compile a hundred files.
 """
 
