@@ -96,7 +96,7 @@ def test_a_worker_sees_its_own_gpu_alone(
 
     def imported(name: str) -> Any:
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
-        return SimpleNamespace(Worker=Worker, install=lambda context: None)
+        return SimpleNamespace(Worker=Worker, install=lambda context: None, share=lambda archive: None)
 
     monkeypatch.setattr("handlers.entry.import_module", imported)
     properties: dict[str, Any] = {"gpu_id": given, "model_dir": "m", "batch_size": 1}
@@ -109,7 +109,7 @@ def test_a_worker_sees_its_own_gpu_alone(
     )
     Entry().initialize(context)
     assert properties["gpu_id"] == number
-    assert seen == [visible] * 3
+    assert seen == [visible] * 4
     # What another worker is told that takes over from this one, and sees its GPUs by the same environment.
     progress = Progress()
     progress.describe(context)
