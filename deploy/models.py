@@ -117,8 +117,8 @@ def content_digest(path: Path, *state: int) -> str:
 
 
 def handlers_digest(archive: Path) -> str:
-    """Of the checkout's modules that the archive holds, as the archiver groups them on a card: of the lines that
-    `sha256sum` prints for them, sorted by path. Raises FileNotFoundError if one is no longer there."""
+    """The digest of the checkout's copies of the modules in the archive, formed as on a card: the SHA-256 of
+    `sha256sum`'s output for them, sorted by path. Raises FileNotFoundError if a module has been removed."""
     with zip_file.opened(archive) as file:
         names = sorted(name for name in file.namelist() if name.startswith("handlers/"))
     files = {"entry.py": "handlers/entry.py", **dict(zip(names, names, strict=True))}

@@ -36,7 +36,7 @@ def environment(run: Path, temporary: Path, gpus: Sequence[Device] = ()) -> dict
         "TEMP": str(temporary),
         "TMPDIR": str(temporary),
         "HF_HUB_OFFLINE": "1",
-        "ORT_DISABLE_TELEMETRY": "1",  # for archives without our handlers, which see to it themselves
+        "ORT_DISABLE_TELEMETRY": "1",  # for archives without our handlers; ours set it themselves
         "BUNDLE_BYTECODE": str(run / BYTECODE),  # handlers/torchserve/bytecode.py
         "PYTHONUNBUFFERED": "1",
         # The cores that a worker may use while no other computes; torch does not know a container's limit.

@@ -15,7 +15,7 @@ from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from marshal import dumps, loads
 from types import CodeType
 
-# The folder in which they are, which only the server's user may write to; `deploy` names it.
+# Names the folder that holds them. `deploy` sets it; only the server's user can write to that folder.
 FOLDER = "BUNDLE_BYTECODE"
 
 
@@ -45,7 +45,7 @@ def placed(code: CodeType, path: str) -> CodeType:
 
 
 def share(archive: str) -> None:
-    """From now on, import the unpacked archive's modules in this way, where the environment names a folder."""
+    """From now on, import the unpacked archive's modules with SharedLoader, if the environment names a folder."""
     folder = os.environ.get(FOLDER)
     if not folder:
         return
